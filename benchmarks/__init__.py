@@ -1,0 +1,1 @@
+"""Measurements side by side, in one run, since machines differ more than programs do."""

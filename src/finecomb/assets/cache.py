@@ -1,0 +1,138 @@
+"""The cache: where it lies, how its content is hashed, how two processes keep out of each other's way, and what a full disk says."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from finecomb.config.errors import Problem, UserError
+
+_CHUNK = 1 << 20
+_ABANDONED_SECONDS = 7 * 24 * 3600
+
+
+def cache_dir() -> Path:
+    """The cache's root: $FINECOMB_CACHE, else ~/.cache/finecomb. Everything below it can be fetched or made again."""
+    named = os.environ.get("FINECOMB_CACHE")
+    return Path(named).expanduser().absolute() if named else Path.home() / ".cache" / "finecomb"
+
+
+def offline() -> bool:
+    """Whether the user forbade the network (FINECOMB_OFFLINE=1 or HF_HUB_OFFLINE=1)."""
+    return any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in ("FINECOMB_OFFLINE", "HF_HUB_OFFLINE"))
+
+
+def hash_file(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_directory(path: Path) -> str:
+    """The sha256 of a directory's content: each file's relative name and hash, in order of name.
+
+    Hidden files and folders (`.git`, `.cache`) do not count: they hold no weights and no text.
+    """
+    files = {}
+    for file in path.rglob("*"):
+        relative = file.relative_to(path)
+        if file.is_file() and not any(part.startswith(".") for part in relative.parts):
+            files[relative.as_posix()] = file
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\0{hash_file(files[name])}\n".encode())
+    return digest.hexdigest()
+
+
+def content_hash(path: Path) -> str:
+    """`hash_directory` of a directory, `hash_file` of a file."""
+    return hash_directory(path) if path.is_dir() else hash_file(path)
+
+
+@contextmanager
+def lock(name: str) -> Iterator[None]:
+    """Hold the cache's lock of that name, waiting for whoever has it. The kernel frees it when its holder dies."""
+    path = cache_dir() / "locks" / f"{name}.lock"
+    with room_on_disk(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def staging() -> Iterator[Path]:
+    """A fresh directory inside the cache, so that what is made in it can be renamed to its place at once; gone afterwards."""
+    parent = cache_dir() / "staging"
+    with room_on_disk(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        _clear_abandoned(parent)
+        directory = Path(tempfile.mkdtemp(dir=parent))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _clear_abandoned(parent: Path) -> None:
+    """Remove what processes that were killed left behind long ago."""
+    for left in parent.iterdir():
+        # Another process may remove its own directory between the listing and the look.
+        with suppress(FileNotFoundError):
+            if left.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def room_on_disk(directory: Path, needed: int | None = None) -> Iterator[None]:
+    """Turn a full disk or a directory that cannot be written into the user's error.
+
+    needed: bytes that the work inside writes, for the message.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(full_disk(directory, needed)) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+            problem = Problem(f"cannot write: {error}", str(directory), mend="set FINECOMB_CACHE to a folder you may write to")
+            raise UserError(problem) from error
+        raise
+
+
+def full_disk(directory: Path, needed: int | None = None) -> Problem:
+    """What to tell the user when `directory` has no room for `needed` bytes."""
+    place = next((parent for parent in (directory, *directory.parents) if parent.exists()), Path("/"))
+    free = shutil.disk_usage(place).free
+    wanted = f"about {megabytes(needed)} needed, " if needed else ""
+    return Problem(
+        f"the disk is full: {wanted}{megabytes(free)} free",
+        str(directory),
+        mend="make room there, or set FINECOMB_CACHE (the cache) or output_dir (the runs) to a folder on another disk",
+    )
+
+
+def megabytes(count: int) -> str:
+    """A number of bytes as text, in MB."""
+    return f"{count / 1e6:,.1f} MB"
+
+
+def copy_limited(source: object, target: Path, limit: int) -> int:
+    """Copy an open binary stream into a new file; more than `limit` bytes raise ValueError. Returns the bytes written."""
+    written = 0
+    with target.open("xb") as out:
+        while chunk := source.read(_CHUNK):  # type: ignore[attr-defined]
+            written += len(chunk)
+            if written > limit:
+                raise ValueError(f"more than {megabytes(limit)}")
+            out.write(chunk)
+    return written

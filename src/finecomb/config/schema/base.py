@@ -1,0 +1,39 @@
+"""How a field of a schema is declared: its help, its bounds, and whether it belongs to a run's identity."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Any, Final
+
+UNSET: Final = object()
+
+
+def option(
+    help: str,
+    *,
+    allowed: tuple[Any, ...] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    number_or: tuple[str, ...] | None = None,
+    identity: bool = True,
+    before: Any = UNSET,
+) -> Any:
+    """Declare a field. It has no default: the YAML file of the choice holds the value, and a missing one is an error.
+
+    allowed: the only values permitted.
+    low, high: inclusive bounds of a number.
+    number_or: the field is a number or one of these words (annotated Any, because OmegaConf 2.3 cannot merge unions).
+    identity: False for what cannot change the result (workers, paths, progress); such a field stays out of the fingerprint.
+    before: for a field added after a release: the value that older runs had, so that they keep their fingerprint.
+    """
+    metadata = {
+        "help": help,
+        "allowed": allowed,
+        "low": low,
+        "high": high,
+        "number_or": number_or,
+        "identity": identity,
+    }
+    if before is not UNSET:
+        metadata["before"] = before
+    return field(metadata=metadata)

@@ -1,0 +1,138 @@
+"""Datasets: where labelled text comes from, which column is what, and how it is split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from finecomb.config.schema.base import option
+
+FORMATS = ("auto", "csv", "tsv", "jsonl", "json", "parquet", "arrow", "text")
+
+# What the label of a built-in dataset is, so that a task that cannot use it is refused before anything is fetched.
+# "class": one of several names; "classes": any number of them; "number": a real value. "any": known only when read.
+LABEL_KINDS = ("class", "classes", "number", "any")
+
+
+@dataclass
+class Columns:
+    """Which column of the table is what."""
+
+    text: str = option("column that holds the text")
+    text_pair: Optional[str] = option("column that holds the second text of a pair")
+    label: Optional[str] = option("column that holds the label")
+    id: Optional[str] = option("column that holds a stable id; null: ids are made from the source and the row")
+    group: Optional[str] = option("column whose values must not straddle a split, and by which group metrics are reported")
+
+
+@dataclass
+class Split:
+    """How train, validation and test are carved."""
+
+    seed: int = option("seed of the split and of the order that limits cut; never the seed of training")
+    validation: float = option("share of train carved off when there is no validation split", low=0.0, high=0.9)
+    test: float = option("share of train carved off when train is all there is", low=0.0, high=0.9)
+    stratify: bool = option("keep the shares of the labels equal in every split")
+
+
+@dataclass
+class Limit:
+    """How many rows of each split are used."""
+
+    train: Optional[int] = option("use the first n training rows after the shuffle", low=1)
+    validation: Optional[int] = option("use the first n validation rows after the shuffle", low=1)
+    test: Optional[int] = option("use the first n test rows after the shuffle", low=1)
+
+
+@dataclass
+class Dataset:
+    """What every dataset has."""
+
+    name: str = option("name of the choice")
+    path: Optional[str] = option("read the dataset from local files in this folder instead of fetching it")
+    label_kind: str = option("what a label is", allowed=LABEL_KINDS)
+    label_names: Optional[list[str]] = option("names of the classes in order; null: sorted as found in train")
+    columns: Columns = option("which column is what")
+    split: Split = option("how splits are carved")
+    limit: Limit = option("how many rows of each split are used")
+
+
+@dataclass
+class MovieReviews(Dataset):
+    """10,605 sentences from film reviews, each with the mean of 20 or more human ratings in [-4, 4] (Hutto & Gilbert, ICWSM 2014)."""
+
+    target: str = option("binary, ternary (with neutral) or the rating itself", allowed=("binary", "ternary", "rating"))
+    neutral: float = option("ratings nearer to 0 than this are neutral: left out of binary, a class of ternary", low=0.0, high=4.0)
+    source: list[str] = option("where to fetch it, tried in order", identity=False)
+    sha256: str = option("hash of the distribution that holds it")
+
+
+@dataclass
+class HubDataset(Dataset):
+    """A dataset of the Hugging Face hub, which can also be read from local files by `dataset.path`."""
+
+    hub_id: str = option("owner/name on the hub")
+    hub_config: Optional[str] = option("configuration of the dataset on the hub")
+    revision: str = option("revision on the hub")
+    splits: dict[str, str] = option("our split name: the split's name on the hub")
+    # Column names may differ between the hub's table and the files that are handed around; the first that exists is used.
+    aliases: dict[str, Any] = option("other names under which a column is found in local files")
+    headerless: list[str] = option("column names of local CSV or TSV files that carry no header; empty: they carry one")
+    licence: str = option("licence as stated by the source", identity=False)
+
+
+@dataclass
+class FileSplits:
+    """One file for each split."""
+
+    train: str = option("file of training rows")
+    validation: Optional[str] = option("file of validation rows")
+    test: Optional[str] = option("file of test rows")
+
+
+@dataclass
+class Files(Dataset):
+    """One's own files."""
+
+    files: FileSplits = option("the files; only train is needed")
+    format: str = option("file format; auto: from the name", allowed=FORMATS)
+    encoding: str = option("text encoding")
+    quotes: str = option(
+        "how cells of CSV and TSV are quoted; auto: as CSV does, for TSV only where every quoted cell is", allowed=("auto", "csv", "none")
+    )
+    label_separator: str = option("what separates several labels in one cell (label_kind=classes)")
+
+
+@dataclass
+class Prepared(Dataset):
+    """A folder that `finecomb prepare` wrote; dataset.path names it. Its rows are taken as they are: only dataset.limit applies."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Rows of train and tokens of a row (word pieces, both texts of a pair), for estimates before anything is read."""
+
+    rows: int
+    tokens: int
+
+
+# Rows as published with each dataset (movie_reviews: with the default splits, binary); tokens are rounded means.
+TYPICAL = {
+    "movie_reviews": Size(6_700, 27),
+    "sst2": Size(67_349, 14),
+    "stsb": Size(5_749, 32),
+    "imdb": Size(25_000, 290),
+    "ag_news": Size(120_000, 53),
+    "mrpc": Size(3_668, 53),
+    "rte": Size(2_490, 72),
+    "cola": Size(8_551, 11),
+}
+
+CHOICES = {"movie_reviews": MovieReviews, "hub": HubDataset, "files": Files, "prepared": Prepared}
+
+
+def label_kind(dataset: Dataset) -> str:
+    """What a label of this dataset is, one of LABEL_KINDS: for film reviews it follows the target."""
+    if isinstance(dataset, MovieReviews):
+        return "number" if dataset.target == "rating" else "class"
+    return dataset.label_kind

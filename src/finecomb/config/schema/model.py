@@ -1,0 +1,132 @@
+"""Models: a backbone with its tokenizer, and what is known of each architecture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from finecomb.config.schema.base import option
+
+
+@dataclass
+class Model:
+    """Pre-trained weights."""
+
+    name: str = option("name of the choice")
+    path: Optional[str] = option("a local directory or hub id that replaces `source`")
+    source: list[str] = option("where the weights come from, tried in order; empty for a tiny random model", identity=False)
+    sha256: Optional[str] = option("hash of the distribution that holds it; null for hub models, whose revision pins them")
+    model_type: str = option("architecture, as transformers names it; auto: read from the weights")
+    hub_id: Optional[str] = option("name on the hub, written into artefacts", identity=False)
+    note: str = option("what a reader of a table must know about these weights", identity=False)
+    dropout: Optional[float] = option("dropout of hidden states, attention and head; null: as the weights' config says", low=0.0, high=0.9)
+
+
+@dataclass
+class TinyModel(Model):
+    """A random model of a few thousand parameters, built from its architecture's config; for tests only."""
+
+    layers: int = option("number of layers", low=1)
+    hidden: int = option("hidden size", low=4)
+    heads: int = option("number of attention heads", low=1)
+    init_seed: int = option("seed of the random weights of the backbone")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Names inside an architecture's ...ForSequenceClassification, as dotted paths from that module.
+
+    embeddings: all below the layers, their dropout included; a path that a config leaves out (ELECTRA's projection) is passed over.
+    blocks: the ModuleList of layers, lowest first. final: modules above the layers and below the head that come pre-trained.
+    pooler: a pre-trained module between the layers and the head that reads one position.
+    head: modules that are newly initialised for a task. lora: what tuning=lora adapts by default, as ends of module names.
+    padding: the side on which the architecture must be padded. causal: the last real token is pooled.
+    unused: tensors that classification never reads; they get no gradient and never train.
+    """
+
+    embeddings: tuple[str, ...]
+    blocks: str
+    final: tuple[str, ...]
+    pooler: tuple[str, ...]
+    head: tuple[str, ...]
+    lora: tuple[str, ...]
+    padding: str = "right"
+    causal: bool = False
+    unused: tuple[str, ...] = ()
+
+
+FAMILIES = {
+    "bert": Family(("bert.embeddings",), "bert.encoder.layer", (), ("bert.pooler",), ("classifier",), ("query", "value")),
+    "roberta": Family(("roberta.embeddings",), "roberta.encoder.layer", (), (), ("classifier",), ("query", "value")),
+    "xlm-roberta": Family(("roberta.embeddings",), "roberta.encoder.layer", (), (), ("classifier",), ("query", "value")),
+    "distilbert": Family(
+        ("distilbert.embeddings",), "distilbert.transformer.layer", (), (), ("pre_classifier", "classifier"), ("q_lin", "v_lin")
+    ),
+    "electra": Family(
+        ("electra.embeddings", "electra.embeddings_project"), "electra.encoder.layer", (), (), ("classifier",), ("query", "value")
+    ),
+    "deberta-v2": Family(
+        ("deberta.embeddings", "deberta.encoder.rel_embeddings", "deberta.encoder.LayerNorm"),
+        "deberta.encoder.layer", (), (), ("pooler", "classifier"), ("query_proj", "value_proj"),
+    ),
+    "modernbert": Family(("model.embeddings",), "model.layers", ("model.final_norm", "head"), (), ("classifier",), ("Wqkv",)),
+    "xlnet": Family(
+        ("transformer.word_embedding", "transformer.dropout"), "transformer.layer", (), (),
+        # XLNet's attention keeps its maps as bare parameters, which LoRA cannot wrap; the feed-forward maps stand in.
+        ("sequence_summary", "logits_proj"), ("ff.layer_1", "ff.layer_2"), padding="left", unused=("transformer.mask_emb",),
+    ),
+    "gpt2": Family(
+        ("transformer.wte", "transformer.wpe", "transformer.drop"), "transformer.h", ("transformer.ln_f",), (), ("score",), ("c_attn",),
+        causal=True,
+    ),
+    "llama": Family(("model.embed_tokens",), "model.layers", ("model.norm",), (), ("score",), ("q_proj", "v_proj"), causal=True),
+    "qwen3": Family(("model.embed_tokens",), "model.layers", ("model.norm",), (), ("score",), ("q_proj", "v_proj"), causal=True),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a choice's backbone, as its own config states them; from these its parameters are counted without the weights.
+
+    positions: tokens it takes at most, special ones included; None where positions are relative. position_rows: rows of a learned table.
+    embedding: width of the embeddings where it differs from hidden. key_value: width of keys and values where heads share them.
+    query: width of all query heads where it differs from hidden. relative_rows: rows of a table of relative positions.
+    """
+
+    vocab: int
+    hidden: int
+    layers: int
+    heads: int
+    intermediate: int
+    positions: Optional[int]
+    position_rows: int = 0
+    types: int = 0
+    embedding: Optional[int] = None
+    query: Optional[int] = None
+    key_value: Optional[int] = None
+    relative_rows: int = 0
+
+
+# Rows of a tiny model's table of positions.
+TINY_POSITIONS = 192
+
+# By choice. Sources: the config.json of each model on the hub; totals are held against the published ones by a test.
+SHAPES = {
+    "all_minilm_l6_v2": Shape(30522, 384, 6, 12, 1536, 512, position_rows=512, types=2),
+    "bert_base": Shape(30522, 768, 12, 12, 3072, 512, position_rows=512, types=2),
+    "bert_large": Shape(30522, 1024, 24, 16, 4096, 512, position_rows=512, types=2),
+    "bert_base_chinese": Shape(21128, 768, 12, 12, 3072, 512, position_rows=512, types=2),
+    "roberta_base": Shape(50265, 768, 12, 12, 3072, 512, position_rows=514, types=1),
+    "roberta_large": Shape(50265, 1024, 24, 16, 4096, 512, position_rows=514, types=1),
+    "xlm_r_base": Shape(250002, 768, 12, 12, 3072, 512, position_rows=514, types=1),
+    "distilbert_base": Shape(30522, 768, 6, 12, 3072, 512, position_rows=512),
+    "electra_base": Shape(30522, 768, 12, 12, 3072, 512, position_rows=512, types=2, embedding=768),
+    "deberta_v3_base": Shape(128100, 768, 12, 12, 3072, None, relative_rows=512),
+    "modernbert_base": Shape(50368, 768, 22, 12, 1152, 8192),
+    "xlnet_base": Shape(32000, 768, 12, 12, 3072, None),
+    "gpt2": Shape(50257, 768, 12, 12, 3072, 1024, position_rows=1024),
+    "smollm2_135m": Shape(49152, 576, 30, 9, 1536, 8192, query=576, key_value=192),
+    "qwen3_0_6b": Shape(151936, 1024, 28, 16, 3072, 40960, query=2048, key_value=1024),
+}
+
+CHOICES = {"pretrained": Model, "tiny": TinyModel}

@@ -1,0 +1,76 @@
+"""The composed experiment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from finecomb.config.schema.base import option
+from finecomb.config.schema.callbacks import Callbacks
+from finecomb.config.schema.cleaner import Cleaner
+from finecomb.config.schema.dataset import Dataset
+from finecomb.config.schema.logger import Logger
+from finecomb.config.schema.loss import Loss
+from finecomb.config.schema.model import Model
+from finecomb.config.schema.optimizer import Optimizer
+from finecomb.config.schema.scheduler import Scheduler
+from finecomb.config.schema.task import Task
+from finecomb.config.schema.trainer import Trainer
+from finecomb.config.schema.tuning import Tuning
+
+
+@dataclass
+class Batch:
+    """Batch sizes and lengths."""
+
+    size: int = option("examples in one optimizer step, over all devices", low=1)
+    eval_size: int = option("examples in one evaluation batch; never changes a metric", low=1, identity=False)
+    max_length: int = option("tokens at which a text is truncated; what is cut is counted", low=4)
+    tokens: Optional[int] = option(
+        "at most so many tokens, padding included, in a micro-batch; splits further, never changes the step", low=1
+    )
+    bucket: int = option("batches are formed from texts of like length within windows of so many batches; 1: no bucketing", low=1)
+
+
+@dataclass
+class Monitor:
+    """What is best on validation."""
+
+    metric: str = option("what is best on validation: a metric's name without the split, or auto: the task's own")
+    mode: str = option("whether more or less is better; auto: by the metric", allowed=("auto", "max", "min"))
+    patience: Optional[int] = option("stop after so many epochs without a better value; null: never", low=1)
+
+
+@dataclass
+class Evaluate:
+    """What is evaluated at the end."""
+
+    test: bool = option("evaluate on test at the end; searches set this to false")
+
+
+@dataclass
+class Train:
+    """The composed experiment, as the YAML files and overrides make it."""
+
+    seed: int = option("seed of training: initialisation of new tensors, order, dropout", low=0)
+    name: Optional[str] = option("a word put before the run directory's name", identity=False)
+    output_dir: str = option("where run directories are made", identity=False)
+    retry: Optional[str] = option("failed: run failed runs again", allowed=("failed",), identity=False)
+    batch: Batch = option("batch sizes and lengths")
+    monitor: Monitor = option("what is best")
+    evaluate: Evaluate = option("what is evaluated")
+    dataset: Dataset = option("group")
+    cleaner: Cleaner = option("group")
+    task: Task = option("group")
+    model: Model = option("group")
+    tuning: Tuning = option("group")
+    loss: Loss = option("group")
+    optimizer: Optimizer = option("group")
+    scheduler: Scheduler = option("group")
+    trainer: Trainer = option("group")
+    logger: Logger = option("group")
+    callbacks: Callbacks = option("group")
+
+
+GROUPS = ("dataset", "cleaner", "task", "model", "tuning", "loss", "optimizer", "scheduler", "trainer", "logger", "callbacks")
+BUNDLES = ("experiment", "debug")

@@ -1,0 +1,169 @@
+"""Single values with their origins, and the check of each key and value against the schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from finecomb.config.errors import Problem, nearest
+from finecomb.config.fields import Field, complaint, fields_of, leaf_keys
+from finecomb.config.schema.cleaner import STEPS
+from finecomb.config.schema.train import GROUPS, Train
+from finecomb.config.sources import Entry, Origin, options, schema_of
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value set once, by one line of a file or by one override."""
+
+    value: Any
+    origin: Origin
+
+
+@dataclass
+class Collected:
+    """What a command line selects and sets.
+
+    overrides: those to hand to Hydra. values: the last setting of each dotted key. classes: the chosen schema of each group.
+    picked: what made each choice. unknown: groups whose choice is wrong, so that their keys cannot be judged.
+    """
+
+    overrides: list[str] = field(default_factory=list)
+    values: dict[str, Setting] = field(default_factory=dict)
+    choices: dict[str, str | None] = field(default_factory=dict)
+    classes: dict[str, type] = field(default_factory=dict)
+    picked: dict[str, Origin] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+    def origins(self) -> dict[str, Origin]:
+        """Where each key was set last; for a group or bundle, what chose it."""
+        return {**self.picked, **{key: setting.origin for key, setting in self.values.items()}}
+
+    def walk(self, cls: type, entries: Mapping[str, Entry], prefix: str, source: str) -> None:
+        """Take every key of a mapping that is merged at `prefix`, whose schema is `cls`."""
+        for name, entry in entries.items():
+            key = f"{prefix}.{name}" if prefix else name
+            origin = Origin(source, entry.line)
+            known = fields_of(cls).get(name)
+            if key in self.unknown:
+                continue
+            if known is None:
+                self.problems.append(self.unknown_key(key, origin, cls))
+                continue
+            nested = self.classes.get(key, known.nested)
+            if nested is not None and entry.children is not None:
+                self.walk(nested, entry.children, key, source)
+            elif nested is not None:
+                self.problems.append(not_a_value(key, entry.value, origin, nested))
+            elif known.is_dict and entry.children is not None:
+                self.set_in_dict(key, entry, source)
+            else:
+                self.set(key, known, entry.value, origin)
+
+    def set(self, key: str, known: Field, value: Any, origin: Origin) -> None:
+        """Take one value, or note what is wrong with it; a wrong one leaves the earlier value in place."""
+        wrong = complaint(known, value)
+        if wrong is None:
+            self.values[key] = Setting(value, origin)
+            return
+        guess = nearest(value, map(str, known.allowed)) if known.allowed and isinstance(value, str) else None
+        mend = f"did you mean {guess}?" if guess else ""
+        self.problems.append(Problem(f"{key}={_text(value)} {wrong}", str(origin), known.allowed_text, mend))
+
+    def set_in_dict(self, key: str, entry: Entry, source: str) -> None:
+        """Take a mapping with keys of the user's own. It is merged key by key: each is a setting with its own line."""
+        if entry.children:
+            self.values.pop(key, None)
+            for name, child in entry.children.items():
+                self.set_in_dict(f"{key}.{name}", child, source)
+        elif entry.children is None:
+            self.drop(key)
+            self.values[key] = Setting(entry.value, Origin(source, entry.line))
+        elif not self.below(key):
+            self.values[key] = Setting({}, Origin(source, entry.line))
+
+    def below(self, key: str) -> list[str]:
+        """The keys set at `key` or inside it."""
+        return [name for name in self.values if name == key or name.startswith(f"{key}.")]
+
+    def drop(self, key: str) -> None:
+        """Forget `key` and everything inside it."""
+        for name in self.below(key):
+            del self.values[name]
+
+    def unknown_key(self, key: str, origin: Origin, cls: type) -> Problem:
+        """The problem of a key that `cls` has not, with the nearest one that exists."""
+        prefix, _, name = key.rpartition(".")
+        known = list(fields_of(cls))
+        choice = self.choices.get(prefix)
+        what = f"{key}: there is no such key" + (f" with {prefix}={choice}" if choice else "")
+        return Problem(what, str(origin), ", ".join(known), self._way_out(prefix, name, known))
+
+    def _way_out(self, prefix: str, name: str, known: list[str]) -> str:
+        guess = nearest(name, known)
+        if guess is not None:
+            return f"did you mean {prefix}.{guess}?" if prefix else f"did you mean {guess}?"
+        schemas = {choice: schema_of(prefix, path) for choice, path in options(prefix).items()} if prefix in GROUPS else {}
+        having = [f"{prefix}={choice}" for choice, cls in schemas.items() if cls is not None and name in fields_of(cls)][:3]
+        elsewhere = [leaf for leaf in leaf_keys(Train, self.classes) if leaf.rpartition(".")[2] == name]
+        if having:
+            return f"{' and '.join(having)} have it" if len(having) > 1 else f"{having[0]} has it"
+        return f"did you mean {elsewhere[0]}?" if elsewhere else ""
+
+    def check_steps(self) -> None:
+        """The steps of a cleaner: a step's kind is its key, or what `step:` names; null removes it."""
+        steps: dict[str, dict[str, Setting]] = {}
+        for key, setting in self.values.items():
+            if key.startswith("cleaner.steps."):
+                name, _, rest = key.removeprefix("cleaner.steps.").partition(".")
+                steps.setdefault(name, {})[rest] = setting
+        for name, given in steps.items():
+            if "" in given:
+                self._check_bare_step(name, given[""])
+            else:
+                self._check_step(name, given)
+
+    def _check_bare_step(self, name: str, setting: Setting) -> None:
+        if setting.value is None:
+            return
+        if setting.value == {}:
+            self._check_step(name, {}, setting.origin)
+            return
+        mend = f"write cleaner.steps.{name}.KEY=VALUE, or null to leave the step out"
+        self.problems.append(Problem(f"cleaner.steps.{name}={setting.value}: a step holds keys of its own", str(setting.origin), mend=mend))
+
+    def _check_step(self, name: str, given: Mapping[str, Setting], origin: Origin | None = None) -> None:
+        key = f"cleaner.steps.{name}"
+        kind = str(given["step"].value) if "step" in given else name
+        where = origin or next(iter(given.values())).origin
+        if kind not in STEPS:
+            guess = nearest(kind, STEPS)
+            mend = f"did you mean {guess}? A step under another name says its kind: {key}.step={guess or 'KIND'}"
+            self.problems.append(Problem(f"{key}: there is no kind of step {kind}", str(where), ", ".join(STEPS), mend))
+            return
+        known = fields_of(STEPS[kind])
+        for part, setting in given.items():
+            if part in known:
+                wrong = complaint(known[part], setting.value)
+                if wrong:
+                    what = f"{key}.{part}={_text(setting.value)} {wrong}"
+                    self.problems.append(Problem(what, str(setting.origin), known[part].allowed_text))
+            elif part != "step":
+                self.problems.append(self.unknown_key(f"{key}.{part}", setting.origin, STEPS[kind]))
+        missing = [part for part in known if part not in given]
+        if missing:
+            what = f"{key}: {', '.join(missing)} is missing"
+            self.problems.append(Problem(what, str(where), mend=f"set {key}.{missing[0]}, {known[missing[0]].allowed_text}"))
+
+
+def not_a_value(key: str, value: Any, origin: Origin, nested: type) -> Problem:
+    """The problem of a plain value where a group of keys belongs."""
+    return Problem(
+        f"{key}={_text(value)}: {key} holds keys of its own", str(origin), ", ".join(f"{key}.{name}" for name in fields_of(nested))
+    )
+
+
+def _text(value: Any) -> str:
+    return "null" if value is None else str(value)

@@ -1,0 +1,299 @@
+"""What the fields of a config demand of each other, checked before anything heavy is imported or fetched; every problem at once.
+
+Each rule yields problems; the facts it reads stand in schema/. What only the data or the weights can tell is checked when they are read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from finecomb.config import plugins
+from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.schema.dataset import Dataset, Files, HubDataset, MovieReviews, Prepared
+from finecomb.config.schema.loss import CrossEntropy
+from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel
+from finecomb.config.schema.optimizer import Adam, Sgd
+from finecomb.config.schema.task import FACTS, variant
+from finecomb.config.schema.train import GROUPS, Train
+from finecomb.config.schema.tuning import OPTIMIZER_FAMILY, REFUSED, Lora, Prompt, TopLayers
+from finecomb.config.sources import Origin
+
+Where = Callable[[str], str]
+Rule = Callable[[Train, Where], Iterator[Problem]]
+# Groups whose `name` says which code runs; a dataset's or a model's name is free.
+NAMED_BY_KIND = tuple(group for group in GROUPS if group not in ("dataset", "model"))
+
+
+def validate(config: Train, origins: Mapping[str, Origin]) -> None:
+    """Raise UserError with every problem between fields; `origins` tells where each key was set."""
+    problems = problems_of(config, origins)
+    if problems:
+        raise UserError(problems)
+
+
+def problems_of(config: Train, origins: Mapping[str, Origin]) -> list[Problem]:
+    """Every problem between fields; empty when the config is sound."""
+
+    def where(key: str) -> str:
+        return str(origins.get(key, key))
+
+    return [problem for rule in _RULES for problem in rule(config, where)]
+
+
+def label_kind(dataset: Dataset) -> str:
+    """What the labels will be: class, classes, number, or any when only the data tells."""
+    if isinstance(dataset, MovieReviews):
+        return "number" if dataset.target == "rating" else "class"
+    return dataset.label_kind
+
+
+def _names(config: Train, where: Where) -> Iterator[Problem]:
+    for group in NAMED_BY_KIND:
+        name, known = getattr(config, group).name, plugins.schemas(group)
+        if name not in known:
+            guess = nearest(name, known)
+            mend = f"did you mean {group}={guess}?" if guess else f"choose with {group}=..."
+            yield Problem(f"{group}.name={name} names no {group}", where(f"{group}.name"), ", ".join(known), mend)
+
+
+def _labels(config: Train, where: Where) -> Iterator[Problem]:
+    facts, kind = FACTS.get(variant(config.task)), label_kind(config.dataset)
+    if facts is None or kind in facts.label_kinds:
+        return
+    needs = {"class": "one class for each text", "classes": "any number of classes for each text", "number": "a number for each text"}
+    fitting = [_task_text(key) for key, other in FACTS.items() if kind in other.label_kinds]
+    yield Problem(
+        f"dataset={config.dataset.name} gives {needs[kind]}; task={_task_text(variant(config.task))} cannot use that",
+        where("dataset.target" if isinstance(config.dataset, MovieReviews) else "dataset.label_kind"),
+        ", ".join(facts.label_kinds),
+        f"choose task={' or task='.join(fitting)}",
+    )
+
+
+def _task_text(key: str) -> str:
+    name, _, flag = key.partition(" ")
+    return f"{name} task.{flag}=true" if flag else name
+
+
+def _loss(config: Train, where: Where) -> Iterator[Problem]:
+    facts, name = FACTS.get(variant(config.task)), config.loss.name
+    if facts is not None and name not in facts.losses and plugins.find_build("loss", name) is None:
+        what = f"loss={name} cannot serve task={_task_text(variant(config.task))}"
+        yield Problem(what, where("loss"), ", ".join(facts.losses), f"choose loss={facts.losses[0]}")
+    if isinstance(config.loss, CrossEntropy):
+        yield from _cross_entropy(config, config.loss, where)
+
+
+def _cross_entropy(config: Train, loss: CrossEntropy, where: Where) -> Iterator[Problem]:
+    weights, key, names = loss.class_weights, "loss.class_weights", config.dataset.label_names
+    if isinstance(weights, list):
+        numbers = all(isinstance(weight, int | float) and not isinstance(weight, bool) and weight >= 0 for weight in weights)
+        if not weights or not numbers:
+            yield Problem(f"{key}={weights} is no list of weights of at least 0", where(key), "a list of numbers, balanced or null")
+        elif not any(weights):
+            yield Problem(f"{key}={weights}: every weight is 0", where(key), mend="give at least one class a weight")
+        count = len(names) if names is not None else _known_classes(config.dataset)
+        if count is not None and len(weights) != count:
+            yield Problem(
+                f"{key} has {len(weights)} weights; dataset={config.dataset.name} has {count} classes", where(key), f"{count} weights"
+            )
+    elif weights not in (None, "balanced"):
+        yield Problem(f"{key}={weights} is neither balanced nor a list", where(key), "null, balanced or a list of numbers")
+
+
+def _known_classes(dataset: Dataset) -> int | None:
+    if isinstance(dataset, MovieReviews):
+        return {"binary": 2, "ternary": 3}.get(dataset.target)
+    return None
+
+
+def _monitor(config: Train, where: Where) -> Iterator[Problem]:
+    facts, metric = FACTS.get(variant(config.task)), config.monitor.metric
+    if facts is None or metric == "auto" or metric in facts.metrics:
+        return
+    bare = metric.rpartition("/")[2]
+    guess = bare if bare in facts.metrics else nearest(bare, facts.metrics)
+    what = f"monitor.metric={metric} is no metric of task={_task_text(variant(config.task))}"
+    yield Problem(what, where("monitor.metric"), ", ".join(("auto", *facts.metrics)), f"did you mean {guess}?" if guess else "")
+
+
+def _optimizer(config: Train, where: Where) -> Iterator[Problem]:
+    optimizer, key = config.optimizer, "optimizer.betas"
+    if isinstance(optimizer, Adam) and (len(optimizer.betas) != 2 or not all(0 <= beta < 1 for beta in optimizer.betas)):
+        yield Problem(
+            f"{key}={optimizer.betas} is no pair of decay rates", where(key), "two numbers from 0 to below 1", f"{key}=[0.9,0.999]"
+        )
+    if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:
+        yield Problem("optimizer.nesterov=true needs momentum", where("optimizer.nesterov"), mend="set optimizer.momentum=0.9")
+    if optimizer.lr == 0:
+        yield Problem("optimizer.lr=0 trains nothing", where("optimizer.lr"), "a number above 0, or auto")
+    if optimizer.head_lr_multiplier == 0 and config.tuning.name == "head":
+        key = "optimizer.head_lr_multiplier"
+        yield Problem(f"{key}=0 trains nothing with tuning=head", where(key), "a number above 0", "choose another tuning, or 1")
+    if optimizer.lr == "auto" and optimizer.name not in OPTIMIZER_FAMILY:
+        what = f"optimizer.lr=auto: no usual learning rate is known for optimizer={optimizer.name}"
+        yield Problem(what, where("optimizer.lr"), "a number", "give optimizer.lr=...")
+
+
+def _batch(config: Train, where: Where) -> Iterator[Problem]:
+    trainer, size = config.trainer, config.batch.size
+    devices = trainer.devices if isinstance(trainer.devices, int) else 1
+    parts = trainer.accumulate_grad_batches * devices * trainer.num_nodes
+    if size % parts:
+        lower, upper = size - size % parts, size - size % parts + parts
+        sizes = f"{lower} or {upper}" if lower else str(upper)
+        yield Problem(
+            f"batch.size={size} cannot be split evenly in {parts} "
+            f"({trainer.accumulate_grad_batches} micro-batches x {devices} devices x {trainer.num_nodes} machines)",
+            where("batch.size"),
+            mend=f"batch.size counts the examples of one step over all devices, and accumulation splits it: set batch.size={sizes}",
+        )
+    if config.batch.tokens is not None and config.batch.tokens < config.batch.max_length:
+        what = f"batch.tokens={config.batch.tokens} is less than batch.max_length: one long text fits in no micro-batch"
+        yield Problem(
+            what, where("batch.tokens"), f"at least {config.batch.max_length}", f"set batch.tokens={config.batch.max_length} or more"
+        )
+
+
+def _devices(config: Train, where: Where) -> Iterator[Problem]:
+    trainer = config.trainer
+    several = (isinstance(trainer.devices, int) and trainer.devices > 1) or trainer.num_nodes > 1
+    if isinstance(trainer.devices, float):
+        yield Problem(f"trainer.devices={trainer.devices} is not a whole number", where("trainer.devices"), "a whole number or auto")
+    if isinstance(trainer.threads, float):
+        yield Problem(f"trainer.threads={trainer.threads} is not a whole number", where("trainer.threads"), "a whole number or auto")
+    if several and trainer.strategy != "ddp":
+        what = f"trainer.devices={trainer.devices} on {trainer.num_nodes} machine(s) needs a strategy"
+        yield Problem(what, where("trainer.devices"), "ddp", "choose trainer=ddp or set trainer.strategy=ddp")
+    if str(trainer.precision) == "16" and trainer.accelerator == "cpu":
+        mend = "choose auto, bf16 or 32; or trainer=gpu"
+        yield Problem(
+            "trainer.precision=16 needs a GPU: float16 does not train on a CPU", where("trainer.precision"), "auto, bf16, 32", mend
+        )
+
+
+def _time(config: Train, where: Where) -> Iterator[Problem]:
+    limit = config.trainer.max_time
+    if limit is not None and not re.fullmatch(r"\d+:([01]?\d|2[0-3]):[0-5]?\d:[0-5]?\d", limit):
+        yield Problem(f"trainer.max_time={limit} is no time", where("trainer.max_time"), "DD:HH:MM:SS", "ten minutes are 00:00:10:00")
+    if config.trainer.max_steps == 0:
+        yield Problem("trainer.max_steps=0 trains nothing", where("trainer.max_steps"), "-1 (no limit), or at least 1")
+
+
+def _split(config: Train, where: Where) -> Iterator[Problem]:
+    split, columns = config.dataset.split, config.dataset.columns
+    if split.validation + split.test >= 1:
+        what = f"dataset.split: validation {split.validation:g} and test {split.test:g} leave nothing to train on"
+        yield Problem(what, where("dataset.split.validation"), "shares that add up to less than 1")
+    if split.validation == 0 and not _has_validation(config.dataset):
+        what = "dataset.split.validation=0: there is no validation split to choose the best checkpoint by"
+        yield Problem(what, where("dataset.split.validation"), "a share above 0", "set dataset.split.validation=0.1")
+    for role in ("text_pair", "label"):
+        if getattr(columns, role) == columns.text:
+            what = f"text and {role} are the same column, {columns.text}"
+            yield Problem(what, where(f"dataset.columns.{role}"), mend="name two columns")
+    names = config.dataset.label_names
+    if names is not None and len(set(names)) != len(names):
+        yield Problem(f"dataset.label_names={names} names a class twice", where("dataset.label_names"))
+
+
+def _has_validation(dataset: Dataset) -> bool:
+    if isinstance(dataset, Files):
+        return dataset.files.validation is not None
+    return isinstance(dataset, Prepared) or (isinstance(dataset, HubDataset) and "validation" in dataset.splits)
+
+
+def _files(config: Train, where: Where) -> Iterator[Problem]:
+    dataset = config.dataset
+    if dataset.path is not None and not isinstance(dataset, Files) and not Path(dataset.path).expanduser().is_dir():
+        yield _absent("dataset.path", dataset.path, where, "a folder")
+    if isinstance(dataset, Prepared) and dataset.path is None:
+        yield Problem(
+            "dataset=prepared needs its folder",
+            where("dataset.path"),
+            "the folder that `finecomb prepare` printed",
+            "give dataset.path=DIR",
+        )
+    if isinstance(dataset, Files):
+        folder = Path(dataset.path).expanduser() if dataset.path else Path()
+        for split in ("train", "validation", "test"):
+            name = getattr(dataset.files, split)
+            if name is not None and not (folder / Path(name).expanduser()).exists():
+                yield _absent(f"dataset.files.{split}", str(folder / Path(name).expanduser()), where, "a file")
+
+
+def _absent(key: str, given: str, where: Where, kind: str) -> Problem:
+    path = Path(given).expanduser()
+    if path.exists():
+        return Problem(f"{key}={given} is not {kind}", where(key), kind)
+    folder = path.parent
+    while not folder.is_dir():
+        folder, path = folder.parent, folder
+    there = sorted(item.name for item in folder.iterdir() if not item.name.startswith("."))
+    guess = nearest(path.name, there)
+    listed = ", ".join(there[:12]) + (", ..." if len(there) > 12 else "")
+    return Problem(
+        f"{key}={given}: there is no {path.name} in {folder.resolve()}", where(key), listed, f"did you mean {guess}?" if guess else ""
+    )
+
+
+def _model(config: Train, where: Where) -> Iterator[Problem]:
+    model, kind = config.model, config.model.model_type
+    if kind != "auto" and kind not in FAMILIES and plugins.find_build("model", model.name) is None:
+        guess = nearest(kind, FAMILIES)
+        allowed = ", ".join(("auto", *FAMILIES))
+        yield Problem(
+            f"model.model_type={kind} is not known", where("model.model_type"), allowed, f"did you mean {guess}?" if guess else ""
+        )
+    if isinstance(model, TinyModel) and model.hidden % model.heads:
+        yield Problem(
+            f"model.hidden={model.hidden} cannot be split in {model.heads} heads", where("model.hidden"), "a multiple of model.heads"
+        )
+    if not model.source and model.path is None and not isinstance(model, TinyModel):
+        yield Problem(f"model={model.name} has no source", where("model"), mend="give model.path=DIR or hub id")
+
+
+def _tuning(config: Train, where: Where) -> Iterator[Problem]:
+    tuning, kind = config.tuning, config.model.model_type
+    reason = REFUSED.get((tuning.name, kind)) or REFUSED.get((tuning.name, None))
+    if reason:
+        yield Problem(f"tuning={tuning.name} cannot be used with {kind}: {reason}", where("tuning"), mend="choose another tuning or model")
+    if isinstance(tuning, Lora):
+        targets = tuning.target_modules
+        listed = isinstance(targets, list) and targets and all(isinstance(item, str) and item for item in targets)
+        if targets not in ("auto", "all-linear") and not listed:
+            key = "tuning.target_modules"
+            usual = ", ".join(FAMILIES[kind].lora) if kind in FAMILIES else "query, value"
+            yield Problem(f"{key}={targets} names no modules", where(key), "auto, all-linear, or a list of names", f"for example [{usual}]")
+        if tuning.alpha == 0:
+            yield Problem("tuning.alpha=0 switches the update off", where("tuning.alpha"), "a number above 0")
+    layers = _layers(config)
+    if isinstance(tuning, TopLayers) and layers is not None and tuning.k > layers:
+        yield Problem(f"tuning.k={tuning.k}: model={config.model.name} has {layers} layers", where("tuning.k"), f"0 to {layers}")
+
+
+def _layers(config: Train) -> int | None:
+    if isinstance(config.model, TinyModel):
+        return config.model.layers
+    shape = SHAPES.get(config.model.name) if config.model.path is None else None
+    return shape.layers if shape is not None else None
+
+
+def _positions(config: Train, where: Where) -> Iterator[Problem]:
+    shape = SHAPES.get(config.model.name) if config.model.path is None else None
+    positions = TINY_POSITIONS if isinstance(config.model, TinyModel) else shape.positions if shape is not None else None
+    if positions is None:
+        return
+    virtual = config.tuning.num_virtual_tokens if isinstance(config.tuning, Prompt) else 0
+    room = positions - virtual
+    if config.batch.max_length > room:
+        minus = f" less {virtual} virtual tokens" if virtual else ""
+        what = f"batch.max_length={config.batch.max_length} is more than model={config.model.name} has positions ({positions}{minus})"
+        yield Problem(what, where("batch.max_length"), f"4 to {room}", f"set batch.max_length={room}")
+
+
+_RULES: tuple[Rule, ...] = (
+    _names, _labels, _loss, _monitor, _optimizer, _batch, _devices, _time, _split, _files, _model, _tuning, _positions,
+)  # fmt: skip

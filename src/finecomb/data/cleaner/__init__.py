@@ -1,0 +1,59 @@
+"""Cleaners: recipes of named steps.
+
+To add a step: its values as a dataclass in config/schema/cleaner.py (and in STEPS there), its class in this folder, its line in `STEPS`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.plugins import find_build
+from finecomb.config.schema import cleaner as schema
+from finecomb.data.cleaner.duplicates import Duplicates
+from finecomb.data.cleaner.recipe import Cleaned, Recipe
+from finecomb.data.cleaner.step import Step
+from finecomb.data.cleaner.text import Empty, Unicode, Whitespace
+
+STEPS: dict[str, Callable[[Any], Step]] = {"unicode": Unicode, "whitespace": Whitespace, "empty": Empty, "duplicates": Duplicates}
+
+
+def build(config: schema.Cleaner) -> Recipe:
+    """The recipe of a cleaner's config. Raises UserError for a step or a value that does not exist."""
+    if own := find_build("cleaner", config.name):
+        return own(config)
+    steps, identity = [], []
+    for name, values in config.steps.items():
+        if values is None:
+            continue
+        given = dict(values)
+        kind = given.pop("step", name)
+        settings = _settings(name, kind, given)
+        make = STEPS[kind]
+        steps.append((name, partial(make, settings)))
+        identity.append([name, kind, dataclasses.asdict(settings), getattr(make, "VERSION", 1)])
+    return Recipe(tuple(steps), tuple(identity))
+
+
+def _settings(name: str, kind: str, values: dict[str, Any]) -> Any:
+    where = f"cleaner.steps.{name}"
+    if kind not in STEPS:
+        raise UserError(Problem(f"unknown cleaning step {kind!r}", where, allowed=", ".join(STEPS), mend=_meant(kind, STEPS)))
+    fields = [field.name for field in dataclasses.fields(schema.STEPS[kind])]
+    for key in values:
+        if key not in fields:
+            raise UserError(Problem(f"unknown key {key!r}", where, allowed=", ".join(fields), mend=_meant(key, fields)))
+    if missing := [key for key in fields if key not in values]:
+        raise UserError(Problem(f"missing value: {', '.join(missing)}", where, allowed=", ".join(fields)))
+    return schema.STEPS[kind](**values)
+
+
+def _meant(name: str, names: Any) -> str:
+    near = nearest(name, names)
+    return f"did you mean {near}?" if near else ""
+
+
+__all__ = ["STEPS", "Cleaned", "Recipe", "Step", "build"]

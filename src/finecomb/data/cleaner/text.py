@@ -1,0 +1,42 @@
+"""Steps that look at one text at a time."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Literal, cast
+
+from finecomb.config.schema import cleaner as schema
+from finecomb.data.cleaner.step import TextFilter, TextRewrite
+
+
+class Unicode(TextRewrite):
+    """Brings texts into one Unicode normal form, so that what looks the same is the same (UAX #15)."""
+
+    def __init__(self, config: schema.Unicode) -> None:
+        self._form = cast("Literal['NFC', 'NFKC']", config.form)
+
+    def rewrite(self, text: str) -> str:
+        """The text in normal form."""
+        return text if text.isascii() else unicodedata.normalize(self._form, text)
+
+
+class Whitespace(TextRewrite):
+    """Removes white space at both ends and, with `collapse`, makes one space of every run of it."""
+
+    def __init__(self, config: schema.Whitespace) -> None:
+        self._collapse = config.collapse
+
+    def rewrite(self, text: str) -> str:
+        """The text without superfluous white space (Unicode's, so no-break spaces and line ends count)."""
+        return " ".join(text.split()) if self._collapse else text.strip()
+
+
+class Empty(TextFilter):
+    """Drops rows with hardly any text."""
+
+    def __init__(self, config: schema.Empty) -> None:
+        self._least = config.min_characters
+
+    def reason(self, text: str) -> str | None:
+        """Counts characters that are not white space."""
+        return None if sum(map(len, text.split())) >= self._least else f"fewer than {self._least} characters"

@@ -1,0 +1,26 @@
+"""Datasets: one class for each kind of source, built from its schema."""
+
+from __future__ import annotations
+
+from finecomb.config.plugins import find_build
+from finecomb.config.schema import dataset as schema
+from finecomb.data.dataset.files import FilesSource
+from finecomb.data.dataset.hub import HubSource
+from finecomb.data.dataset.movie_reviews import MovieReviewsSource
+from finecomb.data.dataset.source import Raw, Source
+
+
+def build(config: schema.Dataset) -> Source:
+    """The source of a dataset's config. Nothing is fetched or read yet."""
+    if own := find_build("dataset", config.name):
+        return own(config)
+    if isinstance(config, schema.MovieReviews):
+        return MovieReviewsSource(config)
+    if isinstance(config, schema.HubDataset):
+        return HubSource(config)
+    if isinstance(config, schema.Files):
+        return FilesSource(config)
+    raise TypeError(f"no dataset for a {type(config).__name__}")
+
+
+__all__ = ["Raw", "Source", "build"]

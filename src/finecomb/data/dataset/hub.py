@@ -1,0 +1,195 @@
+"""A dataset of the hub, or the same dataset in local files (`dataset.path=FOLDER`), as GLUE's TSVs or in any other format."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from finecomb.assets import hash_file, offline
+from finecomb.assets.hub import explain
+from finecomb.config.errors import Problem, UserError
+from finecomb.config.schema.dataset import HubDataset
+from finecomb.data.dataset.columns import to_rows
+from finecomb.data.dataset.rows import Rows
+from finecomb.data.dataset.source import Raw
+from finecomb.data.dataset.table import SUFFIXES, Table, format_of, read_table
+from finecomb.data.dataset.text_file import COMPRESSED, existing
+
+# What a split is called in the files that people hand around, by its name on the hub.
+_STEMS = {"train": ("train", "training"), "validation": ("validation", "dev", "valid", "val"), "test": ("test",)}
+_HIDDEN = "GLUE hides the labels of its test sets (-1), so nothing can be measured on them"
+
+
+class HubSource:
+    """Reads the hub's table or local files; which split of theirs is which of ours is in the config."""
+
+    def __init__(self, config: HubDataset) -> None:
+        self._config = config
+        self._hub: dict[str, Any] | None = None
+
+    def inputs(self) -> dict[str, str]:
+        """Hash of each local file; of the hub's tables the hash of the content, since a revision's name may move."""
+        if self._config.path:
+            return {f"{split}/{number}": f"{format_of(file)}:{hash_file(file)}"
+                    for split, files in self._local().items() for number, file in enumerate(files)}  # fmt: skip
+        return {split: _hash_table(table) for split, table in self._tables().items()}
+
+    def read(self, kind: str) -> Raw:
+        """The rows of each split; a benchmark's hidden labels are refused."""
+        config = self._config
+        names = list(config.label_names) if config.label_names else None
+        if config.path:
+            files = self._local()
+            tables = {
+                split: read_table(paths, format=format_of(paths[0]), encoding="utf-8", quotes="auto", headerless=config.headerless)
+                for split, paths in files.items()
+            }
+            source = f"{config.path} (files of {config.hub_id})"
+        else:
+            tables = {split: _as_table(table, f"{config.hub_id}, {split}") for split, table in self._tables().items()}
+            source = f"hub:{config.hub_id}/{config.hub_config or ''}@{config.revision}"
+        splits = to_rows(tables, config.columns, kind, separator="|", aliases=config.aliases)
+        for rows in splits.values():
+            _refuse_hidden(rows, kind)
+        return Raw(splits, source, config.licence, names)
+
+    def _local(self) -> dict[str, list[Path]]:
+        folder = existing(Path(str(self._config.path)), "dataset.path")
+        if folder.is_file():
+            return {"train": [folder]}
+        return local_splits(folder, self._config)
+
+    def _tables(self) -> dict[str, Any]:
+        """The hub's tables by our split names, downloaded or from the hub's own cache."""
+        if self._hub is None:
+            loaded = _load(self._config)
+            missing = [name for name in self._config.splits.values() if name not in loaded]
+            if missing:
+                what = f"{self._config.hub_id} has no split {', '.join(missing)}"
+                raise UserError(Problem(what, "dataset.splits", allowed=", ".join(loaded)))
+            self._hub = {ours: loaded[theirs] for ours, theirs in self._config.splits.items()}
+        return self._hub
+
+
+def local_splits(folder: Path, config: HubDataset) -> dict[str, list[Path]]:
+    """The files of each split in a folder.
+
+    They are named by split (train.tsv, dev.tsv; also train-00000-of-00002.parquet, or train/*.arrow as `save_to_disk` writes), in
+    the folder itself, in `data/`, or in a folder of the configuration's name. A validation file that the hub's table does not have
+    is used too.
+    """
+    places = [folder, folder / "data", *([folder / config.hub_config] if config.hub_config else [])]
+    found = {name: files for name, stems in _STEMS.items() if (files := _first(places, stems))}
+    wanted = dict(config.splits)
+    if "validation" not in wanted.values():
+        wanted["validation"] = "validation"
+    splits = {ours: found[theirs] for ours, theirs in wanted.items() if theirs in found}
+    if "train" not in splits or (config.splits.get("test") == "validation" and "test" not in splits):
+        absent = "train" if "train" not in splits else config.splits["test"]
+        names = ", ".join(f"{stem}.*" for stem in _STEMS[absent])
+        why = f"; {_HIDDEN}, so its validation set serves as test" if absent == "validation" else ""
+        inside = ", ".join(sorted(item.name for item in folder.iterdir())[:12]) or "nothing"
+        raise UserError(Problem(
+            f"no file of the {absent} split{why}", f"dataset.path={folder}", allowed=f"{names}; it holds {inside}",
+            mend="name the files by their split, or use dataset=files",
+        ))  # fmt: skip
+    return splits
+
+
+def _first(places: Sequence[Path], stems: Sequence[str]) -> list[Path]:
+    """The files of a split in the first place that has any."""
+    for place in places:
+        for stem in stems:
+            whole = [file for file in sorted(place.glob(f"{stem}.*")) if _known(file) and file.name.split(".")[0] == stem]
+            if len(whole) > 1:
+                listed = ", ".join(file.name for file in whole)
+                raise UserError(Problem(f"several files of the {stem} split: {listed}", str(place), mend="leave one of them in the folder"))
+            shards = sorted(place.glob(f"{stem}-*-of-*.parquet")) or sorted((place / stem).glob("*.arrow"))
+            if whole or shards:
+                return whole or shards
+    return []
+
+
+def _known(file: Path) -> bool:
+    suffixes = [suffix.lower() for suffix in file.suffixes if suffix.lower() not in COMPRESSED]
+    return file.is_file() and bool(suffixes) and suffixes[-1] in SUFFIXES
+
+
+def _load(config: HubDataset) -> Any:
+    import datasets
+
+    shown = datasets.are_progress_bars_disabled()
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    revision, failure = _resolve(config)
+    try:
+        with _cache_only() if failure else nullcontext():
+            return datasets.load_dataset(config.hub_id, config.hub_config, revision=revision)
+    except Exception as error:  # The hub raises a dozen kinds, which `explain` tells apart.
+        raise UserError(explain(config.hub_id, config.revision, failure or error)) from error
+    finally:
+        if not shown:
+            datasets.enable_progress_bars()
+
+
+def _resolve(config: HubDataset) -> tuple[str, Exception | None]:
+    """The commit that the revision names now; where the hub is out of reach, the name itself and why.
+
+    Asked once, so that a missing network is known in a second: `load_dataset` alone tries for half a minute.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    if offline():
+        return config.revision, OSError(
+            "it is not in the hub's cache, and the network is switched off (FINECOMB_OFFLINE or HF_HUB_OFFLINE)"
+        )
+    try:
+        return HfApi().dataset_info(config.hub_id, revision=config.revision, timeout=10).sha, None
+    except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise UserError(explain(config.hub_id, config.revision, error)) from error
+    except Exception as error:
+        return config.revision, error
+
+
+@contextmanager
+def _cache_only() -> Iterator[None]:
+    """Let the hub's libraries look into their cache only; their own switch is read once, when they are imported."""
+    import datasets
+    import huggingface_hub
+
+    places = [(datasets.config, "HF_HUB_OFFLINE"), (huggingface_hub.constants, "HF_HUB_OFFLINE")]
+    before = [getattr(module, name) for module, name in places]
+    for module, name in places:
+        setattr(module, name, True)
+    try:
+        yield
+    finally:
+        for (module, name), value in zip(places, before, strict=True):
+            setattr(module, name, value)
+
+
+def _as_table(table: Any, file: str) -> Table:
+    return Table(file, list(table.column_names), lambda name: table[name][:], range(len(table)), "row")
+
+
+def _hash_table(table: Any) -> str:
+    """Hash of a hub table's cells, whatever its chunks."""
+    digest = hashlib.sha256(repr(sorted(table.column_names)).encode())
+    for name in sorted(table.column_names):
+        for cell in table[name][:]:
+            digest.update(repr(cell).encode())
+    return digest.hexdigest()
+
+
+def _refuse_hidden(rows: Rows, kind: str) -> None:
+    hidden = {"class": "-1", "number": -1.0}.get(kind)
+    count = rows.label.count(hidden)
+    if count and (kind == "class" or count == len(rows)):
+        row = rows.label.index(hidden)
+        mend = "use the dev (validation) file as test; validation is carved from train"
+        raise UserError(Problem(f"{count:,} rows have the label -1: {_HIDDEN}", rows.place(row), mend=mend))

@@ -1,0 +1,85 @@
+"""Labels as names become labels as numbers: which classes there are, in which order, and what does not fit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.data.dataset.rows import Rows
+
+
+def encode(splits: dict[str, Rows], kind: str, names: list[str] | None) -> tuple[dict[str, Rows], list[str] | None]:
+    """Replace names by class indices in every split; numbers stay.
+
+    names: the classes in order; None: as found in train, sorted (as numbers where all are whole numbers).
+    A label may also be the index of a class, as benchmarks' files write it. Raises UserError for a label that is no class.
+    """
+    if kind == "number":
+        return splits, None
+    found = set(_each(splits["train"].label, kind))
+    if names is None:
+        names = sorted(found, key=_natural)
+        declared = False
+    else:
+        declared = True
+    if len(names) < (1 if kind == "classes" else 2):
+        only = f"the only label in train is {names[0]!r}" if names else "train has no label"
+        raise UserError(Problem(only, f"{splits['train'].file}, column dataset.columns.label", allowed="two or more classes"))
+    index = _index(names, found)
+    problems = [problem for split, rows in splits.items() for problem in _unknown(split, rows, kind, index, names, declared)]
+    if problems:
+        raise UserError(problems)
+    return {split: replace(rows, label=_encoded(rows.label, kind, index)) for split, rows in splits.items()}, names
+
+
+def counts(rows: Rows, kind: str, names: list[str] | None) -> dict[str, int]:
+    """How many rows have each label, by name; empty for numbers."""
+    if names is None:
+        return {}
+    tally = Counter(_each(rows.label, kind))
+    return {name: tally[position] for position, name in enumerate(names)}
+
+
+def _each(labels: Iterable[Any], kind: str) -> Iterable[Any]:
+    return (name for label in labels for name in label) if kind == "classes" else labels
+
+
+def _natural(name: str) -> tuple[bool, int, str]:
+    """Whole numbers first and by size, then names by code point."""
+    digits = name.removeprefix("-")
+    whole = digits.isascii() and digits.isdigit()
+    return (not whole, int(name) if whole else 0, name)
+
+
+def _index(names: list[str], found: set[str]) -> dict[str, int]:
+    """Label as written -> class. Indices are understood only where no label in train is a name."""
+    index = {name: position for position, name in enumerate(names)}
+    if not found & index.keys():
+        index |= {str(position): position for position in range(len(names))}
+    return index
+
+
+def _encoded(labels: list[Any], kind: str, index: dict[str, int]) -> list[Any]:
+    if kind == "classes":
+        return [sorted({index[name] for name in label}) for label in labels]
+    return [index[label] for label in labels]
+
+
+def _unknown(split: str, rows: Rows, kind: str, index: dict[str, int], names: list[str], declared: bool) -> Iterable[Problem]:
+    """One problem for each label of a split that is no class."""
+    places: dict[str, list[int]] = {}
+    for row, label in enumerate(rows.label):
+        for name in label if kind == "classes" else (label,):
+            if name not in index:
+                places.setdefault(name, []).append(row)
+    for name in sorted(places)[:5]:
+        near = nearest(name, index)
+        count = len(places[name])
+        where = f"{count:,} row{'s' if count > 1 else ''} of {split}, first {rows.place(places[name][0])}"
+        what = f"label {name!r} is not in dataset.label_names" if declared else f"label {name!r} stands in {split} but not in train"
+        listed = ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")
+        mend = "correct the file, or name every label in dataset.label_names=[...]"
+        yield Problem(what, where, allowed=listed + (f"; nearest: {near}" if near else ""), mend=mend)

@@ -1,0 +1,141 @@
+"""Prepared data on disk: a `datasets` folder with a manifest beside it, written at once or not at all, checked when opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finecomb.assets import hash_file, room_on_disk
+from finecomb.assets.cache import staging
+from finecomb.config.errors import Problem, UserError
+from finecomb.data.dataset.rows import Rows
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data that is ready to train on.
+
+    directory: holds the rows (a `datasets.DatasetDict`) and manifest.json. key: names it in the cache, "" outside it.
+    content_hash: of all rows and label names; equal content gives equal hashes, wherever it comes from.
+    label_kind: "class" (label is an index), "classes" (a list of indices) or "number" (a float).
+    """
+
+    directory: Path
+    key: str
+    content_hash: str
+    label_kind: str
+    label_names: list[str] | None
+    columns: list[str]
+    manifest: dict[str, Any]
+
+    def load(self) -> Any:
+        """The rows: a `datasets.DatasetDict` with train, validation and perhaps test, memory-mapped."""
+        from datasets import load_from_disk
+
+        return load_from_disk(str(self.directory))
+
+
+def content_hash(splits: dict[str, Rows], kind: str, names: list[str] | None) -> str:
+    """Hash of what is trained on: rows of each split in order, kind of label, names of the classes."""
+    facts = {"kind": kind, "names": names, "splits": {name: rows.sha256() for name, rows in splits.items()}}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def write(target: Path, splits: dict[str, Rows], manifest: dict[str, Any]) -> None:
+    """Write rows and manifest to a new directory `target`; it appears complete or not at all."""
+    import datasets
+
+    kind = manifest["label_kind"]
+    with staging() as stage, room_on_disk(target.parent, _size(splits)):
+        folder = stage / "prepared"
+        features = _features(splits["train"], kind)
+        tables = {name: datasets.Dataset(_arrow(rows, features.arrow_schema)) for name, rows in splits.items()}
+        shown = datasets.are_progress_bars_disabled()
+        datasets.disable_progress_bars()
+        try:
+            datasets.DatasetDict(tables).save_to_disk(str(folder))
+        finally:
+            if not shown:
+                datasets.enable_progress_bars()
+        stored = {file.relative_to(folder).as_posix(): hash_file(file) for file in sorted(folder.rglob("*.arrow"))}
+        text = json.dumps(manifest | {"stored": stored, "format": FORMAT}, indent=1, ensure_ascii=False)
+        (folder / MANIFEST).write_text(text, encoding="utf-8")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(folder, target)
+
+
+def open_prepared(directory: Path) -> Prepared:
+    """Open a prepared folder. Raises UserError when it is none, or when a file of it is not what was written."""
+    path = directory / MANIFEST
+    if not path.is_file():
+        raise UserError(Problem(
+            f"{directory} is not a prepared dataset: it has no {MANIFEST}",
+            "dataset.path",
+            mend="name a folder that finecomb prepared; for other files use dataset=files dataset.files.train=FILE",
+        ))  # fmt: skip
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        damaged = [name for name, digest in manifest["stored"].items() if not _is(directory / name, digest)]
+        fields = {name: manifest[name] for name in ("key", "content_hash", "label_kind", "label_names", "columns")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(_damaged(path)) from error
+    if damaged:
+        raise UserError([_damaged(directory / name) for name in damaged])
+    return Prepared(directory, **fields, manifest=manifest)
+
+
+def read_rows(prepared: Prepared) -> dict[str, Rows]:
+    """The rows of every split, in memory."""
+    splits = {}
+    for name, table in prepared.load().items():
+        columns = {column: table[column][:] for column in table.column_names}
+        line = range(len(table))
+        optional = {"text_pair": columns.get("text_pair"), "group": columns.get("group")}
+        splits[name] = Rows(columns["id"], columns["text"], label=columns["label"], line=line, file=name, unit="row", **optional)
+    return splits
+
+
+def _is(file: Path, digest: str) -> bool:
+    return file.is_file() and hash_file(file) == digest
+
+
+def _damaged(file: Path) -> Problem:
+    return Problem(f"{file.name} is damaged: it is not what was written", str(file), mend=f"remove {file.parent} and prepare again")
+
+
+def _size(splits: dict[str, Rows]) -> int:
+    """About how many bytes the rows need."""
+    texts = (text for rows in splits.values() for column in (rows.text, rows.text_pair or [], rows.id) for text in column)
+    return sum(len(text) + 8 for text in texts) + 64 * 1024
+
+
+def _columns(rows: Rows) -> dict[str, list[Any]]:
+    columns = {"id": rows.id, "text": rows.text, "text_pair": rows.text_pair, "label": rows.label, "group": rows.group}
+    return {name: column for name, column in columns.items() if column is not None}
+
+
+def _arrow(rows: Rows, schema: Any) -> Any:
+    """The rows as `datasets` holds them. Its own `from_dict` would look at every cell in Python."""
+    import pyarrow
+    from datasets.table import InMemoryTable
+
+    return InMemoryTable(pyarrow.table(_columns(rows), schema=schema))
+
+
+def _features(rows: Rows, kind: str) -> Any:
+    import datasets
+
+    text, number, index = datasets.Value("string"), datasets.Value("float64"), datasets.Value("int64")
+    label = {"number": number, "class": index, "classes": datasets.List(index)}[kind]
+    types = {"id": text, "text": text, "text_pair": text, "label": label, "group": text}
+    return datasets.Features({name: types[name] for name in _columns(rows)})

@@ -1,0 +1,73 @@
+"""`Rows`: the examples of one split while they are being prepared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Columns of equal length, one entry for each example.
+
+    id: unique, and the same whatever is cleaned, carved or limited.
+    label: a name (class), a list of names (classes) or a float (number); after encoding, indices in place of names.
+    line: where the row stands in `file`, for messages: its line, or its row where a format has no lines (`unit` says which).
+    """
+
+    id: list[str]
+    text: list[str]
+    text_pair: list[str] | None
+    label: list[Any]
+    group: list[str] | None
+    line: Sequence[int]
+    file: str
+    unit: str = "line"
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def take(self, indices: Sequence[int]) -> Rows:
+        """These rows, in this order."""
+        return replace(
+            self,
+            id=[self.id[i] for i in indices],
+            text=[self.text[i] for i in indices],
+            text_pair=None if self.text_pair is None else [self.text_pair[i] for i in indices],
+            label=[self.label[i] for i in indices],
+            group=None if self.group is None else [self.group[i] for i in indices],
+            line=[self.line[i] for i in indices],
+        )
+
+    def with_texts(self, text: list[str], text_pair: list[str] | None) -> Rows:
+        """The same rows with other texts."""
+        return replace(self, text=text, text_pair=text_pair)
+
+    def place(self, index: int) -> str:
+        """Where a row stands, as the user is told."""
+        return f"{self.file}, {self.unit} {self.line[index]}"
+
+    def sha256(self) -> str:
+        """Hash of ids, texts, labels and groups, in this order; not of where they stood."""
+        digest = hashlib.sha256()
+        nothing = [None] * len(self)
+        columns = zip(self.id, self.text, self.text_pair or nothing, self.label, self.group or nothing, strict=True)
+        encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+        for row in columns:
+            digest.update(encode(row).encode())
+            digest.update(b"\n")
+        return digest.hexdigest()
+
+
+def rank(seed: int, purpose: str, name: str) -> bytes:
+    """A pseudo-random number that depends on nothing but its arguments.
+
+    Splits and shuffles sort by it, so that a row's place does not move when other rows are dropped, and no library's random
+    stream is part of a result.
+    """
+    return hashlib.sha256(f"{seed}\0{purpose}\0{name}".encode()).digest()

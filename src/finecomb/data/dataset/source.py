@@ -1,0 +1,35 @@
+"""What every dataset gives: what it would read, by content, and then the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from finecomb.data.dataset.rows import Rows
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A dataset as it was read, before cleaning and splitting.
+
+    splits: train, and validation and test where the source has them; labels are names, lists of names or floats.
+    label_names: the classes in order, where the source knows them.
+    funnel: rows that reading left out, counted. unmapped: rows whose label belongs to no class of the target.
+    """
+
+    splits: dict[str, Rows]
+    source: str
+    licence: str
+    label_names: list[str] | None = None
+    funnel: list[dict[str, Any]] = field(default_factory=list)
+    unmapped: int = 0
+
+
+class Source(Protocol):
+    """One dataset, found but not yet read."""
+
+    def inputs(self) -> dict[str, str]:
+        """Name -> sha256 of everything the rows depend on beside the config. Raises UserError where something is missing."""
+
+    def read(self, kind: str) -> Raw:
+        """Read the rows with labels of that kind ("class", "classes", "number"). Raises UserError for bad input."""

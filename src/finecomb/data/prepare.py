@@ -1,0 +1,159 @@
+"""From a dataset's config to data that is ready to train on: read, clean, carve splits, encode labels, cache by content."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from finecomb.assets import cache_dir, lock
+from finecomb.config.errors import Problem, UserError
+from finecomb.config.schema import cleaner as cleaner_schema
+from finecomb.config.schema import dataset as dataset_schema
+from finecomb.data import cleaner as cleaners
+from finecomb.data import dataset as datasets
+from finecomb.data.dataset import Raw, labels, split
+from finecomb.data.dataset.prepared import Prepared, content_hash, open_prepared, read_rows, write
+from finecomb.data.dataset.rows import Rows
+from finecomb.data.dataset.text_file import existing
+
+# Goes up when the same input and config give other rows.
+VERSION = 1
+KINDS = {"regression": "number", "sequence_classification": "class", "sequence_classification multi_label": "classes"}
+
+
+def prepare(dataset: dataset_schema.Dataset, cleaner: cleaner_schema.Cleaner, *, task_variant: str) -> Prepared:
+    """Make the rows a task trains on, or find them in the cache.
+
+    task_variant: a key of config.schema.task.FACTS; it says what a label is.
+    Raises UserError for everything wrong with the input; nothing but cache is left behind.
+    """
+    kind = KINDS[task_variant]
+    _check_kind(dataset.name, dataset_schema.label_kind(dataset), kind, task_variant)
+    if isinstance(dataset, dataset_schema.Prepared):
+        return _reuse(dataset, kind, task_variant)
+    source = datasets.build(dataset)
+    recipe = cleaners.build(cleaner)
+    inputs = source.inputs()
+    key = _key(dataset, recipe.identity, inputs, kind)
+    directory = cache_dir() / "prepared" / key
+    with lock(key):
+        if (found := _cached(directory)) is not None:
+            return found
+        splits, manifest = _make(dataset, recipe, source.read(kind), kind)
+        write(directory, splits, manifest | {"key": key, "files": inputs})
+    return open_prepared(directory)
+
+
+def _reuse(dataset: dataset_schema.Prepared, kind: str, task_variant: str) -> Prepared:
+    """A folder that was prepared before: as it is, or with fewer rows."""
+    if not dataset.path:
+        raise UserError(
+            Problem("dataset=prepared needs a folder", "dataset.path", mend="dataset.path=DIR, a folder that finecomb prepared")
+        )
+    found = open_prepared(existing(Path(dataset.path), "dataset.path").absolute())
+    _check_kind(found.directory.name, found.label_kind, kind, task_variant)
+    limits = dataclasses.asdict(dataset.limit)
+    if all(limit is None or limit >= found.manifest["rows"].get(name, 0) for name, limit in limits.items()):
+        return found
+    key = hashlib.sha256(json.dumps([VERSION, found.content_hash, limits], sort_keys=True).encode()).hexdigest()[:32]
+    directory = cache_dir() / "prepared" / key
+    with lock(key):
+        if (cached := _cached(directory)) is not None:
+            return cached
+        splits, limiting = split.limited(read_rows(found), dataset.limit)
+        record = _record(splits, kind, found.label_names) | {"funnel": found.manifest["funnel"] + limiting, "key": key}
+        write(directory, splits, found.manifest | record)
+    return open_prepared(directory)
+
+
+def _check_kind(name: str, has: str, kind: str, task_variant: str) -> None:
+    if has in (kind, "any"):
+        return
+    fits = [name for name, wanted in KINDS.items() if wanted == has]
+    raise UserError(Problem(f"the labels of dataset={name} are of kind {has!r}, the task needs {kind!r}", f"task {task_variant}",
+                            allowed=f"task: {', '.join(fits)}"))  # fmt: skip
+
+
+def _key(dataset: dataset_schema.Dataset, recipe: tuple[Any, ...], inputs: dict[str, str], kind: str) -> str:
+    """Hash of the inputs' content and of every value that shapes the rows; paths are not among them."""
+    values = {
+        field.name: value if not dataclasses.is_dataclass(value) else dataclasses.asdict(value)  # type: ignore[arg-type]
+        for field in dataclasses.fields(dataset)
+        if field.metadata.get("identity", True) and field.name not in ("path", "files")
+        for value in (getattr(dataset, field.name),)
+    }
+    facts = [VERSION, values, recipe, inputs, kind]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()[:32]
+
+
+def _cached(directory: Path) -> Prepared | None:
+    """The prepared data in the cache, or None when there is none or it is damaged and must be made again."""
+    if not directory.exists():
+        return None
+    try:
+        return open_prepared(directory)
+    except UserError as error:
+        print(f"prepared data in the cache is damaged and is made again: {error}", file=sys.stderr)
+        shutil.rmtree(directory)
+        return None
+
+
+def _make(dataset: dataset_schema.Dataset, recipe: cleaners.Recipe, raw: Raw, kind: str) -> tuple[dict[str, Rows], dict[str, Any]]:
+    _refuse_empty(raw.splits, raw.funnel)
+    cleaned = recipe.run(raw.splits)
+    funnel = raw.funnel + cleaned.funnel
+    _refuse_empty(cleaned.splits, funnel)
+    encoded, names = labels.encode(cleaned.splits, kind, raw.label_names)
+    carved, carving = split.carve(encoded, dataset.split, kind)
+    splits, limiting = split.limited(split.shuffled(carved, dataset.split.seed), dataset.limit)
+    manifest = {
+        "source": raw.source,
+        "licence": raw.licence,
+        "funnel": funnel + carving + limiting,
+        "examples": cleaned.examples,
+        "unmapped": raw.unmapped,
+    }
+    return splits, manifest | _record(splits, kind, names)
+
+
+def _record(splits: dict[str, Rows], kind: str, names: list[str] | None) -> dict[str, Any]:
+    """What the manifest says of the rows themselves."""
+    train = splits["train"]
+    return {
+        "rows": {name: len(rows) for name, rows in splits.items()},
+        "label_kind": kind,
+        "label_names": names,
+        "label_counts": {name: labels.counts(rows, kind, names) for name, rows in splits.items()},
+        "columns": ["id", "text", *(["text_pair"] if train.text_pair is not None else []), "label",
+                    *(["group"] if train.group is not None else [])],
+        "straddling_groups": _straddling(splits),
+        "hashes": {name: rows.sha256() for name, rows in splits.items()},
+        "content_hash": content_hash(splits, kind, names),
+    }  # fmt: skip
+
+
+def _refuse_empty(splits: dict[str, Rows], funnel: list[dict[str, Any]]) -> None:
+    problems = []
+    for name, rows in splits.items():
+        if len(rows) == 0:
+            lost = [f"{entry['step']}: {reason} {count:,}" for entry in funnel if entry["split"] == name
+                    for reason, count in entry["reasons"].items()]  # fmt: skip
+            problems.append(
+                Problem(f"no row is left in {name}", rows.file, allowed="; ".join(lost), mend="check the file, or the cleaner's steps")
+            )
+    if problems:
+        raise UserError(problems)
+
+
+def _straddling(splits: dict[str, Rows]) -> int:
+    """Groups with rows in more than one split; 0 where the splits were carved here."""
+    seen = [set(rows.group) - {""} for rows in splits.values() if rows.group is not None]
+    return len({group for i, groups in enumerate(seen) for other in seen[i + 1 :] for group in groups & other})
+
+
+__all__ = ["VERSION", "Prepared", "open_prepared", "prepare"]

@@ -1,0 +1,160 @@
+"""Builds a model with a new head: pre-trained from a local directory, or tiny and random. Nothing is downloaded here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from finecomb.config.errors import Problem, UserError
+from finecomb.config.plugins import find_build
+from finecomb.config.schema.model import FAMILIES, Family, Model
+from finecomb.learning.model.source import ModelSource
+from finecomb.learning.model.tiny import tiny_directory
+from finecomb.learning.model.tokenizer import load_tokenizer, prepare_tokenizer
+from finecomb.learning.quiet import quiet
+
+# Buffers that older versions of transformers stored; they are computed now.
+_STORED_BUFFERS = ("position_ids", "attn.bias", "attn.masked_bias", "inv_freq")
+
+
+@dataclass
+class Backbone:
+    """A model with its tokenizer.
+
+    model: a ...ForSequenceClassification in fp32. new_modules: those without pre-trained weights (the head; a pooler the weights lack).
+    sha256: hash of the weights it came from. name_or_path: what an adapter names as its base. directory: where they were read.
+    """
+
+    model: Any
+    tokenizer: Any
+    family: Family
+    sha256: str
+    name_or_path: str
+    directory: Path
+    new_modules: tuple[str, ...]
+
+    @property
+    def max_positions(self) -> int | None:
+        """Tokens that the architecture has positions for; None where positions are relative and unbounded."""
+        config = self.model.config
+        if config.model_type == "xlnet" or not getattr(config, "position_biased_input", True):
+            return None
+        taken = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
+        return int(config.max_position_embeddings) - taken
+
+
+def build(config: Model, source: ModelSource, *, num_outputs: int, label_names: list[str] | None, problem_type: str, seed: int) -> Backbone:
+    """Load or make the model and give it a new head of `num_outputs` outputs.
+
+    The head is drawn from `seed` alone: not from the global random state, nor from what is tuned. A head that comes with the weights
+    is replaced. problem_type: as transformers names it (regression, single_label_classification, multi_label_classification).
+
+    Raises:
+        UserError: the weights do not fit the architecture, or the tokenizer does not fit the weights.
+    """
+    if own := find_build("model", config.name):
+        return own(config, source, num_outputs=num_outputs, label_names=label_names, problem_type=problem_type, seed=seed)
+    family = FAMILIES[source.model_type]
+    directory = source.directory or tiny_directory(config, source)
+    tokenizer = load_tokenizer(directory)
+    model_config = AutoConfig.from_pretrained(str(directory), local_files_only=True)
+    prepare_tokenizer(tokenizer, family, model_config)
+    _set_outputs(model_config, num_outputs, label_names, problem_type)
+    model_config.pad_token_id = tokenizer.pad_token_id
+    if config.dropout is not None:
+        set_dropout(model_config, config.dropout)
+    model, new_modules = load_pretrained(directory, model_config, family)
+    _check_vocabulary(model, tokenizer, directory)
+    initialise(model, new_modules, seed=seed)
+    model.eval()
+    name = config.hub_id if config.hub_id and config.path is None else str(directory)
+    return Backbone(model, tokenizer, family, source.sha256, name, directory, new_modules)
+
+
+def _set_outputs(config: Any, num_outputs: int, label_names: list[str] | None, problem_type: str) -> None:
+    config.num_labels = num_outputs
+    names = label_names if label_names is not None else ["value"] if problem_type == "regression" else None
+    if names is not None:
+        config.id2label = dict(enumerate(names))
+        config.label2id = {name: index for index, name in enumerate(names)}
+    config.problem_type = problem_type
+
+
+def set_dropout(config: Any, dropout: float) -> None:
+    """Set every dropout rate of a transformers config, whatever the architecture calls it; 0.0 leaves no dropout at all."""
+    for name, value in config.to_dict().items():
+        if "drop" in name and (value is None or isinstance(value, (int, float))):
+            setattr(config, name, dropout)
+
+
+def load_pretrained(directory: Path, config: Any, family: Family) -> tuple[Any, tuple[str, ...]]:
+    """The model with the directory's weights in fp32, and the modules for which it holds none.
+
+    Raises:
+        UserError: the file is damaged; or tensors below the head are missing, of another shape, or more than the architecture has.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]), quiet():
+            model, loading = AutoModelForSequenceClassification.from_pretrained(
+                str(directory), config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32,
+                ignore_mismatched_sizes=True, output_loading_info=True,
+            )  # fmt: skip
+    except SafetensorError as error:
+        raise UserError(Problem(f"the weights cannot be read: {error}", str(directory), mend="fetch or copy them again")) from error
+    absent_poolers = tuple(path for path in family.pooler if any(key.startswith(f"{path}.") for key in loading["missing_keys"]))
+    new = family.head + absent_poolers
+    missing = [key for key in loading["missing_keys"] if not _inside(key, new)]
+    mismatched = [str(key) for key, *_ in loading["mismatched_keys"] if not _inside(key, new)]
+    layers = (f"{family.blocks}.", f"{family.blocks.split('.', 1)[-1]}.")
+    unexpected = [key for key in loading["unexpected_keys"] if key.startswith(layers) and not key.endswith(_STORED_BUFFERS)]
+    problems = [
+        Problem(f"{len(keys)} tensors {what}: {', '.join(sorted(keys)[:4])}{' ...' if len(keys) > 4 else ''}", str(directory))
+        for what, keys in (
+            ("that the architecture needs are missing", missing),
+            ("have another shape than config.json says", mismatched),
+            ("of layers that config.json does not have", unexpected),
+        )
+        if keys
+    ]
+    if problems:
+        raise UserError(problems)
+    return model, new
+
+
+def _inside(key: str, modules: tuple[str, ...]) -> bool:
+    return any(key.startswith(f"{module}.") for module in modules)
+
+
+def _check_vocabulary(model: Any, tokenizer: Any, directory: Path) -> None:
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        raise UserError(
+            Problem(
+                f"the tokenizer has {len(tokenizer)} tokens, the weights have {rows} embeddings",
+                str(directory),
+                mend="use the tokenizer that belongs to the weights",
+            )
+        )
+
+
+def initialise(model: Any, modules: tuple[str, ...], *, seed: int) -> None:
+    """Draw the tensors of `modules` anew as their architecture does, from `seed` alone; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        for path in modules:
+            for module in model.get_submodule(path).modules():
+                _forget_initialisation(module)
+                model._init_weights(module)
+
+
+def _forget_initialisation(module: nn.Module) -> None:
+    """Transformers marks tensors that were loaded or drawn, and its initialisers then leave them alone."""
+    for parameter in module.parameters(recurse=False):
+        if getattr(parameter, "_is_hf_initialized", False):
+            del parameter._is_hf_initialized

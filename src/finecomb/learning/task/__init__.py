@@ -1,0 +1,25 @@
+"""Tasks: what is predicted. A task encodes texts, makes targets and batches, scores and decodes; it knows no tuning method."""
+
+from __future__ import annotations
+
+from finecomb.config.plugins import find_build
+from finecomb.config.schema import task as schema
+from finecomb.learning.task.encoding import Batch
+from finecomb.learning.task.regression import Regression
+from finecomb.learning.task.runner import TaskRunner
+from finecomb.learning.task.sequence_classification import SequenceClassification
+
+__all__ = ["Batch", "TaskRunner", "build"]
+
+
+def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None) -> TaskRunner:
+    """The task of `config` for data whose labels are of `label_kind` (class, classes or number) with these names, by index."""
+    if own := find_build("task", config.name):
+        return own(config, label_kind=label_kind, label_names=label_names)
+    if label_kind not in schema.FACTS[schema.variant(config)].label_kinds:
+        raise ValueError(f"task {schema.variant(config)} cannot use labels of kind {label_kind}")
+    if isinstance(config, schema.SequenceClassification):
+        if label_names is None:
+            raise ValueError("classification needs label names")
+        return SequenceClassification(label_names, multi_label=config.multi_label, threshold=config.threshold)
+    return Regression()

@@ -1,0 +1,32 @@
+"""One real value for each text or pair, in the units of the labels: nothing is scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from finecomb.learning.task import metrics
+from finecomb.learning.task.runner import TextInput
+
+
+class Regression(TextInput):
+    """A single output; its value is the prediction."""
+
+    num_outputs = 1
+    problem_type = "regression"
+    label_names: list[str] | None = None
+
+    def targets(self, labels: Sequence[Any]) -> Tensor:
+        """[B] float32."""
+        return torch.as_tensor([float(label) for label in labels], dtype=torch.float32)
+
+    def metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float | None]:
+        """See `metrics.regression`."""
+        return metrics.regression(logits, targets)
+
+    def decode(self, logits: Tensor) -> list[dict[str, Any]]:
+        """`value` for each row."""
+        return [{"value": value} for value in logits[:, 0].tolist()]

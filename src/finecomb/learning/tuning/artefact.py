@@ -1,0 +1,186 @@
+"""What a run leaves to use, in the formats of transformers and PEFT: both load it without finecomb.
+
+full: save_pretrained. head, top_layers, bitfit: two shards. The frozen tensors stand in the first, a hard link to one file in the cache
+that all such runs share; the trained ones in the second, which is all that is newly stored. lora, prompt: a PEFT adapter with the head.
+Beside them: config.json with the label names, the tokenizer, and finecomb.json with the base and the tuning.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+from finecomb.assets import cache_dir, hash_file
+from finecomb.config.errors import Problem, UserError
+from finecomb.config.schema import tuning as schema
+from finecomb.learning.pooling import classify
+from finecomb.learning.quiet import quiet
+from finecomb.learning.tuning.tuned import Tuned, core_of, input_adapter
+
+RECORD = "finecomb.json"
+FORMAT = 1
+FROZEN_SHARD, TRAINED_SHARD = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+
+
+def save(tuned: Tuned, directory: Path, info: dict[str, Any]) -> None:
+    """Write the artefact into `directory`, which is made if need be.
+
+    info: more facts for finecomb.json, as JSON primitives; `max_length` also becomes the tokenizer's model_max_length.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    tuned.core.config.architectures = [type(tuned.core).__name__]
+    if isinstance(tuned.model, PeftModel):
+        # Told not to look for embeddings to save, PEFT does not ask the hub about the base.
+        tuned.model.save_pretrained(str(directory), safe_serialization=True, save_embedding_layers=False)
+        tuned.core.config.save_pretrained(str(directory))
+    elif isinstance(tuned.config, schema.Full):
+        with quiet():
+            tuned.core.save_pretrained(str(directory))
+    else:
+        _save_shards(tuned, directory)
+        tuned.core.config.save_pretrained(str(directory))
+    tokenizer = copy.deepcopy(tuned.backbone.tokenizer)
+    if "max_length" in info:
+        tokenizer.model_max_length = info["max_length"]
+    tokenizer.save_pretrained(str(directory))
+    backbone = tuned.backbone
+    base: dict[str, Any] = {"name_or_path": backbone.name_or_path, "directory": str(backbone.directory), "sha256": backbone.sha256}
+    if isinstance(tuned.model, PeftModel):
+        base["files"] = _weight_hashes(backbone.directory)
+    record = {
+        "format": FORMAT,
+        "base": base,
+        "tuning": dataclasses.asdict(tuned.config),
+        "boundary": tuned.boundary,
+        "trainable": tuned.trainable,
+        "parameters": tuned.parameters,
+        **info,
+    }
+    (directory / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _save_shards(tuned: Tuned, directory: Path) -> None:
+    trained_names = set(tuned.trainable)
+    frozen: dict[str, Tensor] = {}
+    trained: dict[str, Tensor] = {}
+    for name, tensor in tuned.core.state_dict().items():
+        (trained if name in trained_names else frozen)[name] = tensor.detach().cpu().contiguous()
+    save_file(trained, str(directory / TRAINED_SHARD), metadata={"format": "pt"})
+    _link(_shared_shard(tuned.backbone.sha256, frozen), directory / FROZEN_SHARD)
+    shards = {name: FROZEN_SHARD for name in frozen} | {name: TRAINED_SHARD for name in trained}
+    size = sum(tensor.numel() * tensor.element_size() for tensor in (*frozen.values(), *trained.values()))
+    index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(shards.items()))}
+    (directory / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def _shared_shard(base: str, frozen: dict[str, Tensor]) -> Path:
+    """The file in the cache that holds exactly these frozen tensors; written when it is missing or does not hold them."""
+    key = hashlib.sha256(json.dumps([base, sorted(frozen)]).encode()).hexdigest()
+    path = cache_dir() / "bases" / f"{key}.safetensors"
+    if path.exists() and _holds(path, frozen):
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(dir=path.parent)
+    os.close(handle)
+    try:
+        save_file(frozen, scratch, metadata={"format": "pt"})
+        # Many artefacts are links to this one file: nobody should write to it in place.
+        os.chmod(scratch, 0o444)
+        os.replace(scratch, path)
+    finally:
+        Path(scratch).unlink(missing_ok=True)
+    return path
+
+
+def _holds(path: Path, tensors: dict[str, Tensor]) -> bool:
+    try:
+        stored = load_file(str(path))
+    except Exception:  # safetensors raises its own errors for a damaged file; any of them means: write it anew
+        return False
+    return stored.keys() == tensors.keys() and all(torch.equal(stored[name], tensor) for name, tensor in tensors.items())
+
+
+def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
+
+
+def _weight_hashes(directory: Path) -> dict[str, str]:
+    return {file.name: hash_file(file) for file in sorted(directory.glob("*.safetensors"))}
+
+
+@dataclass
+class Loaded:
+    """An artefact read back, ready to predict.
+
+    model: in eval mode and fp32; a ...ForSequenceClassification or a PEFT model. record: finecomb.json.
+    """
+
+    model: Any
+    core: Any
+    tokenizer: Any
+    record: dict[str, Any]
+    adapt: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Logits [B, K], as `Tuned.forward` gives them."""
+        return classify(self.core, self.adapt(inputs))
+
+
+def load(directory: Path, *, base: Path | None = None) -> Loaded:
+    """Read an artefact back.
+
+    base: directory of the base weights of an adapter; by default where they were when the artefact was written.
+
+    Raises:
+        UserError: it is no artefact, or the base is gone or has other weights.
+    """
+    if not (directory / RECORD).exists():
+        raise UserError(Problem(f"no {RECORD} in {directory}", str(directory), mend="name the artefact folder of a finished run"))
+    record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
+    adapter = (directory / "adapter_config.json").exists()
+    weights = (base or Path(record["base"]["directory"])) if adapter else directory
+    if adapter:
+        _check_base(weights, record["base"], directory)
+    config = AutoConfig.from_pretrained(str(directory), local_files_only=True)
+    with torch.random.fork_rng(devices=[]), quiet():
+        # The head of an adapter's base is new here and replaced below.
+        model = AutoModelForSequenceClassification.from_pretrained(
+            str(weights), config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32, ignore_mismatched_sizes=adapter
+        )
+        if adapter:
+            model = PeftModel.from_pretrained(model, str(directory))
+    model.eval()
+    core = core_of(model)
+    tokenizer = AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
+    return Loaded(model, core, tokenizer, record, input_adapter(model, core))
+
+
+def _check_base(weights: Path, base: dict[str, Any], directory: Path) -> None:
+    name = base["name_or_path"]
+    if not weights.is_dir():
+        raise UserError(Problem(f"the base weights of this adapter are gone: {weights}", str(directory), mend=f"fetch {name} again"))
+    if _weight_hashes(weights) != base["files"]:
+        raise UserError(
+            Problem(
+                f"the base weights in {weights} are not those this adapter was trained on ({name})", str(directory), mend="put them back"
+            )
+        )

@@ -1,0 +1,79 @@
+"""The head and virtual tokens before the text train (Lester et al. 2021), kept in PEFT's format.
+
+PEFT's own forward pass does not tell decoders where the text ends (their head then reads a padding token) nor shifts positions under left
+padding. Here the virtual tokens are put right before the first real token of each row, and everything counts from there. Encoders are read
+at the first position, which is then a virtual token: as in PEFT, whose logits are the same for right-padded encoders.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft import PromptTuningConfig, TaskType, get_peft_model
+from torch import Tensor
+
+from finecomb.config.schema import tuning as schema
+from finecomb.learning.pooling import align
+from finecomb.learning.quiet import quiet
+from finecomb.learning.tuning.seeding import derive
+from finecomb.learning.tuning.tuned import Tuned
+
+if TYPE_CHECKING:
+    from finecomb.learning.model.backbone import Backbone
+
+
+class Prompt:
+    """Soft prompts of `num_virtual_tokens` embeddings."""
+
+    def __init__(self, config: schema.Prompt) -> None:
+        self.config = config
+
+    def apply(self, backbone: Backbone, *, seed: int) -> Tuned:
+        """Wrap the model and draw the virtual tokens from `seed`."""
+        length = self.config.num_virtual_tokens
+        words = backbone.model.get_input_embeddings().weight.detach()
+        start = initial_prompt(words, backbone.tokenizer, length, self.config.init, seed)
+        config = PromptTuningConfig(
+            task_type=TaskType.SEQ_CLS,
+            num_virtual_tokens=length,
+            token_dim=words.shape[1],
+            num_layers=len(backbone.model.get_submodule(backbone.family.blocks)),
+            num_attention_heads=backbone.model.config.num_attention_heads,
+            num_transformer_submodules=1,
+            modules_to_save=list(backbone.new_modules),
+            base_model_name_or_path=backbone.name_or_path,
+        )
+        with torch.random.fork_rng(devices=[]), quiet():
+            model = get_peft_model(backbone.model, config)
+        with torch.no_grad():
+            model.prompt_encoder["default"].embedding.weight.copy_(start)
+        model.eval()
+        return Tuned(self.config, backbone, model, extra_positions=length)
+
+
+def initial_prompt(words: Tensor, tokenizer: Any, length: int, init: str, seed: int) -> Tensor:
+    """[length, H]: embeddings of random tokens that are not special ones (vocab), or noise of the embeddings' own spread (random)."""
+    generator = torch.Generator().manual_seed(derive(seed, "prompt"))
+    if init == "random":
+        return torch.randn(length, words.shape[1], generator=generator).to(words) * words.std()
+    special = set(tokenizer.all_special_ids)
+    ordinary = torch.tensor([index for index in range(len(tokenizer)) if index not in special])
+    return words[ordinary[torch.randint(len(ordinary), (length,), generator=generator)]]
+
+
+def with_prompt(model: Any, core: Any, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Inputs with the virtual tokens of a PEFT prompt model before each row's first real token.
+
+    inputs: input_ids, attention_mask and perhaps token_type_ids, each [B, L], padded on either side. Returned: inputs_embeds
+    [B, P + L, H] and the others [B, P + L], padded on the right. The virtual tokens are real to the mask, and of token type 0.
+    """
+    aligned = align(inputs, "right")
+    embeddings = core.get_input_embeddings()(aligned.pop("input_ids"))
+    prompt = model.prompt_encoder["default"].embedding.weight.to(embeddings.dtype)
+    rows, length = len(embeddings), len(prompt)
+    extended = {"inputs_embeds": torch.cat((prompt.expand(rows, -1, -1), embeddings), 1)}
+    for name, tensor in aligned.items():
+        value = 1 if name == "attention_mask" else 0
+        extended[name] = torch.cat((tensor.new_full((rows, length), value), tensor), 1)
+    return extended

@@ -1,0 +1,39 @@
+"""The head and the k layers nearest to it train (Houlsby et al. 2019, section 3.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from finecomb.config.errors import Problem, UserError
+from finecomb.config.schema import tuning as schema
+from finecomb.learning.tuning.tuned import Tuned, inside, train_only
+
+if TYPE_CHECKING:
+    from finecomb.learning.model.backbone import Backbone
+
+
+class TopLayers:
+    """Fine-tuning of the top of the model."""
+
+    def __init__(self, config: schema.TopLayers) -> None:
+        self.config = config
+
+    def apply(self, backbone: Backbone, *, seed: int) -> Tuned:
+        """Freeze everything below the top k layers; embeddings, pooler and final norm as configured.
+
+        What all layers share (DeBERTa's relative positions) counts as embeddings.
+
+        Raises:
+            UserError: the model has fewer than k layers.
+        """
+        family, k = backbone.family, self.config.k
+        depth = len(backbone.model.get_submodule(family.blocks))
+        if k > depth:
+            raise UserError(Problem(f"{k} top layers of a model that has {depth}", "tuning.k", allowed=f"0 to {depth}"))
+        paths = backbone.new_modules + tuple(f"{family.blocks}.{index}" for index in range(depth - k, depth))
+        if self.config.embeddings:
+            paths += family.embeddings
+        if self.config.pooler:
+            paths += family.pooler + family.final
+        train_only(backbone.model, [name for name, _ in backbone.model.named_parameters() if inside(name, paths)])
+        return Tuned(self.config, backbone, backbone.model)

@@ -1,0 +1,134 @@
+"""Answers of a finished run for new texts: `Predictor(run)(["some text"])`.
+
+A text goes the way it went in training: the rewriting steps of the run's cleaner, its tokenizer, its max_length, fp32 and eval mode. So
+a text of the test split gets the recorded prediction. Steps that drop rows are left out: whoever asks gets an answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from finecomb.config.errors import Problem, UserError
+from finecomb.config.schema.model import FAMILIES
+from finecomb.config.schema.task import variant
+from finecomb.data import cleaner
+from finecomb.data.cleaner.step import TextRewrite
+from finecomb.data.prepare import KINDS
+from finecomb.learning import model as models
+from finecomb.learning import task as tasks
+from finecomb.learning import tuning
+from finecomb.learning.model.tokenizer import prepare_tokenizer
+from finecomb.learning.tuning.artefact import RECORD
+from finecomb.runs.directory import RunDirectory
+from finecomb.serving.predict import check, config_of, finished_run, takes_pairs
+
+
+def _device(name: str | None) -> torch.device:
+    """The device of that name; None: the GPU where there is one. Raises UserError when there is none of that name here."""
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        known = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        raise UserError(Problem(f"there is no device {name} here", "--device", ", ".join(known))) from error
+    return device
+
+
+class Predictor:
+    """A finished run, ready to answer.
+
+    run: a run directory, or, in `output_dir`, a run's name, its fingerprint, or the beginning of either.
+    device: where to compute; None: the GPU where there is one.
+
+    Raises:
+        UserError: there is no such run, or it has not finished.
+    """
+
+    def __init__(self, run: str | Path | RunDirectory, *, output_dir: str | Path = "runs", device: str | None = None) -> None:
+        self.run = finished_run(run, output_dir)
+        self.config = config_of(self.run)
+        self.takes_pairs = takes_pairs(self.config)
+        self.device = _device(device)
+        self._loaded = tuning.load(self.run.artefact, base=self._base())
+        self._loaded.model.to(self.device).eval()
+        # A stored tokenizer forgets which inputs the architecture takes (token types of the second text, above all).
+        prepare_tokenizer(self._loaded.tokenizer, FAMILIES[self._loaded.core.config.model_type], self._loaded.core.config)
+        self.label_names: list[str] | None = self._loaded.record["task"]["label_names"]
+        self._task = tasks.build(self.config.task, label_kind=KINDS[variant(self.config.task)], label_names=self.label_names)
+        steps = [make() for _, make in cleaner.build(self.config.cleaner).steps]
+        self._rewrites = [step.rewrite for step in steps if isinstance(step, TextRewrite)]
+
+    def _base(self) -> Path | None:
+        """The base weights of an adapter, fetched again when they are no longer where they were."""
+        record = json.loads((self.run.artefact / RECORD).read_text(encoding="utf-8"))
+        adapter = (self.run.artefact / "adapter_config.json").exists()
+        if not adapter or Path(record["base"]["directory"]).is_dir():
+            return None
+        return models.inspect(self.config.model).directory
+
+    def __call__(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Answer each text, or each pair, in the order given.
+
+        Each answer holds `text` as it was given (and `text_pair`), `label` and `probabilities` by name (regression: `value`), and
+        `truncated`, the number of tokens that were cut off. A call with texts that differ in length computes like ones together.
+
+        Raises:
+            UserError: single texts for a run on pairs, or pairs for a run on single texts, or unequal numbers of them.
+        """
+        self._check(texts, text_pairs)
+        if not texts:
+            return []
+        encoded = self._encode(texts, text_pairs)
+        logits = self._logits(encoded)
+        answers = []
+        for row, decoded in enumerate(self._task.decode(logits)):
+            answer: dict[str, Any] = {"text": texts[row]}
+            if text_pairs is not None:
+                answer["text_pair"] = text_pairs[row]
+            answers.append(answer | self._named(decoded) | {"truncated": encoded["truncated"][row]})
+        return answers
+
+    def logits(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> torch.Tensor:
+        """Logits [N, K] in float64, in the order given; errors as for a call."""
+        self._check(texts, text_pairs)
+        return self._logits(self._encode(texts, text_pairs))
+
+    def _check(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> None:
+        if isinstance(texts, str):
+            raise TypeError("give a list of texts")
+        check(self.run.path.name, self.takes_pairs, texts, text_pairs)
+
+    def _encode(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> dict[str, list[Any]]:
+        pairs = None if text_pairs is None else [self._cleaned(text) for text in text_pairs]
+        return self._task.encode(self._loaded.tokenizer, [self._cleaned(text) for text in texts], pairs, self.config.batch.max_length)
+
+    def _cleaned(self, text: str) -> str:
+        for rewrite in self._rewrites:
+            text = rewrite(text)
+        return text
+
+    def _logits(self, encoded: dict[str, list[Any]]) -> torch.Tensor:
+        """Batches of like length, so that little is padded; results go back to where their texts stood."""
+        keys = [key for key in encoded if key != "truncated"]
+        lengths = np.array([len(tokens) for tokens in encoded["input_ids"]])
+        logits = torch.zeros(len(lengths), self._task.num_outputs, dtype=torch.float64)
+        order = np.argsort(-lengths, kind="stable")
+        size = self.config.batch.eval_size
+        with torch.inference_mode():
+            for start in range(0, len(order), size):
+                rows = order[start : start + size].tolist()
+                features = [{key: encoded[key][row] for key in keys} | {"index": row} for row in rows]
+                batch = self._task.collate(self._loaded.tokenizer, features, None).to(self.device)
+                logits[batch.index] = self._loaded.forward(batch.inputs).double().cpu()
+        return logits
+
+    def _named(self, decoded: dict[str, Any]) -> dict[str, Any]:
+        if self.label_names is None:
+            return {"value": decoded["value"]}
+        return {"label": decoded["label"], "probabilities": dict(zip(self.label_names, decoded["probabilities"], strict=True))}

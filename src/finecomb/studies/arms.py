@@ -1,0 +1,184 @@
+"""From paths to arms: finds run directories, reads what a table needs of each, and groups them by everything but the seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.fields import fields_of
+from finecomb.config.plain import flatten
+from finecomb.config.plugins import schemas
+from finecomb.config.schema.train import GROUPS, Train
+from finecomb.runs import files
+from finecomb.runs.directory import RunDirectory
+from finecomb.runs.index import locate
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a table needs of one run. `identity` is its flat config without the seed and without what cannot change a result."""
+
+    path: Path
+    seed: int
+    state: str
+    config: dict[str, Any]
+    identity: dict[str, Any]
+    record: dict[str, Any]
+    result: dict[str, Any] | None
+    provenance: dict[str, Any] | None
+
+    @property
+    def task(self) -> str:
+        """The task's variant, a key of the task facts."""
+        task = self.config["task"]
+        return f"{task['name']} multi_label" if task.get("multi_label") else str(task["name"])
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Where the run's prepared data lie, and their content hash."""
+        return self.record.get("inputs", {}).get("data", {})
+
+    @property
+    def label_names(self) -> list[str]:
+        """The classes in their order, as far as the result says."""
+        return list(self.fact("counts.label_counts.train") or {})
+
+    def predictions(self, split: str) -> Path | None:
+        """The file of predictions on `split`, when the run is finished and has one."""
+        path = self.path / "predictions" / f"{split}.parquet"
+        return path if self.state == "finished" and path.exists() else None
+
+    def recorded(self, metric: str) -> float | None:
+        """A metric as the run itself recorded it (`test/accuracy`)."""
+        return (self.fact("metrics") or {}).get(metric)
+
+    def fact(self, key: str) -> Any:
+        """A value of result.json by its dotted name (`parameters.trainable`); None when it is not there."""
+        value: Any = self.result or {}
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return value
+
+
+@dataclass
+class Arm:
+    """Runs that differ in the seed alone, and the words that set them apart from the table's other arms."""
+
+    label: str
+    runs: list[Run] = field(default_factory=list)
+
+
+def find(paths: Sequence[str]) -> list[Path]:
+    """Run directories named by run directories, folders of them, or a sweep's record; each once, in a stable order.
+
+    Raises UserError naming every path that is neither.
+    """
+    if not paths:
+        raise UserError(Problem("nothing to compare", mend="name run directories, a folder of them, or a sweep: finecomb compare runs"))
+    problems: list[Problem] = []
+    found: dict[Path, Path] = {}
+    for text in paths:
+        try:
+            found.update({path.resolve(): path for path in _find(Path(text))})
+        except UserError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise UserError(problems)
+    return sorted(found.values(), key=lambda path: (path.name, str(path)))
+
+
+def _find(path: Path) -> list[Path]:
+    if path.suffix == ".json" and path.is_file():
+        return _sweep(path)
+    if (path / "run.json").is_file():
+        return [path]
+    if path.is_dir():
+        runs = [each.parent for each in path.glob("*/run.json") if not each.parent.name.startswith(".")]
+        if runs:
+            return runs
+        raise UserError(Problem(f"{path} holds no run directories", mend="name the folder that output_dir= was set to, or a run in it"))
+    if path.exists():
+        raise UserError(Problem(f"{path} is no run directory", mend="name run directories, a folder of them, or a sweep's .json record"))
+    siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    close = nearest(path.name, siblings)
+    if close is None and path.name == str(path):
+        # A bare word may be the name, fingerprint or beginning of a run in the usual folder.
+        return [locate("runs", path.name).path]
+    mend = f"did you mean {path.parent / close}?" if close else "see `finecomb runs` for the runs there are"
+    raise UserError(Problem(f"there is no {path}", mend=mend))
+
+
+def _sweep(path: Path) -> list[Path]:
+    """The runs of a sweep's record, which lies in <output_dir>/sweeps."""
+    record = files.read_json(path)
+    runs = [path.parent.parent / str(name) for name in record.get("runs", [])]
+    missing = [str(run) for run in runs if not (run / "run.json").is_file()]
+    if missing or not runs:
+        what = (
+            f"the sweep {path.stem} names runs that are not there: {', '.join(missing)}" if runs else f"the sweep {path.stem} has no runs"
+        )
+        raise UserError(Problem(what, where=str(path), mend="run it again, or name the runs to compare"))
+    return runs
+
+
+def read(path: Path) -> Run:
+    """Read one run directory."""
+    run = RunDirectory(path)
+    config = run.config
+    hidden = _not_identity()
+    identity = {key: value for key, value in flatten(config).items() if key != "seed" and key not in hidden}
+    provenance = path / "provenance.json"
+    return Run(
+        path=path,
+        seed=int(config["seed"]),
+        state=run.state(),
+        config=config,
+        identity=identity,
+        record=run.record,
+        result=run.result(),
+        provenance=files.read_json(provenance) if provenance.exists() else None,
+    )
+
+
+def _not_identity() -> set[str]:
+    """Dotted keys that cannot change a result."""
+    hidden = {name for name, known in fields_of(Train).items() if not known.identity}
+    for group in GROUPS:
+        for cls in schemas(group).values():
+            hidden |= {f"{group}.{name}" for name, known in fields_of(cls).items() if not known.identity}
+    return hidden
+
+
+def group(runs: Iterable[Run]) -> list[Arm]:
+    """Arms in the order in which their first run stands, each with its runs by seed."""
+    arms: dict[str, Arm] = {}
+    for run in runs:
+        arms.setdefault(json.dumps(run.identity, sort_keys=True), Arm("")).runs.append(run)
+    ordered = list(arms.values())
+    for arm, label in zip(ordered, _labels([arm.runs[0].identity for arm in ordered]), strict=True):
+        arm.label = label
+        arm.runs.sort(key=lambda run: (run.seed, run.path.name))
+    return ordered
+
+
+def _labels(identities: Sequence[dict[str, Any]]) -> list[str]:
+    """Words for each arm: the choices that differ; then, among arms that share them, the values that differ."""
+    names = [f"{group}.name" for group in GROUPS]
+    varying = [key for key in names if len({identity.get(key) for identity in identities}) > 1]
+    labels = [" ".join(str(identity.get(key)) for key in varying or ["tuning.name"]) for identity in identities]
+    for label in set(labels):
+        alike = [index for index, each in enumerate(labels) if each == label]
+        keys = sorted({key for index in alike for key in identities[index]})
+        differing = [key for key in keys if len({json.dumps(identities[index].get(key)) for index in alike}) > 1]
+        for index in alike:
+            values = [f"{key}={_shown(identities[index][key])}" for key in differing if key in identities[index]]
+            labels[index] = " ".join([label, *values])
+    return labels
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,255 @@
+"""From a composed config to a run directory: whatever can go wrong for the user's reasons goes wrong here, before anything trains."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.util
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finecomb.config.compose import Composition
+from finecomb.config.errors import Problem, UserError
+from finecomb.config.fingerprint import difference_name, fingerprint
+from finecomb.config.machine import this_machine
+from finecomb.config.plain import to_plain
+from finecomb.config.resolve import resolve
+from finecomb.config.schema.dataset import Dataset
+from finecomb.config.schema.loss import CrossEntropy
+from finecomb.config.schema.model import Model
+from finecomb.config.schema.task import variant
+from finecomb.config.schema.train import Train
+from finecomb.config.sources import Origin
+from finecomb.config.validate import validate
+from finecomb.runs import directory
+from finecomb.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from finecomb.data.prepare import Prepared
+    from finecomb.learning.model.source import ModelSource
+
+_ROOT = Path(__file__).resolve().parents[1]
+_VERSION = re.compile(r"^VERSION\s*(?::[^=]*)?=\s*[\"']?([\w.]+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One job whose config, data and model are known to be right; nothing of it is on the disk but cache."""
+
+    config: Train
+    overrides: list[str]
+    choices: dict[str, str | None]
+    fingerprint: str
+    name: str
+    inputs: dict[str, Any]
+    plugin_dirs: list[str]
+
+    @property
+    def output_dir(self) -> Path:
+        """Where its run directory belongs."""
+        return Path(self.config.output_dir)
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """One job with its run directory.
+
+    config, record: what this command would write there, should the run be started. retry: run it again if it has failed.
+    label: what tables call it.
+    """
+
+    run: RunDirectory
+    config: dict[str, Any]
+    record: dict[str, Any]
+    overrides: list[str]
+    retry: bool
+    processes: int
+    threads: int
+    gpu: bool
+    label: str
+
+
+def freeze(composition: Composition, *, group: str | None = None, slots: int = 1) -> Frozen:
+    """Check one job and make, or find, its run directory.
+
+    group: the sweep it belongs to. slots: how many jobs will run at once, which share the machine's cores.
+
+    Raises:
+        UserError: anything wrong with config, data or model; no run directory is made then.
+    """
+    return place(check(composition, slots=slots), group=group)
+
+
+def check_all(compositions: Sequence[Composition], *, slots: int = 1) -> list[Checked]:
+    """`check` each job; raises one UserError with the problems of all of them, each naming the jobs that have it."""
+    checked: list[Checked] = []
+    found: dict[Problem, list[str]] = {}
+    for composition in compositions:
+        try:
+            checked.append(check(composition, slots=slots))
+        except UserError as error:
+            for problem in error.problems:
+                found.setdefault(problem, []).append(" ".join(composition.overrides))
+    if found:
+        raise UserError(_of_jobs(problem, jobs, len(compositions)) for problem, jobs in found.items())
+    return checked
+
+
+def check(composition: Composition, *, slots: int = 1) -> Checked:
+    """Resolve the config, prepare the data, look at the model and compute the fingerprint."""
+    validate(composition.config, composition.origins)
+    machine = this_machine()
+    machine = dataclasses.replace(machine, cores=max(1, machine.cores // slots))
+    config = resolve(composition.config, machine=machine)
+    source = _inspect(config.model)
+    if config.model.model_type == "auto":
+        config = dataclasses.replace(config, model=dataclasses.replace(config.model, model_type=source.model_type))
+        validate(config, composition.origins)
+    prepared = _prepare(config)
+    _check_against_data(config, prepared, composition.origins)
+    _check_installed(config)
+    inputs = {
+        "data": {"directory": str(prepared.directory), "key": prepared.key, "content_hash": prepared.content_hash},
+        "model": {"directory": _text(source.directory), "sha256": source.sha256, "model_type": source.model_type},
+    }
+    versions = {f"version:{place}": version for place, version in place_versions(config).items()}
+    identity = fingerprint(config, {"data": prepared.content_hash, "model": source.sha256, **versions})
+    name = difference_name(config, composition.choices)
+    return Checked(
+        config=config,
+        overrides=list(composition.overrides),
+        choices=composition.choices,
+        fingerprint=identity,
+        name=name,
+        inputs=inputs,
+        plugin_dirs=composition.plugin_dirs,
+    )
+
+
+def place(checked: Checked, *, group: str | None = None) -> Frozen:
+    """Make or find the run directory of a checked job."""
+    config = checked.config
+    record = {
+        "inputs": checked.inputs,
+        "choices": checked.choices,
+        "overrides": checked.overrides,
+        "group": group,
+        "job_type": config.tuning.name,
+        "seed": config.seed,
+        "plugins": checked.plugin_dirs,
+    }
+    plain = to_plain(config)
+    run = directory.create(checked.output_dir, checked.name, checked.fingerprint, plain, record)
+    return Frozen(
+        run=run,
+        config=plain,
+        record=record,
+        overrides=checked.overrides,
+        retry=config.retry == "failed",
+        processes=int(config.trainer.devices),
+        threads=int(config.trainer.threads),
+        gpu=config.trainer.accelerator == "gpu",
+        label=run.path.name,
+    )
+
+
+def place_versions(config: Train) -> dict[str, str]:
+    """VERSION of each file whose code this run computes with, where it is not "1".
+
+    Read from the text of the file, because importing it would import torch. A file without the word counts as version 1, so that adding
+    the word changes no fingerprint.
+    """
+    names = [f"learning/{place}.py" for place in ("loss", "optimizer", "scheduler")]
+    names += [f"learning/task/{config.task.name}.py", f"learning/tuning/{config.tuning.name}.py"]
+    names += [str(path.relative_to(_ROOT)) for folder in ("learning/model", "training") for path in sorted((_ROOT / folder).glob("*.py"))]
+    found = {name.removesuffix(".py"): _version_of(_ROOT / name) for name in names}
+    return {name: version for name, version in found.items() if version != "1"}
+
+
+@functools.cache
+def _version_of(path: Path) -> str:
+    if not path.is_file():
+        return "1"
+    match = _VERSION.search(path.read_text(encoding="utf-8"))
+    return match[1] if match else "1"
+
+
+# The jobs of a multirun mostly share their data and model: each is prepared and hashed once in a command.
+_prepared: dict[str, Prepared] = {}
+_inspected: dict[str, ModelSource] = {}
+
+
+def _prepare(config: Train) -> Prepared:
+    from finecomb.data.prepare import prepare
+
+    kind = variant(config.task)
+    key = _key(config.dataset, config.cleaner, kind)
+    if key not in _prepared:
+        _prepared[key] = prepare(config.dataset, config.cleaner, task_variant=kind)
+    return _prepared[key]
+
+
+def _inspect(model: Model) -> ModelSource:
+    from finecomb.learning.model.source import inspect
+
+    key = _key(model)
+    if key not in _inspected:
+        _inspected[key] = inspect(model)
+    return _inspected[key]
+
+
+def _key(*parts: Dataset | Any) -> str:
+    plain = [dataclasses.asdict(part) if dataclasses.is_dataclass(part) and not isinstance(part, type) else part for part in parts]
+    return json.dumps(plain, sort_keys=True, default=str)
+
+
+def _check_against_data(config: Train, prepared: Prepared, origins: Mapping[str, Origin]) -> None:
+    """What only the prepared data can tell: whether there are enough rows, and whether class weights fit the classes."""
+    rows, names = prepared.manifest["rows"]["train"], prepared.label_names
+    weights = config.loss.class_weights if isinstance(config.loss, CrossEntropy) else None
+    problems = []
+    if config.batch.size > rows:
+        problems.append(
+            Problem(
+                what=f"batch.size={config.batch.size} is larger than the training data ({rows} examples)",
+                where=str(origins.get("batch.size", "batch.size")),
+                allowed=f"1 to {rows}",
+                mend="choose a smaller batch.size or use more training data",
+            )
+        )
+    if isinstance(weights, list) and names is not None and len(weights) != len(names):
+        problems.append(
+            Problem(
+                what=f"loss.class_weights has {len(weights)} weights; the data has {len(names)} classes",
+                where=str(origins.get("loss.class_weights", "loss.class_weights")),
+                allowed=f"{len(names)} weights, for {', '.join(names[:20])}{' ...' if len(names) > 20 else ''} in this order",
+            )
+        )
+    if problems:
+        raise UserError(problems)
+
+
+def _check_installed(config: Train) -> None:
+    if config.logger.name == "tensorboard" and importlib.util.find_spec("tensorboard") is None:
+        raise UserError(
+            Problem(
+                what="logger=tensorboard needs the package tensorboard, which is not installed",
+                where="logger",
+                mend="pip install 'finecomb[tensorboard]', or choose another logger",
+            )
+        )
+
+
+def _of_jobs(problem: Problem, jobs: list[str], of: int) -> Problem:
+    if len(jobs) == of:
+        return problem
+    which = f"job: {jobs[0]}" if len(jobs) == 1 else f"{len(jobs)} of {of} jobs, the first: {jobs[0]}"
+    return dataclasses.replace(problem, where=f"{problem.where} ({which})" if problem.where else which)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,121 @@
+"""Many jobs from one command: checked together before any is started, launched, and recorded in <output_dir>/sweeps/<id>.json.
+
+sweeps/latest.json points to the record of the last sweep that was asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from finecomb.config.compose import Composition
+from finecomb.config.machine import this_machine
+from finecomb.runs import atomic, files, show
+from finecomb.runs.index import first_metric, short_error
+from finecomb.studies.account import tell_data
+from finecomb.studies.board import duration
+from finecomb.studies.freeze import Checked, Frozen, check_all, place
+from finecomb.studies.launch import Outcome, launch
+from finecomb.studies.slots import planned
+
+
+class Sweep:
+    """One command's jobs, which a sweeper may hand over in several batches. The first batch names the sweep."""
+
+    def __init__(self, *, slots: int | None = None, fail_fast: bool = False, console: Console | None = None) -> None:
+        """slots, fail_fast: as `launch` has them. console: where the table goes; None: standard output."""
+        self.slots, self.fail_fast = slots, fail_fast
+        self.console = console or Console(highlight=False)
+        self.id = ""
+        self._path = Path()
+        self._jobs: list[dict[str, Any]] = []
+
+    def run(self, compositions: Sequence[Composition]) -> list[Outcome]:
+        """Bring a batch to its end, print its table and, as the last line, the path of the sweep's record.
+
+        Raises:
+            UserError: something is wrong with any of the jobs; nothing is started and no run directory is made then.
+        """
+        slots = planned([composition.config for composition in compositions], self.slots, this_machine())
+        checked = check_all(compositions, slots=slots)
+        labels = varying([job.overrides for job in checked])
+        if not self.id:
+            self.id = sweep_id(checked, labels)
+            self._path = checked[0].output_dir / "sweeps" / f"{self.id}.json"
+        frozen = [replace(place(job, group=self.id), label=label) for job, label in zip(checked, labels, strict=True)]
+        self._jobs += [_entry(job) for job in frozen]
+        self._write()
+        progress = any(job.config.callbacks.progress for job in checked)
+        if progress:
+            tell_data(frozen)
+        try:
+            outcomes = launch(frozen, slots=slots, fail_fast=self.fail_fast, progress=progress, sweep=True)
+        except KeyboardInterrupt:
+            self.console.print(f"stopped; the same command goes on where this one was: {self._path}", markup=False, soft_wrap=True)
+            raise
+        self._print(labels, outcomes)
+        return outcomes
+
+    def _write(self) -> None:
+        """Runs are named relative to the output directory, so that the whole of it may be moved; their states are read from them."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        before = files.read_json(self._path) if self._path.exists() else {}
+        record = {
+            "id": self.id,
+            "created": before.get("created", time.time()),
+            "runs": list(dict.fromkeys(entry["run"] for entry in self._jobs)),
+            "jobs": self._jobs,
+        }
+        atomic.write_json(self._path, record)
+        _point(self._path.with_name("latest.json"), self._path.name)
+
+    def _print(self, labels: Sequence[str], outcomes: Sequence[Outcome]) -> None:
+        metrics = [first_metric(outcome.run) for outcome in outcomes]
+        name = next((found for found, _ in metrics if found), "metric")
+        rows = [
+            (label, outcome.state, value, _remark(outcome), outcome.run.path)
+            for label, outcome, (_, value) in zip(labels, outcomes, metrics, strict=True)
+        ]
+        show.table(self.console, ["job", "state", name, "", "run"], rows)
+        if outcomes and all(outcome.reused and outcome.state == "finished" for outcome in outcomes):
+            self.console.print(f"all {len(outcomes)} runs had finished before; nothing was trained", markup=False)
+        self.console.print(str(self._path), markup=False, soft_wrap=True)
+
+
+def _point(link: Path, target: str) -> None:
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    os.replace(temporary, link)
+
+
+def _remark(outcome: Outcome) -> str:
+    if outcome.state == "finished":
+        return "finished before" if outcome.reused else duration(outcome.seconds)
+    return short_error(outcome.error)[:200]
+
+
+def _entry(job: Frozen) -> dict[str, Any]:
+    return {"run": job.run.path.name, "fingerprint": job.run.fingerprint, "overrides": job.overrides}
+
+
+def varying(overrides: Sequence[Sequence[str]]) -> list[str]:
+    """For each job the overrides that not all jobs have: what tells it from the others. All of them when there is one job."""
+    shared = set.intersection(*map(set, overrides)) if len(overrides) > 1 else set()
+    return [" ".join(word for word in job if word not in shared) or " ".join(job) or "defaults" for job in overrides]
+
+
+def sweep_id(checked: Sequence[Checked], labels: Sequence[str]) -> str:
+    """A name that the same runs, in whatever order they are asked for, always have: what varies, and a hash of the fingerprints."""
+    keys = dict.fromkeys(word.split("=")[0].lstrip("+~").split(".")[-1] for label in labels for word in label.split(" ") if "=" in word)
+    slug = re.sub(r"[^a-z0-9_]+", "-", "-".join(keys).lower()).strip("-")[:40]
+    digest = hashlib.sha256("".join(sorted({job.fingerprint for job in checked})).encode()).hexdigest()[:8]
+    return f"{slug or 'sweep'}-{digest}"

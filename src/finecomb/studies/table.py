@@ -1,0 +1,229 @@
+"""`finecomb compare`: which way of tuning was better, said no more firmly than the runs allow.
+
+A row is an arm (runs that differ in the seed alone) or a reference. What would make a number mislead, such as an unfinished seed, other
+training data or other code, is told under the table and never averaged away; runs tested on different examples are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.schema.task import FACTS, LOWER_IS_BETTER
+from finecomb.studies import arms, caveats, statistics
+from finecomb.studies import references as reference_rows
+from finecomb.studies.arms import Arm, Run
+from finecomb.studies.render import check_output, render, write
+from finecomb.studies.scores import Labels, Predictions, Score, read_predictions, score_rows
+
+__all__ = ["Comparison", "Row", "compare", "render"]
+
+# What a table shows unless asked otherwise, by the task's variant; the first decides the order of the rows.
+SHOWN = {
+    "sequence_classification": ("accuracy", "f1_macro"),
+    "sequence_classification multi_label": ("f1_macro", "f1_micro"),
+    "regression": ("pearson", "spearman"),
+}
+
+
+@dataclass
+class Row:
+    """One arm or reference. Costs are None where nothing was measured; seconds are the mean over seeds, memory is the most of any."""
+
+    label: str
+    kind: str
+    scores: dict[str, Score] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    learning_rate: float | None = None
+    trainable: int | None = None
+    stored_bytes: int | None = None
+    train_seconds: float | None = None
+    peak_bytes: int | None = None
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that the scores are averaged over."""
+        return [run.seed for run in self.runs]
+
+
+@dataclass
+class Comparison:
+    """A table: rows (best first, references last), what they were measured on, and what a reader must know.
+
+    baselines: for each metric the label of the row that others are compared with. warnings: what makes rows less comparable.
+    """
+
+    rows: list[Row]
+    metrics: list[str]
+    split: str
+    examples: int
+    baselines: dict[str, str]
+    notes: list[str]
+    warnings: list[str]
+
+
+def compare(
+    paths: Sequence[str],
+    *,
+    references: Sequence[str] = (),
+    metrics: Sequence[str] | None = None,
+    baseline: str = "best",
+    output: Path | None = None,
+) -> Comparison:
+    """Compare runs given by run directories, folders of them or sweep records.
+
+    references: rows to add, `majority` and `tfidf_logistic`. metrics: names without the split; None: the task's usual two.
+    baseline: `best` (of each metric), or the label of the row that all are compared with. output: a .md or .csv file to write as well.
+
+    Raises:
+        UserError: nothing to compare, runs of different tasks or test examples, an unknown metric, reference or row.
+    """
+    reference_rows.check(references)
+    check_output(output)
+    found = [arms.read(path) for path in arms.find(paths)]
+    shown = _metrics(found, metrics)
+    split = "test" if any(run.predictions("test") for run in found) else "validation"
+    grouped, warnings = caveats.without_repeats(arms.group(found))
+    rows, answers = _measured(grouped, split)
+    warnings += caveats.of_arms(grouped, split)
+    for name, (prediction, parameters) in _references(references, rows, answers, split, warnings).items():
+        rows.append(Row(name, "reference", trainable=parameters))
+        answers[name] = [prediction]
+    baselines = _score(rows, answers, shown, baseline)
+    warnings += caveats.of_records(rows, shown, split)
+    comparison = Comparison(_ordered(rows, shown[0]), shown, split, len(next(iter(answers.values()))[0].ids), baselines, [], warnings)
+    comparison.notes = caveats.notes(comparison, by_name=baseline != "best")
+    if output is not None:
+        write(comparison, output)
+    return comparison
+
+
+def _metrics(found: Sequence[Run], asked: Sequence[str] | None) -> list[str]:
+    variants = sorted({run.task for run in found})
+    if len(variants) > 1:
+        what = f"the runs are of different tasks: {', '.join(variants)}"
+        raise UserError(Problem(what, mend="compare runs of one task at a time"))
+    if variants[0] not in SHOWN:
+        raise UserError(Problem(f"runs of the task {variants[0]} cannot be compared", allowed=", ".join(SHOWN)))
+    allowed = list(statistics.NUMBER_METRICS if variants[0] == "regression" else statistics.CLASS_METRICS)
+    if any(len(run.label_names) != 2 for run in found if run.state == "finished") or "multi_label" in variants[0]:
+        allowed = [metric for metric in allowed if not metric.endswith("_binary")]
+    allowed = [metric for metric in allowed if metric in FACTS[variants[0]].metrics]
+    shown = list(dict.fromkeys(asked or SHOWN[variants[0]]))
+    unknown = [metric for metric in shown if metric not in allowed]
+    if unknown:
+        guesses = {metric: nearest(metric, allowed) for metric in unknown}
+        raise UserError(
+            [
+                Problem(
+                    f"{metric} has no interval over test examples here",
+                    allowed=", ".join(allowed),
+                    mend=f"did you mean {guess}?" if guess else "",
+                )
+                for metric, guess in guesses.items()
+            ]
+        )
+    return shown
+
+
+def _measured(grouped: Sequence[Arm], split: str) -> tuple[list[Row], dict[str, list[Predictions]]]:
+    """A row for each arm, and the predictions of its finished runs; raises UserError unless all are about the same examples."""
+    rows, answers = [], {}
+    for arm in grouped:
+        files = {run.path: run.predictions(split) for run in arm.runs}
+        rate = arm.runs[0].config["optimizer"]["lr"]
+        row = Row(arm.label, "arm", runs=[run for run in arm.runs if files[run.path] is not None], learning_rate=rate)
+        rows.append(row)
+        if row.runs:
+            answers[arm.label] = [read_predictions(path) for path in files.values() if path is not None]
+            _add_costs(row)
+    if not answers:
+        states = ", ".join(sorted({run.state for arm in grouped for run in arm.runs}))
+        what = f"there is nothing to compare yet: no run is finished and has predictions ({states})"
+        raise UserError(Problem(what, mend="ask for the runs again; those that were interrupted resume"))
+    _check_same_examples(answers, split)
+    return rows, answers
+
+
+def _check_same_examples(answers: dict[str, list[Predictions]], split: str) -> None:
+    sets: list[tuple[Predictions, list[str]]] = []
+    for label, predictions in answers.items():
+        for each in predictions:
+            labels = next((labels for known, labels in sets if each.same_examples(known)), None)
+            if labels is None:
+                sets.append((each, labels := []))
+            labels.append(label)
+    if len(sets) > 1:
+        what = f"the runs were not evaluated on the same {split} examples, so no table can hold them"
+        groups = "; ".join(f"{', '.join(dict.fromkeys(labels))}: {len(each.ids)} examples" for each, labels in sets)
+        raise UserError(Problem(what, where=groups, mend="compare runs of one data set and one dataset.split.seed at a time"))
+
+
+def _add_costs(row: Row) -> None:
+    first = row.runs[0]
+    seconds = [run.fact("time.train_s") for run in row.runs]
+    peaks = [run.fact("memory.peak_bytes") for run in row.runs]
+    row.trainable, row.stored_bytes = first.fact("parameters.trainable"), first.fact("parameters.stored_bytes")
+    row.train_seconds = sum(seconds) / len(seconds) if None not in seconds else None
+    row.peak_bytes = max(peaks) if None not in peaks else None
+
+
+def _references(
+    names: Sequence[str], rows: Sequence[Row], answers: dict[str, list[Predictions]], split: str, warnings: list[str]
+) -> dict[str, tuple[Predictions, int]]:
+    """Answers of the references, fitted on the training split of the first measured row; a warning where that cannot be had."""
+    if not names:
+        return {}
+    first = next(row for row in rows if row.runs)
+    if len({each.data.get("content_hash") for row in rows for each in row.runs}) > 1:
+        warnings.append(f"references are fitted on the training data of {first.label}; other rows were trained on other data")
+    data = first.runs[0].data
+    try:
+        found = reference_rows.answers(names, Path(data["directory"]), data["content_hash"], split)
+    except UserError as error:
+        warnings.append(f"no reference rows: {error}")
+        return {}
+    if all(answers[first.label][0].same_examples(predictions) for predictions, _ in found.values()):
+        return found
+    warnings.append(f"no reference rows: the prepared data in {data['directory']} hold other {split} examples than the runs answered")
+    return {}
+
+
+def _score(rows: list[Row], answers: dict[str, list[Predictions]], metrics: list[str], baseline: str) -> dict[str, str]:
+    """Fill the scores of the rows; returns the label of each metric's baseline."""
+    measured = [row for row in rows if row.label in answers]
+    labels = [row.label for row in measured]
+    if baseline != "best" and baseline not in labels:
+        close = nearest(baseline, labels)
+        mend = f"did you mean {close}?" if close else ""
+        raise UserError(Problem(f"no row is called {baseline}", allowed=", ".join(["best", *labels]), mend=mend))
+    index = None if baseline == "best" else labels.index(baseline)
+    scored = score_rows([answers[label] for label in labels], metrics, _labels(measured, answers), index)
+    for row, scores in zip(measured, scored, strict=True):
+        row.scores = scores
+    return {metric: next(row.label for row in measured if row.scores[metric].difference is None) for metric in metrics}
+
+
+def _labels(measured: Sequence[Row], answers: dict[str, list[Predictions]]) -> Labels:
+    first = next(row.runs[0] for row in measured if row.runs)
+    if first.task == "regression":
+        return Labels(None)
+    seen = {name for each in answers.values() for run in each for side in (run.label, run.prediction) for name in _names(side)}
+    return Labels([*first.label_names, *sorted(seen - set(first.label_names))], exclusive="multi_label" not in first.task)
+
+
+def _names(values: Sequence[object]) -> set[str]:
+    return {str(name) for value in values for name in (value if isinstance(value, list) else [value])}
+
+
+def _ordered(rows: Sequence[Row], metric: str) -> list[Row]:
+    """Arms by score, best first, then references likewise; rows without a score come last."""
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+
+    def key(row: Row) -> tuple[bool, bool, float, str]:
+        value = row.scores[metric].value if row.scores else float("nan")
+        return row.kind == "reference", value != value, sign * value if value == value else 0.0, row.label
+
+    return sorted(rows, key=key)

@@ -1,0 +1,114 @@
+"""What a finished training leaves: predictions and final numbers in fp32, and an artefact that is shown to give those numbers.
+
+The artefact is read back from the disk alone and its logits are compared with the recorded ones; a run whose artefact does not give
+its own predictions has failed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from finecomb.learning import tuning
+from finecomb.learning.task import Batch
+from finecomb.runs.atomic import write_text
+from finecomb.training import checkpoint, tables
+from finecomb.training.callbacks import TrainingFailed
+from finecomb.training.card import card
+from finecomb.training.evaluate import Evaluation, write_predictions
+from finecomb.training.fit import Fit
+
+COMPARED_EXAMPLES = 32
+# Batches of another shape are summed in another order; anything beyond rounding is a fault.
+TOLERANCE = 1e-4
+
+
+def restore_best(fit: Fit) -> dict[str, Any]:
+    """Put the best epoch's tensors back, where asked for and known; says which checkpoint the final numbers are of."""
+    config, validate = fit.parts.config, fit.validate
+    chosen: dict[str, Any] = {"checkpoint": "last", "metric": f"validation/{config.monitor.metric}", "mode": config.monitor.mode}
+    chosen |= {"best_value": validate.best, "best_epoch": validate.best_epoch, "best_step": validate.best_step}
+    if config.callbacks.keep_best and validate.best is not None:
+        fit.parts.tuned.load_trainable_state(checkpoint.load(fit.run.checkpoints / checkpoint.BEST)["state_dict"])
+        chosen["checkpoint"] = "best"
+    return chosen
+
+
+def final_evaluations(fit: Fit) -> dict[str, Evaluation]:
+    """Validation, and test where it exists and is asked for, in fp32; predictions are written by the first rank."""
+    parts = fit.parts
+    splits = ["validation"] + (["test"] if "test" in parts.data.splits and parts.config.evaluate.test else [])
+    evaluations = {}
+    for split in splits:
+        evaluations[split] = fit.evaluation(split, precise=True)
+        if parts.rank == 0:
+            write_predictions(fit.run.predictions / f"{split}.parquet", evaluations[split], parts.data.splits[split], parts.task)
+    if parts.rank == 0:
+        tables.write(fit.run)
+    return evaluations
+
+
+def save(fit: Fit, evaluations: dict[str, Evaluation]) -> dict[str, Any]:
+    """Write the artefact anew, read it back and compare. Returns what was compared and how large the largest difference is.
+
+    Raises:
+        TrainingFailed: the artefact gives other logits than the recorded ones.
+    """
+    parts, directory = fit.parts, fit.run.artefact
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    parts.tuned.save(directory, _info(fit))
+    metrics = {name: value for split, evaluation in evaluations.items() for name, value in evaluation.named(split).items()}
+    write_text(directory / "README.md", card(parts, metrics, {split: len(evaluation.logits) for split, evaluation in evaluations.items()}))
+    split, evaluation = list(evaluations.items())[-1]
+    return compare(fit, directory, split, evaluation)
+
+
+def _info(fit: Fit) -> dict[str, Any]:
+    """What an artefact must say beside its tensors: where it came from and how texts are encoded."""
+    parts, record = fit.parts, fit.run.record
+    return {
+        "data": {"name": parts.config.dataset.name, "content_hash": parts.prepared.content_hash},
+        "fingerprint": record["fingerprint"],
+        "task": {"name": parts.config.task.name, "problem_type": parts.task.problem_type, "label_names": parts.task.label_names},
+        "max_length": parts.config.batch.max_length,
+    }
+
+
+def compare(fit: Fit, directory: Path, split: str, evaluation: Evaluation) -> dict[str, Any]:
+    """Logits of some texts of a split by the artefact's own tokenizer and tensors, against the recorded ones."""
+    total = len(evaluation.logits)
+    rows = np.unique(np.linspace(0, total - 1, min(COMPARED_EXAMPLES, total)).astype(np.int64))
+    loaded = tuning.load(directory)
+    loaded.model.to(fit.module.device).eval()
+    batch = _encoded_anew(fit, loaded, split, rows).to(fit.module.device)
+    with torch.no_grad():
+        logits = loaded.forward(batch.inputs).double().cpu()
+    recorded = evaluation.logits[torch.from_numpy(rows)]
+    difference = float((logits - recorded).abs().max())
+    if not torch.allclose(logits, recorded, rtol=TOLERANCE, atol=TOLERANCE):
+        raise TrainingFailed(
+            f"the saved artefact does not give the recorded predictions: logits of {split} differ by up to {difference:.2e} "
+            f"(tolerance {TOLERANCE:.0e}, absolute and relative). The artefact is kept in {directory}"
+        )
+    return {"split": split, "examples": len(rows), "largest_difference": difference, "tolerance": TOLERANCE}
+
+
+def _encoded_anew(fit: Fit, loaded: tuning.Loaded, split: str, rows: Any) -> Batch:
+    """Texts of some rows, encoded by the artefact's tokenizer."""
+    table = fit.parts.prepared.load()[split].select(rows)
+    pairs = list(table["text_pair"]) if "text_pair" in table.column_names else None
+    task, length = fit.parts.task, fit.parts.config.batch.max_length
+    columns = task.encode(loaded.tokenizer, list(table["text"]), pairs, length)
+    features = [{name: column[at] for name, column in columns.items()} for at in range(len(rows))]
+    return task.collate(loaded.tokenizer, features, list(table["label"]))
+
+
+def stored_bytes(directory: Path) -> int:
+    """Bytes of tensors that the artefact newly takes on the disk; a base shared with other artefacts by a hard link is not counted."""
+    files = [path.stat() for path in directory.glob("*.safetensors")]
+    return sum(file.st_size for file in files if file.st_nlink == 1)

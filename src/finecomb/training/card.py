@@ -1,0 +1,86 @@
+"""The model card of an artefact, in the form of the Hugging Face hub."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+
+if TYPE_CHECKING:
+    from finecomb.training.fit import Parts
+
+PEFT_METHODS = ("lora", "prompt")
+
+
+def card(parts: Parts, metrics: dict[str, float | None], examples: dict[str, int]) -> str:
+    """README.md of the artefact. metrics: by name with split. examples: how many each split's metrics are over."""
+    config = parts.config
+    header = {
+        "base_model": base_name(parts),
+        "library_name": "peft" if config.tuning.name in PEFT_METHODS else "transformers",
+        "pipeline_tag": "text-classification",
+        "tags": ["finecomb", f"tuning:{config.tuning.name}", f"task:{config.task.name}"],
+    }
+    sections = [
+        f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n",
+        f"# {config.model.name}, {config.tuning.name}, on {config.dataset.name}\n",
+        _about(parts),
+        "## Metrics\n\n" + _table(metrics, examples),
+        "## Use\n\n```python\n" + _usage(parts) + "```\n",
+        "Logits are those of fp32 in eval mode; the recorded predictions were compared with this very folder after it was written.\n",
+    ]
+    return "\n".join(sections)
+
+
+def _about(parts: Parts) -> str:
+    config, tuned = parts.config, parts.tuned
+    licence = parts.prepared.manifest.get("licence") or "not stated by its source"
+    total, trainable = parameter_counts(parts)
+    lines = [
+        f"* Base: {base_name(parts)}, weights {parts.backbone.sha256[:16]}." + (f" {config.model.note}." if config.model.note else ""),
+        f"* Tuning: `{config.tuning.name}`, {trainable:,} of {total:,} parameters; first trainable layer: {tuned.boundary}; "
+        f"frozen modules in {tuned.frozen_mode} mode.",
+        f"* Data: `{config.dataset.name}`, content {parts.prepared.content_hash[:16]}. Licence: {licence}.",
+        "* The licences of the base weights and of the data apply to what is derived from them.",
+        f"* Texts are cut at {config.batch.max_length} tokens. Labels: {', '.join(parts.task.label_names or ['a number'])}.",
+        f"* Seed {config.seed}, {config.optimizer.name} at {config.optimizer.lr}, batches of {config.batch.size}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def base_name(parts: Parts) -> str:
+    """What a reader knows the base by: a path of one's own, a name on the hub, or the choice's name."""
+    model = parts.config.model
+    return model.path or model.hub_id or model.name
+
+
+def parameter_counts(parts: Parts) -> tuple[int, int]:
+    """Parameters of the model, and those that train."""
+    named = dict(parts.tuned.model.named_parameters())
+    return sum(tensor.numel() for tensor in named.values()), sum(tensor.numel() for tensor in named.values() if tensor.requires_grad)
+
+
+def _table(metrics: dict[str, float | None], examples: dict[str, int]) -> str:
+    rows = [
+        f"| {name} | {'undefined' if value is None else f'{value:.4f}'} | {examples[name.split('/')[0]]} |"
+        for name, value in metrics.items()
+    ]
+    return "\n".join(["| metric | value | n |", "|---|---|---|", *rows]) + "\n"
+
+
+def _usage(parts: Parts) -> str:
+    outputs = parts.task.num_outputs
+    if parts.config.tuning.name not in PEFT_METHODS:
+        return (
+            "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
+            'model = AutoModelForSequenceClassification.from_pretrained("this/folder").eval()\n'
+            'tokenizer = AutoTokenizer.from_pretrained("this/folder")\n'
+        )
+    base = parts.config.model.hub_id or parts.backbone.name_or_path
+    return (
+        "from peft import PeftModel\n"
+        "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
+        f'base = AutoModelForSequenceClassification.from_pretrained("{base}", num_labels={outputs})\n'
+        'model = PeftModel.from_pretrained(base, "this/folder").eval()\n'
+        'tokenizer = AutoTokenizer.from_pretrained("this/folder")\n'
+    )

@@ -1,0 +1,134 @@
+"""Weights & Biases as a mirror of a run: online with an account, offline without, and never the reason why a training ends."""
+
+from __future__ import annotations
+
+import logging
+import netrc
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlparse
+
+from finecomb.config.plain import flatten
+from finecomb.config.schema.logger import Wandb
+from finecomb.config.schema.train import GROUPS
+from finecomb.runs.directory import RunDirectory
+from finecomb.training import tables
+from finecomb.training.mirrors import Mirror
+
+log = logging.getLogger(__name__)
+STEP = "trainer/global_step"
+# Names with x_ are W&B's to change, so that only those it knows are passed. Packages, code and machine stand in provenance.json.
+SETTINGS: dict[str, Any] = {
+    "console": "off",
+    "silent": True,
+    "save_code": False,
+    "disable_job_creation": True,
+    "x_disable_stats": True,
+    "x_save_requirements": False,
+    "init_timeout": 30,  # seconds to reach the server before the run is mirrored offline
+    "finish_timeout": 60,  # seconds for the last upload
+    "finish_timeout_raises": False,
+}
+# Choices that say nothing of what was trained.
+_NO_TAGS = ("logger", "callbacks", "trainer")
+
+
+class WandbMirror(Mirror):
+    """One W&B run for one run directory, whatever the number of attempts."""
+
+    word = "wandb"
+
+    def __init__(self, run: RunDirectory, config: Wandb) -> None:
+        super().__init__(run)
+        self._config = config
+        self._run: Any = None
+
+    def start(self, step: int) -> None:
+        """Begin the W&B run. Offline when the server cannot be reached."""
+        # Tables are staged here; W&B's own place for them lies outside the run directory and is lost when it is moved.
+        os.environ.setdefault("WANDB_DATA_DIR", str(self.run.path.resolve() / "wandb" / "data"))
+        chosen = mode(self._config.mode, os.environ)
+        try:
+            self._run = self._init(chosen)
+        except Exception as error:
+            if chosen != "online":
+                raise
+            log.warning("wandb: the server cannot be used (%s); this run is mirrored offline in %s", error, self.run.path / "wandb")
+            self._run = self._init("offline")
+        self._run.define_metric(STEP)
+        self._run.define_metric("*", step_metric=STEP, step_sync=True)
+
+    def _init(self, chosen: Any) -> Any:
+        import wandb
+
+        settings = wandb.Settings(**{name: value for name, value in SETTINGS.items() if name in wandb.Settings.model_fields})
+        return wandb.init(mode=chosen, dir=str(self.run.path), reinit="create_new", settings=settings, **arguments(self.run, self._config))
+
+    def write(self, metrics: dict[str, float], step: int) -> None:
+        """Repeat metrics, with the optimizer step as their x-axis."""
+        self._run.log({**metrics, STEP: step})
+
+    def close(self, exit_code: int) -> None:
+        """Add the tables of a finished run and end the W&B run with the worker's exit code; on the disk when this returns."""
+        import wandb
+
+        try:
+            if exit_code == 0:
+                self._log_tables()
+        finally:
+            self._run.finish(exit_code=exit_code)
+            # `finish` alone returns before W&B's own process has written the last records of an offline run.
+            wandb.teardown(exit_code)
+
+    def _log_tables(self) -> None:
+        import wandb
+
+        found = tables.read(self.run, limit=self._config.sample_errors)
+        if found:
+            self._run.log({name: wandb.Table(columns=columns, data=rows) for name, (columns, rows) in found.items() if rows})
+
+
+def arguments(run: RunDirectory, config: Wandb) -> dict[str, Any]:
+    """What W&B is told of a run: identity, place among others, and the config with one dotted key for each value."""
+    record = run.record
+    tags = [f"{group}={record['choices'].get(group)}" for group in GROUPS if group not in _NO_TAGS and record["choices"].get(group)]
+    # Under a W&B agent the run must have the id that the agent gave it, which W&B reads from the environment.
+    identity = {} if os.environ.get("WANDB_SWEEP_ID") else {"id": run_id(run), "resume": "allow"}
+    return {
+        **identity,
+        "project": config.project,
+        "entity": config.entity,
+        "name": record["name"],
+        "group": config.group or record.get("group"),
+        "job_type": config.job_type or record.get("job_type"),
+        "tags": [tag[:64] for tag in dict.fromkeys([*tags, *config.tags])],
+        "config": flatten(run.config) | {"fingerprint": run.fingerprint},
+    }
+
+
+def run_id(run: RunDirectory) -> str:
+    """The same for every attempt that goes on from the one before; another one after a clean start and for a directory made anew.
+
+    W&B refuses the id of a run that was deleted there, so the fingerprint alone would not do.
+    """
+    clean_starts = len(list(run.attempts.iterdir())) if run.attempts.is_dir() else 0
+    return f"{run.fingerprint}-{int(run.record['created']):x}" + (f"-{clean_starts}" if clean_starts else "")
+
+
+def mode(asked: str, environment: Mapping[str, str]) -> Any:
+    """Online or offline (or what WANDB_MODE says), for logger.mode=auto by whether there is an account. Never asks."""
+    if asked != "auto":
+        return asked
+    return environment.get("WANDB_MODE") or ("online" if has_account(environment) else "offline")
+
+
+def has_account(environment: Mapping[str, str]) -> bool:
+    """Whether a key for W&B's server is in the environment or in the netrc file. The key itself is not kept."""
+    if environment.get("WANDB_API_KEY") or environment.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    host = urlparse(environment.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    try:
+        return netrc.netrc(environment.get("NETRC")).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

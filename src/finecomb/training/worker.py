@@ -1,0 +1,172 @@
+"""The process that trains one run: `python -m finecomb.training.worker RUN_DIR`, started by the launcher, by torchrun or by SLURM.
+
+It reads the frozen config of the run directory and nothing else; Hydra is gone. Exit codes: 0 finished, 1 failed, 2 the user's error,
+28 the disk is full, 143 interrupted. It holds the run's lock: through an inherited descriptor when the launcher started it, otherwise by
+taking it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finecomb.config import plugins
+from finecomb.config.errors import UserError, problems_text
+from finecomb.config.plain import from_plain
+from finecomb.config.schema.train import Train
+from finecomb.runs import atomic, provenance
+from finecomb.runs.directory import RunDirectory
+from finecomb.runs.lock import Held
+
+if TYPE_CHECKING:
+    from finecomb.training.interruption import Interruption
+
+FINISHED, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 143
+log = logging.getLogger("finecomb.training")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train the run of a directory; returns the exit code."""
+    started = time.monotonic()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path, help="run directory")
+    parser.add_argument("--parent-fd", type=int, help="reading end of the launcher's pipe: when it closes, this process ends")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr, force=True)
+    run, first = RunDirectory(options.run), is_first_rank()
+    with ExitStack() as held:
+        if options.parent_fd is not None:
+            threading.Thread(target=end_with_parent, args=(options.parent_fd,), daemon=True).start()
+        elif first:
+            try:
+                held.enter_context(run.lock())
+            except Held as error:
+                print(error, file=sys.stderr)
+                return USER_ERROR
+        try:
+            return attempt(run, first, started)
+        except Exception as error:
+            if not atomic.is_full(error):
+                raise
+            log.error("the disk is full: %s", error)
+            return atomic.DISK_FULL
+
+
+def _quieten() -> None:
+    """Lightning's tips, and its warnings of what is meant here: frozen modules in eval mode, no validation loop of its own."""
+    import pytorch_lightning  # sets its own level when it is imported
+
+    logging.getLogger(pytorch_lightning.__name__).setLevel(logging.WARNING)
+    for kind in (UserWarning, FutureWarning, DeprecationWarning):
+        warnings.filterwarnings("ignore", category=kind, module=r"pytorch_lightning\..*")
+
+
+def is_first_rank() -> bool:
+    """Whether this process writes the record: the only one, or the first of several."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK"))
+
+
+def end_with_parent(descriptor: int) -> None:
+    """Wait until the launcher's end of the pipe closes, then end at once: a killed command leaves no orphan. Runs in a thread."""
+    while os.read(descriptor, 1):
+        pass
+    os._exit(INTERRUPTED)
+
+
+def attempt(run: RunDirectory, first: bool, started: float) -> int:
+    """One attempt at the run, with its status kept true whatever happens."""
+    if run.result() is not None:
+        return FINISHED
+    run.make_folders()
+    threads = int(run.config["trainer"]["threads"])
+    if first:
+        for difference in provenance.save(run, threads):
+            log.warning("unlike the attempt before: %s; the result may differ from that of an uninterrupted run", difference)
+        run.set_status("running")
+    code, error = _guarded(run, threads, first, started)
+    if first and code != FINISHED:
+        run.set_status("interrupted" if code == INTERRUPTED else "failed", error=error)
+    return code
+
+
+def _guarded(run: RunDirectory, threads: int, first: bool, started: float) -> tuple[int, str | None]:
+    """Exit code, and what is to be said about it. A full disk is raised: nothing can be written about it here."""
+    try:
+        plugins.load(run.record.get("plugins") or [])
+        _set_threads(threads)
+        _quieten()
+        from finecomb.training.interruption import Interrupted, Interruption
+
+        interruption = Interruption()
+        interruption.install()
+        try:
+            train(run, from_plain(run.config), interruption, first, started)
+        except (Interrupted, KeyboardInterrupt, SystemExit) as stopped:
+            log.info("interrupted: %s", stopped)
+            return INTERRUPTED, str(stopped)
+        return FINISHED, None
+    except Exception as error:
+        if atomic.is_full(error):
+            raise
+        if not isinstance(error, UserError):
+            text = traceback.format_exc()
+            log.error("%s", text)
+            return FAILED, text
+        text = problems_text(error.problems)
+        log.error("%s", text)
+        return USER_ERROR, text
+
+
+def _set_threads(threads: int) -> None:
+    """Before torch does any work: some of its libraries read these when they are loaded."""
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def train(run: RunDirectory, config: Train, interruption: Interruption, first: bool, started: float) -> None:
+    """Compose, fit, finish; result.json is written last."""
+    from finecomb.learning.model import ModelSource
+    from finecomb.training import artefact, logger, tables
+    from finecomb.training.fit import Fit, compose
+    from finecomb.training.result import result
+
+    inputs = run.record["inputs"]
+    directory = inputs["model"]["directory"]
+    source = ModelSource(Path(directory) if directory else None, inputs["model"]["sha256"], inputs["model"]["model_type"])
+    parts = compose(config, Path(inputs["data"]["directory"]), source)
+    fit = Fit(parts, run, interruption)
+    loggers: list[Any] = logger.build(config.logger, run) if first else []
+    code = FAILED
+    try:
+        trainer = fit.train(loggers)
+        chosen = artefact.restore_best(fit)
+        if first:
+            run.write_progress(step=trainer.global_step, steps=parts.data.total_steps, stage="evaluation")
+        evaluations = artefact.final_evaluations(fit)
+        if first:
+            reloaded = artefact.save(fit, evaluations)
+            outcome = result(fit, trainer, evaluations, chosen, reloaded, started)
+            for mirror in trainer.loggers:
+                mirror.log_metrics({name: value for name, value in outcome["metrics"].items() if value is not None}, trainer.global_step)
+            tables.write(run)
+            run.write_result(outcome)
+            run.set_status("finished")
+        code = FINISHED
+    finally:
+        logger.finish(loggers, code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

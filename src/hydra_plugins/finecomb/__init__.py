@@ -1,0 +1,1 @@
+"""Launcher and sweeper with which Hydra's own -m starts finecomb's workers."""

@@ -1,0 +1,95 @@
+"""Hydra launcher `finecomb`: each job of a multirun becomes a run of its own, in processes of its own, from a frozen config.
+
+Hydra executes this file in every app of the environment, so nothing heavy may be imported before it is used; and without entering it in
+sys.modules, so a dataclass here cannot have postponed annotations.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from finecomb.studies.launch import Outcome
+    from finecomb.studies.sweep import Sweep
+
+
+@dataclass
+class LauncherConf:
+    """slots: jobs at once (null: one for each set of GPUs, one on a CPU). fail_fast: stop everything at the first failure."""
+
+    _target_: str = "hydra_plugins.finecomb.launcher.FinecombLauncher"
+    slots: Optional[int] = None
+    fail_fast: bool = False
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="finecomb", node=LauncherConf, provider="finecomb")
+
+
+class RunFailed(Exception):
+    """What a sweeper gets instead of the metric of a job that did not finish."""
+
+
+class FinecombLauncher(Launcher):
+    """Composes each job by finecomb's own compose, which knows every origin, and launches all of them."""
+
+    def __init__(self, slots: Optional[int] = None, fail_fast: bool = False) -> None:
+        self.slots, self.fail_fast = slots, fail_fast
+        self.config: Optional[DictConfig] = None
+        self._sweep: Optional[Sweep] = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep Hydra's own settings; the jobs' configs are composed from their overrides alone."""
+        self.config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Train a batch of jobs. Raises UserError with the mistakes of all jobs before any is started."""
+        from finecomb.config.compose import Composition, compose
+        from finecomb.config.errors import Problem, UserError
+        from finecomb.studies.sweep import Sweep
+
+        assert self.config is not None
+        directories = _config_dirs(self.config)
+        compositions: list[Composition] = []
+        problems: dict[Problem, None] = {}
+        for overrides in job_overrides:
+            try:
+                compositions.append(compose(list(overrides), config_dirs=directories))
+            except UserError as error:
+                problems |= dict.fromkeys(error.problems)
+        if problems:
+            raise UserError(problems)
+        self._sweep = self._sweep or Sweep(slots=self.slots, fail_fast=self.fail_fast)
+        outcomes = self._sweep.run(compositions)
+        return [self._returned(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]
+
+    def _returned(self, overrides: Sequence[str], outcome: "Outcome") -> JobReturn:
+        from finecomb.runs.index import first_metric, short_error
+
+        assert self.config is not None
+        returned = JobReturn(
+            overrides=list(overrides),
+            cfg=OmegaConf.create(outcome.run.config),
+            hydra_cfg=self.config,
+            working_dir=str(outcome.run.path),
+            task_name=outcome.run.path.name,
+        )
+        if outcome.state == "finished":
+            returned.status = JobStatus.COMPLETED
+            returned.return_value = first_metric(outcome.run)[1]
+        else:
+            returned.status = JobStatus.FAILED
+            returned.return_value = RunFailed(f"{outcome.run.path.name}: {outcome.state}: {short_error(outcome.error)}")
+        return returned
+
+
+def _config_dirs(config: DictConfig) -> list[Path]:
+    """The folder of --config-dir, as Hydra records it."""
+    sources = config.hydra.runtime.config_sources
+    return [Path(source.path) for source in sources if source.provider == "command-line" and source.schema == "file"]

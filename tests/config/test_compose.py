@@ -1,0 +1,245 @@
+"""From overrides to a typed config: origins, every mistake at once, and agreement with Hydra's own compose."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from omegaconf import OmegaConf
+
+from finecomb.config import plugins
+from finecomb.config.compose import compose, register
+from finecomb.config.errors import UserError
+from finecomb.config.locate import conf_dir
+from finecomb.config.plain import flatten, to_plain
+from finecomb.config.schema.optimizer import Sgd
+from finecomb.config.schema.train import GROUPS
+from finecomb.config.schema.tuning import Lora
+from finecomb.config.sources import known_groups, options, read
+
+
+@pytest.fixture(autouse=True)
+def _own_plugins(monkeypatch):
+    monkeypatch.setattr(plugins, "_loaded", {})
+
+
+def problems(*overrides: str, **arguments):
+    with pytest.raises(UserError) as caught:
+        compose(list(overrides), **arguments)
+    return caught.value.problems
+
+
+def own_choices(tmp_path: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = tmp_path / "conf" / f"{name.replace('__', '/')}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def test_every_value_has_an_origin_and_names_what_set_it_last():
+    composition = compose(["experiment=main_job", "tuning=lora", "tuning.r=4"])
+    origins = composition.origins
+    assert set(flatten(to_plain(composition.config))) <= set(origins)
+    assert str(origins["tuning.r"]) == "command line: tuning.r=4"
+    assert str(origins["tuning"]) == "command line: tuning=lora"
+    experiment = read(conf_dir() / "experiment" / "main_job.yaml").entries["dataset"].children["limit"].children["train"]
+    assert str(origins["dataset.limit.train"]) == f"conf/experiment/main_job.yaml:{experiment.line}"
+    assert origins["batch.size"].source == "conf/train.yaml"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["experiment=sst2_bert", "debug=one_batch", "optimizer=sgd", "optimizer.lr=1e-3"],
+        ["tuning=lora", "tuning.target_modules=[query,key]", "optimizer.betas=[0.8,0.9]", "trainer.precision=32", "name=a"],
+        ["dataset=files", "dataset.files.train=a.csv", "dataset.limit={train: 3}", "~cleaner.steps.empty"],
+        ["++cleaner.steps.again.step=unicode", "++cleaner.steps.again.form=NFKC", "monitor.patience=2"],
+    ],
+)
+def test_the_result_is_what_hydra_itself_composes(overrides):
+    register()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        expected = OmegaConf.to_container(hydra_compose("train", overrides), resolve=True)
+    assert to_plain(compose(overrides).config) == expected
+
+
+def test_what_our_pass_collects_is_what_hydra_merges():
+    composition = compose(["experiment=stsb_all_minilm", "debug=tiny", "seed=7", "cleaner.steps.unicode=null"])
+    from finecomb.config.collect import collect
+    from finecomb.config.compose import _Hydra
+    from finecomb.config.plain import from_values
+
+    found = collect(composition.overrides, _Hydra().defaults_list)
+    values = {key: setting.value for key, setting in found.values.items()}
+    ours = to_plain(from_values(values, found.classes))
+    ours["cleaner"]["steps"] = {name: step for name, step in ours["cleaner"]["steps"].items() if step is not None}
+    assert ours == to_plain(composition.config)
+
+
+def test_hyphens_before_an_override_change_nothing():
+    assert compose(["--tuning=lora", "--tuning.r=4"]).config == compose(["tuning=lora", "tuning.r=4"]).config
+
+
+def test_the_command_line_wins_over_an_experiment_and_the_experiment_over_the_choice():
+    config = compose(["experiment=sst2_bert", "scheduler.warmup=7"]).config
+    assert (config.scheduler.warmup, config.batch.size, config.dataset.name) == (7.0, 16, "sst2")
+    assert compose(["experiment=sst2_bert", "optimizer=sgd", "model=gpt2"]).config.model.name == "gpt2"
+
+
+def test_the_choice_decides_the_class():
+    config = compose(["tuning=lora", "optimizer=sgd"]).config
+    assert isinstance(config.tuning, Lora)
+    assert isinstance(config.optimizer, Sgd)
+    assert isinstance(config.tuning.alpha, float)
+
+
+def test_null_removes_a_step_and_a_named_step_joins_at_the_end():
+    config = compose(["cleaner.steps.unicode=null", "cleaner.steps.again.step=whitespace", "cleaner.steps.again.collapse=false"]).config
+    assert list(config.cleaner.steps) == ["whitespace", "empty", "duplicates", "again"]
+
+
+def test_all_mistakes_are_told_at_once_each_with_origin_allowed_and_the_nearest():
+    found = problems(
+        "tuning=lorra",
+        "batch.sise=3",
+        "seed=-1",
+        "optimizer.lr=fast",
+        "monitor.mode=mx",
+        "+foo=1",
+        "dataset=files",
+        "bad[",
+        "trainer.devices=1,2",
+    )
+    whats = {problem.what: problem for problem in found}
+    assert len(found) == 9
+    choice = whats["tuning=lorra: there is no such choice"]
+    assert choice.where == "command line: tuning=lorra"
+    assert choice.allowed == ", ".join(options("tuning"))
+    assert choice.mend == "did you mean tuning=lora?"
+    assert whats["batch.sise: there is no such key"].mend == "did you mean batch.size?"
+    assert whats["seed=-1 is below 0"].allowed == "a whole number of at least 0"
+    assert whats["optimizer.lr=fast is neither a number nor one of the allowed words"].allowed == "a number of at least 0 or auto"
+    assert whats["monitor.mode=mx is not one of the allowed values"].mend == "did you mean max?"
+    assert "foo: there is no such key" in whats
+    assert whats["dataset.files.train has no value"].where.startswith("conf/dataset/files.yaml:")
+    assert "add -m" in whats["trainer.devices=1,2 asks for several values"].mend
+    assert "'bad[' is no override" in whats
+
+
+def test_a_misspelt_key_and_problems_between_fields_are_told_together():
+    whats = [problem.what for problem in problems("batch.sise=3", "loss=huber")]
+    assert whats == ["batch.sise: there is no such key", "loss=huber cannot serve task=sequence_classification"]
+
+
+@pytest.mark.parametrize(
+    ("override", "what", "mend"),
+    [
+        ("tuning.k=2", "tuning.k: there is no such key with tuning=full", "tuning=top_layers has it"),
+        ("lr=1", "lr: there is no such key", "did you mean optimizer.lr?"),
+        ("+optimizer.lr=1", "+optimizer.lr: the key is there already", "leave the + off: optimizer.lr=1"),
+        ("~seed", "~seed: a key of the schema cannot be removed", "set it instead: seed=..."),
+        ("model=null", "model=null: there is no such choice", ""),
+        ("batch=3", "batch=3: batch holds keys of its own", ""),
+        ("seed.x=3", "seed.x: seed holds one value and no keys", "write seed=..."),
+        ("experiment=[main_job]", "experiment=['main_job']: a group takes one choice", ""),
+        ("+experiment=main_job", "+experiment=main_job: a choice is made without + and @", "write experiment=main_job"),
+        ("cleaner.steps.unicod.form=NFC", "cleaner.steps.unicod: there is no kind of step unicod", None),
+        ("cleaner.steps.unicode.form=NFX", "cleaner.steps.unicode.form=NFX is not one of the allowed values", ""),
+        ("cleaner.steps.unicode.from=NFC", "cleaner.steps.unicode.from: there is no such key", "did you mean cleaner.steps.unicode.form?"),
+        ("cleaner.steps.other.step=empty", "cleaner.steps.other: min_characters is missing", None),
+        ("~cleaner.steps.uncode", "~cleaner.steps.uncode: there is no such key", ""),
+        ("evaluate.test=1", "evaluate.test=1 is not true or false", ""),
+        ("seed=1.5", "seed=1.5 is not a whole number", ""),
+        ("trainer.precision=true", "trainer.precision=True is not one of the allowed values", ""),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_clear_problem(override, what, mend):
+    (problem,) = problems(override)
+    assert problem.what == what
+    assert problem.where == f"command line: {override}"
+    assert mend is None or problem.mend == mend
+
+
+def test_mistakes_in_an_experiment_file_are_told_with_their_lines(tmp_path):
+    folder = own_choices(
+        tmp_path,
+        experiment__mine="# @package _global_\ndefaults:\n  - override /tuning: loro\n  - override /modell: gpt2\n\n"
+        "optimizer:\n  learning_rate: 3\nbatch:\n  size: many\n",
+    )
+    found = {problem.what: problem for problem in problems("experiment=mine", config_dirs=[folder])}
+    where = str(tmp_path / "conf" / "experiment" / "mine.yaml")
+    assert found["tuning=loro: there is no such choice"].where == f"{where}:3"
+    assert found["there is no group modell"].where == f"{where}:4"
+    assert found["optimizer.learning_rate: there is no such key with optimizer=adamw"].where == f"{where}:7"
+    assert found["batch.size=many is not a whole number"].where == f"{where}:9"
+
+
+def test_broken_yaml_is_told_with_its_line(tmp_path):
+    folder = own_choices(tmp_path, experiment__mine="# @package _global_\nbatch:\n  size: [3\n")
+    (problem,) = problems("experiment=mine", config_dirs=[folder])
+    assert problem.what.startswith("broken YAML")
+    assert "mine.yaml:" in problem.where
+
+
+def test_an_edited_file_is_read_again(tmp_path):
+    text = "# @package _global_\nbatch:\n  size: {}\n"
+    folder = own_choices(tmp_path, experiment__mine=text.format(10))
+    assert compose(["experiment=mine"], config_dirs=[folder]).config.batch.size == 10
+    own_choices(tmp_path, experiment__mine=text.format(200))
+    assert compose(["experiment=mine"]).config.batch.size == 200
+
+
+def test_a_choice_of_ones_own_builds_on_a_shipped_one_and_lacks_nothing(tmp_path):
+    folder = own_choices(tmp_path, tuning__big="defaults:\n  - /tuning/lora@_here_\n  - _self_\nr: 64\n")
+    composition = compose(["tuning=big"], config_dirs=[folder])
+    assert (composition.config.tuning.r, composition.config.tuning.alpha) == (64, 16.0)
+    assert composition.plugin_dirs == [str(tmp_path)]
+
+
+def test_a_file_that_lacks_a_value_is_told(tmp_path):
+    folder = own_choices(tmp_path, tuning__bare="defaults:\n  - /schema/tuning/head@_here_\n  - _self_\nname: head\nfrozen_mode: eval\n")
+    (problem,) = problems("tuning=bare", config_dirs=[folder])
+    assert problem.what == "tuning.pooler has no value"
+
+
+def _all_choices() -> list[tuple[str, str]]:
+    files = [path for path in sorted(conf_dir().rglob("*.yaml")) if path.parent != conf_dir()]
+    return [(path.parent.name, path.stem) for path in files]
+
+
+def test_no_shipped_file_is_left_out_of_the_groups():
+    assert {group for group, _ in _all_choices()} == set(known_groups())
+    assert len(_all_choices()) == sum(len(options(group)) for group in known_groups()) >= 68
+
+
+NEEDS = {
+    "dataset=files": ["dataset.files.train=pyproject.toml"],
+    "dataset=prepared": ["dataset.path=."],
+    "dataset=stsb": ["task=regression", "loss=mse"],
+    "task=regression": ["dataset=stsb", "loss=mse"],
+    "loss=huber": ["dataset=stsb", "task=regression"],
+}
+
+
+@pytest.mark.parametrize(("group", "name"), _all_choices())
+def test_every_shipped_choice_composes_and_validates(group, name, monkeypatch):
+    from finecomb.config.resolve import usual_values
+    from finecomb.config.validate import validate
+
+    monkeypatch.chdir(Path(__file__).parents[2])
+    composition = compose([f"{group}={name}", *NEEDS.get(f"{group}={name}", [])])
+    validate(composition.config, composition.origins)
+    assert composition.choices[group] == name
+    assert usual_values(composition.config)["optimizer.lr"] > 0
+    if group in GROUPS:
+        assert getattr(composition.config, group).name == name
+
+
+@pytest.mark.parametrize("bundle", ["experiment", "debug"])
+def test_null_is_a_choice_of_a_bundle_that_takes_an_earlier_one_back(bundle: str) -> None:
+    name = "sst2_bert" if bundle == "experiment" else "overfit"
+    assert compose([f"{bundle}=null"]).config == compose([]).config
+    assert compose([f"{bundle}={name}", f"--{bundle}=null"]).config == compose([]).config
+    assert compose([f"{bundle}=null", f"{bundle}={name}"]).config == compose([f"{bundle}={name}"]).config != compose([]).config

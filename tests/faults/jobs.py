@@ -1,0 +1,35 @@
+"""Frozen jobs for the fake worker, and a command that launches them in a process of its own."""
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from finecomb.runs import directory
+from finecomb.studies import processes
+from finecomb.studies.freeze import Frozen
+
+HERE = Path(__file__).parent
+FAKE = (sys.executable, str(HERE / "fake_worker.py"))
+
+
+def job(output_dir: Path, lr: float = 0.5, *, retry: bool = False, processes: int = 1, group: str | None = None, **fake: Any) -> Frozen:
+    fingerprint = hashlib.sha256(f"{lr} {processes} {fake}".encode()).hexdigest()[:12]
+    config = {"lr": lr, "fake": fake, "monitor": {"metric": "accuracy"}, "trainer": {"threads": 1, "num_nodes": 1, "devices": processes}}
+    record = {"inputs": {}, "choices": {}, "overrides": [f"lr={lr}"], "group": group}
+    run = directory.create(output_dir, "fake", fingerprint, config, record)
+    return Frozen(run, config, record, [f"lr={lr}"], retry=retry, processes=processes, threads=1, gpu=False, label=f"lr={lr}")
+
+
+if __name__ == "__main__":
+    # jobs.py OUTPUT_DIR STEPS PAUSE [orphan]: launch one job with the fake worker; killed by the tests.
+    from finecomb.config.errors import UserError
+    from finecomb.studies.launch import exit_code, launch
+
+    processes.WORKER = FAKE
+    fake = {"steps": int(sys.argv[2]), "pause": float(sys.argv[3])} | ({"orphan": True} if "orphan" in sys.argv else {})
+    try:
+        sys.exit(exit_code(launch([job(Path(sys.argv[1]), **fake)])))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,179 @@
+"""Trains tiny models through the real Trainer, and by an independent plain loop, so that the two can be compared.
+
+The plain loop knows no micro-batches, no ranks and no finecomb loss: one padded batch, torch's own mean loss, SGD with momentum.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from tiny_runs import make_data, tiny_config
+from torch import Tensor
+from torch.nn import functional as F
+
+from finecomb.config.schema.train import Train
+from finecomb.learning.model import inspect
+from finecomb.runs.directory import RunDirectory
+from finecomb.training.fit import Fit, Parts, compose
+from finecomb.training.interruption import Interruption
+
+TASKS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "single": ({"kind": "class"}, ["task=sequence_classification"]),
+    "pair": ({"kind": "class", "pair": True}, ["task=sequence_classification"]),
+    "multi_label": ({"kind": "classes"}, ["task=sequence_classification", "task.multi_label=true"]),
+    "regression": ({"kind": "number"}, ["task=regression", "loss=mse"]),
+}
+TUNINGS = ["full", "head", "top_layers", "bitfit", "lora", "prompt"]
+FAMILIES = ["bert", "roberta", "distilbert", "electra", "deberta_v3", "modernbert", "xlnet", "gpt2", "llama", "qwen3"]
+# SGD: an adaptive optimizer blows rounding up where a gradient is zero but for rounding (a key's bias in attention).
+PLAIN = [
+    "optimizer=sgd",
+    "optimizer.lr=0.1",
+    "optimizer.momentum=0.9",
+    "optimizer.nesterov=false",
+    "optimizer.weight_decay=0",
+    "scheduler=constant",
+    "scheduler.warmup=0",
+    "trainer.gradient_clip_val=null",
+    "trainer.max_epochs=1",
+    "model.dropout=0.0",
+]
+
+
+@dataclass
+class Outcome:
+    """gradients: of each step, by name. weights: trained tensors after the last step. frozen: whether all others kept every bit."""
+
+    gradients: list[dict[str, Tensor]]
+    weights: dict[str, Tensor]
+    frozen: bool
+
+
+def tuning_overrides(name: str) -> list[str]:
+    """Settings small enough for a tiny model."""
+    extra = {"top_layers": ["tuning.k=1"], "prompt": ["tuning.num_virtual_tokens=3"], "lora": ["tuning.r=2"]}
+    return [f"tuning={name}", *extra.get(name, [])]
+
+
+def prepared(folder: Path, task: str) -> Path:
+    """The prepared data of a task; 20 training rows, so that batches of 8 leave a tail of 4."""
+    target = folder / f"data-{task}"
+    return target if target.exists() else make_data(target, train=20, **TASKS[task][0])
+
+
+def cell_config(folder: Path, task: str, tuning: str, *overrides: str) -> Train:
+    """The config of one cell, for the plain comparison."""
+    return tiny_config(prepared(folder, task), *TASKS[task][1], *tuning_overrides(tuning), *PLAIN, *overrides)
+
+
+def parts_of(config: Train, *, double: bool = True) -> Parts:
+    """Composed parts, in float64 unless told otherwise."""
+    assert config.dataset.path is not None
+    parts = compose(config, Path(config.dataset.path), inspect(config.model))
+    if double:
+        parts.tuned.model.double()
+    return parts
+
+
+def with_split(config: Train, *, parts: int = 1, tokens: int | None = None, workers: int = 0, devices: int = 1) -> Train:
+    """The same training, computed in another way."""
+    trainer = dataclasses.replace(config.trainer, accumulate_grad_batches=parts, workers=workers, devices=devices)
+    return dataclasses.replace(config, trainer=trainer, batch=dataclasses.replace(config.batch, tokens=tokens))
+
+
+class _Gradients(pl.Callback):
+    def __init__(self) -> None:
+        self.steps: list[dict[str, Tensor]] = []
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, module: Any, optimizer: Any) -> None:
+        self.steps.append(_gradients(module.tuned))
+
+
+def _gradients(tuned: Any) -> dict[str, Tensor]:
+    """Gradients of what trains; zero where a tensor took no part."""
+    return {
+        name: parameter.grad.clone() if parameter.grad is not None else torch.zeros_like(parameter)
+        for name, parameter in tuned.model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+_numbers = itertools.count()
+
+
+def run_in(folder: Path, config: Train) -> RunDirectory:
+    """A bare run directory for a Fit that is not the worker's."""
+    run = RunDirectory(folder / f"fit-{next(_numbers)}")
+    run.path.mkdir(parents=True)
+    run.make_folders()
+    return run
+
+
+def train(folder: Path, config: Train, *, double: bool = True) -> Outcome:
+    """Train through the real Trainer."""
+    parts = parts_of(config, double=double)
+    before = {name: tensor.detach().clone() for name, tensor in parts.tuned.model.named_parameters() if not tensor.requires_grad}
+    fit, gradients = Fit(parts, run_in(folder, config), Interruption()), _Gradients()
+    original = fit.callbacks
+    fit.callbacks = lambda: [*original(), gradients]  # type: ignore[method-assign]
+    fit.train([])
+    after = dict(parts.tuned.model.named_parameters())
+    frozen = all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    return Outcome(gradients.steps, {name: tensor.clone() for name, tensor in parts.tuned.trainable_state().items()}, frozen)
+
+
+def plain(config: Train, *, double: bool = True) -> Outcome:
+    """Train by the plain loop."""
+    parts = parts_of(config, double=double)
+    parts.data.setup("fit")
+    parameters = [parameter for parameter in parts.tuned.model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD(parameters, lr=config.optimizer.lr, momentum=0.9)
+    gradients = []
+    for rows in parts.data.plan.epoch(0):
+        batch = parts.data.splits["train"].batch(rows)
+        logits = parts.tuned.forward(batch.inputs)
+        loss = _mean_loss(parts.task.problem_type, config, logits, batch.targets)
+        optimizer.zero_grad()
+        loss.backward()
+        gradients.append(_gradients(parts.tuned))
+        optimizer.step()
+    return Outcome(gradients, {name: tensor.clone() for name, tensor in parts.tuned.trainable_state().items()}, frozen=True)
+
+
+def _mean_loss(problem_type: str, config: Train, logits: Tensor, targets: Any) -> Tensor:
+    """Torch's own mean loss of a whole batch."""
+    if problem_type == "single_label_classification":
+        return F.cross_entropy(logits, targets, weight=class_weights(config, logits))
+    if problem_type == "multi_label_classification":
+        return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
+    return F.mse_loss(logits.squeeze(-1), targets.to(logits.dtype))
+
+
+def class_weights(config: Train, logits: Tensor) -> Tensor | None:
+    """Weights of the classes, if the loss has any."""
+    weights = getattr(config.loss, "class_weights", None)
+    return None if weights is None else torch.tensor([float(f) for f in weights]).to(logits)
+
+
+def largest_difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    """Largest difference of two sets of tensors, as a share of the largest value in the first."""
+    assert one.keys() == other.keys()
+    scale = max(float(tensor.abs().max()) for tensor in one.values())
+    assert scale > 0
+    return max(float((one[name] - other[name]).abs().max()) for name in one) / scale
+
+
+def check_same(one: Outcome, other: Outcome, tolerance: float) -> None:
+    """Same gradient at every step, same weights at the end, and nothing frozen has moved."""
+    assert len(one.gradients) == len(other.gradients) > 0
+    for step, (first, second) in enumerate(zip(one.gradients, other.gradients, strict=True)):
+        assert largest_difference(first, second) < tolerance, f"gradient of step {step}"
+    assert largest_difference(one.weights, other.weights) < tolerance, "trained weights"
+    assert one.frozen
+    assert other.frozen, "a frozen tensor has moved"

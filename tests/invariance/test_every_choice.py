@@ -1,0 +1,182 @@
+"""Every shipped choice of every group builds on a CPU and takes one training step; a hub model through a tiny one of its architecture."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from harness import prepared, run_in
+from tiny_runs import tiny_config
+
+from finecomb.config.compose import compose
+from finecomb.config.machine import Machine
+from finecomb.config.resolve import resolve
+from finecomb.config.schema.task import variant
+from finecomb.config.schema.train import BUNDLES, GROUPS, Train
+from finecomb.config.validate import validate
+from finecomb.data.prepare import prepare
+from finecomb.learning.model import inspect
+from finecomb.training import logger as loggers
+from finecomb.training.fit import Fit
+from finecomb.training.fit import compose as compose_parts
+from finecomb.training.interruption import Interruption
+
+CONF = Path(__file__).parents[2] / "conf"
+TINY = {"deberta-v2": "tiny_deberta_v3", "xlm-roberta": "tiny_xlm_r"}
+ONE_STEP = ["trainer.max_steps=1", "trainer.threads=1", "logger=none", "batch.size=8"]
+
+
+def choices(group: str) -> list[str]:
+    """The shipped choices of a group."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def take_a_step(folder: Path, config: Train, data: Path) -> None:
+    """One optimizer step of the real training on prepared data, on the CPU; something that trains must move."""
+    parts = compose_parts(config, data, inspect(config.model))
+    before = {name: tensor.clone() for name, tensor in parts.tuned.trainable_state().items()}
+    fit = Fit(parts, run_in(folder, config), Interruption())
+    assert fit.train([]).global_step == 1
+    assert any(not tensor.equal(before[name]) for name, tensor in parts.tuned.trainable_state().items())
+
+
+def tiny_weights(folder: Path, model_type: str) -> str:
+    """A directory of random weights of an architecture, as `model.path` takes it."""
+    config = compose([f"model={TINY.get(model_type, f'tiny_{model_type}')}"]).config
+    from finecomb.learning.model import build
+
+    target = folder / f"weights-{model_type}"
+    if not target.exists():
+        made = build(
+            config.model, inspect(config.model), num_outputs=2, label_names=None, problem_type="single_label_classification", seed=0
+        )
+        made.model.save_pretrained(target)
+        made.tokenizer.save_pretrained(target)
+    return str(target)
+
+
+def on_made_up_data(folder: Path, task: str, *overrides: str) -> None:
+    data = prepared(folder, task)
+    config = tiny_config(data, *overrides, *ONE_STEP)
+    validate(config, {})
+    take_a_step(folder, config, data)
+
+
+@pytest.mark.parametrize("name", choices("model"))
+def test_every_model(name: str, data_folder: Path) -> None:
+    model_type = compose([f"model={name}"]).config.model.model_type
+    own = [] if name.startswith("tiny_") else [f"model.path={tiny_weights(data_folder, model_type)}"]
+    on_made_up_data(data_folder, "single", f"model={name}", *own)
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [(group, name) for group in ("tuning", "optimizer", "scheduler", "callbacks") for name in choices(group)],
+)
+def test_every_way_of_learning(group: str, name: str, data_folder: Path) -> None:
+    extra = {"top_layers": ["tuning.k=1"], "prompt": ["tuning.num_virtual_tokens=3"]}.get(name, [])
+    on_made_up_data(data_folder, "single", f"{group}={name}", *extra)
+
+
+@pytest.mark.parametrize("name", choices("loss"))
+def test_every_loss(name: str, data_folder: Path) -> None:
+    on_made_up_data(data_folder, *(("regression", "task=regression") if name == "huber" else ("single",)), f"loss={name}")
+
+
+@pytest.mark.parametrize("name", choices("task"))
+def test_every_task(name: str, data_folder: Path) -> None:
+    task, loss = {"regression": ("regression", "mse"), "sequence_classification": ("single", "cross_entropy")}[name]
+    on_made_up_data(data_folder, task, f"task={name}", f"loss={loss}")
+
+
+@pytest.mark.parametrize("name", choices("trainer"))
+def test_every_trainer_composes_and_validates_here_and_the_cpu_ones_train(name: str, data_folder: Path) -> None:
+    data = prepared(data_folder, "single")
+    overrides = ["dataset=prepared", f"dataset.path={data}", "model=tiny_bert", f"trainer={name}", "trainer.precision=auto"]
+    composition = compose(overrides)
+    validate(composition.config, composition.origins)
+    if name == "ddp":
+        # Two processes are started by the launcher: tests/invariance/test_ranks.py and tests/cli/test_multirun.py train with them.
+        assert composition.config.trainer.devices == 2
+    elif name == "gpu":
+        assert composition.config.trainer.accelerator == "gpu"
+    else:
+        take_a_step(data_folder, tiny_config(data, f"trainer={name}", *ONE_STEP), data)
+
+
+@pytest.mark.parametrize("name", choices("logger"))
+def test_every_logger(name: str, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tiny_runs import make_run
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    run = make_run(data_folder / f"logger-{name}", prepared(data_folder, "single"), f"logger={name}", name=name)
+    built = loggers.build(compose([f"logger={name}"]).config.logger, run)
+    assert (len(built) == 0) == (name == "none")
+    for mirror in built:
+        mirror.log_metrics({"train/loss": 1.0}, 1)
+    loggers.finish(built, 0)
+
+
+def write_table(folder: Path, name: str) -> Path:
+    """A local copy of a dataset, with the columns its config names: 60 rows for train and 20 for each of dev and test."""
+    config = compose([f"dataset={name}"]).config.dataset
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = [str(n / 10) for n in range(50)] if config.label_kind == "number" else [str(n) for n in range(len(config.label_names or "12"))]
+    columns = [config.columns.text, *([config.columns.text_pair] if config.columns.text_pair else []), str(config.columns.label)]
+    for split, rows in (("train", 60), ("dev", 20), ("test", 20)):
+        with (folder / f"{split}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            for row in range(rows):
+                writer.writerow([*(f"{split} sentence {row} {column}" for column in columns[:-1]), labels[row % len(labels)]])
+    return folder
+
+
+def dataset_overrides(folder: Path, name: str) -> list[str]:
+    """What reads a dataset from small local files."""
+    if name == "prepared":
+        return ["dataset=prepared", f"dataset.path={prepared(folder, 'single')}"]
+    if name == "files":
+        table = write_table(folder / "files", "sst2")
+        return [
+            "dataset=files",
+            f"dataset.files.train={table / 'train.csv'}",
+            "dataset.columns.text=sentence",
+            "dataset.columns.label=label",
+        ]
+    number = ["task=regression", "loss=mse"] if compose([f"dataset={name}"]).config.dataset.label_kind == "number" else []
+    return [f"dataset={name}", f"dataset.path={write_table(folder / name, name)}", *number]
+
+
+@pytest.mark.parametrize("name", [name for name in choices("dataset") if name != "movie_reviews"])
+def test_every_dataset(name: str, data_folder: Path) -> None:
+    train_on_it(data_folder, [*dataset_overrides(data_folder, name), "model=tiny_bert", *ONE_STEP])
+
+
+@pytest.mark.parametrize("name", choices("cleaner"))
+def test_every_cleaner(name: str, data_folder: Path) -> None:
+    train_on_it(data_folder, [*dataset_overrides(data_folder, "sst2"), f"cleaner={name}", "model=tiny_bert", *ONE_STEP])
+
+
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group in BUNDLES for name in choices(group)])
+def test_every_bundle(group: str, name: str, data_folder: Path) -> None:
+    named = compose([f"{group}={name}"]).config.dataset.name
+    # The film reviews are fetched from a registry; here another binary set stands in for them.
+    data = dataset_overrides(data_folder, "sst2" if named == "movie_reviews" else named)
+    train_on_it(data_folder, [f"{group}={name}", *data, "model=tiny_bert", *ONE_STEP, "batch.max_length=32"])
+
+
+def train_on_it(folder: Path, overrides: list[str]) -> None:
+    """Prepare the data that the overrides name, and take one step on it."""
+    composition = compose(overrides)
+    config = resolve(composition.config, machine=Machine(cores=1, gpus=0, bf16=False, gpu_bf16=False))
+    validate(config, composition.origins)
+    data = prepare(config.dataset, config.cleaner, task_variant=variant(config.task))
+    take_a_step(folder, config, data.directory)
+
+
+def test_no_group_is_left_out() -> None:
+    here = {"model", "tuning", "optimizer", "scheduler", "callbacks", "loss", "task", "trainer", "logger", "dataset", "cleaner"}
+    assert here == set(GROUPS)

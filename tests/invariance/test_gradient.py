@@ -1,0 +1,63 @@
+"""Law 1: one global batch gives one gradient, however it is split over micro-batches; and the trained weights follow."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from harness import FAMILIES, TASKS, TUNINGS, cell_config, check_same, largest_difference, plain, train, with_split
+
+from finecomb.learning.tuning import Tuned
+
+# float64; measured: below 1e-15.
+TOLERANCE = 1e-9
+
+
+@pytest.mark.parametrize("tuning", TUNINGS)
+@pytest.mark.parametrize("task", TASKS)
+def test_every_split_of_a_batch_gives_the_plain_gradient(task: str, tuning: str, data_folder: Path, tmp_path: Path) -> None:
+    config = cell_config(data_folder, task, tuning)
+    expected = plain(config)
+    for split in ({"parts": 1}, {"parts": 4}, {"parts": 8}, {"tokens": 40}):
+        check_same(expected, train(tmp_path, with_split(config, **split)), TOLERANCE)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_gives_the_plain_gradient(family: str, data_folder: Path, tmp_path: Path) -> None:
+    config = cell_config(data_folder, "pair", "full", f"model=tiny_{family}")
+    check_same(plain(config), train(tmp_path, with_split(config, parts=4)), TOLERANCE)
+
+
+def test_class_weights_are_a_weighted_mean_over_the_global_batch(data_folder: Path, tmp_path: Path) -> None:
+    config = cell_config(data_folder, "single", "full", "loss.class_weights=[1,5,0.2]")
+    # Weights are fp32 in the loss, as torch's own would be in an fp32 model.
+    check_same(plain(config), train(tmp_path, with_split(config, parts=8)), 1e-6)
+
+
+def test_batches_collated_by_worker_processes_are_the_same(data_folder: Path, tmp_path: Path) -> None:
+    config = cell_config(data_folder, "single", "full")
+    check_same(train(tmp_path, config), train(tmp_path, with_split(config, parts=2, workers=2)), TOLERANCE)
+
+
+def test_every_micro_batch_is_computed_in_the_precision_of_training(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds: list[torch.dtype] = []
+    original = Tuned.forward
+
+    def noting(self: Tuned, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        logits = original(self, inputs)
+        kinds.append(logits.dtype)
+        return logits
+
+    config = cell_config(data_folder, "single", "full", "trainer.max_steps=1", "evaluate.test=false")
+    bf16 = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, precision="bf16"))
+    exact = train(tmp_path, config, double=False)
+    monkeypatch.setattr(Tuned, "forward", noting)
+    one, four = (train(tmp_path, with_split(bf16, parts=parts), double=False) for parts in (1, 4))
+    assert set(kinds) == {torch.bfloat16}
+    assert largest_difference(one.gradients[0], four.gradients[0]) < 0.01  # measured: 0.004
+    assert 1e-4 < largest_difference(exact.gradients[0], four.gradients[0]) < 0.05  # measured: 0.004
+    assert {tensor.dtype for tensor in four.gradients[0].values()} == {torch.float32}

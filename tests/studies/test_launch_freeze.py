@@ -1,0 +1,157 @@
+"""What happens before anything trains: checks, fingerprints, sweeps' names, slots."""
+
+import dataclasses
+import importlib.util
+from types import SimpleNamespace
+
+import pytest
+
+from finecomb.config.compose import compose
+from finecomb.config.errors import UserError
+from finecomb.config.machine import Machine
+from finecomb.studies import freeze as freezing
+from finecomb.studies.freeze import check, check_all, freeze, place_versions
+from finecomb.studies.slots import Gpus, gpu_names, how_many, planned
+from finecomb.studies.sweep import sweep_id, varying
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """Composes a job on 40 rows, in a folder and with a cache of its own."""
+    rows = [f"text number {row}\t{['a', 'b'][row % 2]}\n" for row in range(40)]
+    (tmp_path / "train.tsv").write_text("text\tlabel\n" + "".join(rows))
+    monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(freezing, "_prepared", {})
+    monkeypatch.setattr(freezing, "_inspected", {})
+    base = ["dataset=files", "dataset.files.train=train.tsv", "model=tiny_bert", "batch.size=8", "logger=none"]
+    return lambda *more: compose([*base, *more])
+
+
+def test_what_cannot_change_the_result_does_not_change_the_run(job):
+    first = freeze(job())
+    for same in ("trainer.workers=2", "output_dir=runs", "callbacks.progress=false", "trainer.threads=1", "retry=failed", "logger=csv"):
+        assert freeze(job(same)).run.path == first.run.path, same
+    for other in ("seed=1", "optimizer.lr=0.1", "tuning=head", "batch.size=4"):
+        assert freeze(job(other)).run.path != first.run.path, other
+
+
+def test_every_auto_is_a_value_in_the_frozen_file(job):
+    frozen = freeze(job()).run.config
+    assert isinstance(frozen["optimizer"]["lr"], float)
+    assert frozen["trainer"]["precision"] in ("32", "bf16")
+    assert isinstance(frozen["trainer"]["threads"], int)
+    assert frozen["monitor"]["metric"] == "accuracy"
+    assert "auto" not in (frozen["trainer"]["accelerator"], frozen["model"]["model_type"])
+
+
+def test_slots_share_the_cores_and_do_not_change_the_run(job, monkeypatch):
+    monkeypatch.setattr(freezing, "this_machine", lambda: Machine(cores=8, gpus=0, bf16=False, gpu_bf16=False))
+    alone, shared = check(job()), check(job(), slots=4)
+    assert (alone.config.trainer.threads, shared.config.trainer.threads) == (8, 2)
+    assert alone.fingerprint == shared.fingerprint
+
+
+def test_other_content_of_the_same_file_is_another_run(job, tmp_path, monkeypatch):
+    first = check(job()).fingerprint
+    (tmp_path / "train.tsv").touch()
+    monkeypatch.setattr(freezing, "_prepared", {})
+    assert check(job()).fingerprint == first
+    (tmp_path / "train.tsv").open("a").write("one more\ta\n")
+    monkeypatch.setattr(freezing, "_prepared", {})
+    assert check(job()).fingerprint != first
+
+
+def test_a_new_version_of_a_place_that_computes_is_another_run(job, monkeypatch):
+    before = check(job())
+    assert place_versions(before.config) == {}
+    real = freezing._version_of
+    monkeypatch.setattr(freezing, "_version_of", lambda path: "2" if path.name == "loss.py" else real(path))
+    assert check(job()).fingerprint != before.fingerprint
+    assert place_versions(before.config) == {"learning/loss": "2"}
+
+
+def test_the_jobs_of_a_sweep_prepare_their_data_once(job, monkeypatch):
+    from finecomb.data import prepare
+
+    calls = []
+    real = prepare.prepare
+    monkeypatch.setattr(prepare, "prepare", lambda *arguments, **named: calls.append(1) or real(*arguments, **named))
+    check_all([job(f"seed={seed}") for seed in range(3)])
+    assert len(calls) == 1
+
+
+def test_the_mistakes_of_all_jobs_are_told_at_once_with_the_jobs_that_have_them(job, tmp_path):
+    jobs = [job("seed=0"), job("batch.size=500"), job("batch.size=600"), job("dataset.columns.text=nope")]
+    with pytest.raises(UserError) as raised:
+        check_all(jobs)
+    told = [f"{problem.what} | {problem.where}" for problem in raised.value.problems]
+    assert any("500" in line and "batch.size=500" in line.split("|")[1] for line in told)
+    assert any("600" in line for line in told)
+    assert any("nope" in line for line in told)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_does_not_fit_the_data_is_told_at_once_with_its_origin_and_makes_no_run(job, tmp_path):
+    with pytest.raises(UserError) as caught:
+        freeze(job("batch.size=64", "loss.class_weights=[1,2,3]"))
+    assert [problem.where for problem in caught.value.problems] == [
+        "command line: batch.size=64",
+        "command line: loss.class_weights=[1,2,3]",
+    ]
+    assert "2 weights, for a, b" in caught.value.problems[1].allowed
+    assert not (tmp_path / "runs").exists()
+
+
+def test_tensorboard_that_is_not_installed_is_told_before_training(job, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "tensorboard" else find(name, *rest))
+    with pytest.raises(UserError) as raised:
+        check(job("logger=tensorboard"))
+    assert "finecomb[tensorboard]" in raised.value.problems[0].mend
+
+
+def test_a_sweep_has_one_name_whatever_the_order_of_its_jobs(job):
+    checked = check_all([job(f"seed={seed}") for seed in range(3)])
+    labels = varying([each.overrides for each in checked])
+    assert labels == ["seed=0", "seed=1", "seed=2"]
+    name = sweep_id(checked, labels)
+    assert name.startswith("seed-")
+    assert sweep_id(checked[::-1], labels[::-1]) == name
+    assert sweep_id(checked[:2], labels[:2]) != name
+
+
+def test_labels_say_what_sets_jobs_apart():
+    assert varying([["a=1", "b=2"], ["a=1", "b=3"]]) == ["b=2", "b=3"]
+    assert varying([["a=1", "b=2"]]) == ["a=1 b=2"]
+    assert varying([[]]) == ["defaults"]
+
+
+def test_slots_follow_the_gpus_unless_asked():
+    cpu, gpus = Machine(cores=8, gpus=0, bf16=False, gpu_bf16=False), Machine(cores=8, gpus=4, bf16=True, gpu_bf16=True)
+    assert how_many(None, needs_gpu=False, processes=1, machine=gpus) == 1
+    assert how_many(None, needs_gpu=True, processes=2, machine=gpus) == 2
+    assert how_many(3, needs_gpu=False, processes=1, machine=cpu) == 3
+    trainer = SimpleNamespace(accelerator="auto", devices=1)
+    assert planned([SimpleNamespace(trainer=trainer)], None, gpus) == 4
+    assert planned([SimpleNamespace(trainer=trainer)], None, cpu) == 1
+
+
+def test_jobs_get_the_gpus_that_the_fewest_others_use():
+    gpus = Gpus(gpu_names(Machine(cores=1, gpus=2, bf16=False, gpu_bf16=False), {}))
+    first, second = gpus.take(1), gpus.take(1)
+    assert {*first, *second} == {"0", "1"}
+    gpus.give_back(second)
+    assert gpus.take(1) == second
+
+
+def test_only_the_gpus_that_are_visible_are_handed_out():
+    machine = Machine(cores=1, gpus=2, bf16=False, gpu_bf16=False)
+    assert gpu_names(machine, {"CUDA_VISIBLE_DEVICES": "3, GPU-abc"}) == ["3", "GPU-abc"]
+    assert gpu_names(machine, {"CUDA_VISIBLE_DEVICES": ""}) == []
+
+
+def test_a_frozen_job_is_plain_data(job):
+    frozen = freeze(job(), group="sweep")
+    assert frozen.record["group"] == frozen.run.record["group"] == "sweep"
+    assert dataclasses.asdict(frozen)["config"] == frozen.run.config

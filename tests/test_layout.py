@@ -1,0 +1,126 @@
+"""The house plan as a test: who may import whom, what stays free of torch, where a choice lives, how long a file may be."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from finecomb.config.schema.train import BUNDLES, GROUPS
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "finecomb"
+BELOW = {
+    "config": set(),
+    "assets": {"config"},
+    "runs": {"config"},
+    "data": {"assets", "runs", "config"},
+    "learning": {"assets", "runs", "config"},
+    "training": {"data", "learning", "assets", "runs", "config"},
+    "studies": {"training", "data", "learning", "assets", "runs", "config"},
+    "serving": {"training", "data", "learning", "assets", "runs", "config"},
+    "cli": {"studies", "serving", "training", "data", "learning", "assets", "runs", "config"},
+}
+HEAVY = ("torch", "pytorch_lightning", "peft", "torchmetrics", "transformers")
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names that a file imports when it runs; what only the type checker reads does not count."""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
+        for statement in block.body
+        for node in ast.walk(statement)
+    }
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def room(path: Path) -> str:
+    first = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    return "cli" if first in ("screen", "__main__") else first
+
+
+def files() -> list[Path]:
+    found = [path for path in sorted(SOURCE.rglob("*.py")) if path != SOURCE / "__init__.py"]
+    assert len(found) > 40
+    return found
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_room_imports_only_rooms_below_it(path: Path) -> None:
+    own = room(path)
+    rooms = {name.split(".")[1] for name in imported(path) if name.startswith("finecomb.") and name.split(".")[1] in BELOW}
+    assert rooms - {own} <= BELOW[own]
+
+
+def test_a_room_above_is_noticed(tmp_path: Path) -> None:
+    planted = tmp_path / "planted.py"
+    planted.write_text("def later():\n    from finecomb.training import worker\n")
+    assert imported(planted) == {"finecomb.training.worker"}
+
+
+@pytest.mark.parametrize("wing", ["data", "learning"])
+def test_places_of_groups_inside_a_wing_do_not_import_each_other(wing: str) -> None:
+    """What a wing shares (learning/pooling.py, learning/quiet.py) belongs to no group; data/prepare.py composes."""
+    wrong = []
+    for path in sorted((SOURCE / wing).rglob("*.py")):
+        place = path.relative_to(SOURCE / wing).parts[0].removesuffix(".py")
+        others = {name.split(".")[2] for name in imported(path) if name.startswith(f"finecomb.{wing}.")} - {place}
+        others &= set(GROUPS)
+        if place != "prepare" and others:
+            wrong.append((place, others))
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", ["config", "runs", "studies", "cli"])
+def test_rooms_of_the_light_side_never_name_torch(name: str) -> None:
+    for path in files():
+        if room(path) == name:
+            heavy = {module for module in imported(path) if module.split(".")[0] in HEAVY}
+            assert not heavy, f"{path} imports {heavy}"
+
+
+def test_the_light_side_imports_without_torch() -> None:
+    modules = [
+        ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+        for path in files()
+        if (room(path) in ("config", "runs", "assets", "cli") and path.stem != "__main__") or path.parent == SOURCE / "studies"
+    ]
+    code = f"import sys; [__import__(name) for name in {modules!r}]; print(sorted(set(sys.modules) & set({HEAVY!r})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_group_has_its_folder_and_its_schema() -> None:
+    folders = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and not path.name.startswith(".")}
+    assert folders - {"hydra"} == set(GROUPS) | set(BUNDLES)
+    assert {path.stem for path in (SOURCE / "config" / "schema").glob("*.py")} >= set(GROUPS)
+
+
+def test_files_stay_short_and_none_is_called_utils() -> None:
+    for path in [*SOURCE.rglob("*.py"), *(ROOT / "src" / "hydra_plugins").rglob("*.py")]:
+        assert len(path.read_text().splitlines()) <= 400, path
+        assert path.stem not in ("utils", "helpers", "common", "misc"), path
+
+
+def test_only_one_lightning_namespace_and_no_pickle() -> None:
+    for path in files():
+        roots = {name.split(".")[0] for name in imported(path)}
+        assert not roots & {"lightning", "pickle", "dill", "cloudpickle", "joblib"}, path
+        assert "trust_remote_code=True" not in path.read_text()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                assert any(keyword.arg == "weights_only" and ast.unparse(keyword.value) == "True" for keyword in node.keywords), path

@@ -1,0 +1,62 @@
+"""A built wheel works outside the repository; an editable install sees edits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def python(code: str, cwd: Path, **environment: str) -> str:
+    env = {**os.environ, **environment}
+    return subprocess.run([sys.executable, "-c", code], cwd=cwd, env=env, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's wheel, built without network by the pinned backend."""
+    target = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(target)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (built,) = target.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_every_config_file(wheel: Path) -> None:
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".yaml")}
+    expected = {f"finecomb/conf/{path.relative_to(ROOT / 'conf')}" for path in (ROOT / "conf").rglob("*.yaml")}
+    assert len(expected) > 60
+    assert packed == expected
+
+
+def test_the_installed_wheel_composes_outside_the_repository(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    code = (
+        "import finecomb, hydra_plugins.finecomb.launcher as launcher\n"
+        "from finecomb.config.locate import conf_dir\n"
+        "from finecomb.config.compose import compose\n"
+        "print(finecomb.__file__); print(conf_dir()); print(launcher.__file__)\n"
+        "print(compose(['tuning=lora', 'tuning.r=3']).config.tuning.r)\n"
+    )
+    package, conf, launcher, rank = python(code, tmp_path, PYTHONPATH=str(site)).splitlines()
+    assert Path(package).parent == site / "finecomb"
+    assert Path(conf) == site / "finecomb" / "conf"
+    assert Path(launcher).is_relative_to(site)
+    assert rank == "3"
+
+
+def test_an_editable_install_sees_the_repository(tmp_path: Path) -> None:
+    code = "import finecomb; from finecomb.config.locate import conf_dir; print(finecomb.__file__); print(conf_dir())"
+    package, conf = python(code, tmp_path).splitlines()
+    if not Path(package).is_relative_to(ROOT):
+        pytest.skip("finecomb is not installed in editable mode from this repository")
+    assert Path(package) == ROOT / "src" / "finecomb" / "__init__.py"
+    assert Path(conf) == ROOT / "conf"
