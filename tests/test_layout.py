@@ -50,7 +50,7 @@ def imported(path: Path) -> set[str]:
 
 def room(path: Path) -> str:
     first = path.relative_to(SOURCE).parts[0].removesuffix(".py")
-    return "cli" if first in ("screen", "__main__") else first
+    return "cli" if first in ("screen", "verbs", "__main__") else first
 
 
 def files() -> list[Path]:

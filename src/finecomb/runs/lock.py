@@ -19,6 +19,10 @@ from types import TracebackType
 
 from finecomb.runs.atomic import told_when_full
 
+# Seconds between tries to take a lock. A reader that only asks (`is_held`) is in the way for a moment, on a busy machine for as long as it
+# waits for a core; a holder stays.
+PAUSES = (0.001, 0.005, 0.01, 0.02, 0.02, 0.05, 0.05, 0.1)
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -76,11 +80,10 @@ class Lock:
         return self
 
     def _flock(self, descriptor: int) -> None:
-        for pause in (0.01, 0.05, None):
+        for pause in (*PAUSES, None):
             try:
                 return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                # A reader that only asks (`is_held`) is in the way for a moment; a holder stays.
                 if pause is None:
                     raise Held(self.path, read_owner(self.path)) from None
                 time.sleep(pause)

@@ -1,0 +1,29 @@
+"""What the verbs share: a parser, and lists separated by commas."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from finecomb.config.errors import Problem, UserError
+
+
+def parser_of(verb: str, summary: str, examples: str) -> argparse.ArgumentParser:
+    """A parser whose complaint about the command line is the user's error, one screen like any other."""
+    parser = argparse.ArgumentParser(
+        prog=f"finecomb {verb}",
+        description=summary[:1].upper() + summary[1:] + ".",
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+    def error(message: str) -> NoReturn:
+        raise UserError(Problem(message, f"command line: finecomb {verb}", mend=f"finecomb {verb} --help shows what it takes"))
+
+    parser.error = error  # type: ignore[method-assign]
+    return parser
+
+
+def listed(text: str | None) -> list[str] | None:
+    """The items of a comma-separated argument; None when it was not given."""
+    return [item.strip() for item in text.split(",") if item.strip()] if text else None
