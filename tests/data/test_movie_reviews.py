@@ -75,3 +75,17 @@ def test_the_real_counts():
     assert binary.manifest["rows"] == {"train": 7049, "validation": 1007, "test": 2014}
     assert binary.manifest["label_counts"]["test"] == {"negative": 1015, "positive": 999}
     assert load("rating").manifest["rows"] == load("ternary").manifest["rows"] == {"train": 7422, "validation": 1060, "test": 2121}
+
+
+def test_sentences_of_one_editorial_stay_in_one_split(write):
+    lines = "".join(
+        f"{article}_{sentence}\t{2 if sentence % 2 else -2}\tarticle {article} says {sentence}\n"
+        for article in range(40)
+        for sentence in range(6)
+    )
+    prepared = prepare(
+        make_dataset("nyt_editorials", path=str(write("editorials.txt", lines))), make_cleaner(), task_variant="sequence_classification"
+    )
+    articles = {split: {row["id"].split("_")[0] for row in table} for split, table in prepared.load().items()}
+    assert sum(map(len, articles.values())) == 40 == len(set.union(*articles.values()))
+    assert all(articles.values())

@@ -207,8 +207,11 @@ def _has_validation(dataset: Dataset) -> bool:
 
 def _files(config: Train, where: Where) -> Iterator[Problem]:
     dataset = config.dataset
-    if dataset.path is not None and not isinstance(dataset, Files) and not Path(dataset.path).expanduser().is_dir():
-        yield _absent("dataset.path", dataset.path, where, "a folder")
+    if dataset.path is not None and not isinstance(dataset, Files):
+        # The rated sentences are one file; the others a folder of files.
+        one_file, path = isinstance(dataset, MovieReviews), Path(dataset.path).expanduser()
+        if not (path.is_file() if one_file else path.is_dir()):
+            yield _absent("dataset.path", dataset.path, where, "a file" if one_file else "a folder")
     if isinstance(dataset, Prepared) and dataset.path is None:
         yield Problem(
             "dataset=prepared needs its folder",

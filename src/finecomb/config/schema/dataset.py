@@ -49,7 +49,9 @@ class Dataset:
     """What every dataset has."""
 
     name: str = option("name of the choice")
-    path: Optional[str] = option("read the dataset from local files in this folder instead of fetching it")
+    path: Optional[str] = option(
+        "read the dataset from local files in this folder (the rated sentences: from this file) instead of fetching it"
+    )
     label_kind: str = option("what a label is", allowed=LABEL_KINDS)
     label_names: Optional[list[str]] = option("names of the classes in order; null: sorted as found in train")
     columns: Columns = option("which column is what")
@@ -65,6 +67,11 @@ class MovieReviews(Dataset):
     neutral: float = option("ratings nearer to 0 than this are neutral: left out of binary, a class of ternary", low=0.0, high=4.0)
     source: list[str] = option("where to fetch it, tried in order", identity=False)
     sha256: str = option("hash of the distribution that holds it")
+
+
+@dataclass
+class NytEditorials(MovieReviews):
+    """5,190 sentences of 500 New York Times editorials, rated likewise; one article's sentences stay in one split."""
 
 
 @dataclass
@@ -119,6 +126,7 @@ class Size:
 # Rows as published with each dataset (movie_reviews: with the default splits, binary); tokens are rounded means.
 TYPICAL = {
     "movie_reviews": Size(6_700, 27),
+    "nyt_editorials": Size(3_000, 30),
     "sst2": Size(67_349, 14),
     "stsb": Size(5_749, 32),
     "imdb": Size(25_000, 290),
@@ -128,7 +136,7 @@ TYPICAL = {
     "cola": Size(8_551, 11),
 }
 
-CHOICES = {"movie_reviews": MovieReviews, "hub": HubDataset, "files": Files, "prepared": Prepared}
+CHOICES = {"movie_reviews": MovieReviews, "nyt_editorials": NytEditorials, "hub": HubDataset, "files": Files, "prepared": Prepared}
 
 
 def label_kind(dataset: Dataset) -> str:

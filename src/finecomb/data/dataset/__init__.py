@@ -6,7 +6,7 @@ from finecomb.config.plugins import find_build
 from finecomb.config.schema import dataset as schema
 from finecomb.data.dataset.files import FilesSource
 from finecomb.data.dataset.hub import HubSource
-from finecomb.data.dataset.movie_reviews import MovieReviewsSource
+from finecomb.data.dataset.movie_reviews import MovieReviewsSource, NytEditorialsSource
 from finecomb.data.dataset.source import Raw, Source
 
 
@@ -14,6 +14,8 @@ def build(config: schema.Dataset) -> Source:
     """The source of a dataset's config. Nothing is fetched or read yet."""
     if own := find_build("dataset", config.name):
         return own(config)
+    if isinstance(config, schema.NytEditorials):
+        return NytEditorialsSource(config)
     if isinstance(config, schema.MovieReviews):
         return MovieReviewsSource(config)
     if isinstance(config, schema.HubDataset):

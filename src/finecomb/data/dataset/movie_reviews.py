@@ -1,4 +1,4 @@
-"""10,605 sentences from film reviews, each with the mean of 20 or more human ratings in [-4, 4].
+"""10,605 sentences from film reviews, each with the mean of 20 or more human ratings in [-4, 4]; and 5,190 of newspaper editorials.
 
 C. J. Hutto and E. Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text", ICWSM 2014.
 """
@@ -24,6 +24,9 @@ _NAMES = {"binary": ["negative", "positive"], "ternary": ["negative", "neutral",
 class MovieReviewsSource:
     """Reads the file of ratings and turns a rating into the target that the config asks for."""
 
+    # Whether an id names an article and a sentence of it, as in 12_3.
+    by_article = False
+
     def __init__(self, config: MovieReviews) -> None:
         self._config = config
         self._found: Local | None = None
@@ -43,6 +46,8 @@ class MovieReviewsSource:
         """All rows as train; a rating too near to 0 is left out of the binary target and counted."""
         local = self._local()
         rows = _parse(local.path)
+        if self.by_article:
+            rows = replace(rows, group=[identifier.partition("_")[0] for identifier in rows.id])
         names = self._names()
         raw: dict[str, Any] = {"source": local.source, "licence": LICENCE, "label_names": names}
         if names is None:
@@ -74,6 +79,12 @@ class MovieReviewsSource:
         if rating == 0 or abs(rating) < self._config.neutral:
             return names[1] if len(names) == 3 else None
         return names[-1] if rating > 0 else names[0]
+
+
+class NytEditorialsSource(MovieReviewsSource):
+    """The same for editorials of the New York Times."""
+
+    by_article = True
 
 
 def _parse(path: Path) -> Rows:
