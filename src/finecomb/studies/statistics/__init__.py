@@ -1,0 +1,32 @@
+"""What a table may claim. Two kinds of chance are kept apart: over test examples, had others been drawn (`resampling`), and over seeds, had
+training been repeated (`seeds`); `two_way` answers for both together, and decides. Everything is numpy and scipy on arrays."""
+
+from finecomb.studies.statistics.metrics import CLASS_METRICS, NUMBER_METRICS, Floats, class_scores, number_scores
+from finecomb.studies.statistics.resampling import (
+    LEVEL,
+    RESAMPLES,
+    Interval,
+    Spread,
+    bootstrap,
+    paired_difference,
+    percentile_interval,
+    resampled_counts,
+    spread,
+)
+
+__all__ = [
+    "CLASS_METRICS",
+    "LEVEL",
+    "NUMBER_METRICS",
+    "RESAMPLES",
+    "Floats",
+    "Interval",
+    "Spread",
+    "bootstrap",
+    "class_scores",
+    "number_scores",
+    "paired_difference",
+    "percentile_interval",
+    "resampled_counts",
+    "spread",
+]
