@@ -5,23 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from finecomb.config.errors import Problem, UserError
 from finecomb.runs.atomic import write_text
-from finecomb.studies.statistics import Interval
+from finecomb.studies.cells import NO_SHARE, NONE, bytes_text, interval_text, pipes, writer_of
 
 if TYPE_CHECKING:
     from finecomb.studies.table import Comparison, Row
 
-# Metrics whose values are no share of anything stay as they are; the others are shown in percent.
-_NO_SHARE = ("pearson", "spearman", "mcc", "rmse", "mae")
 _ROOMY = 100
 _SUFFIXES = (".md", ".csv")
-_NONE = "–"
 
 
 @dataclass(frozen=True)
@@ -68,15 +65,11 @@ def markdown(comparison: Comparison) -> str:
     """The comparison as Markdown."""
     parts = []
     for grid in grids(comparison):
-        lines = [f"**{grid.title}**", "", *_pipes([grid.header, ["---"] + ["---:"] * (len(grid.header) - 1), *grid.cells])]
+        lines = [f"**{grid.title}**", "", *pipes([grid.header, ["---"] + ["---:"] * (len(grid.header) - 1), *grid.cells])]
         parts.append("\n".join(lines))
     parts += ["\n".join(f"- Warning: {line}" for line in comparison.warnings)] if comparison.warnings else []
     parts.append("\n".join(f"- {line}" for line in comparison.notes))
     return "\n\n".join(parts) + "\n"
-
-
-def _pipes(rows: Sequence[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
 
 
 def _drawn(comparison: Comparison) -> str:
@@ -108,25 +101,25 @@ def _drawn(comparison: Comparison) -> str:
 
 
 def _metric_grid(comparison: Comparison, metric: str) -> Grid:
-    show = _shower(metric)
+    show = writer_of(metric)
     against = comparison.baselines[metric]
-    unit = "" if metric in _NO_SHARE else ", %"
+    unit = "" if metric in NO_SHARE else ", %"
     header = ["", metric, "95 % interval", f"minus {against}", "95 % interval", "beyond noise", "seed deviation", "seeds"]
     cells = []
     for row in comparison.rows:
         score = row.scores.get(metric)
         if score is None:
-            cells.append([row.label, *["not measured"], *[_NONE] * 5, "0"])
+            cells.append([row.label, *["not measured"], *[NONE] * 5, "0"])
             continue
         deviation = "not measured" if score.spread.deviation is None else show(score.spread.deviation, False)
-        difference = [_NONE] * 3
+        difference = [NONE] * 3
         if score.difference is not None and score.difference_interval is not None:
             verdict = "no" if score.better is None else "better" if score.better else "worse"
-            verdict = _NONE if score.difference != score.difference else verdict
-            difference = [show(score.difference, True), _interval(score.difference_interval, show, True), verdict]
-        seeds = str(len(row.runs)) if row.kind == "arm" else _NONE
-        deviation = deviation if row.kind == "arm" else _NONE
-        cells.append([row.label, show(score.value, False), _interval(score.interval, show, False), *difference, deviation, seeds])
+            verdict = NONE if score.difference != score.difference else verdict
+            difference = [show(score.difference, True), interval_text(score.difference_interval, show, True), verdict]
+        seeds = str(len(row.runs)) if row.kind == "arm" else NONE
+        deviation = deviation if row.kind == "arm" else NONE
+        cells.append([row.label, show(score.value, False), interval_text(score.interval, show, False), *difference, deviation, seeds])
     return Grid(f"{comparison.split}/{metric}{unit}", header, cells)
 
 
@@ -135,11 +128,11 @@ def _cost_grid(comparison: Comparison) -> Grid:
     cells = [
         [
             row.label,
-            _NONE if row.learning_rate is None else f"{row.learning_rate:g}",
-            _NONE if row.trainable is None else f"{row.trainable:,}",
-            _bytes(row.stored_bytes),
-            _NONE if row.train_seconds is None else f"{row.train_seconds:.1f}",
-            _bytes(row.peak_bytes),
+            NONE if row.learning_rate is None else f"{row.learning_rate:g}",
+            NONE if row.trainable is None else f"{row.trainable:,}",
+            bytes_text(row.stored_bytes),
+            NONE if row.train_seconds is None else f"{row.train_seconds:.1f}",
+            bytes_text(row.peak_bytes),
         ]
         for row in comparison.rows
     ]
@@ -156,33 +149,7 @@ def _run_grid(comparison: Comparison) -> Grid:
 
 
 def _recorded(value: float | None, metric: str) -> str:
-    return _NONE if value is None else _shower(metric)(value, False)
-
-
-def _shower(metric: str) -> Callable[[float, bool], str]:
-    """How a value of this metric is written: percent with two decimals, or as it is with four."""
-    factor, places = (1, 4) if metric in _NO_SHARE else (100, 2)
-
-    def show(value: float, signed: bool) -> str:
-        if value != value:
-            return "undefined"
-        # Adding 0.0 turns a rounded -0.0 into 0.0.
-        return f"{round(value * factor, places) + 0.0:{'+' if signed else ''}.{places}f}"
-
-    return show
-
-
-def _interval(interval: Interval, show: Callable[[float, bool], str], signed: bool) -> str:
-    return _NONE if interval.low != interval.low else f"[{show(interval.low, signed)}, {show(interval.high, signed)}]"
-
-
-def _bytes(count: int | None) -> str:
-    if count is None:
-        return _NONE
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} B"
+    return NONE if value is None else writer_of(metric)(value, False)
 
 
 # --- plain numbers -----------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from finecomb.studies.statistics.metrics import Floats
 from finecomb.studies.statistics.resampling import LEVEL, Interval
 
 # Groups of the jackknife: as many as there are examples up to here.
-GROUPS = 500
+GROUPS = 2000
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,14 @@ class Difference:
 
 
 def leave_out_weights(examples: int, groups: int = GROUPS) -> Floats:
-    """Weights [G, N], each leaving one group of examples out; example i is in group i mod G, so the order of ids decides, not chance."""
+    """Weights [G, N], each leaving one group of examples out.
+
+    Where groups hold several examples these are dealt at random (always alike): files are often sorted by label, and groups that each held
+    one of every label would vary too little.
+    """
     count = min(groups, examples)
     weights = np.ones((count, examples))
-    weights[np.arange(examples) % count, np.arange(examples)] = 0.0
+    weights[np.arange(examples) % count, np.random.default_rng(0).permutation(examples)] = 0.0
     return weights
 
 
@@ -87,11 +91,18 @@ def _side(values: Floats, covariance: Floats) -> _Side | None:
 
 
 def difference(
-    ours: Floats, theirs: Floats | None, ours_left_out: Floats, theirs_left_out: Floats | None, *, level: float = LEVEL
+    ours: Floats,
+    theirs: Floats | None,
+    ours_left_out: Floats,
+    theirs_left_out: Floats | None,
+    *,
+    seedless: bool = False,
+    level: float = LEVEL,
 ) -> Difference:
     """Compare two arms, or (theirs None) an arm with 0.
 
     ours, theirs: the metric [m] of each run on all examples. *_left_out: `replicates` [G, m] of the same runs, from the same weights.
+    seedless: ours comes out the same whatever the seed, as a reference's does, so that its one value has no spread to measure.
     """
     signed = ours_left_out if theirs_left_out is None else np.concatenate([ours_left_out, theirs_left_out], axis=1)
     weights = np.full(len(ours), 1 / len(ours))
@@ -101,7 +112,7 @@ def difference(
     value = float(ours.mean()) - (0.0 if theirs is None else float(theirs.mean()))
     by_examples = max(0.0, float(weights @ covariance @ weights))
     groups = len(signed)
-    sides = [_side(ours, covariance[: len(ours), : len(ours)])]
+    sides = [_Side(0.0, 0.0, 1) if seedless else _side(ours, covariance[: len(ours), : len(ours)])]
     if theirs is not None:
         sides.append(_side(theirs, covariance[len(ours) :, len(ours) :]))
     known = [side for side in sides if side is not None]

@@ -1,0 +1,298 @@
+"""The numbers of a study, computed from its frames alone: scores, intervals, tests, costs, and what makes them less comparable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from finecomb.config.schema.task import LOWER_IS_BETTER
+from finecomb.studies.report.frames import CONFIRM, REFERENCE, TRIAL, Frames
+from finecomb.studies.scores import Labels, Predictions, scorer
+from finecomb.studies.statistics import Floats, Interval, budget, significance, two_way
+from finecomb.studies.statistics.seeds import Summary, probability_of_improvement, seeds_needed, smallest_p, summary, t_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVEL = 0.05
+COSTS = ("parameters_trainable", "stored_bytes", "artefact_bytes", "train_s", "peak_bytes", "tokens_per_s")
+BETTER, WORSE, NOT_SHOWN, ONE_SEED = "better", "worse", "no difference shown", "cannot tell: one seed"
+
+
+@dataclass
+class Row:
+    """One arm or reference in one column.
+
+    values: by seed. own: its mean with the interval over seeds and examples. to_baseline, to_best: differences, None for that row itself.
+    p: Holm-adjusted over every comparison with a baseline in the study. sign_flip: paired by seed, None unless both have the same seeds.
+    needed: seeds of each arm that would show the difference seen, None where none would or nothing is known.
+    """
+
+    arm: str
+    kind: str
+    seeds: list[int] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
+    values: Floats | None = None
+    described: Summary | None = None
+    own: two_way.Difference | None = None
+    over_seeds: Interval | None = None
+    to_baseline: two_way.Difference | None = None
+    p: float | None = None
+    verdict: str = ""
+    sign_flip: float | None = None
+    smallest_sign_flip: float | None = None
+    improvement: float | None = None
+    needed: int | None = None
+    best: bool = False
+    as_good: bool = False
+    setting: str = ""
+    edges: list[str] = field(default_factory=list)
+    costs: dict[str, float | None] = field(default_factory=dict)
+    trials: int = 0
+    expected: list[float] = field(default_factory=list)
+    trial_seconds: float | None = None
+    published: float | None = None
+    spread: float | None = None
+    source: str = ""
+
+
+@dataclass
+class ColumnTable:
+    """A column of the study: rows (arms in the study's order, then references), what was measured, and warnings."""
+
+    name: str
+    metric: str
+    split: str
+    examples: int
+    baseline: str
+    rows: list[Row]
+    facts: dict[str, Any]
+    warnings: list[str]
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a smaller value wins."""
+        return self.metric in LOWER_IS_BETTER
+
+
+@dataclass
+class Analysis:
+    """All columns of a study. notes: what holds for all of them."""
+
+    facts: dict[str, Any]
+    columns: list[ColumnTable]
+    warnings: list[str]
+
+
+def analyse(frames: Frames) -> Analysis:
+    """Compute everything; deterministic."""
+    columns = [_column(frames, column) for column in frames.facts["columns"]]
+    comparisons = [row for column in columns for row in column.rows if row.kind == "arm" and row.to_baseline is not None]
+    adjusted = significance.holm([row.to_baseline.p if row.to_baseline else None for row in comparisons])
+    for row, p in zip(comparisons, adjusted, strict=True):
+        row.p = p
+    for column in columns:
+        for row in column.rows:
+            _judge(row, column.lower_is_better)
+    return Analysis(frames.facts, columns, [*frames.facts.get("warnings", []), *_study_warnings(frames)])
+
+
+def _column(frames: Frames, column: dict[str, Any]) -> ColumnTable:
+    results = frames.results[frames.results["column"] == column["name"]]
+    examples = frames.examples[frames.examples["column"] == column["name"]]
+    warnings: list[str] = []
+    rows = _rows(frames, column, results)
+    measured = _answers(rows, examples, warnings)
+    score = _scorer(column, measured)
+    counted = len(next(iter(measured.values()))[0].ids) if measured else 0
+    left_out = _score_rows(rows, measured, score, counted)
+    lower = column["metric"] in LOWER_IS_BETTER
+    arms = [row for row in rows if row.kind == "arm" and row.values is not None]
+    baseline, best = _named(arms, frames.facts["baseline"], lower), _named(arms, "best", lower)
+    for row in rows:
+        if row.values is not None and baseline is not None and row is not baseline:
+            _compare(row, baseline, left_out)
+    _mark_best(arms, best, left_out)
+    split = str(examples["split"].iloc[0]) if len(examples) else "test"
+    warnings += _column_warnings(frames, column, rows, results)
+    return ColumnTable(column["name"], column["metric"], split, counted, baseline.arm if baseline else "", rows, column, warnings)
+
+
+def _rows(frames: Frames, column: dict[str, Any], results: pd.DataFrame) -> list[Row]:
+    """Every arm of the study, whether or not it has runs, then the references."""
+    rows = []
+    confirmed = results[results["role"] == CONFIRM]
+    machines = confirmed["machine"].value_counts()
+    for arm in frames.facts["arms"]:
+        mine = confirmed[confirmed["arm"] == arm["name"]]
+        row = Row(arm["name"], "arm", sorted(int(seed) for seed in mine["seed"]))
+        row.missing = [seed for seed in arm["seeds"] if seed not in row.seeds]
+        row.setting, row.edges = " ".join(arm["chosen"][column["name"]]), list(arm["edges"][column["name"]])
+        same = mine[mine["machine"] == machines.index[0]] if len(machines) else mine
+        row.costs = {name: _mean(same, name) for name in COSTS}
+        _add_trials(row, results[(results["role"] == TRIAL) & (results["arm"] == arm["name"])], f"validation/{column['metric']}")
+        rows.append(row)
+    for reference in frames.facts["references"]:
+        if reference["kind"] == "fitted":
+            fitted = results[(results["role"] == REFERENCE) & (results["arm"] == reference["name"])]
+            rows.append(Row(reference["name"], "fitted", [0], costs={"parameters_trainable": _mean(fitted, "parameters_trainable")}))
+        elif column["name"] in reference["scores"]:
+            value, spread = reference["scores"][column["name"]], reference["spread"].get(column["name"])
+            rows.append(Row(reference["name"], "published", published=value, spread=spread, source=reference["source"]))
+    return rows
+
+
+def _mean(table: pd.DataFrame, name: str) -> float | None:
+    values = table[name].dropna().astype(float).tolist() if name in table else []
+    return sum(values) / len(values) if values else None
+
+
+def _add_trials(row: Row, trials: pd.DataFrame, metric: str) -> None:
+    values = trials[metric].dropna().astype(float).tolist() if metric in trials else []
+    row.trials = len(values)
+    if values:
+        sign = -1.0 if metric.split("/")[1] in LOWER_IS_BETTER else 1.0
+        row.expected = (sign * budget.expected_best([sign * value for value in values])).tolist()
+        row.trial_seconds = _mean(trials, "train_s")
+
+
+def _answers(rows: Sequence[Row], examples: pd.DataFrame, warnings: list[str]) -> dict[str, list[Predictions]]:
+    """By arm the answers of each seed. An arm that answered other examples than most is left out, and said so."""
+    found: dict[str, list[Predictions]] = {}
+    for row in rows:
+        mine = examples[examples["arm"] == row.arm]
+        groups = [group for _, group in mine.groupby("seed", sort=True)]
+        if groups:
+            found[row.arm] = [Predictions(tuple(group["id"]), group["label"].tolist(), group["prediction"].tolist()) for group in groups]
+    sets: dict[Any, list[str]] = {}
+    for arm, runs in found.items():
+        for run in runs:
+            sets.setdefault((run.ids, tuple(run.label)), []).append(arm)
+    if len(sets) > 1:
+        usual = max(sets, key=lambda key: len(sets[key]))
+        others = sorted({arm for key, arms in sets.items() if key != usual for arm in arms})
+        warnings.append(f"{', '.join(others)}: tested on other examples than the rest, and therefore not in the table")
+        found = {arm: runs for arm, runs in found.items() if arm not in others}
+    return found
+
+
+def _scorer(column: dict[str, Any], measured: dict[str, list[Predictions]]) -> Any:
+    runs = [run for each in measured.values() for run in each]
+    if not runs:
+        return None
+    exclusive = "multi_label" not in str(column["task"])
+    if column["task"] == "regression":
+        numbers = [Predictions(run.ids, [float(x) for x in run.label], [float(x) for x in run.prediction]) for run in runs]
+        return scorer(numbers, [column["metric"]], Labels(None))
+    if not exclusive:
+        runs = [Predictions(run.ids, [json.loads(x) for x in run.label], [json.loads(x) for x in run.prediction]) for run in runs]
+    seen = {name for run in runs for side in (run.label, run.prediction) for value in side for name in ([value] if exclusive else value)}
+    names = [*column["labels"], *sorted(seen - set(column["labels"]))]
+    return scorer(runs, [column["metric"]], Labels(names, exclusive=exclusive))
+
+
+def _score_rows(rows: Sequence[Row], measured: dict[str, list[Predictions]], score: Any, examples: int) -> dict[str, Floats]:
+    """Fill in the values of each row; returns their jackknife replicates [G, m]."""
+    if score is None:
+        return {}
+    plain = score(np.ones((1, examples)))[0, :, 0]
+    replicates = two_way.replicates(lambda weights: score(weights)[:, :, 0], examples)
+    left_out: dict[str, Floats] = {}
+    start = 0
+    for arm, runs in measured.items():
+        end = start + len(runs)
+        row = next(row for row in rows if row.arm == arm)
+        row.values, left_out[arm] = plain[start:end], replicates[:, start:end]
+        row.described, row.over_seeds = summary(row.values.tolist()), t_interval(row.values.tolist())
+        row.own = two_way.difference(row.values, None, left_out[arm], None, seedless=row.kind != "arm")
+        start = end
+    return left_out
+
+
+def _named(arms: Sequence[Row], name: str, lower: bool) -> Row | None:
+    if name != "best":
+        return next((row for row in arms if row.arm == name), None)
+    means = {row.arm: float(row.values.mean()) for row in arms if row.values is not None}
+    return None if not means else next(row for row in arms if row.arm == (min if lower else max)(means, key=lambda arm: means[arm]))
+
+
+def _compare(row: Row, baseline: Row, left_out: dict[str, Floats]) -> None:
+    assert row.values is not None
+    assert baseline.values is not None
+    row.to_baseline = two_way.difference(row.values, baseline.values, left_out[row.arm], left_out[baseline.arm], seedless=row.kind != "arm")
+    if row.kind != "arm":
+        return
+    row.improvement = probability_of_improvement(row.values.tolist(), baseline.values.tolist())
+    if row.seeds == baseline.seeds and len(row.seeds) > 1:
+        row.sign_flip, row.smallest_sign_flip = (
+            significance.sign_flip(row.values.tolist(), baseline.values.tolist()),
+            smallest_p(len(row.seeds)),
+        )
+    found = row.to_baseline
+    if found.by_seeds is not None and found.value:
+        of_seeds = float(row.values.var(ddof=1) + baseline.values.var(ddof=1))
+        row.needed = seeds_needed(found.value, of_seeds, found.by_examples**2)
+
+
+def _mark_best(arms: Sequence[Row], best: Row | None, left_out: dict[str, Floats]) -> None:
+    """Best, and those that are not shown to be worse than it (Holm over the arms of the column)."""
+    if best is None or best.values is None:
+        return
+    best.best = True
+    others = [row for row in arms if row is not best]
+    found = [
+        two_way.difference(row.values, best.values, left_out[row.arm], left_out[best.arm]).p for row in others if row.values is not None
+    ]
+    for row, p in zip(others, significance.holm(found), strict=True):
+        row.as_good = p is None or p >= LEVEL
+
+
+def _judge(row: Row, lower: bool) -> None:
+    if row.to_baseline is None or row.kind != "arm":
+        return
+    if row.p is None:
+        row.verdict = ONE_SEED
+    elif row.p >= LEVEL:
+        row.verdict = NOT_SHOWN
+    else:
+        row.verdict = BETTER if (row.to_baseline.value > 0) != lower else WORSE
+
+
+def _column_warnings(frames: Frames, column: dict[str, Any], rows: Sequence[Row], results: pd.DataFrame) -> list[str]:
+    found = []
+    for row in rows:
+        if row.kind == "arm" and row.missing:
+            found.append(f"{row.arm}: seeds {', '.join(map(str, row.missing))} are missing; its numbers are of {len(row.seeds)} seeds")
+        if row.edges:
+            found.append(f"{row.arm}: the chosen {' '.join(row.edges)} is at the edge of what was tried; a better one may lie beyond")
+    confirmed = results[results["role"] == CONFIRM]
+    of_rows = {int(value) for value in confirmed["train_rows"].dropna()} if "train_rows" in confirmed else set()
+    if confirmed["data"].nunique() > 1:
+        sizes = f" ({', '.join(f'{size:,}' for size in sorted(of_rows))} training examples)" if len(of_rows) > 1 else ""
+        found.append(f"arms were trained on different data{sizes}, and tested on the same examples")
+    if confirmed["machine"].nunique() > 1:
+        usual = confirmed["machine"].value_counts().index[0]
+        found.append(f"runs were made on {confirmed['machine'].nunique()} machines; cost columns are of {usual} alone")
+    return found
+
+
+def _study_warnings(frames: Frames) -> list[str]:
+    found = []
+    runs = frames.results[frames.results["role"] != REFERENCE]
+    if len(runs) and runs["code"].nunique() > 1:
+        told = ", ".join(f"{code}: {count} runs" for code, count in runs["code"].value_counts().items())
+        found.append(f"runs were made with different code ({told})")
+    seeds = {arm["name"]: tuple(arm["seeds"]) for arm in frames.facts["arms"]}
+    if len(set(seeds.values())) > 1:
+        found.append("arms have different seeds: " + "; ".join(f"{name}: {', '.join(map(str, each))}" for name, each in seeds.items()))
+    waiting = [each for each in frames.facts["missing"] if each["role"] == TRIAL]
+    if waiting:
+        found.append(
+            f"{len(waiting)} trials have not finished, so that arms had unequal budgets: "
+            + ", ".join(sorted({each["arm"] for each in waiting}))
+        )
+    return found

@@ -1,0 +1,174 @@
+"""A study's figures as SVG, by matplotlib without a display: intervals, quality against cost, learning curves, budget curves.
+
+The same analysis gives the same bytes: no date, and ids from a fixed salt.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from finecomb.studies.cells import NO_SHARE
+from finecomb.studies.report.analysis import Analysis, ColumnTable, Row
+from finecomb.studies.report.frames import CONFIRM, Frames
+from finecomb.studies.report.tables import heading
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Okabe & Ito 2008: told apart by colour-blind readers too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666", "#000000")
+_STYLES = ("-", "--", ":", "-.")
+
+
+def figures(analysis: Analysis, frames: Frames) -> dict[str, str]:
+    """File name -> SVG text; only figures for which there are numbers."""
+    found: dict[str, str] = {}
+    for column in analysis.columns:
+        suffix = f"_{re.sub(r'[^a-z0-9]+', '_', column.name.lower())}" if column.name else ""
+        for name, svg in _of_column(column, frames):
+            found[f"{name}{suffix}.svg"] = svg
+    return found
+
+
+def _of_column(column: ColumnTable, frames: Frames) -> Iterator[tuple[str, str]]:
+    measured = [row for row in column.rows if row.own is not None]
+    if not measured:
+        return
+    yield "intervals", _intervals(column)
+    costed = [row for row in measured if row.kind == "arm" and row.costs.get("train_s")]
+    if len(costed) > 1:
+        yield "pareto", _pareto(column, costed)
+    curves = frames.curves[(frames.curves["column"] == column.name) & (frames.curves["role"] == CONFIRM)]
+    curves = curves[curves["name"] == f"validation/{column.metric}"]
+    if len(curves):
+        yield "learning_curves", _learning_curves(column, curves)
+    if any(len(row.expected) > 1 for row in column.rows):
+        yield "budget", _budget(column)
+
+
+def _canvas(width: float, height: float) -> tuple[Any, Any]:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams.update(
+        {"svg.hashsalt": "finecomb", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    )
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _svg(figure: Any) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    # Readers of a terminal diff are thankful for lines without trailing blanks.
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+
+
+def _factor(column: ColumnTable) -> float:
+    return 1.0 if column.metric in NO_SHARE else 100.0
+
+
+def _colour(number: int) -> str:
+    return COLOURS[number % len(COLOURS)]
+
+
+def _style(number: int) -> str:
+    return _STYLES[number // len(COLOURS) % len(_STYLES)]
+
+
+def _intervals(column: ColumnTable) -> str:
+    """Each row's mean with its interval over seeds and examples, and the seeds themselves."""
+    rows = [row for row in column.rows if row.own is not None or row.published is not None]
+    figure, axes = _canvas(6.4, 0.6 + 0.32 * len(rows))
+    factor = _factor(column)
+    for position, row in enumerate(reversed(rows)):
+        colour = COLOURS[0] if row.kind == "arm" else COLOURS[6]
+        if row.own is None:
+            axes.plot([row.published], [position], marker="D", color=colour, linestyle="none", markersize=4)
+            continue
+        between = row.own.interval or row.own.over_examples
+        axes.plot([between.low * factor, between.high * factor], [position, position], color=colour, linewidth=2.2, alpha=0.55)
+        if row.values is not None and row.kind == "arm":
+            axes.plot(
+                row.values * factor, np.full(len(row.values), position), marker="|", color=colour, linestyle="none", markersize=8, alpha=0.8
+            )
+        axes.plot([row.own.value * factor], [position], marker="o", color=colour, markersize=5)
+    axes.set_yticks(range(len(rows)), [row.arm for row in reversed(rows)])
+    axes.set_xlabel(f"{heading(column)} (line: 95 % over seeds and examples; ticks: seeds)")
+    axes.grid(axis="x", alpha=0.25)
+    return _svg(figure)
+
+
+def _pareto(column: ColumnTable, rows: Sequence[Row]) -> str:
+    """Quality against training seconds; the area of a dot grows with the trainable parameters; the front is drawn."""
+    figure, axes = _canvas(6.4, 4.0)
+    factor = _factor(column)
+    points = [(float(row.costs["train_s"] or 0), row.own.value * factor if row.own else 0.0, row) for row in rows]
+    for number, (seconds, value, row) in enumerate(points):
+        size = 20 + 12 * np.log10(max(1.0, row.costs.get("parameters_trainable") or 1.0))
+        axes.scatter([seconds], [value], s=size, color=_colour(number), alpha=0.8, label=row.arm)
+    front = pareto_front([(seconds, value) for seconds, value, _ in points], lower_is_better=column.lower_is_better)
+    line = sorted((points[index][0], points[index][1]) for index in front)
+    axes.plot([x for x, _ in line], [y for _, y in line], color="#999999", linewidth=1, linestyle=":", zorder=0)
+    axes.set_xlabel("training seconds of one run (larger dot: more trainable parameters; dotted: nothing is both better and faster)")
+    axes.set_ylabel(heading(column))
+    axes.legend(frameon=False, fontsize=8, ncols=2)
+    axes.grid(alpha=0.25)
+    return _svg(figure)
+
+
+def pareto_front(points: Sequence[tuple[float, float]], *, lower_is_better: bool = False) -> list[int]:
+    """Indices of the points (cost, quality) that no other beats in one and equals in the other."""
+    sign = -1.0 if lower_is_better else 1.0
+
+    def beaten(cost: float, quality: float) -> bool:
+        return any(c <= cost and sign * q >= sign * quality and (c < cost or sign * q > sign * quality) for c, q in points)
+
+    return [index for index, (cost, quality) in enumerate(points) if not beaten(cost, quality)]
+
+
+def _learning_curves(column: ColumnTable, curves: pd.DataFrame) -> str:
+    """The metric on validation by optimizer step: mean over seeds, and one standard deviation."""
+    figure, axes = _canvas(6.4, 4.0)
+    factor = _factor(column)
+    for number, row in enumerate(row for row in column.rows if row.kind == "arm"):
+        mine = curves[curves["arm"] == row.arm].groupby("step")["value"].agg(["mean", "std"])
+        if not len(mine):
+            continue
+        steps, mean, spread = mine.index.to_numpy(), mine["mean"].to_numpy() * factor, mine["std"].fillna(0.0).to_numpy() * factor
+        axes.plot(steps, mean, color=_colour(number), linestyle=_style(number), marker="o", markersize=3, label=row.arm)
+        axes.fill_between(steps, mean - spread, mean + spread, color=_colour(number), alpha=0.15, linewidth=0)
+    axes.set_xlabel("optimizer step (band: one standard deviation over seeds)")
+    axes.set_ylabel(f"validation/{column.metric}")
+    axes.legend(frameon=False, fontsize=8, ncols=2)
+    axes.grid(alpha=0.25)
+    return _svg(figure)
+
+
+def _budget(column: ColumnTable) -> str:
+    """Expected best validation score after k of the trials (Tang et al. 2020), against training seconds."""
+    figure, axes = _canvas(6.4, 4.0)
+    factor = _factor(column)
+    for number, row in enumerate(row for row in column.rows if row.expected):
+        seconds = np.arange(1, len(row.expected) + 1) * (row.trial_seconds or 1.0)
+        axes.plot(
+            seconds,
+            np.asarray(row.expected) * factor,
+            color=_colour(number),
+            linestyle=_style(number),
+            marker="o",
+            markersize=3,
+            label=row.arm,
+        )
+    axes.set_xlabel("training seconds of k trials, k = 1, 2, ... (drawn at random from those made)")
+    axes.set_ylabel(f"expected best validation/{column.metric}")
+    axes.legend(frameon=False, fontsize=8, ncols=2)
+    axes.grid(alpha=0.25)
+    return _svg(figure)

@@ -1,0 +1,56 @@
+"""reproduce.md: the command behind every number."""
+
+from __future__ import annotations
+
+import shlex
+
+from finecomb.studies.cells import pipes
+from finecomb.studies.report.frames import CONFIRM, TRIAL, Frames
+
+
+def reproduce(frames: Frames) -> str:
+    """The command of the whole study, then for each cell the command of its runs, and the directory of each run."""
+    facts = frames.facts
+    lines = [
+        f"# How to make {facts['name']} again",
+        "",
+        f"All of it, going on where it was left: `{facts['command']}`",
+        "",
+        f"The tables, figures and tests from the files beside this one: `{facts['command']} --report`",
+    ]
+    for column in facts["columns"]:
+        for arm in facts["arms"]:
+            lines += _cell(frames, column, arm)
+    codes = sorted(set(frames.results[frames.results["role"] != "reference"]["code"].dropna()))
+    lines += ["", "## Code and machine", "", *(f"* code {code}" for code in codes)]
+    lines += [f"* {machine}" for machine in sorted(set(frames.results["machine"].dropna()))]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(frames: Frames, column: dict[str, object], arm: dict[str, object]) -> list[str]:
+    chosen = arm["chosen"]
+    assert isinstance(chosen, dict)
+    results = frames.results[(frames.results["column"] == column["name"]) & (frames.results["arm"] == arm["name"])]
+    runs = results[results["role"] == CONFIRM]
+    words = [*frames.facts["base"], *_words(column["overrides"]), *_words(arm["overrides"]), *_words(chosen[column["name"]])]
+    seeds = ",".join(str(int(seed)) for seed in sorted(runs["seed"]))
+    title = f"{column['name']}, {arm['name']}" if column["name"] else str(arm["name"])
+    lines = ["", f"## {title}", ""]
+    if not len(runs):
+        return [*lines, "No run has finished."]
+    command = f"finecomb train {'-m ' if ',' in seeds else ''}{' '.join(shlex.quote(word) for word in words)} seed={seeds}"
+    lines += ["```", command, "```", ""]
+    metric = f"test/{column['metric']}" if f"test/{column['metric']}" in runs else f"validation/{column['metric']}"
+    rows = [[str(int(run["seed"])), f"{run[metric]:.6f}", str(run["run"])] for _, run in runs.sort_values("seed").iterrows()]
+    lines += pipes([["seed", metric, "run directory"], ["---:", "---:", "---"], *rows])
+    trials = results[results["role"] == TRIAL].sort_values("trial")
+    if len(trials):
+        name = f"validation/{column['metric']}"
+        tried = [[str(int(run["trial"])), str(run["setting"]), f"{run[name]:.4f}", str(run["run"])] for _, run in trials.iterrows()]
+        lines += ["", "Chosen from:", "", *pipes([["trial", "setting", name, "run directory"], ["---:", "---", "---:", "---"], *tried])]
+    return lines
+
+
+def _words(value: object) -> list[str]:
+    assert isinstance(value, list)
+    return [str(word) for word in value]

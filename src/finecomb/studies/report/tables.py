@@ -1,0 +1,237 @@
+"""A study's tables as Markdown, LaTeX and CSV. The same analysis gives the same bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from finecomb.studies.cells import NO_SHARE, NONE, bytes_text, interval_text, pipes, writer_of
+from finecomb.studies.report.analysis import Analysis, ColumnTable, Row
+from finecomb.studies.report.frames import Frames
+
+_TEX = {
+    "&": r"\&",
+    "%": r"\%",
+    "_": r"\_",
+    "#": r"\#",
+    "$": r"\$",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\^{}",
+    "\\": r"\textbackslash{}",
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A titled table of cells as text; the first column stands left, the others right. marks: cells that are best, or as good."""
+
+    title: str
+    header: list[str]
+    cells: list[list[str]]
+
+
+def grids(analysis: Analysis) -> list[Grid]:
+    """An overview where there are several columns, then for each column its scores and differences, then costs."""
+    several = [_overview(analysis)] if len(analysis.columns) > 1 else []
+    return [*several, *(_scores(column) for column in analysis.columns), *(_costs(column) for column in analysis.columns)]
+
+
+def markdown(analysis: Analysis) -> str:
+    """table.md."""
+    facts = analysis.facts
+    parts = [f"# {facts['name']}", facts["question"]] if facts["question"] else [f"# {facts['name']}"]
+    for grid in grids(analysis):
+        parts.append("\n".join([f"**{grid.title}**", "", *pipes([grid.header, ["---"] + ["---:"] * (len(grid.header) - 1), *grid.cells])]))
+    if found := warnings(analysis):
+        parts.append("\n".join(f"- Warning: {line}" for line in found))
+    parts.append("\n".join(f"- {line}" for line in notes(analysis)))
+    return "\n\n".join(parts) + "\n"
+
+
+def heading(column: ColumnTable) -> str:
+    """Data, split, metric and unit of a column."""
+    unit = "" if column.metric in NO_SHARE else ", %"
+    name = column.name or column.facts.get("dataset") or ""
+    return f"{name}: {column.split}/{column.metric}{unit}"
+
+
+def _overview(analysis: Analysis) -> Grid:
+    names = list(dict.fromkeys(row.arm for column in analysis.columns for row in column.rows))
+    cells = []
+    for name in names:
+        found = [next((row for row in column.rows if row.arm == name), None) for column in analysis.columns]
+        cells.append([name, *(_value(row, column) if row else NONE for row, column in zip(found, analysis.columns, strict=True))])
+    return Grid("all columns, mean ± half of the 95 % interval over seeds and examples", ["", *map(heading, analysis.columns)], cells)
+
+
+def _value(row: Row, column: ColumnTable) -> str:
+    show = writer_of(column.metric)
+    if row.kind == "published" and row.published is not None:
+        return f"{row.published:g}" + (f" ± {row.spread:g}" if row.spread is not None else "")
+    if row.own is None:
+        return "not measured"
+    half = "" if row.own.interval is None or row.kind != "arm" else f" ± {show((row.own.interval.high - row.own.interval.low) / 2, False)}"
+    text = f"{show(row.own.value, False)}{half}"
+    return f"**{text}**" if row.best else text
+
+
+def _scores(column: ColumnTable) -> Grid:
+    against = f"minus {column.baseline}" if column.baseline else "difference"
+    header = ["", column.metric, "95 % interval", "seed deviation", against, "95 % interval", "p (Holm)", "verdict", "seeds"]
+    return Grid(heading(column), header, [_score_cells(row, column) for row in column.rows])
+
+
+def _score_cells(row: Row, column: ColumnTable) -> list[str]:
+    show = writer_of(column.metric)
+    if row.kind == "published" and row.published is not None:
+        spread = NONE if row.spread is None else f"{row.spread:g}"
+        return [row.arm, f"{row.published:g}", NONE, spread, *[NONE] * 3, "published", NONE]
+    if row.own is None or row.described is None:
+        return [row.arm, "not measured", *[NONE] * 6, "0"]
+    value = show(row.own.value, False)
+    value = f"**{value}**" if row.best else value
+    own = row.own.interval or row.own.over_examples
+    mark = "" if row.own.interval is not None else " (examples only)"
+    deviation = NONE if row.kind != "arm" else "not measured" if row.described.deviation is None else show(row.described.deviation, False)
+    seeds = str(len(row.seeds)) if row.kind == "arm" else NONE
+    return [row.arm, value, interval_text(own, show, False) + mark, deviation, *_difference_cells(row, show), seeds]
+
+
+def _difference_cells(row: Row, show: Callable[[float, bool], str]) -> list[str]:
+    found = row.to_baseline
+    if found is None:
+        return [NONE] * 4
+    between = found.interval or found.over_examples
+    mark = "" if found.interval is not None else " (examples only)"
+    p = NONE if row.p is None else "< 0.001" if row.p < 0.001 else f"{row.p:.3f}"
+    return [show(found.value, True), interval_text(between, show, True) + mark, p, row.verdict or NONE]
+
+
+def _costs(column: ColumnTable) -> Grid:
+    rows = [row for row in column.rows if row.kind != "published"]
+    tuned = any(row.setting for row in rows)
+    header = ["", *(["chosen setting", "trials"] if tuned else [])]
+    header += ["trainable parameters", "stored", "training seconds", "peak memory", "tokens per second"]
+    cells = []
+    for row in rows:
+        costs = row.costs
+        chosen = [row.setting or NONE, str(row.trials) if row.trials else NONE] if tuned else []
+        trainable, seconds, rate = costs.get("parameters_trainable"), costs.get("train_s"), costs.get("tokens_per_s")
+        cells.append(
+            [
+                row.arm,
+                *chosen,
+                NONE if trainable is None else f"{trainable:,.0f}",
+                bytes_text(costs.get("stored_bytes")),
+                NONE if seconds is None else f"{seconds:.1f}",
+                bytes_text(costs.get("peak_bytes")),
+                NONE if rate is None else f"{rate:,.0f}",
+            ]
+        )
+    name = column.name or str(column.facts.get("dataset") or "")
+    return Grid(f"{name}: cost of one run (means over seeds, on one machine)", header, cells)
+
+
+def warnings(analysis: Analysis) -> list[str]:
+    """Everything that makes rows less comparable, each with its column."""
+    several = len(analysis.columns) > 1
+    own = [f"{column.name}: {line}" if several else line for column in analysis.columns for line in column.warnings]
+    return [*analysis.warnings, *own]
+
+
+def notes(analysis: Analysis) -> list[str]:
+    """How to read the tables."""
+    found = [f"{column.name or column.facts['dataset']}: {column.examples:,} {column.split} examples." for column in analysis.columns]
+    models = {(column.facts["model"], column.facts["model_note"]) for column in analysis.columns if column.facts["model"]}
+    found += [f"Model: {name}{f' ({note})' if note else ''}." for name, note in sorted(models, key=str)]
+    found.append(
+        "95 % interval: for other seeds and other test examples together (crossed variances, Student's t; one seed: examples only). "
+        "Seed deviation: standard deviation over seeds (n - 1) on these examples."
+    )
+    comparisons = sum(row.p is not None for column in analysis.columns for row in column.rows)
+    if comparisons:
+        found.append(
+            f"p: of the difference over seeds and examples, two-sided, adjusted by Holm for the {comparisons} comparisons of this study; "
+            "better or worse below 0.05. Bold: the best mean of the column."
+        )
+    found += _power(analysis)
+    tune = analysis.facts["tune"]
+    if tune:
+        budget = f"{tune['trials']} trials" if tune["trials"] else f"{tune['seconds']:g} seconds of training"
+        found.append(
+            f"Each arm had {budget} ({tune['search']} search, seed {tune['seed']}), chosen on validation without a look at the test set; "
+            "the numbers above are of its winner on other seeds."
+        )
+    if analysis.facts["baseline"] == "best":
+        found.append("The baseline is the best row on these same examples, which flatters it.")
+    for column in analysis.columns:
+        found += [f"{row.arm}: {row.source}." for row in column.rows if row.source]
+    return list(dict.fromkeys(found))
+
+
+def _power(analysis: Analysis) -> list[str]:
+    """What the number of seeds can show at best."""
+    found = []
+    flips = {row.smallest_sign_flip for column in analysis.columns for row in column.rows if row.smallest_sign_flip is not None}
+    if flips and max(flips) > 0.05:
+        found.append(
+            f"An exact sign-flip test paired by seed could not go below p = {max(flips):g} with so few seeds, whatever the difference."
+        )
+    for column in analysis.columns:
+        for row in column.rows:
+            if row.verdict.startswith("no difference") and row.to_baseline is not None:
+                needed = f"about {row.needed} seeds of each arm" if row.needed else "more test examples, not more seeds,"
+                place = f"{column.name}, " if column.name else ""
+                found.append(f"{place}{row.arm}: {needed} would show a difference of the size seen with a chance of 80 %.")
+    return found
+
+
+def latex(analysis: Analysis) -> str:
+    r"""table.tex: booktabs; best bold, not shown to be worse than the best underlined; half interval over seeds and examples, seeds."""
+    names = list(dict.fromkeys(row.arm for column in analysis.columns for row in column.rows))
+    lines = [
+        f"% {analysis.facts['name']}: made by `{analysis.facts['command']}`; needs \\usepackage{{booktabs}}",
+        r"\begin{tabular}{l" + "r" * len(analysis.columns) + "}",
+        r"\toprule",
+        " & ".join(["", *(_tex(heading(column)) for column in analysis.columns)]) + r" \\",
+        r"\midrule",
+    ]
+    kinds: list[str] = []
+    for name in names:
+        found = [next((row for row in column.rows if row.arm == name), None) for column in analysis.columns]
+        kind = next(row.kind for row in found if row is not None)
+        if kinds and kind != kinds[-1]:
+            lines.append(r"\midrule")
+        kinds.append(kind)
+        cells = [_tex_cell(row, column) if row else NONE for row, column in zip(found, analysis.columns, strict=True)]
+        lines.append(" & ".join([_tex(name), *cells]) + r" \\")
+    seeds = sorted({len(row.seeds) for column in analysis.columns for row in column.rows if row.kind == "arm" and row.seeds})
+    told = f"Mean $\\pm$ half of the 95\\,\\% interval over seeds and test examples; {' or '.join(map(str, seeds))} seeds. "
+    told += "Bold: best. Underlined: not shown to be worse than the best (5\\,\\%, Holm)."
+    lines += [r"\bottomrule", r"\end{tabular}", f"% {told}"]
+    return "\n".join(lines) + "\n"
+
+
+def _tex_cell(row: Row, column: ColumnTable) -> str:
+    text = _value(row, column).strip("*").replace("±", r"$\pm$").replace(NONE, "--")
+    if row.best:
+        return rf"\textbf{{{text}}}"
+    return rf"\underline{{{text}}}" if row.as_good else text
+
+
+def _tex(text: str) -> str:
+    return re.sub(r"[&%_#${}~^\\]", lambda found: _TEX[found[0]], text)
+
+
+def csv(frames: Frames) -> str:
+    """results.csv: results.parquet as text, one row for each run."""
+    text: str = frames.results.to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def plain_table(grid: Grid) -> list[Sequence[str]]:
+    """Header and cells without Markdown's bold, for pages that mark the best themselves."""
+    return [grid.header, *([cell.replace("**", "") for cell in row] for row in grid.cells)]

@@ -1,0 +1,182 @@
+"""`finecomb study`: which runs a study still needs, running them, and what they say. Nothing that has finished is run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from finecomb.config import compose as composing
+from finecomb.config.compose import compose
+from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.machine import this_machine
+from finecomb.config.resolve import resolve
+from finecomb.config.schema.task import FACTS, LOWER_IS_BETTER, variant
+from finecomb.runs.directory import RunDirectory
+from finecomb.runs.index import short_error
+from finecomb.studies import tune
+from finecomb.studies.account import tell_data
+from finecomb.studies.freeze import Checked, Frozen, check_all, place
+from finecomb.studies.launch import Outcome, launch
+from finecomb.studies.plan import Job, Study, confirm_jobs
+from finecomb.studies.slots import planned
+from finecomb.studies.statistics import CLASS_METRICS, NUMBER_METRICS
+
+Cell = tuple[str, str]  # arm, column
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A job and what became of it. run: None when it was never placed. error: why it has not finished."""
+
+    job: Job
+    run: RunDirectory | None
+    state: str
+    error: str | None = None
+    seconds: float = 0.0
+    reused: bool = False
+
+    def metric(self, name: str) -> float | None:
+        """A metric of result.json."""
+        result = self.run.result() if self.run is not None and self.state == "finished" else None
+        value = (result or {}).get("metrics", {}).get(name)
+        return None if value is None else float(value)
+
+
+@dataclass
+class Answered:
+    """A study with all its jobs. metrics: by column. chosen: by arm and column. edges: chosen settings at the edge of what was tried."""
+
+    study: Study
+    metrics: dict[str, str]
+    answers: list[Answer]
+    chosen: dict[Cell, tuple[str, ...]]
+    edges: dict[Cell, list[str]]
+
+
+def column_metrics(study: Study) -> dict[str, str]:
+    """The metric of each column, as its task monitors it unless the study says otherwise. Raises UserError for one the task has not."""
+    found, problems = {}, []
+    for column in study.columns:
+        config = compose(study.overrides(study.arms[0], column)).config
+        # Those that can be computed again from answers, without which no interval over examples is to be had.
+        allowed = [name for name in FACTS[variant(config.task)].metrics if name in (*CLASS_METRICS, *NUMBER_METRICS)]
+        metric = column.metric or study.metric or resolve(config, machine=this_machine()).monitor.metric
+        if metric not in allowed:
+            guess = nearest(str(metric), allowed)
+            mend = f"did you mean {guess}?" if guess else ""
+            problems.append(Problem(f"{metric} is no metric of task={config.task.name}", str(study.path), ", ".join(allowed), mend))
+        found[column.name] = str(metric)
+    if problems:
+        raise UserError(problems)
+    return found
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a smaller value wins."""
+    return metric in LOWER_IS_BETTER
+
+
+def check(study: Study) -> None:
+    """Compose every job there will be before any is started. Raises UserError with all problems, each told once."""
+    spaces = tune.spaces(study) if study.tune else {}
+    jobs = [study.overrides(arm, column) for arm, column in study.cells()]
+    jobs += [list(job.overrides) for number in range(_rounds(study)) for job in trial_round(study, spaces, number)]
+    if problems := composing.check(jobs):
+        raise UserError(problems)
+
+
+def _rounds(study: Study) -> int:
+    """Trials of each cell that are known before anything has run."""
+    return 0 if study.tune is None else study.tune.trials or 1
+
+
+def trial_round(study: Study, spaces: Mapping[Cell, dict[str, tune.Range | list[Any]]], number: int) -> Iterator[Job]:
+    """The trial of this number in each cell."""
+    for arm, column in study.cells():
+        cell = (arm.name, column.name)
+        setting = tune.settings(study, cell, spaces[cell], number) if study.tune else None
+        if setting is not None:
+            yield tune.trial_job(study, arm, column, number, setting)
+
+
+class Runner:
+    """Brings the jobs of one study to their end. Frozen at the place of the study's own group, so that W&B shows them together."""
+
+    def __init__(self, study: Study, *, slots: int | None = None, fail_fast: bool = False) -> None:
+        self.study, self.slots, self.fail_fast = study, slots, fail_fast
+        self.answers: list[Answer] = []
+
+    def run(self) -> Answered:
+        """Tune, choose, confirm. Raises UserError before anything starts, KeyboardInterrupt when stopped."""
+        check(self.study)
+        metrics = column_metrics(self.study)
+        chosen: dict[Cell, tuple[str, ...]] = {}
+        if self.study.tune is not None:
+            self._trials()
+            chosen = self._choose(metrics)
+        self._launch(confirm_jobs(self.study, chosen))
+        return Answered(self.study, metrics, self.answers, chosen, self._edges(chosen))
+
+    def _trials(self) -> None:
+        """All trials at once; with a budget of seconds one round after the other, until a cell has used its seconds."""
+        assert self.study.tune is not None
+        spaces = tune.spaces(self.study)
+        if self.study.tune.seconds is None:
+            return self._launch([job for number in range(_rounds(self.study)) for job in trial_round(self.study, spaces, number)])
+        spent: dict[Cell, float] = dict.fromkeys(spaces, 0.0)
+        number = 0
+        while jobs := [job for job in trial_round(self.study, spaces, number) if spent[job.arm, job.column] < self.study.tune.seconds]:
+            self._launch(jobs)
+            for answer in self.answers[-len(jobs) :]:
+                # A trial that failed has cost nothing that is known, and must not go on for ever.
+                result = answer.run.result() if answer.run is not None else None
+                used = float(result["time"]["train_s"]) if result else self.study.tune.seconds
+                spent[answer.job.arm, answer.job.column] += used
+            number += 1
+
+    def _launch(self, jobs: Sequence[Job]) -> None:
+        compositions = [compose(list(job.overrides)) for job in jobs]
+        slots = planned([composition.config for composition in compositions], self.slots, this_machine())
+        frozen = [self._frozen(job, checked) for job, checked in zip(jobs, check_all(compositions, slots=slots), strict=True)]
+        tell_data(frozen)
+        outcomes = launch(frozen, slots=slots, fail_fast=self.fail_fast, sweep=True)
+        self.answers += [_answer(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
+
+    def _frozen(self, job: Job, checked: Checked) -> Frozen:
+        frozen = place(checked, group=self.study.name)
+        return replace(frozen, label=job.label, record={**frozen.record, "job_type": job.arm})
+
+    def _choose(self, metrics: Mapping[str, str]) -> dict[Cell, tuple[str, ...]]:
+        chosen: dict[Cell, tuple[str, ...]] = {}
+        for column, metric in metrics.items():
+            trials = [(answer.job, answer.metric(f"validation/{metric}")) for answer in self.answers if answer.job.column == column]
+            chosen |= tune.choose(trials, lower_is_better(metric))
+        return chosen
+
+    def _edges(self, chosen: Mapping[Cell, tuple[str, ...]]) -> dict[Cell, list[str]]:
+        if self.study.tune is None:
+            return {}
+        spaces = tune.spaces(self.study)
+        tried: dict[Cell, list[tuple[str, ...]]] = {cell: [] for cell in spaces}
+        for answer in self.answers:
+            if answer.job.role == "trial":
+                tried[answer.job.arm, answer.job.column].append(answer.job.chosen)
+        found = {cell: tune.at_the_edge(spaces[cell], tried[cell], setting) for cell, setting in chosen.items()}
+        return {cell: words for cell, words in found.items() if words}
+
+
+def _answer(job: Job, outcome: Outcome) -> Answer:
+    return Answer(job, outcome.run, outcome.state, outcome.error, outcome.seconds, outcome.reused)
+
+
+def tell_missing(answered: Answered) -> list[str]:
+    """A line for each job that has not finished."""
+    waiting = [answer for answer in answered.answers if answer.state != "finished"]
+    return [f"{answer.job.label}: {answer.state}: {short_error(answer.error)}" for answer in waiting]
+
+
+def results_folder(study: Study) -> Path:
+    """Where the study's tables are written: results/ beside its file."""
+    return study.path.parent / "results"
