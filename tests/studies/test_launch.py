@@ -16,7 +16,8 @@ from jobs import FAKE, job
 from finecomb.config.errors import UserError
 from finecomb.studies import launch as launching
 from finecomb.studies import processes
-from finecomb.studies.launch import exit_code, launch
+from finecomb.studies.feed import Policy
+from finecomb.studies.launch import exit_code, launch, launch_feed
 from finecomb.studies.signals import Interruption
 
 
@@ -105,7 +106,7 @@ def test_a_full_disk_is_the_users_error_and_the_run_goes_on_once_there_is_room(t
 
 def test_jobs_go_on_after_a_failure_and_keep_their_order(tmp_path):
     jobs = [job(tmp_path, 0.1), job(tmp_path, 0.2, fail=9), job(tmp_path, 0.3)]
-    outcomes = launch(jobs, slots=2)
+    outcomes = launch(jobs, Policy(slots=2))
     assert [outcome.state for outcome in outcomes] == ["finished", "failed", "finished"]
     assert [outcome.run.path for outcome in outcomes] == [frozen.run.path for frozen in jobs]
     assert exit_code(outcomes) == 1
@@ -113,7 +114,7 @@ def test_jobs_go_on_after_a_failure_and_keep_their_order(tmp_path):
 
 def test_fail_fast_stops_what_runs_and_starts_nothing_more(tmp_path):
     jobs = [job(tmp_path, 0.1, steps=1000, pause=0.1), job(tmp_path, 0.2, fail=9), job(tmp_path, 0.3)]
-    outcomes = launch(jobs, slots=2, fail_fast=True)
+    outcomes = launch(jobs, Policy(slots=2, fail_fast=True))
     assert [outcome.state for outcome in outcomes] == ["interrupted", "failed", "not started"]
     assert outcomes[0].run.status().state == "interrupted"
     assert outcomes[2].run.state() == "created"
@@ -130,12 +131,12 @@ def test_no_more_jobs_run_at_once_than_there_are_slots(tmp_path, monkeypatch):
 
     monkeypatch.setattr(processes.Workers, "__init__", counted)
     jobs = [job(tmp_path, lr / 10, steps=2, pause=0.05) for lr in range(5)]
-    launch(jobs, slots=2)
+    launch(jobs, Policy(slots=2))
     assert most == 2
 
 
 def test_jobs_with_one_fingerprint_are_trained_once(tmp_path):
-    outcomes = launch([job(tmp_path), job(tmp_path)], slots=2)
+    outcomes = launch([job(tmp_path), job(tmp_path)], Policy(slots=2))
     assert [outcome.state for outcome in outcomes] == ["finished", "finished"]
     assert outcomes[0].run.status().attempt == 1
 
@@ -212,3 +213,103 @@ def test_a_damaged_run_directory_is_told_and_does_not_stop_the_others(tmp_path):
     assert [outcome.state for outcome in outcomes] == ["failed", "finished"]
     assert "status.json" in outcomes[0].error
     assert outcomes[0].user_error
+
+
+def test_a_failed_job_is_started_again_as_often_as_it_may_be(tmp_path):
+    lucky, unlucky = launch([job(tmp_path, fail=1), job(tmp_path, 0.4, fail=9)], Policy(retries=1))
+    assert (lucky.state, lucky.run.status().attempt) == ("finished", 2)
+    assert (unlucky.state, unlucky.run.status().attempt) == ("failed", 2)
+
+
+def test_a_dead_worker_is_started_again_from_its_checkpoint(tmp_path):
+    assert launch([job(tmp_path, die=True)])[0].state == "interrupted"
+    outcome = launch([job(tmp_path, 0.4, die=True)], Policy(retries=1))[0]
+    assert (outcome.state, outcome.run.status().attempt) == ("finished", 2)
+
+
+def test_the_users_error_is_not_tried_again(tmp_path):
+    outcome = launch([job(tmp_path, user_error=True)], Policy(retries=3))[0]
+    assert (outcome.state, outcome.user_error, outcome.run.status().attempt) == ("failed", True, 1)
+
+
+def test_want_of_memory_splits_the_batch_until_it_fits(tmp_path):
+    frozen = job(tmp_path, batch=8, memory=3)
+    outcome = launch([frozen])[0]
+    assert outcome.state == "finished"
+    assert outcome.run.record["pieces"] == 4  # of 2 examples each: 8 and 4 at once were too many
+    assert outcome.run.config == frozen.config
+    hopeless = launch([job(tmp_path, batch=4, memory=0)])[0]
+    assert hopeless.state == "failed"
+    assert "out of memory" in hopeless.error
+
+
+def test_a_job_that_takes_too_long_is_stopped_and_goes_on_when_asked_again(tmp_path):
+    outcome = launch([job(tmp_path, steps=200, pause=0.02)], Policy(timeout=1.0))[0]
+    assert outcome.state == "interrupted"
+    assert "1 s (timeout)" in outcome.error
+    assert 0 < len(outcome.run.metrics()) < 200
+    done = launch([job(tmp_path, steps=200, pause=0.02)])[0]
+    assert (done.state, len(done.run.metrics())) == ("finished", 200)
+
+
+class Search:
+    """Hands out three jobs, the next depending on the answer before it, and prunes the second."""
+
+    def __init__(self, folder):
+        self.folder, self.asked, self.answers, self.seen = folder, 0, [], []
+
+    def next(self):
+        if self.asked > len(self.answers):
+            return None
+        self.asked += 1
+        return job(self.folder, lr=0.1 * self.asked, steps=3 if self.asked != 2 else 500, pause=0.02)
+
+    def done(self):
+        return len(self.answers) == 3
+
+    def ended(self, job, outcome):
+        self.answers.append(outcome.state)
+
+    def stop(self, job, lines):
+        self.seen += [line["step"] for line in lines]
+        return self.asked == 2 and lines[-1]["step"] >= 5
+
+
+def test_a_feed_is_asked_answered_and_may_prune(tmp_path):
+    search = Search(tmp_path)
+    outcomes = launch_feed(search, Policy(slots=2))
+    assert [outcome.state for outcome in outcomes] == search.answers == ["finished", "pruned", "finished"]
+    assert outcomes[1].run.state() == "pruned"
+    assert exit_code(outcomes) == 0
+    steps = [line["step"] for line in outcomes[1].run.metrics()]
+    assert 5 <= len(steps) < 500
+    assert search.seen[:3] == [1, 2, 3]
+
+
+def test_a_pruned_run_goes_on_when_it_is_asked_for_by_itself(tmp_path):
+    pruned = launch_feed(Search(tmp_path), Policy())[1]
+    frozen = job(tmp_path, lr=0.2, steps=500, pause=0.02)
+    assert frozen.run.path == pruned.run.path
+    before = len(pruned.run.metrics())
+    outcome = launch_feed(Once(frozen, before + 3), Policy())[0]
+    assert outcome.notes[0] == "resumed"
+    assert len(outcome.run.metrics()) > before
+
+
+class Once:
+    """One job, stopped at a step."""
+
+    def __init__(self, frozen, step):
+        self.jobs, self.step = [frozen], step
+
+    def next(self):
+        return self.jobs.pop() if self.jobs else None
+
+    def done(self):
+        return not self.jobs
+
+    def ended(self, job, outcome):
+        pass
+
+    def stop(self, job, lines):
+        return lines[-1]["step"] >= self.step

@@ -20,7 +20,7 @@ from finecomb.config.errors import Problem, UserError
 from finecomb.runs import atomic, files, metrics
 from finecomb.runs.lock import Lock, Owner, is_held, read_owner, waited_for
 
-STATES = ("created", "running", "finished", "failed", "interrupted")
+STATES = ("created", "running", "finished", "pruned", "failed", "interrupted")
 
 
 @dataclass(frozen=True)

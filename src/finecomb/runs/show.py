@@ -13,7 +13,7 @@ from rich.table import Table
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import DAMAGED, Difference, Entry, short_error
 
-_STYLES = {"finished": "green", "failed": "red", "running": "cyan", "interrupted": "yellow", DAMAGED: "red"}
+_STYLES = {"finished": "green", "failed": "red", "running": "cyan", "interrupted": "yellow", "pruned": "blue", DAMAGED: "red"}
 # Choices that a list shows; the rest is a question for `show`.
 _SHOWN_CHOICES = ("dataset", "model", "tuning")
 

@@ -15,22 +15,34 @@ from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import first_metric, short_error
 
 REDRAW = 0.25  # seconds
-_STYLES = {"finished": "green", "failed": "bold red", "interrupted": "yellow", "running": "cyan"}
-_MARKS = {"finished": "✓", "failed": "✗", "interrupted": "!"}
+_STYLES = {"finished": "green", "failed": "bold red", "interrupted": "yellow", "pruned": "blue", "running": "cyan"}
+_MARKS = {"finished": "✓", "failed": "✗", "interrupted": "!", "pruned": "✂"}
 
 
 class Board:
     """Follows jobs by their number. `show=False` prints nothing at all."""
 
-    def __init__(self, labels: Sequence[str], *, show: bool, console: Console | None = None) -> None:
+    def __init__(self, expected: int | None, *, show: bool, console: Console | None = None) -> None:
+        """expected: how many jobs there will be, None where that is not known."""
         self.console = console or Console(stderr=True, highlight=False)
-        self.labels, self.show = list(labels), show
-        self.states = ["waiting"] * len(labels)
-        self.details = [""] * len(labels)
+        self.expected, self.show = expected, show
+        self.labels: list[str] = []
+        self.states: list[str] = []
+        self.details: list[str] = []
         self._since: dict[int, float] = {}
         self._ended = 0
         self._drawn = 0.0
         self._live = Live(console=self.console, auto_refresh=False, transient=True) if show and self.console.is_terminal else None
+
+    @property
+    def _of(self) -> int:
+        return max(len(self.labels), self.expected or 0)
+
+    def add(self, label: str) -> None:
+        """Another job; its number is that of those before it."""
+        self.labels.append(label)
+        self.states.append("waiting")
+        self.details.append("")
 
     def started(self, index: int, run: RunDirectory, notes: Sequence[str]) -> None:
         """A job's worker has been started; notes: resumed, and what differs from the attempt before."""
@@ -55,7 +67,7 @@ class Board:
         else:
             self.details[index] = f"{'before: ' if reused else ''}{short_error(error)}"
         mark = f"[{_STYLES.get(state, '')}]{_MARKS.get(state, '·')}[/]"
-        count = f"{self._ended}/{len(self.labels)} " if len(self.labels) > 1 else ""
+        count = f"{self._ended}/{self._of} " if self._of > 1 else ""
         self._print(f"{mark} {count}{escape(self.labels[index])}: {state} {escape(self.details[index])}")
         if state == "failed":
             self._print(f"    log and traceback: {escape(str(run.path))}/status.json, logs/")
@@ -71,9 +83,9 @@ class Board:
 
     def _table(self) -> Table:
         done, failed = self.states.count("finished"), self.states.count("failed")
-        title = f"{done} of {len(self.labels)} finished" + (f", {failed} failed" if failed else "") if len(self.labels) > 1 else None
+        title = f"{done} of {self._of} finished" + (f", {failed} failed" if failed else "") if self._of > 1 else None
         table = Table(title=title, title_justify="left", box=None, show_header=False, pad_edge=False)
-        waiting = sum(state == "waiting" for state in self.states)
+        waiting = sum(state == "waiting" for state in self.states) + self._of - len(self.labels)
         for index in self._rows_that_fit():
             since = self._since.get(index)
             state = self.states[index]

@@ -7,23 +7,26 @@ retry=failed, one that another process holds is refused or, in a sweep, waited f
 from __future__ import annotations
 
 import math
-import shutil
+import os
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from finecomb.assets.cache import cache_dir, megabytes
-from finecomb.config.errors import Problem, UserError, problems_text
+from finecomb.config.errors import Problem, UserError
 from finecomb.config.machine import this_machine
 from finecomb.runs import atomic, provenance
 from finecomb.runs.directory import RunDirectory
+from finecomb.runs.index import short_error
 from finecomb.runs.lock import Held, Lock
 from finecomb.studies.board import Board
+from finecomb.studies.feed import Feed, Listed, Policy
 from finecomb.studies.freeze import Frozen
-from finecomb.studies.processes import Workers, log_path
+from finecomb.studies.outcome import Outcome, exit_code, judge, out_of_memory
+from finecomb.studies.processes import Workers
 from finecomb.studies.signals import Interruption, Signals
 from finecomb.studies.slots import Gpus, gpu_names, how_many
 
@@ -34,43 +37,9 @@ PATIENCE_WITH_ORPHAN = 60.0  # a worker whose command was killed ends by itself;
 PATIENCE_WITH_STOP = 20.0  # seconds a worker has to stop when asked politely
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one job.
-
-    state: finished, failed, interrupted, or "not started" (after a failure with fail_fast, or a stop).
-    reused: finished before; nothing was trained. error: why it did not finish. user_error: the user can mend it.
-    seconds: how long its worker ran. notes: what a reader of the result should know.
-    """
-
-    run: RunDirectory
-    state: str
-    seconds: float = 0.0
-    reused: bool = False
-    error: str | None = None
-    user_error: bool = False
-    notes: tuple[str, ...] = ()
-
-
-def exit_code(outcomes: Iterable[Outcome]) -> int:
-    """0 when all finished, 2 when only the user's errors stand in the way, else 1."""
-    bad = [outcome for outcome in outcomes if outcome.state != "finished"]
-    if not bad:
-        return 0
-    return 2 if all(outcome.user_error for outcome in bad) else 1
-
-
-def launch(
-    frozen: Sequence[Frozen],
-    *,
-    slots: int | None = None,
-    fail_fast: bool = False,
-    progress: bool = True,
-    sweep: bool | None = None,
-) -> list[Outcome]:
+def launch(frozen: Sequence[Frozen], policy: Policy | None = None, *, progress: bool = True, sweep: bool | None = None) -> list[Outcome]:
     """Bring every job to its end; outcomes in the order of the jobs. Jobs with one fingerprint are one run.
 
-    slots: jobs at once; None: one for each set of GPUs, one on a CPU. fail_fast: stop everything at the first failure.
     progress: show a live table on a terminal, and one line for each ended job elsewhere.
     sweep: wait for runs that another process holds; None: when there are several jobs.
 
@@ -82,9 +51,24 @@ def launch(
         if int(job.config["trainer"]["num_nodes"]) > 1:
             raise UserError(_several_nodes(job))
     waits = len(frozen) > 1 if sweep is None else sweep
-    with Board([job.label for job in frozen], show=progress) as board, Signals() as signals:
-        launcher = _Launcher(list(frozen), slots=slots, fail_fast=fail_fast, waits=waits, board=board, signals=signals)
-        return launcher.run()
+    processes = max((job.processes for job in frozen), default=1)
+    policy = policy or Policy()
+    slots = how_many(policy.slots, needs_gpu=any(job.gpu for job in frozen), processes=processes, machine=this_machine())
+    found = _run(Listed(frozen), replace(policy, slots=slots), progress=progress, waits=waits, expected=len(frozen))
+    return found + [Outcome(job.run, "not started") for job in frozen[len(found) :]]
+
+
+def launch_feed(feed: Feed, policy: Policy, *, progress: bool = True, expected: int | None = None) -> list[Outcome]:
+    """Bring to their end all jobs that the feed hands out, in that order. expected: how many there will be, where known.
+
+    Raises as `launch` does. policy.slots None means one.
+    """
+    return _run(feed, replace(policy, slots=policy.slots or 1), progress=progress, waits=True, expected=expected)
+
+
+def _run(feed: Feed, policy: Policy, *, progress: bool, waits: bool, expected: int | None) -> list[Outcome]:
+    with Board(expected, show=progress) as board, Signals() as signals:
+        return _Launcher(feed, policy, waits=waits, board=board, signals=signals).run()
 
 
 @dataclass
@@ -93,36 +77,49 @@ class _Running:
     job: Frozen
     workers: Workers
     notes: list[str] = field(default_factory=list)
+    size: int = 0  # of metrics.jsonl when it was last read
+    lines: int = 0  # of it that the feed has seen
+    new: list[dict[str, Any]] = field(default_factory=list)
+    stopped: str | None = None  # why we have asked it to stop
+    pruned: bool = False
+    deadline: float = math.inf  # when it is killed, once it was asked to stop
 
 
 class _Launcher:
     """The state of one `launch`: jobs that wait, run, are held elsewhere, or have ended."""
 
-    def __init__(self, jobs: list[Frozen], *, slots: int | None, fail_fast: bool, waits: bool, board: Board, signals: Signals) -> None:
-        self.jobs, self.fail_fast, self.waits, self.board, self.signals = jobs, fail_fast, waits, board, signals
-        machine = this_machine()
-        needs_gpu = any(job.gpu for job in jobs)
-        self.slots = how_many(slots, needs_gpu=needs_gpu, processes=max((job.processes for job in jobs), default=1), machine=machine)
-        self.gpus = Gpus(gpu_names(machine))
+    def __init__(self, feed: Feed, policy: Policy, *, waits: bool, board: Board, signals: Signals) -> None:
+        self.feed, self.policy, self.waits, self.board, self.signals = feed, policy, waits, board, signals
+        self.slots = policy.slots or 1
+        self.jobs: list[Frozen] = []
+        self.gpus = Gpus(gpu_names(this_machine()))
         self.outcomes: dict[int, Outcome] = {}
         self.running: list[_Running] = []
         self.held: list[tuple[int, float]] = []  # which job, and since when
-        first: dict[Path, int] = {}
-        self.same = {index: first.setdefault(job.run.path, index) for index, job in enumerate(jobs)}
-        self.waiting = deque(sorted(set(self.same.values())))
+        self.first: dict[Path, int] = {}  # the job that a run directory was first asked for
+        self.same: dict[int, int] = {}
+        self.waiting: deque[int] = deque()
+        self.retried: dict[int, int] = {}
 
     def run(self) -> list[Outcome]:
         """Go on until every job has ended; on any exception, Ctrl-C included, stop the workers first."""
         try:
-            while self.waiting or self.running or self.held:
+            while self.waiting or self.running or self.held or not self.feed.done():
                 self.signals.check()
                 self._start_some()
+                self._watch()
                 self._settle_ended()
                 self._ask_again()
                 self._mind_failures()
                 self.board.refresh([(running.index, running.job.run) for running in self.running])
                 if self.running or self.held:
                     time.sleep(POLL)
+        except Interruption as stop:
+            # W&B's agent ends a run that is not worth its while by SIGTERM.
+            pruned = stop.exit_code == 128 + signal.SIGTERM and "WANDB_SWEEP_ID" in os.environ
+            self._stop("stopped early by the W&B agent" if pruned else "stopped before it ended", pruned=pruned)
+            if not pruned:
+                raise
         except BaseException:
             self._stop("stopped before it ended")
             raise
@@ -133,8 +130,25 @@ class _Launcher:
         outcome = self.outcomes.get(first) or Outcome(self.jobs[first].run, "not started")
         return outcome if first == index else replace(outcome, seconds=0.0, notes=(*outcome.notes, "the same run as an earlier job"))
 
+    def _take(self) -> bool:
+        """Take the next job from the feed, if there is one now and nothing waits."""
+        job = None if self.waiting or self.feed.done() else self.feed.next()
+        if job is None:
+            return bool(self.waiting)
+        index = len(self.jobs)
+        self.jobs.append(job)
+        self.board.add(job.label)
+        self.same[index] = self.first.setdefault(job.run.path, index)
+        if self.same[index] == index:
+            self.waiting.append(index)
+        elif index != self.same[index] and self.same[index] in self.outcomes:
+            self.feed.ended(job, self._outcome(index))
+        return True
+
     def _start_some(self) -> None:
-        while self.waiting and len(self.running) < self.slots:
+        while len(self.running) < self.slots and self._take():
+            if not self.waiting:
+                continue
             index = self.waiting.popleft()
             try:
                 self._begin(index)
@@ -151,7 +165,7 @@ class _Launcher:
         lock = run.lock().acquire()
         try:
             state = run.state(ours=True)
-            if state == "finished" or (state == "failed" and not job.retry):
+            if state == "finished" or (state == "failed" and not job.retry and index not in self.retried):
                 self._end(index, _reuse(job) if state == "finished" else _failed_before(run))
             else:
                 self._start(index, state, lock)
@@ -166,14 +180,15 @@ class _Launcher:
         if state == "failed":
             run.set_aside()
         run.make_folders()
-        threads = _write_frozen(job, keep_threads=state == "interrupted")
+        resumed = state in ("interrupted", "pruned")
+        threads = _write_frozen(job, keep_threads=resumed)
         gpus = self.gpus.take(job.processes) if job.gpu else None
         try:
             workers = Workers(run, lock, processes=job.processes, threads=threads, gpus=gpus)
         except BaseException:
             self.gpus.give_back(gpus or ())
             raise
-        notes = ["resumed", *provenance.changes(run, threads)] if state == "interrupted" else []
+        notes = ["resumed", *provenance.changes(run, threads)] if resumed else []
         self.running.append(_Running(index, job, workers, notes))
         self.board.started(index, run, notes)
 
@@ -201,6 +216,34 @@ class _Launcher:
                 raise UserError(_held(self.jobs[index].run, held)) from held
             self.held.append((index, since))
 
+    def _watch(self) -> None:
+        """Show new metrics to the feed, mind the clock, and kill what does not stop when asked."""
+        now = time.monotonic()
+        for running in self.running:
+            if running.stopped is not None:
+                if now > running.deadline:
+                    running.workers.signal(signal.SIGKILL)
+                continue
+            if self._new_lines(running) and self.feed.stop(running.job, running.new):
+                running.pruned = True
+                self._ask_to_stop(running, "pruned: the search had seen enough of it")
+            elif self.policy.timeout is not None and now - running.workers.started > self.policy.timeout:
+                self._ask_to_stop(running, f"stopped after {self.policy.timeout:g} s (timeout); asked again, it goes on")
+
+    def _new_lines(self, running: _Running) -> bool:
+        """Whether metrics.jsonl has lines that the feed has not seen; they are in `new`."""
+        path = running.job.run.path / "metrics.jsonl"
+        size = path.stat().st_size if path.exists() else 0
+        if size == running.size:
+            return False
+        lines = running.job.run.metrics()
+        running.size, running.new, running.lines = size, lines[running.lines :], len(lines)
+        return bool(running.new)
+
+    def _ask_to_stop(self, running: _Running, why: str) -> None:
+        running.stopped, running.deadline = why, time.monotonic() + PATIENCE_WITH_STOP
+        running.workers.signal(signal.SIGTERM)
+
     def _settle_ended(self) -> None:
         for running in list(self.running):
             code = running.workers.poll()
@@ -208,29 +251,56 @@ class _Launcher:
                 self._settle(running, code)
 
     def _mind_failures(self) -> None:
-        if self.fail_fast and any(outcome.state != "finished" for outcome in self.outcomes.values()):
+        if self.policy.fail_fast and any(outcome.state not in ("finished", "pruned") for outcome in self.outcomes.values()):
             self.waiting.clear()
             self.held.clear()
             self._stop("stopped because another job failed")
+            self.feed = Listed(())
 
     def _settle(self, running: _Running, code: int, *, stopped: str | None = None) -> None:
         """The workers of a job have ended: make its state true, while we still hold it, and give everything back."""
         self.running.remove(running)
         self.gpus.give_back(running.workers.gpus)
         try:
-            outcome = judge(running.job.run, code, stopped=stopped)
+            outcome = judge(running.job.run, code, stopped=stopped or running.stopped, pruned=running.pruned)
         finally:
             running.workers.close()
         seconds = time.monotonic() - running.workers.started
+        if stopped is None and running.stopped is None and self._try_again(running, outcome):
+            return
         self._end(running.index, replace(outcome, seconds=seconds, notes=tuple(running.notes)))
+
+    def _try_again(self, running: _Running, outcome: Outcome) -> bool:
+        """Whether the job is put back: in smaller pieces for want of memory, or as it was while there are retries left."""
+        index, run = running.index, running.job.run
+        if outcome.state not in ("failed", "interrupted") or outcome.user_error:
+            return False
+        pieces = _more_pieces(running.job) if out_of_memory(outcome) else None
+        if pieces is not None:
+            atomic.write_json(run.path / "run.json", {**run.record, "pieces": pieces})
+            self.board.note(index, f"out of memory: again with each batch in {pieces} pieces")
+        elif self.retried.get(index, 0) < self.policy.retries:
+            self.board.note(
+                index, f"{outcome.state}: {short_error(outcome.error)}; retry {self.retried.get(index, 0) + 1} of {self.policy.retries}"
+            )
+            self.retried[index] = self.retried.get(index, 0) + 1
+        else:
+            return False
+        self.retried.setdefault(index, 0)
+        self.waiting.appendleft(index)
+        return True
 
     def _end(self, index: int, outcome: Outcome) -> None:
         self.outcomes[index] = outcome
         self.board.ended(index, outcome.run, outcome.state, outcome.seconds, outcome.reused, outcome.error)
+        for each, first in self.same.items():
+            if first == index:
+                self.feed.ended(self.jobs[each], self._outcome(each))
 
-    def _stop(self, why: str) -> None:
+    def _stop(self, why: str, *, pruned: bool = False) -> None:
         """Ask every worker to stop, and make it stop when it does not in time."""
         for running in self.running:
+            running.pruned = running.pruned or pruned
             running.workers.signal(signal.SIGTERM)
         deadline = time.monotonic() + PATIENCE_WITH_STOP
         for running in list(self.running):
@@ -240,56 +310,12 @@ class _Launcher:
             self._settle(running, running.workers.poll() or 0, stopped=why)
 
 
-def judge(run: RunDirectory, code: int, *, stopped: str | None = None) -> Outcome:
-    """What an ended worker has made of its run; writes the state when the worker could not. The caller holds the run.
-
-    code: its exit code, negative for a signal. stopped: why we stopped it, None when we did not.
-    """
-    if run.result() is not None:
-        return Outcome(run, "finished")
-    if code == atomic.DISK_FULL:
-        error = _disk_full(run)
-        _say(run, "interrupted", error)
-        return Outcome(run, "interrupted", error=error, user_error=True)
-    status = run.status()
-    if status.state == "failed":
-        return Outcome(run, "failed", error=status.error, user_error=code == 2)
-    if stopped is not None or status.state == "interrupted" or code < 0:
-        error = stopped or (_killed(-code) if code < 0 else status.error or "interrupted")
-        _say(run, "interrupted", error)
-        return Outcome(run, "interrupted", error=error)
-    error = _tail(log_path(run, 0)) or f"the worker ended with exit code {code} and without a result"
-    _say(run, "failed", error)
-    return Outcome(run, "failed", error=error, user_error=code == 2)
-
-
-def _disk_full(run: RunDirectory) -> str:
-    """The screen of a worker that could write no more: how much room there is for runs and for the cache, which may be another disk."""
-    places = {"output_dir": run.path, "FINECOMB_CACHE": cache_dir()}
-    free = [f"{name} {path}: {megabytes(shutil.disk_usage(path).free)} free" for name, path in places.items() if path.exists()]
-    mend = "make room there, or set them to folders on another disk; asked again, the run goes on from its last checkpoint"
-    return problems_text([Problem("the disk is full", "; ".join(free), mend=mend)])
-
-
-def _say(run: RunDirectory, state: str, error: str) -> None:
-    try:
-        run.set_status(state, error=error)
-    except UserError:
-        # The disk may be full, which is perhaps why it failed. Nobody holds the run, so it reads as interrupted anyway.
-        return
-
-
-def _killed(number: int) -> str:
-    name = signal.Signals(number).name
-    hint = " (the machine may be out of memory)" if number == signal.SIGKILL else ""
-    return f"its worker was killed by {name}{hint}; ask again to go on from the last checkpoint"
-
-
-def _tail(path: Path, lines: int = 30) -> str:
-    try:
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-    except OSError:
-        return ""
+def _more_pieces(job: Frozen) -> int | None:
+    """The next number of micro-batches that divides the batch, at least twice as many as now; None when each holds one example already."""
+    trainer, size = job.config["trainer"], int(job.config["batch"]["size"])
+    ranks = job.processes * int(trainer["num_nodes"])
+    now = int(job.run.record.get("pieces", trainer["accumulate_grad_batches"]))
+    return next((pieces for pieces in range(2 * now, size // ranks + 1) if size % (pieces * ranks) == 0), None)
 
 
 def _reuse(job: Frozen) -> Outcome:
@@ -339,4 +365,4 @@ def _several_nodes(job: Frozen) -> Problem:
     )
 
 
-__all__ = ["Interruption", "Outcome", "exit_code", "judge", "launch"]
+__all__ = ["Feed", "Interruption", "Outcome", "Policy", "exit_code", "judge", "launch", "launch_feed"]

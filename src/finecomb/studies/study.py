@@ -18,7 +18,7 @@ from finecomb.runs.index import short_error
 from finecomb.studies import tune
 from finecomb.studies.account import tell_data
 from finecomb.studies.freeze import Checked, Frozen, check_all, place
-from finecomb.studies.launch import Outcome, launch
+from finecomb.studies.launch import Outcome, Policy, launch
 from finecomb.studies.plan import Job, Study, confirm_jobs
 from finecomb.studies.slots import planned
 from finecomb.studies.statistics import CLASS_METRICS, NUMBER_METRICS
@@ -104,8 +104,8 @@ def trial_round(study: Study, spaces: Mapping[Cell, dict[str, tune.Range | list[
 class Runner:
     """Brings the jobs of one study to their end. Frozen at the place of the study's own group, so that W&B shows them together."""
 
-    def __init__(self, study: Study, *, slots: int | None = None, fail_fast: bool = False) -> None:
-        self.study, self.slots, self.fail_fast = study, slots, fail_fast
+    def __init__(self, study: Study, policy: Policy | None = None) -> None:
+        self.study, self.policy = study, policy or Policy()
         self.answers: list[Answer] = []
 
     def run(self) -> Answered:
@@ -138,10 +138,10 @@ class Runner:
 
     def _launch(self, jobs: Sequence[Job]) -> None:
         compositions = [compose(list(job.overrides)) for job in jobs]
-        slots = planned([composition.config for composition in compositions], self.slots, this_machine())
+        slots = planned([composition.config for composition in compositions], self.policy.slots, this_machine())
         frozen = [self._frozen(job, checked) for job, checked in zip(jobs, check_all(compositions, slots=slots), strict=True)]
         tell_data(frozen)
-        outcomes = launch(frozen, slots=slots, fail_fast=self.fail_fast, sweep=True)
+        outcomes = launch(frozen, replace(self.policy, slots=slots), sweep=True)
         self.answers += [_answer(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
 
     def _frozen(self, job: Job, checked: Checked) -> Frozen:

@@ -23,16 +23,16 @@ from finecomb.runs.index import first_metric, short_error
 from finecomb.studies.account import tell_data
 from finecomb.studies.board import duration
 from finecomb.studies.freeze import Checked, Frozen, check_all, place
-from finecomb.studies.launch import Outcome, launch
+from finecomb.studies.launch import Outcome, Policy, launch
 from finecomb.studies.slots import planned
 
 
 class Sweep:
     """One command's jobs, which a sweeper may hand over in several batches. The first batch names the sweep."""
 
-    def __init__(self, *, slots: int | None = None, fail_fast: bool = False, console: Console | None = None) -> None:
-        """slots, fail_fast: as `launch` has them. console: where the table goes; None: standard output."""
-        self.slots, self.fail_fast = slots, fail_fast
+    def __init__(self, policy: Policy | None = None, *, console: Console | None = None) -> None:
+        """policy: how jobs are run. console: where the table goes; None: standard output."""
+        self.policy = policy or Policy()
         self.console = console or Console(highlight=False)
         self.id = ""
         self._path = Path()
@@ -44,7 +44,7 @@ class Sweep:
         Raises:
             UserError: something is wrong with any of the jobs; nothing is started and no run directory is made then.
         """
-        slots = planned([composition.config for composition in compositions], self.slots, this_machine())
+        slots = planned([composition.config for composition in compositions], self.policy.slots, this_machine())
         checked = check_all(compositions, slots=slots)
         labels = varying([job.overrides for job in checked])
         if not self.id:
@@ -57,7 +57,7 @@ class Sweep:
         if progress:
             tell_data(frozen)
         try:
-            outcomes = launch(frozen, slots=slots, fail_fast=self.fail_fast, progress=progress, sweep=True)
+            outcomes = launch(frozen, replace(self.policy, slots=slots), progress=progress, sweep=True)
         except KeyboardInterrupt:
             self.console.print(f"stopped; the same command goes on where this one was: {self._path}", markup=False, soft_wrap=True)
             raise

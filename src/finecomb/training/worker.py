@@ -8,6 +8,7 @@ taking it.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import os
 import sys
@@ -135,6 +136,14 @@ def _set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
+def in_pieces(config: Train, pieces: int | None) -> Train:
+    """The config with each batch in more micro-batches than asked for: an earlier attempt ran out of memory. The step stays the same."""
+    if pieces is None:
+        return config
+    log.info("each batch is split in %d, because an earlier attempt ran out of memory", pieces)
+    return dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, accumulate_grad_batches=pieces))
+
+
 def train(run: RunDirectory, config: Train, interruption: Interruption, first: bool, started: float) -> None:
     """Compose, fit, finish; result.json is written last."""
     from finecomb.learning.model import ModelSource
@@ -145,6 +154,7 @@ def train(run: RunDirectory, config: Train, interruption: Interruption, first: b
     inputs = run.record["inputs"]
     directory = inputs["model"]["directory"]
     source = ModelSource(Path(directory) if directory else None, inputs["model"]["sha256"], inputs["model"]["model_type"])
+    config = in_pieces(config, run.record.get("pieces"))
     parts = compose(config, Path(inputs["data"]["directory"]), source)
     fit = Fit(parts, run, interruption)
     loggers: list[Any] = logger.build(config.logger, run) if first else []

@@ -23,8 +23,10 @@ def main(args: list[str]) -> int:
     parser.add_argument("--report", action="store_true", help="only write the report again from the files in results/")
     parser.add_argument("--slots", type=int, help="jobs at once (default: one for each set of GPUs, one on a CPU)")
     parser.add_argument("--fail-fast", action="store_true", help="stop everything at the first failure")
+    parser.add_argument("--retries", type=int, default=0, help="start a failed run again so many times (default: 0)")
     given = parser.parse_intermixed_args(args)
     from finecomb.studies import plan, report, study
+    from finecomb.studies.launch import Policy
 
     found = plan.read(plan.locate(given.study), given.overrides)
     folder = study.results_folder(found)
@@ -37,7 +39,7 @@ def main(args: list[str]) -> int:
 
         show_matrix(found, slots=given.slots)
         return 0
-    answered = study.Runner(found, slots=given.slots, fail_fast=given.fail_fast).run()
+    answered = study.Runner(found, Policy(given.slots, given.fail_fast, given.retries)).run()
     collected = report.collect(answered, " ".join(["finecomb study", given.study, *given.overrides]))
     report.frames.write(collected, folder)
     report.write(collected, folder)

@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class LauncherConf:
-    """slots: jobs at once (null: one for each set of GPUs, one on a CPU). fail_fast: stop everything at the first failure."""
+    """slots: jobs at once (null: one for each set of GPUs, one on a CPU). fail_fast: stop everything at the first failure.
+
+    retries: how often a failed job is started again. timeout: seconds an attempt may take.
+    """
 
     _target_: str = "hydra_plugins.finecomb.launcher.FinecombLauncher"
     slots: Optional[int] = None
     fail_fast: bool = False
+    retries: int = 0
+    timeout: Optional[float] = None
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="finecomb", node=LauncherConf, provider="finecomb")
@@ -39,8 +44,8 @@ class RunFailed(Exception):
 class FinecombLauncher(Launcher):
     """Composes each job by finecomb's own compose, which knows every origin, and launches all of them."""
 
-    def __init__(self, slots: Optional[int] = None, fail_fast: bool = False) -> None:
-        self.slots, self.fail_fast = slots, fail_fast
+    def __init__(self, slots: Optional[int] = None, fail_fast: bool = False, retries: int = 0, timeout: Optional[float] = None) -> None:
+        self.slots, self.fail_fast, self.retries, self.timeout = slots, fail_fast, retries, timeout
         self.config: Optional[DictConfig] = None
         self._sweep: Optional[Sweep] = None
 
@@ -52,6 +57,7 @@ class FinecombLauncher(Launcher):
         """Train a batch of jobs. Raises UserError with the mistakes of all jobs before any is started."""
         from finecomb.config.compose import Composition, compose
         from finecomb.config.errors import Problem, UserError
+        from finecomb.studies.launch import Policy
         from finecomb.studies.sweep import Sweep
 
         assert self.config is not None
@@ -65,7 +71,7 @@ class FinecombLauncher(Launcher):
                 problems |= dict.fromkeys(error.problems)
         if problems:
             raise UserError(problems)
-        self._sweep = self._sweep or Sweep(slots=self.slots, fail_fast=self.fail_fast)
+        self._sweep = self._sweep or Sweep(Policy(self.slots, self.fail_fast, self.retries, self.timeout))
         outcomes = self._sweep.run(compositions)
         return [self._returned(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]
 

@@ -117,7 +117,7 @@ def _pareto(column: ColumnTable, rows: Sequence[Row]) -> str:
     front = pareto_front([(seconds, value) for seconds, value, _ in points], lower_is_better=column.lower_is_better)
     line = sorted((points[index][0], points[index][1]) for index in front)
     axes.plot([x for x, _ in line], [y for _, y in line], color="#999999", linewidth=1, linestyle=":", zorder=0)
-    axes.set_xlabel("training seconds of one run (larger dot: more trainable parameters; dotted: nothing is both better and faster)")
+    axes.set_xlabel("training seconds of one run (larger dot: more trainable parameters)")
     axes.set_ylabel(heading(column))
     axes.legend(frameon=False, fontsize=8, ncols=2)
     axes.grid(alpha=0.25)
