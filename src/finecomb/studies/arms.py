@@ -129,7 +129,7 @@ def read(path: Path) -> Run:
     """Read one run directory."""
     run = RunDirectory(path)
     config = run.config
-    hidden = _not_identity()
+    hidden = not_identity()
     identity = {key: value for key, value in flatten(config).items() if key != "seed" and key not in hidden}
     provenance = path / "provenance.json"
     return Run(
@@ -144,7 +144,7 @@ def read(path: Path) -> Run:
     )
 
 
-def _not_identity() -> set[str]:
+def not_identity() -> set[str]:
     """Dotted keys that cannot change a result."""
     hidden = {name for name, known in fields_of(Train).items() if not known.identity}
     for group in GROUPS:

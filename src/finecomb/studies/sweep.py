@@ -38,6 +38,25 @@ class Sweep:
         self._path = Path()
         self._jobs: list[dict[str, Any]] = []
 
+    @property
+    def path(self) -> Path:
+        """The record, <output_dir>/sweeps/<id>.json."""
+        return self._path
+
+    @property
+    def folder(self) -> Path:
+        """Where a search keeps its journal, beside the record."""
+        return self._path.with_suffix("")
+
+    def open(self, name: str, output_dir: Path) -> None:
+        """Name the sweep before its jobs are known, as a search must."""
+        self.id, self._path = name, output_dir / "sweeps" / f"{name}.json"
+
+    def add(self, frozen: Sequence[Frozen]) -> None:
+        """Record further jobs."""
+        self._jobs += [_entry(job) for job in frozen]
+        self._write()
+
     def run(self, compositions: Sequence[Composition]) -> list[Outcome]:
         """Bring a batch to its end, print its table and, as the last line, the path of the sweep's record.
 
@@ -48,11 +67,9 @@ class Sweep:
         checked = check_all(compositions, slots=slots)
         labels = varying([job.overrides for job in checked])
         if not self.id:
-            self.id = sweep_id(checked, labels)
-            self._path = checked[0].output_dir / "sweeps" / f"{self.id}.json"
+            self.open(sweep_id(checked, labels), checked[0].output_dir)
         frozen = [replace(place(job, group=self.id), label=label) for job, label in zip(checked, labels, strict=True)]
-        self._jobs += [_entry(job) for job in frozen]
-        self._write()
+        self.add(frozen)
         progress = any(job.config.callbacks.progress for job in checked)
         if progress:
             tell_data(frozen)
@@ -68,11 +85,14 @@ class Sweep:
         """Runs are named relative to the output directory, so that the whole of it may be moved; their states are read from them."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         before = files.read_json(self._path) if self._path.exists() else {}
+        # Jobs of an earlier command stay, and keep their numbers; new ones go on counting.
+        known = {job["fingerprint"]: job for job in before.get("jobs", [])}
+        jobs = list((known | {job["fingerprint"]: job for job in self._jobs}).values())
         record = {
             "id": self.id,
             "created": before.get("created", time.time()),
-            "runs": list(dict.fromkeys(entry["run"] for entry in self._jobs)),
-            "jobs": self._jobs,
+            "runs": list(dict.fromkeys(entry["run"] for entry in jobs)),
+            "jobs": [{**job, "number": number} for number, job in enumerate(jobs)],
         }
         atomic.write_json(self._path, record)
         _point(self._path.with_name("latest.json"), self._path.name)

@@ -1,0 +1,191 @@
+"""Runs a search from the first question to the best answer: composes and freezes each trial, launches it, reports, prunes, records."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from finecomb.config.compose import compose
+from finecomb.config.errors import Problem, UserError
+from finecomb.config.machine import this_machine
+from finecomb.config.plain import flatten, to_plain
+from finecomb.runs import show
+from finecomb.runs.directory import RunDirectory
+from finecomb.runs.index import short_error
+from finecomb.studies import arms
+from finecomb.studies.board import duration
+from finecomb.studies.feed import Policy
+from finecomb.studies.freeze import Frozen, check, place
+from finecomb.studies.launch import launch_feed
+from finecomb.studies.outcome import Outcome, exit_code
+from finecomb.studies.search.engine import Search, Settings, Trial
+from finecomb.studies.slots import planned
+from finecomb.studies.sweep import Sweep
+
+NO_TEST = "evaluate.test=false"
+
+
+class SearchFeed:
+    """Jobs of a search as the launcher takes them."""
+
+    def __init__(self, search: Search, sweep: Sweep, config_dirs: Sequence[Path], slots: int) -> None:
+        self.search, self.sweep, self.config_dirs, self.slots = search, sweep, config_dirs, slots
+        self.trials: dict[Path, list[Trial]] = {}
+        self.reports: dict[Path, int] = {}
+        self._asked_all = False
+        self._open = 0
+
+    def next(self) -> Frozen | None:
+        """Ask the search; what cannot be composed is the user's error and ends it."""
+        trial = None if self._asked_all else self.search.ask()
+        if trial is None:
+            self._asked_all = True
+            return None
+        settings = self.search.settings
+        try:
+            checked = check(compose([*settings.fixed, *trial.setting], config_dirs=self.config_dirs), slots=self.slots)
+        except UserError:
+            self.search.tell(trial.number, "failed", None)
+            raise
+        frozen = replace(place(checked, group=self.sweep.id), label=f"trial {trial.number}: {' '.join(trial.setting)}")
+        self.trials.setdefault(frozen.run.path, []).append(trial)
+        self.reports.setdefault(frozen.run.path, 0)
+        self.sweep.add([frozen])
+        self._open += 1
+        return frozen
+
+    def done(self) -> bool:
+        """Whether all trials have been asked."""
+        return self._asked_all
+
+    def ended(self, job: Frozen, outcome: Outcome) -> None:
+        """Tell the search, for the first trial of this run that has no answer yet."""
+        trial = self.trials[job.run.path].pop(0)
+        value = _metric(outcome.run, self.search.settings.metric) if outcome.state == "finished" else None
+        self.search.tell(trial.number, outcome.state, value)
+        self._open -= 1
+
+    def stop(self, job: Frozen, lines: list[dict[str, Any]]) -> bool:
+        """Report each validation. A step of the search is one report of the metric, as W&B counts iterations."""
+        settings = self.search.settings
+        for line in lines:
+            value = line.get(settings.metric)
+            if value is not None and self.trials.get(job.run.path):
+                self.reports[job.run.path] += 1
+                if self.search.report(self.trials[job.run.path][0].number, self.reports[job.run.path], float(value)):
+                    return True
+        return False
+
+
+def _metric(run: RunDirectory, name: str) -> float | None:
+    value = ((run.result() or {}).get("metrics") or {}).get(name)
+    return None if value is None else float(value)
+
+
+def run_search(
+    settings: Settings,
+    *,
+    trials: int | None,
+    policy: Policy | None = None,
+    name: str | None = None,
+    warm_start: Sequence[str] = (),
+    config_dirs: Sequence[Path] = (),
+    console: Console | None = None,
+) -> int:
+    """Bring a search to N trials; prints a table, the best, and as the last line the record's path. Returns the exit code.
+
+    warm_start: run directories, folders of them or sweep records whose finished runs count as answers already had, where they agree with
+    the trials in everything that is not searched.
+    """
+    policy, console = policy or Policy(), console or Console(highlight=False)
+    if not any(word.startswith("evaluate.test=") for word in settings.fixed):
+        settings = replace(settings, fixed=(*settings.fixed, NO_TEST))
+    base = compose(list(settings.fixed), config_dirs=config_dirs)
+    slots = planned([base.config], policy.slots, this_machine())
+    sweep = Sweep(replace(policy, slots=slots), console=console)
+    sweep.open(name or search_name(settings), Path(base.config.output_dir))
+    search = Search(settings, sweep.folder, trials=trials)
+    if warm_start:
+        console.print(f"{_warm(search, warm_start, base.config)} earlier runs count as answers", markup=False)
+    feed = SearchFeed(search, sweep, config_dirs, slots)
+    progress = base.config.callbacks.progress
+    outcomes = launch_feed(feed, replace(policy, slots=slots), progress=progress, expected=search.trials)
+    _show(console, search, outcomes)
+    console.print(str(sweep.path), markup=False, soft_wrap=True)
+    return exit_code(outcomes)
+
+
+def search_name(settings: Settings) -> str:
+    """The same for the same search, whatever the number of trials, so that asking for more goes on."""
+    keys = "-".join(key.split(".")[-1] for key in settings.space)[:40]
+    digest = hashlib.sha256(json.dumps(settings.identity(), sort_keys=True).encode()).hexdigest()[:8]
+    return f"{settings.sampler}-{keys}-{digest}"
+
+
+def _warm(search: Search, paths: Sequence[str], config: Any) -> int:
+    """Count finished runs that agree with the trials in all that is neither searched nor without influence."""
+    hidden = {*arms.not_identity(), "evaluate.test", *search.settings.space}
+    groups = [key for key in search.settings.space if "." not in key]
+
+    def rest(flat: Mapping[str, Any]) -> dict[str, Any]:
+        inside = tuple(f"{group}." for group in groups)
+        return {key: value for key, value in flat.items() if key not in hidden and not key.startswith(inside)}
+
+    from finecomb.config.resolve import resolve
+
+    wanted = rest(flatten(to_plain(resolve(config, machine=this_machine()))))
+    added = 0
+    for path in arms.find(paths):
+        run = arms.read(path)
+        flat = flatten(run.config)
+        value = run.recorded(search.settings.metric)
+        values = {**flat, **{group: flat.get(f"{group}.name") for group in groups}}
+        if run.state == "finished" and value is not None and _agree(rest(flat), wanted):
+            added += search.add(values, float(value))
+    return added
+
+
+def _agree(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    # What `auto` resolved to may depend on what is searched, as the learning rate does on the method; model_type is read from the weights.
+    loose = ("optimizer.lr", "model.model_type", "trainer.threads")
+    return all(ours.get(key) == theirs.get(key) for key in {*ours, *theirs} if key not in loose)
+
+
+def _show(console: Console, search: Search, outcomes: Sequence[Outcome]) -> None:
+    """All trials with their answers, and the command that trains the best one with the test set."""
+    settings = search.settings
+    answers = search.answers()
+    show.table(
+        console,
+        ["trial", "setting", "state", settings.metric],
+        [[each.number, " ".join(each.setting), each.state, each.value] for each in answers],
+    )
+    if outcomes and all(outcome.reused for outcome in outcomes):
+        console.print("all of these runs had finished before; nothing was trained", markup=False)
+    known = [each for each in answers if each.value is not None]
+    if not known:
+        for outcome in outcomes:
+            if outcome.state == "failed":
+                console.print(f"{outcome.run.path.name}: {short_error(outcome.error)}", markup=False, soft_wrap=True)
+        return
+    sign = 1 if settings.mode == "max" else -1
+    best = max(known, key=lambda each: sign * (each.value or 0.0))
+    words = [word for word in settings.fixed if word != NO_TEST]
+    spent = sum(outcome.seconds for outcome in outcomes)
+    console.print(f"best: trial {best.number}, {settings.metric} {best.value:.4f}, {duration(spent)} in this command", markup=False)
+    console.print("it was chosen on validation; on fresh seeds, with the test set:", markup=False)
+    console.print(f"  finecomb train -m {' '.join([*words, *best.setting])} seed=1,2,3", markup=False, soft_wrap=True)
+
+
+def unknown(kind: str, given: str, allowed: Sequence[str], where: str) -> Problem:
+    """A sampler or pruner that does not exist."""
+    from finecomb.config.errors import nearest
+
+    guess = nearest(given, allowed)
+    return Problem(f"there is no {kind} {given}", where, ", ".join(allowed), f"did you mean {guess}?" if guess else "")
