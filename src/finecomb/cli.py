@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from finecomb import __version__
 from finecomb.config.errors import Problem, UserError, nearest
-from finecomb.verbs import compare, doctor, predict, runs, study
+from finecomb.verbs import compare, doctor, predict, runs, study, sweep
 
 if TYPE_CHECKING:
     from finecomb.config.compose import Composition
@@ -169,6 +169,7 @@ def explain(args: list[str]) -> int:
 VERBS = {
     "train": "train one model, or many with -m; asked again, a finished run is returned and an interrupted one goes on",
     "study": study.SUMMARY,
+    "sweep": sweep.SUMMARY,
     "compare": compare.SUMMARY,
     "predict": predict.SUMMARY,
     "runs": runs.SUMMARY,
@@ -176,4 +177,4 @@ VERBS = {
     "doctor": doctor.SUMMARY,
 }
 _COMPOSING: dict[str, Callable[[list[str]], int]] = {"train": train, "explain": explain}
-_OTHERS = {"study": study, "compare": compare, "predict": predict, "runs": runs, "doctor": doctor}
+_OTHERS = {"study": study, "sweep": sweep, "compare": compare, "predict": predict, "runs": runs, "doctor": doctor}

@@ -12,7 +12,7 @@ from finecomb.config.errors import Problem, UserError, nearest
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 numbers (1e-4 is a number), and a key given twice is an error rather than a loss."""
+    """A key given twice is an error rather than a loss."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -20,6 +20,10 @@ class _Loader(yaml.SafeLoader):
         if twice is not None:
             raise yaml.constructor.ConstructorError(None, None, f"the key {twice} is given twice", node.start_mark)
         return super().construct_mapping(node, deep)
+
+
+class _WithNumbers(_Loader):
+    """YAML 1.2 numbers: 1e-4 is a number."""
 
 
 def _text_or_number(loader: yaml.SafeLoader, node: Any) -> Any:
@@ -31,28 +35,28 @@ def _text_or_number(loader: yaml.SafeLoader, node: Any) -> Any:
         return value
 
 
-_Loader.add_constructor("tag:yaml.org,2002:str", _text_or_number)
+_WithNumbers.add_constructor("tag:yaml.org,2002:str", _text_or_number)
 
 
 class StudyFile:
     """One study.yaml. Problems are collected by `problem` and raised together by `raise_problems`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, yaml_1_1: bool = False) -> None:
+        """yaml_1_1: read numbers as PyYAML and W&B do."""
+        loader = _Loader if yaml_1_1 else _WithNumbers
         self.path = path
         self.problems: list[Problem] = []
         try:
             text = path.read_text(encoding="utf-8")
-            root = yaml.compose(text, Loader=_Loader)
-            content = yaml.load(text, Loader=_Loader)
+            root = yaml.compose(text, Loader=loader)
+            content = yaml.load(text, Loader=loader)
         except (OSError, UnicodeError, yaml.YAMLError) as error:
             mark = getattr(error, "problem_mark", None)
             where = f"{path}, line {mark.line + 1}" if mark else str(path)
-            what = f"the study cannot be read: {getattr(error, 'problem', None) or error}"
-            raise UserError(Problem(what, where, mend="see experiments/tuning_methods/study.yaml for the form")) from error
+            what = f"it cannot be read: {getattr(error, 'problem', None) or error}"
+            raise UserError(Problem(what, where)) from error
         if not isinstance(content, dict):
-            raise UserError(
-                Problem("a study is a mapping of keys", str(path), mend="see experiments/tuning_methods/study.yaml for the form")
-            )
+            raise UserError(Problem("it is no mapping of keys", str(path), "name: ..., one below the other"))
         self.content: dict[str, Any] = content
         self._lines: dict[str, int] = {}
         self._note(root, "")
@@ -110,7 +114,16 @@ class StudyFile:
     def only(self, allowed: Sequence[str], key: str = "") -> None:
         """Note keys that mean nothing, with the nearest that does."""
         value = self.at(key) if key else self.content
-        for name in value if isinstance(value, Mapping) else ():
+        self.only_of(value if isinstance(value, Mapping) else {}, allowed, key)
+
+    def unknown(self, key: str, kind: str, given: str, allowed: Sequence[str]) -> None:
+        """Note a word that names nothing, with the nearest that does."""
+        guess = nearest(given, allowed)
+        self.problem(key, f"there is no {kind} {given}", ", ".join(allowed), f"did you mean {guess}?" if guess else "")
+
+    def only_of(self, value: Mapping[Any, Any], allowed: Sequence[str], key: str) -> None:
+        """The same for a mapping whose own key may hold dots."""
+        for name in value:
             if name not in allowed:
                 guess = nearest(str(name), allowed)
                 below = f"{key}.{name}".lstrip(".")

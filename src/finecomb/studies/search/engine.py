@@ -11,7 +11,7 @@ import os
 import socket
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,24 +25,33 @@ if TYPE_CHECKING:
     import optuna
 
 SAMPLERS = ("tpe", "gp", "random", "grid")
-PRUNERS = ("none", "median", "hyperband")
+PRUNERS = ("none", "median", "hyperband", "bands")
 JOURNAL = "journal.log"
 
 
 @dataclass(frozen=True)
 class Pruner:
-    """When a trial is stopped early. first: reports before any may be. eta: hyperband keeps one in eta. most: reports of a whole trial."""
+    """When a trial is stopped early. first: reports before any may be. eta: hyperband keeps one in eta. most: reports of a whole trial.
+
+    bands is W&B's hyperband: at these numbers of reports a trial must be among the best 1/eta of all that came so far. strict: it must be
+    so by its latest report, else by its best up to there.
+    """
 
     name: str = "none"
     first: int = 1
     eta: int = 3
     most: int | None = None
     startup: int = 4
+    bands: tuple[int, ...] = ()
+    strict: bool = False
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What makes a search this search. fixed: overrides of every trial. metric: as `validation/accuracy`. mode: max or min."""
+    """What makes a search this search. fixed: overrides of every trial. metric: as `validation/accuracy`. mode: max or min.
+
+    spell: writes values as overrides, where that is not our own affair (sweep.yaml).
+    """
 
     space: Space
     sampler: str
@@ -51,6 +60,13 @@ class Settings:
     seed: int = 0
     pruner: Pruner = field(default_factory=Pruner)
     fixed: tuple[str, ...] = ()
+    spell: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
+
+    def words(self, params: Mapping[str, Any]) -> tuple[str, ...]:
+        """Optuna's parameters as overrides."""
+        if self.spell is not None:
+            return tuple(self.spell(spaces.values_of(self.space, params)))
+        return spaces.setting(self.space, params)
 
     def identity(self) -> dict[str, Any]:
         """JSON values by which a journal is recognised as this search's."""
@@ -165,13 +181,29 @@ class Search:
     def _taken(self, trial: optuna.Trial) -> Trial:
         trial.set_user_attr("owner", asdict(Owner(os.getpid(), socket.gethostname(), time.time())))
         self._mine[trial.number] = trial
-        return Trial(trial.number, spaces.setting(self.settings.space, trial.params))
+        return Trial(trial.number, self.settings.words(trial.params))
 
     def report(self, number: int, step: int, value: float) -> bool:
         """Note a value on the way; whether the trial should be stopped."""
         trial = self._mine[number]
         trial.report(value, step)
-        return trial.should_prune()
+        return self._below_the_band(number) if self.settings.pruner.name == "bands" else trial.should_prune()
+
+    def _below_the_band(self, number: int) -> bool:
+        """W&B's rule: compare at the last band that the trial has reached with every trial that has reached it too."""
+        pruner, sign = self.settings.pruner, 1.0 if self.settings.mode == "max" else -1.0
+        histories = {
+            each.number: [sign * each.intermediate_values[step] for step in sorted(each.intermediate_values)]
+            for each in self._study.get_trials(deepcopy=False)
+        }
+        mine = histories[number]
+        reached = [band for band in pruner.bands if band <= len(mine)]
+        if not reached:
+            return False
+        band = reached[-1]
+        at_band = sorted((max(history[:band]) for history in histories.values() if len(history) >= band), reverse=True)
+        threshold = at_band[min(len(at_band) - 1, int(len(at_band) / pruner.eta))]
+        return (mine[-1] if pruner.strict else max(mine[:band])) < threshold
 
     def tell(self, number: int, state: str, value: float | None) -> None:
         """Answer a trial: finished, pruned or failed. An interrupted one is not told, and is handed out again later."""
@@ -204,7 +236,7 @@ class Search:
         found = []
         for each in self._study.get_trials(deepcopy=False):
             if set(each.params) == set(self.settings.space):
-                words = spaces.setting(self.settings.space, each.params)
+                words = self.settings.words(each.params)
                 found.append(Trial(each.number, words, names[each.state.name], each.value if each.state.name == "COMPLETE" else None))
         return found
 

@@ -41,7 +41,44 @@ class Range:
         return [int(value) for value in values] if self.whole else values
 
 
-Dimension = Choice | Range
+@dataclass(frozen=True)
+class Quantile:
+    """Any other distribution, searched by its quantiles from 0 to 1.
+
+    kind: normal, log_normal (low: mean, high: deviation; of the logarithm), beta (low: a, high: b), log_uniform, inv_log_uniform (low,
+    high: logarithms), categorical (values and their shares). step: rounded to multiples of it.
+    """
+
+    kind: str
+    low: float = 0.0
+    high: float = 1.0
+    step: float | None = None
+    values: tuple[Any, ...] = ()
+    shares: tuple[float, ...] = ()
+
+    def value(self, share: float) -> Any:
+        """The value at a quantile."""
+        from scipy import stats
+
+        if self.kind == "categorical":
+            reached = itertools.accumulate(self.shares)
+            return next((each for each, sum_ in zip(self.values, reached, strict=True) if share <= sum_), self.values[-1])
+        inside = min(max(share, 1e-6), 1 - 1e-6)
+        if self.kind in ("normal", "log_normal"):
+            found = float(stats.norm.ppf(inside, self.low, self.high))
+        elif self.kind == "beta":
+            found = float(stats.beta.ppf(inside, self.low, self.high))
+        else:
+            place = inside if self.kind == "log_uniform" else 1 - inside
+            found = self.low + place * (self.high - self.low)
+        found = math.exp(found) if self.kind.startswith(("log", "inv")) else found
+        if self.kind == "inv_log_uniform":
+            # Dense towards the upper bound, as a logarithm is towards the lower one.
+            found = math.exp(self.low) + math.exp(self.high) - found
+        return round(found / self.step) * self.step if self.step else float(f"{found:.4g}")
+
+
+Dimension = Choice | Range | Quantile
 Space = Mapping[str, Dimension]
 
 
@@ -51,7 +88,9 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 
     found: dict[str, BaseDistribution] = {}
     for key, each in space.items():
-        if isinstance(each, Choice):
+        if isinstance(each, Quantile):
+            found[key] = FloatDistribution(0.0, 1.0)
+        elif isinstance(each, Choice):
             found[key] = CategoricalDistribution(tuple(range(len(each.values))))
         elif each.whole:
             found[key] = IntDistribution(int(each.low), int(each.high), log=each.log, step=int(each.step or 1))
@@ -60,17 +99,24 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
     return found
 
 
-def setting(space: Space, params: Mapping[str, Any]) -> tuple[str, ...]:
-    """Optuna's parameters as overrides. Drawn numbers are rounded to four digits, so that a command line can repeat them."""
-    found = []
+def values_of(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Optuna's parameters as values. Drawn numbers are rounded to four digits, so that a command line can repeat them."""
+    found = {}
     for key, dimension in space.items():
         value = params[key]
         if isinstance(dimension, Choice):
             value = dimension.values[int(value)]
-        elif isinstance(dimension, Range) and not dimension.whole and dimension.step is None:
+        elif isinstance(dimension, Quantile):
+            value = dimension.value(float(value))
+        elif not dimension.whole and dimension.step is None:
             value = min(max(float(f"{value:.4g}"), dimension.low), dimension.high)
-        found.append(override(key, value))
-    return tuple(found)
+        found[key] = value
+    return found
+
+
+def setting(space: Space, params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Optuna's parameters as overrides."""
+    return tuple(override(key, value) for key, value in values_of(space, params).items())
 
 
 def params_of(space: Space, values: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -80,6 +126,8 @@ def params_of(space: Space, values: Mapping[str, Any]) -> dict[str, Any] | None:
         if key not in values:
             return None
         value = values[key]
+        if isinstance(dimension, Quantile):
+            return None
         if isinstance(dimension, Choice):
             place = next((number for number, each in enumerate(dimension.values) if each == value and type(each) is type(value)), None)
             if place is None:
@@ -100,7 +148,7 @@ def grid(space: Space, where: str) -> list[dict[str, Any]]:
     for key, dimension in space.items():
         if isinstance(dimension, Choice):
             axes.append(range(len(dimension.values)))
-        elif (points := dimension.points()) is not None:
+        elif isinstance(dimension, Range) and (points := dimension.points()) is not None:
             axes.append(points)
         else:
             raise UserError(
