@@ -150,7 +150,7 @@ class Search:
 
         pruner = self.settings.pruner
         if pruner.name == "median":
-            return optuna.pruners.MedianPruner(n_startup_trials=pruner.startup, n_warmup_steps=pruner.first - 1)
+            return optuna.pruners.MedianPruner(n_startup_trials=pruner.startup, n_warmup_steps=pruner.first)
         if pruner.name == "hyperband":
             most: Any = pruner.most or "auto"
             return optuna.pruners.HyperbandPruner(min_resource=pruner.first, max_resource=most, reduction_factor=pruner.eta)
@@ -187,7 +187,7 @@ class Search:
         """Note a value on the way; whether the trial should be stopped."""
         trial = self._mine[number]
         trial.report(value, step)
-        return self._below_the_band(number) if self.settings.pruner.name == "bands" else trial.should_prune()
+        return self._below_the_band(number) if self.settings.pruner.name == "bands" else bool(trial.should_prune())
 
     def _below_the_band(self, number: int) -> bool:
         """W&B's rule: compare at the last band that the trial has reached with every trial that has reached it too."""

@@ -44,8 +44,8 @@ MACROS = (
     "${env}", "${interpreter}", "${program}", "${args}", "${args_no_hyphens}", "${args_no_equals}", "${args_no_boolean_flags}",
     "${args_json}", "${args_json_file}", "${args_append_hydra}", "${args_override_hydra}",
 )  # fmt: skip
-# Macros by which values arrive as overrides. --a.b=c is read as a.b=c.
-GOOD_MACROS = ("${args}", "${args_no_hyphens}", "${args_override_hydra}")
+# Macros by which values arrive as overrides: --a.b=c is read as a.b=c. With + or ++ Hydra refuses choices of groups.
+GOOD_MACROS = ("${args}", "${args_no_hyphens}")
 DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
 
 
