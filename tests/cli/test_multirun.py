@@ -4,11 +4,10 @@ import json
 import random
 
 import pytest
-import wandb_folder
 
 from finecomb import cli
 from finecomb.config.plain import flatten
-from finecomb.runs import index
+from finecomb.runs import index, wandb_folder
 from finecomb.runs.directory import RunDirectory
 
 WORDS = ["fine", "dull", "plot", "cast", "long", "short", "again"]

@@ -2,19 +2,14 @@
 
 import csv
 import logging
-import sys
-from pathlib import Path
 
 import pytest
 import wandb
 
 from finecomb.config.schema.logger import Logger, Wandb
-from finecomb.runs import directory
+from finecomb.runs import directory, wandb_folder
 from finecomb.training import logger, tables, wandb_mirror
 from finecomb.training.mirrors import CsvMirror, Mirror
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
-import wandb_folder
 
 WANDB = Wandb(name="wandb", project="p", entity=None, mode="auto", group=None, job_type=None, tags=["mine"], sample_errors=3)
 

@@ -120,6 +120,7 @@ class _Launcher:
             self._stop("stopped early by the W&B agent" if pruned else "stopped before it ended", pruned=pruned)
             if not pruned:
                 raise
+            self.signals.forget()
         except BaseException:
             self._stop("stopped before it ended")
             raise

@@ -35,6 +35,10 @@ class Signals:
         if self._received:
             raise Interruption(self._received[0])
 
+    def forget(self) -> None:
+        """The signal has been answered, and is no reason to end by it."""
+        self._received.clear()
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._received.append(number)
 

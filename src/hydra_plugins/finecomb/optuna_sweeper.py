@@ -24,7 +24,8 @@ class OptunaConf:
     """n_trials: how many in all, those of earlier commands included (null with sampler=grid: all).
 
     sampler: tpe, gp, random or grid. pruner: none, median or hyperband. metric: null for what the task monitors on validation.
-    pruner_first: validations before a trial may be stopped. pruner_eta: hyperband keeps one trial in so many.
+    pruner_first: validations before a trial may be stopped. pruner_eta: hyperband keeps one trial in so many. pruner_startup: whole trials
+    that median waits for.
     warm_start: runs, folders of them or sweep records whose finished runs count as answers.
     """
 
@@ -37,6 +38,7 @@ class OptunaConf:
     pruner: str = "none"
     pruner_first: int = 1
     pruner_eta: int = 3
+    pruner_startup: int = 4
     warm_start: list[str] = field(default_factory=list)
     name: Optional[str] = None
 
@@ -111,7 +113,7 @@ class OptunaSweeper(Sweeper):
             raise UserError(
                 Problem(f"{metric}: the test set is not for choosing", "hydra.sweeper.metric", mend="name a metric on validation")
             )
-        pruner = Pruner(self.settings.pruner, self.settings.pruner_first, self.settings.pruner_eta)
+        pruner = Pruner(self.settings.pruner, self.settings.pruner_first, self.settings.pruner_eta, startup=self.settings.pruner_startup)
         return Settings(space, self.settings.sampler, metric, self.settings.mode or str(monitor.mode), self.settings.seed, pruner, fixed)
 
 

@@ -201,9 +201,9 @@ def _command(file: StudyFile) -> tuple[str, ...]:
             mend = "a macro must be a word of its own" if inside else ""
             file.problem("command", f"{word} is no macro of W&B", ", ".join(MACROS), mend)
     for word in words:
-        if word in MACROS[5:-1] and word not in GOOD_MACROS:
+        if word in MACROS and word.startswith("${args") and word not in GOOD_MACROS:
             file.problem("command", f"{word}: finecomb takes overrides, which this does not write", ", ".join(GOOD_MACROS))
-    if not any(word in GOOD_MACROS for word in words) and not any(word in MACROS[5:] for word in words):
+    if not any(word in GOOD_MACROS for word in words) and not any(word.startswith("${args") for word in words):
         file.problem("command", "the command has no place for the values", "${args_no_hyphens}")
     if given is not None and "train" not in command:
         file.problem("command", "the command does not run finecomb train", mend="command: [finecomb, train, ${args_no_hyphens}]")
