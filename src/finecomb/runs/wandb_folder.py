@@ -1,7 +1,7 @@
 """Reads the offline folders of W&B, which hold nothing but a log: LevelDB's framing around protobuf records.
 
-W&B offers no function for it; the records' classes are its own (`wandb.proto`), and fields we do not know are passed over. A log that a crash
-cut short is read as far as it goes.
+W&B offers no function for it; the records' classes are its own (`wandb.proto`), and fields we do not know are passed over. A log that a
+crash cut short is read as far as it goes.
 """
 
 from __future__ import annotations
