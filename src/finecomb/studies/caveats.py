@@ -101,10 +101,14 @@ def notes(comparison: Comparison, *, by_name: bool) -> list[str]:
     runs = [run for row in comparison.rows for run in row.runs]
     lines = [_data(runs, comparison), *_models(runs)]
     lines.append(
-        f"[low, high]: {statistics.LEVEL:.0%} percentile interval over {comparison.split} examples of the mean over seeds, from "
-        f"{statistics.RESAMPLES:,} resamples, the same for all rows, so that differences are paired by example. It says nothing of other "
-        "seeds, and is not corrected for the number of rows."
+        f"[low, high]: {statistics.LEVEL:.0%} interval for other seeds and other {comparison.split} examples together (crossed variances, "
+        "Student's t), paired by example. It is not corrected for the number of rows."
     )
+    if any(len(row.runs) == 1 for row in comparison.rows) or any(row.kind == "reference" for row in comparison.rows):
+        lines.append(
+            f"Rows of one seed, and references: percentile interval over examples alone, from {statistics.RESAMPLES:,} resamples. "
+            "Of a single run it says nothing of other seeds, and finds differences where there are none."
+        )
     lines += _widthless(comparison)
     lines.append("Minus ...: difference to that row. Beyond noise: the interval of that difference excludes 0.")
     if not by_name:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.task import LOWER_IS_BETTER
 from finecomb.studies import statistics
-from finecomb.studies.statistics import Floats, Interval, Spread
+from finecomb.studies.statistics import Floats, Interval, Spread, two_way
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class Predictions:
 class Score:
     """One metric of one row: its value averaged over seeds, and what chance may have added.
 
-    value: nan where the metric is undefined. interval: over test examples. difference, difference_interval: to the row it is compared with
-    (None for that row itself), paired by example. better: True or False when the difference is distinguishable from none, else None.
+    value: nan where the metric is undefined. interval: over seeds and test examples together, or with one seed over examples alone, which
+    `seeds` tells. difference, difference_interval: to the row it is compared with (None for that row itself), likewise, paired by example.
+    better: True or False when the difference is distinguishable from none, else None.
     """
 
     value: float
@@ -43,6 +44,7 @@ class Score:
     difference: float | None = None
     difference_interval: Interval | None = None
     better: bool | None = None
+    seeds: bool = False
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -93,23 +95,39 @@ def _indicators(values: Sequence[Any], index: dict[str, int]) -> NDArray[np.floa
     return matrix
 
 
+@dataclass(frozen=True)
+class _Side:
+    """A row's metric: of each run, with each group of examples left out, and averaged over seeds on each resample of the examples."""
+
+    values: Floats
+    left_out: Floats
+    samples: Floats
+    seedless: bool
+
+
 def score_rows(
-    rows: Sequence[Sequence[Predictions]], metrics: Sequence[str], labels: Labels, baseline: int | None
+    rows: Sequence[Sequence[Predictions]], metrics: Sequence[str], labels: Labels, baseline: int | None, seedless: Sequence[bool]
 ) -> list[dict[str, Score]]:
-    """Scores of each row, a row being one or more runs (seeds) on the same examples; `baseline` None: the best row of each metric."""
+    """Scores of each row, a row being one or more runs (seeds) on the same examples; `baseline` None: the best row of each metric.
+
+    seedless: rows that come out the same whatever the seed, as references do.
+    """
     score = scorer([each for row in rows for each in row], metrics, labels)
     examples = len(rows[0][0].ids)
     plain = score(np.ones((1, examples)))[0]
     resampled = statistics.bootstrap(score, examples)
+    left_out = two_way.replicates(score, examples)
     ends = np.cumsum([len(row) for row in rows])
     members = [slice(end - len(row), end) for end, row in zip(ends, rows, strict=True)]
     found: list[dict[str, Score]] = [{} for _ in rows]
     for column, metric in enumerate(metrics):
-        values = [plain[member, column] for member in members]
-        samples = [resampled[:, member, column].mean(axis=1) for member in members]
-        against = best([value.mean() for value in values], metric) if baseline is None else baseline
+        sides = [
+            _Side(plain[member, column], left_out[:, member, column], resampled[:, member, column].mean(axis=1), fixed)
+            for member, fixed in zip(members, seedless, strict=True)
+        ]
+        against = best([side.values.mean() for side in sides], metric) if baseline is None else baseline
         for row, scores in enumerate(found):
-            scores[metric] = _score(values[row], samples[row], metric, None if row == against else (values[against], samples[against]))
+            scores[metric] = _score(sides[row], metric, None if row == against else sides[against])
     return found
 
 
@@ -121,11 +139,27 @@ def best(values: Sequence[float], metric: str) -> int:
     return int(array.argmin() if metric in LOWER_IS_BETTER else array.argmax())
 
 
-def _score(values: Floats, samples: Floats, metric: str, against: tuple[Floats, Floats] | None) -> Score:
-    value, interval, spread = float(values.mean()), statistics.percentile_interval(samples), statistics.spread(values.tolist())
+def _score(side: _Side, metric: str, against: _Side | None) -> Score:
+    value, spread = float(side.values.mean()), statistics.spread(side.values.tolist())
+    own = two_way.difference(side.values, None, side.left_out, None, seedless=side.seedless)
+    # References have no seeds to vary; the bootstrap over examples says all there is to say of them, and of single runs.
+    measured = own.interval if own.interval is not None and not side.seedless else None
+    interval = measured or statistics.percentile_interval(side.samples)
     if against is None:
-        return Score(value, interval, spread)
-    difference = value - float(against[0].mean())
-    between = statistics.paired_difference(samples, against[1])
-    better = (difference > 0) != (metric in LOWER_IS_BETTER) if between.excludes(0.0) else None
-    return Score(value, interval, spread, difference, between, better)
+        return Score(value, interval, spread, seeds=measured is not None)
+    found = _difference(side, against)
+    between = found.interval or statistics.paired_difference(side.samples, against.samples)
+    better = (found.value > 0) != (metric in LOWER_IS_BETTER) if between.excludes(0.0) else None
+    return Score(value, interval, spread, found.value, between, better, seeds=measured is not None)
+
+
+def _difference(side: _Side, against: _Side) -> two_way.Difference:
+    """To the other row; a row without seeds stands second, where it is taken as it is."""
+    if against.seedless and not side.seedless:
+        turned = two_way.difference(against.values, side.values, against.left_out, side.left_out, seedless=True)
+        interval = None if turned.interval is None else Interval(-turned.interval.high, -turned.interval.low)
+        return replace(turned, value=-turned.value, interval=interval)
+    if against.seedless:
+        plain = two_way.difference(side.values, against.values, side.left_out, against.left_out)
+        return replace(plain, interval=None)
+    return two_way.difference(side.values, against.values, side.left_out, against.left_out, seedless=side.seedless)

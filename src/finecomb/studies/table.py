@@ -200,7 +200,8 @@ def _score(rows: list[Row], answers: dict[str, list[Predictions]], metrics: list
         mend = f"did you mean {close}?" if close else ""
         raise UserError(Problem(f"no row is called {baseline}", allowed=", ".join(["best", *labels]), mend=mend))
     index = None if baseline == "best" else labels.index(baseline)
-    scored = score_rows([answers[label] for label in labels], metrics, _labels(measured, answers), index)
+    seedless = [row.kind == "reference" for row in measured]
+    scored = score_rows([answers[label] for label in labels], metrics, _labels(measured, answers), index, seedless)
     for row, scores in zip(measured, scored, strict=True):
         row.scores = scores
     return {metric: next(row.label for row in measured if row.scores[metric].difference is None) for metric in metrics}

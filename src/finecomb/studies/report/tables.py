@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from finecomb.studies.cells import NO_SHARE, NONE, bytes_text, interval_text, pipes, writer_of
-from finecomb.studies.report.analysis import Analysis, ColumnTable, Row
+from finecomb.studies.report.analysis import NOT_SHOWN, Analysis, ColumnTable, Row
 from finecomb.studies.report.frames import Frames
 
 _TEX = {
@@ -181,11 +181,13 @@ def _power(analysis: Analysis) -> list[str]:
             f"An exact sign-flip test paired by seed could not go below p = {max(flips):g} with so few seeds, whatever the difference."
         )
     for column in analysis.columns:
-        for row in column.rows:
-            if row.verdict.startswith("no difference") and row.to_baseline is not None:
-                needed = f"about {row.needed} seeds of each arm" if row.needed else "more test examples, not more seeds,"
-                place = f"{column.name}, " if column.name else ""
-                found.append(f"{place}{row.arm}: {needed} would show a difference of the size seen with a chance of 80 %.")
+        place = f"{column.name}, " if column.name else ""
+        open_rows = [row for row in column.rows if row.verdict == NOT_SHOWN]
+        told = ", ".join(f"{row.arm} {row.needed}" for row in open_rows if row.needed)
+        if told:
+            found.append(f"{place}seeds of each arm that would show a difference of the size seen with a chance of 80 %: {told}.")
+        if few := ", ".join(row.arm for row in open_rows if not row.needed):
+            found.append(f"{place}{few}: too few test examples to show a difference of the size seen, whatever the number of seeds.")
     return found
 
 
