@@ -1,7 +1,7 @@
 """How often two draws of runs of one arm are called different: `python experiments/same_arm_twice/false_alarms.py`
 
-The 24 runs of this study differ in their seed alone. Many times, k of them are called one arm and k others another, and both are compared on
-n of the test examples drawn at random; whatever is then found is a false alarm. Reads results/, writes results/false_alarms.md.
+The 24 runs of this study differ in their seed alone. Many times, k of them are called one arm and k others another, and both are compared
+on n of the test examples drawn at random; whatever is then found is a false alarm. Reads results/, writes results/false_alarms.md.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from finecomb import __version__
 from finecomb.config.errors import Problem, UserError, nearest
-from finecomb.verbs import compare, doctor, predict, runs, study, sweep
+from finecomb.verbs import compare, doctor, predict, reproduce, runs, study, sweep
 
 if TYPE_CHECKING:
     from finecomb.config.compose import Composition
@@ -173,8 +173,9 @@ VERBS = {
     "compare": compare.SUMMARY,
     "predict": predict.SUMMARY,
     "runs": runs.SUMMARY,
+    "reproduce": reproduce.SUMMARY,
     "explain": "the composed config: what set each value, problems, parameters, memory and time; trains nothing",
     "doctor": doctor.SUMMARY,
 }
 _COMPOSING: dict[str, Callable[[list[str]], int]] = {"train": train, "explain": explain}
-_OTHERS = {"study": study, "sweep": sweep, "compare": compare, "predict": predict, "runs": runs, "doctor": doctor}
+_OTHERS = {"study": study, "sweep": sweep, "compare": compare, "predict": predict, "runs": runs, "reproduce": reproduce, "doctor": doctor}

@@ -51,7 +51,7 @@ def overview(verbs: Mapping[str, str]) -> str:
     from finecomb.config.catalogue import catalogue_text
 
     plugins.load()
-    lines = [f"  {name:<9} {summary}" for name, summary in verbs.items()]
+    lines = [f"  {name:<10} {summary}" for name, summary in verbs.items()]
     return "\n".join(
         [
             f"finecomb {__version__}: prepare text data, fine-tune language models on it, find out which way of tuning is really better",

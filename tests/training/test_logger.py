@@ -7,7 +7,7 @@ import pytest
 import wandb
 
 from finecomb.config.schema.logger import Logger, Wandb
-from finecomb.runs import directory, wandb_folder
+from finecomb.runs import directory, wandb_account, wandb_folder
 from finecomb.training import logger, tables, wandb_mirror
 from finecomb.training.mirrors import CsvMirror, Mirror
 
@@ -75,15 +75,15 @@ def test_a_server_out_of_reach_makes_the_run_offline(run, monkeypatch, caplog):
     ],
 )
 def test_online_only_with_an_account(asked, environment, expected, tmp_path):
-    assert wandb_mirror.mode(asked, {"NETRC": str(tmp_path / "none"), **environment}) == expected
+    assert wandb_account.mode(asked, {"NETRC": str(tmp_path / "none"), **environment}) == expected
 
 
 def test_an_account_in_the_netrc_file_counts_for_its_own_server_only(tmp_path):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine api.wandb.ai login user password secret\n")
     netrc.chmod(0o600)
-    assert wandb_mirror.has_account({"NETRC": str(netrc)})
-    assert not wandb_mirror.has_account({"NETRC": str(netrc), "WANDB_BASE_URL": "https://wandb.example.org"})
+    assert wandb_account.has_account({"NETRC": str(netrc)})
+    assert not wandb_account.has_account({"NETRC": str(netrc), "WANDB_BASE_URL": "https://wandb.example.org"})
 
 
 def test_the_id_stays_over_attempts_and_is_new_after_a_clean_start(run, tmp_path):

@@ -159,13 +159,13 @@ def group(runs: Iterable[Run]) -> list[Arm]:
     for run in runs:
         arms.setdefault(json.dumps(run.identity, sort_keys=True), Arm("")).runs.append(run)
     ordered = list(arms.values())
-    for arm, label in zip(ordered, _labels([arm.runs[0].identity for arm in ordered]), strict=True):
+    for arm, label in zip(ordered, labels([arm.runs[0].identity for arm in ordered]), strict=True):
         arm.label = label
         arm.runs.sort(key=lambda run: (run.seed, run.path.name))
     return ordered
 
 
-def _labels(identities: Sequence[dict[str, Any]]) -> list[str]:
+def labels(identities: Sequence[dict[str, Any]]) -> list[str]:
     """Words for each arm: the choices that differ; then, among arms that share them, the values that differ."""
     names = [f"{group}.name" for group in GROUPS]
     varying = [key for key in names if len({identity.get(key) for identity in identities}) > 1]
@@ -175,10 +175,11 @@ def _labels(identities: Sequence[dict[str, Any]]) -> list[str]:
         keys = sorted({key for index in alike for key in identities[index]})
         differing = [key for key in keys if len({json.dumps(identities[index].get(key)) for index in alike}) > 1]
         for index in alike:
-            values = [f"{key}={_shown(identities[index][key])}" for key in differing if key in identities[index]]
+            values = [f"{key}={shown(identities[index][key])}" for key in differing if key in identities[index]]
             labels[index] = " ".join([label, *values])
     return labels
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value of a config as labels and filters write it."""
     return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -6,7 +6,7 @@ training data or other code, is told under the table and never averaged away; ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,18 +71,22 @@ def compare(
     metrics: Sequence[str] | None = None,
     baseline: str = "best",
     output: Path | None = None,
+    wanted: Callable[[Run], bool] | None = None,
 ) -> Comparison:
     """Compare runs given by run directories, folders of them or sweep records.
 
     references: rows to add, `majority` and `tfidf_logistic`. metrics: names without the split; None: the task's usual two.
     baseline: `best` (of each metric), or the label of the row that all are compared with. output: a .md or .csv file to write as well.
+    wanted: which of the runs to take; None: all.
 
     Raises:
         UserError: nothing to compare, runs of different tasks or test examples, an unknown metric, reference or row.
     """
     reference_rows.check(references)
     check_output(output)
-    found = [arms.read(path) for path in arms.find(paths)]
+    found = [run for run in map(arms.read, arms.find(paths)) if wanted is None or wanted(run)]
+    if not found:
+        raise UserError(Problem("no run is like that", ", ".join(paths), mend="`finecomb runs` lists the runs there are"))
     shown = _metrics(found, metrics)
     split = "test" if any(run.predictions("test") for run in found) else "validation"
     grouped, warnings = caveats.without_repeats(arms.group(found))

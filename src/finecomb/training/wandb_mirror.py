@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import netrc
 import os
-from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlparse
 
 from finecomb.config.plain import flatten
 from finecomb.config.schema.logger import Wandb
 from finecomb.config.schema.train import GROUPS
 from finecomb.runs.directory import RunDirectory
+from finecomb.runs.wandb_account import mode
 from finecomb.training import tables
 from finecomb.training.mirrors import Mirror
 
@@ -114,21 +112,3 @@ def run_id(run: RunDirectory) -> str:
     """
     clean_starts = len(list(run.attempts.iterdir())) if run.attempts.is_dir() else 0
     return f"{run.fingerprint}-{int(run.record['created']):x}" + (f"-{clean_starts}" if clean_starts else "")
-
-
-def mode(asked: str, environment: Mapping[str, str]) -> Any:
-    """Online or offline (or what WANDB_MODE says), for logger.mode=auto by whether there is an account. Never asks."""
-    if asked != "auto":
-        return asked
-    return environment.get("WANDB_MODE") or ("online" if has_account(environment) else "offline")
-
-
-def has_account(environment: Mapping[str, str]) -> bool:
-    """Whether a key for W&B's server is in the environment or in the netrc file. The key itself is not kept."""
-    if environment.get("WANDB_API_KEY") or environment.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    host = urlparse(environment.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    try:
-        return netrc.netrc(environment.get("NETRC")).authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False

@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from finecomb.config.errors import Problem, UserError
 from finecomb.verbs.arguments import listed, parser_of
+
+if TYPE_CHECKING:
+    from finecomb.studies.arms import Run
 
 SUMMARY = "a table of runs: scores with intervals, seeds, cost"
 
 
 def main(args: list[str]) -> int:
-    """Print a table of runs."""
+    """Print a table of runs, or what differs between two."""
     examples = """  finecomb compare runs                                        all runs in a folder
-  finecomb compare runs/a-3f2a9c01b2d4 runs/b-81bc04d2e3f5     two runs
-  finecomb compare runs/sweeps/latest.json --references majority,tfidf_logistic --output table.md"""
+  finecomb compare runs --where tuning=lora --where optimizer.lr=0.001
+  finecomb compare runs/a-3f2a9c01b2d4 runs/b-81bc04d2e3f5     two runs: config, metrics, code, answers that changed
+  finecomb compare runs/sweeps/latest.json --references majority,tfidf_logistic --output table.md
+  finecomb compare wandb/                                      offline folders of W&B
+  finecomb compare wandb:entity/project --group my_study       a project on W&B's server"""
     parser = parser_of("compare", SUMMARY, examples)
-    parser.add_argument("runs", nargs="+", help="run directories, folders of them, or a sweep's record")
+    parser.add_argument("runs", nargs="+", help="run directories, folders of them, a sweep's record; W&B folders, wandb:entity/project")
     parser.add_argument("--references", default="", help="rows to add, separated by commas: majority, tfidf_logistic")
     parser.add_argument("--metrics", help="names without the split, separated by commas (default: the task's usual two)")
     parser.add_argument("--baseline", default="best", help="label of the row that all are compared with (default: the best of each metric)")
     parser.add_argument("--output", type=Path, help="also write a .md or .csv file")
+    parser.add_argument("--where", action="append", default=[], metavar="KEY=VALUE", help="only runs whose config has this value")
+    parser.add_argument("--state", help="only runs in this state")
+    parser.add_argument("--group", help="only runs of this sweep or study")
     given = parser.parse_args(args)
+    where = _where(given.where)
+    from finecomb.studies import mirrored
+
+    mirrors = [word for word in given.runs if mirrored.is_mirror(word)]
+    if mirrors and len(mirrors) < len(given.runs):
+        raise UserError(Problem("W&B runs and run directories cannot share a table", "command line", mend="compare one kind at a time"))
+    if mirrors:
+        if given.references or given.output:
+            raise UserError(Problem("--references and --output need run directories", "command line", mend="leave them out for W&B runs"))
+        print(mirrored.compare(given.runs, metrics=listed(given.metrics), where=where, group=given.group, state=given.state))
+        return 0
     from finecomb.studies.render import render
     from finecomb.studies.table import compare as table
 
@@ -30,6 +53,40 @@ def main(args: list[str]) -> int:
         metrics=listed(given.metrics),
         baseline=given.baseline,
         output=given.output,
+        wanted=lambda run: _wanted(run, where, given.state, given.group),
     )
     print(render(found))
+    if len(given.runs) == 2 and all((Path(word) / "run.json").is_file() for word in given.runs):
+        _two(given.runs)
     return 0
+
+
+def _where(words: Sequence[str]) -> dict[str, str]:
+    if unclear := [word for word in words if "=" not in word]:
+        raise UserError(Problem(f"--where {unclear[0]} is no KEY=VALUE", "command line", mend="--where tuning=lora"))
+    return dict(word.split("=", 1) for word in words)
+
+
+def _wanted(run: Run, where: Mapping[str, str], state: str | None, group: str | None) -> bool:
+    from finecomb.config.plain import flatten
+    from finecomb.studies.arms import shown
+
+    flat = flatten(run.config)
+    if (state is not None and run.state != state) or (group is not None and run.record.get("group") != group):
+        return False
+    return all(shown(flat.get(key, flat.get(f"{key}.name"))) == value for key, value in where.items())
+
+
+def _two(words: Sequence[str]) -> None:
+    """What differs between two runs, their answers included."""
+    from rich.console import Console
+
+    from finecomb.runs import index, show
+    from finecomb.runs.directory import RunDirectory
+    from finecomb.studies.changed import changed_answers
+
+    console = Console(highlight=False)
+    first, second = (RunDirectory(Path(word)) for word in words)
+    show.show_difference(console, (first.path.name, second.path.name), index.difference(first, second))
+    for line in changed_answers(first, second):
+        console.print(line, markup=False, soft_wrap=True)

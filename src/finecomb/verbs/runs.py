@@ -8,7 +8,7 @@ from pathlib import Path
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.verbs.arguments import parser_of
 
-SUMMARY = "list runs, show one, find the best, tell two apart"
+SUMMARY = "list runs, show one, find the best, tell two apart, verify their numbers, upload them to W&B"
 
 
 def main(args: list[str]) -> int:
@@ -18,13 +18,16 @@ def main(args: list[str]) -> int:
   finecomb runs list tuning=lora                 only those with this choice
   finecomb runs show 3f2a9c                      one run, by the beginning of its name or fingerprint
   finecomb runs best --metric test/accuracy      the best finished run
-  finecomb runs diff 3f2a9c 81bc04               what differs between two"""
+  finecomb runs diff 3f2a9c 81bc04               what differs between two
+  finecomb runs verify                           whether every recorded metric follows from its answers; exit code 1 where not
+  finecomb runs verify experiments/losses/results   the same for a study's tables
+  finecomb runs sync                             upload to W&B what was mirrored offline"""
     from finecomb.runs.directory import STATES
     from finecomb.runs.index import DAMAGED
 
     parser = parser_of("runs", SUMMARY, examples)
-    parser.add_argument("action", nargs="?", default="list", choices=("list", "show", "best", "diff"))
-    parser.add_argument("words", nargs="*", help="show, diff: runs; list, best: choices, such as tuning=lora")
+    parser.add_argument("action", nargs="?", default="list", choices=("list", "show", "best", "diff", "verify", "sync"))
+    parser.add_argument("words", nargs="*", help="show, diff: runs; list, best: choices, such as tuning=lora; verify, sync: folders")
     parser.add_argument("--output-dir", default="runs", help="where the runs are (default: runs)")
     parser.add_argument("--metric", help="such as validation/accuracy; without it what the runs monitored")
     parser.add_argument("--state", choices=(*STATES, DAMAGED), help="list: only runs in this state")
@@ -49,6 +52,12 @@ def _runs(given: argparse.Namespace) -> int:
         else:
             show.show_difference(console, (found[0].path.name, found[1].path.name), index.difference(found[0], found[1]))
         return 0
+    if given.action == "verify":
+        return _verify([Path(word) for word in given.words] or [Path(given.output_dir)])
+    if given.action == "sync":
+        from finecomb.runs.sync import sync
+
+        return 0 if sync([Path(word) for word in given.words] or [Path(given.output_dir)], print) else 1
     unclear = [word for word in given.words if "=" not in word]
     if unclear:
         raise UserError(
@@ -69,3 +78,18 @@ def _runs(given: argparse.Namespace) -> int:
     else:
         print(f"no runs in {Path(given.output_dir).resolve()}" + (" are like that" if given.words or given.state or given.group else ""))
     return 0
+
+
+def _verify(paths: list[Path]) -> int:
+    """Tell what does not follow from the recorded answers; 1 when anything does not."""
+    from finecomb.studies import arms, verify
+
+    studies = [path for path in paths if verify.is_study(path)]
+    runs = arms.find([str(path) for path in paths if path not in studies]) if len(studies) < len(paths) else []
+    told = [(str(path), verify.verify_study(path)) for path in studies] + list(verify.verify_runs(runs))
+    for name, wrong in told:
+        for line in wrong:
+            print(f"{name}: {line}")
+    wrong_ones = sum(bool(wrong) for _, wrong in told)
+    print(f"{len(told)} verified, {wrong_ones} with something that does not hold")
+    return 1 if wrong_ones else 0

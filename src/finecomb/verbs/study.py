@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from finecomb.verbs.arguments import parser_of
+
+if TYPE_CHECKING:
+    from finecomb.studies.plan import Study
+    from finecomb.studies.report.frames import Frames
 
 SUMMARY = "answer a question: tune arms with equal budgets, confirm on fresh seeds, test the differences, write tables and a report"
 
@@ -24,6 +31,7 @@ def main(args: list[str]) -> int:
     parser.add_argument("--slots", type=int, help="jobs at once (default: one for each set of GPUs, one on a CPU)")
     parser.add_argument("--fail-fast", action="store_true", help="stop everything at the first failure")
     parser.add_argument("--retries", type=int, default=0, help="start a failed run again so many times (default: 0)")
+    parser.add_argument("--wandb-report", action="store_true", help="also make a W&B report of it (needs an account and wandb-workspaces)")
     given = parser.parse_intermixed_args(args)
     from finecomb.studies import plan, report, study
     from finecomb.studies.launch import Policy
@@ -43,8 +51,27 @@ def main(args: list[str]) -> int:
     collected = report.collect(answered, " ".join(["finecomb study", given.study, *given.overrides]))
     report.frames.write(collected, folder)
     report.write(collected, folder)
+    _mirror(found, collected, folder, report_too=given.wandb_report)
     for line in study.tell_missing(answered):
         print(line, file=sys.stderr)
     print((folder / "table.md").read_text())
     print(folder)
     return 0 if all(answer.state == "finished" for answer in answered.answers) else 1
+
+
+def _mirror(found: Study, collected: Frames, folder: Path, *, report_too: bool) -> None:
+    """Log the study's summary where its runs are logged; a mirror that fails never takes the results along."""
+    from finecomb.config.compose import compose
+    from finecomb.config.schema.logger import Wandb
+    from finecomb.runs.wandb_account import mode
+    from finecomb.studies import wandb_summary
+
+    logger = compose(found.overrides(found.arms[0], found.columns[0])).config.logger
+    if isinstance(logger, Wandb):
+        try:
+            wandb_summary.log(collected, folder, project=logger.project, entity=logger.entity, mode=mode(logger.mode, os.environ))
+        except Exception as error:
+            print(f"W&B: the summary was not logged: {error}", file=sys.stderr)
+    if report_too:
+        project, entity = (logger.project, logger.entity) if isinstance(logger, Wandb) else ("finecomb", None)
+        print(wandb_summary.push_report(collected, project=project, entity=entity))

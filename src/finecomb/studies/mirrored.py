@@ -1,0 +1,113 @@
+"""A table of runs known from W&B alone. There are no answers by example in a mirror, so it is a table by seeds and says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.runs import wandb_folder, wandb_project
+from finecomb.runs.wandb_folder import WandbRun
+from finecomb.studies import arms
+from finecomb.studies.cells import NONE, interval_text, pipes, writer_of
+from finecomb.studies.statistics.seeds import summary, t_interval
+
+# Keys of a mirrored config that are no setting.
+_NO_SETTING = ("fingerprint", "seed", "name", "output_dir", "retry")
+
+
+def is_mirror(text: str) -> bool:
+    """Whether a word names W&B runs: a project, an offline folder, or a folder of such without run directories."""
+    if text.startswith(wandb_project.PREFIX):
+        return True
+    path = Path(text)
+    return path.is_dir() and not (path / "run.json").exists() and not any(path.glob("*/run.json")) and bool(wandb_folder.find(path))
+
+
+def read(words: Sequence[str]) -> list[WandbRun]:
+    """Every run named, one for each W&B id: of the pieces of a run that was resumed offline, the one that ended."""
+    found: dict[str, WandbRun] = {}
+    for word in words:
+        runs = wandb_project.read(word) if word.startswith(wandb_project.PREFIX) else wandb_folder.runs(Path(word))
+        for run in runs:
+            known = found.get(run.id)
+            if known is None or known.exit_code is None or run.exit_code is not None:
+                found[run.id] = run
+    return list(found.values())
+
+
+def compare(words: Sequence[str], *, metrics: Sequence[str] | None, where: Mapping[str, str], group: str | None, state: str | None) -> str:
+    """A Markdown table for each metric: arms (runs that differ in the seed alone) with mean, deviation and interval over seeds.
+
+    metrics: as W&B has them (`test/accuracy`) or without the split; None: what is monitored. where: dotted keys and their values.
+    """
+    runs = [run for run in read(words) if _wanted(run, where, group, state)]
+    finished = [run for run in runs if run.state == "finished"]
+    if not finished:
+        states = ", ".join(sorted({run.state for run in runs})) or "none is like that"
+        raise UserError(Problem(f"there is nothing to compare: no W&B run has finished ({states})", ", ".join(words)))
+    logged = sorted({name for run in finished for name, value in run.last().items() if "/" in name and isinstance(value, int | float)})
+    parts = [_table(finished, metric) for metric in _metrics(finished, metrics, logged)]
+    notes = [
+        f"Source: {', '.join(words)}; {len(finished)} finished W&B runs"
+        + (f", {len(runs) - len(finished)} others left out" if len(runs) > len(finished) else "")
+        + ".",
+        "A mirror holds no answers by example: intervals are over seeds alone (Student's t), and nothing is tested.",
+    ]
+    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)]) + "\n"
+
+
+def _wanted(run: WandbRun, where: Mapping[str, str], group: str | None, state: str | None) -> bool:
+    if (group is not None and run.group != group) or (state is not None and run.state != state):
+        return False
+    return all(arms.shown(run.config.get(key, run.config.get(f"{key}.name"))) == value for key, value in where.items())
+
+
+def _metrics(runs: Sequence[WandbRun], asked: Sequence[str] | None, logged: Sequence[str]) -> list[str]:
+    if asked is None:
+        monitored = {str(run.config.get("monitor.metric")) for run in runs}
+        asked = sorted(monitored) if len(monitored) == 1 else ["loss"]
+    found = []
+    for name in asked:
+        known = next((each for each in (name, f"test/{name}", f"validation/{name}") if each in logged), None)
+        if known is None:
+            guess = nearest(name, logged)
+            raise UserError(
+                Problem(f"no W&B run has the metric {name}", allowed=", ".join(logged), mend=f"did you mean {guess}?" if guess else "")
+            )
+        found.append(known)
+    return found
+
+
+def _table(runs: Sequence[WandbRun], metric: str) -> str:
+    hidden = {*arms.not_identity(), *_NO_SETTING}
+    grouped: dict[str, list[WandbRun]] = {}
+    identities: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        identity = {key: value for key, value in run.config.items() if key not in hidden}
+        key = json.dumps(identity, sort_keys=True, default=str)
+        grouped.setdefault(key, []).append(run)
+        identities[key] = identity
+    show = writer_of(metric.split("/")[-1])
+    rows = []
+    for label, members in zip(arms.labels(list(identities.values())), grouped.values(), strict=True):
+        values = [float(run.last()[metric]) for run in members if metric in run.last()]
+        if not values:
+            rows.append([label, "not logged", NONE, NONE, "0"])
+            continue
+        described, interval = summary(values), t_interval(values)
+        deviation = "not measured" if described.deviation is None else show(described.deviation, False)
+        rows.append(
+            [
+                label,
+                show(described.mean, False),
+                NONE if interval is None else interval_text(interval, show, False),
+                deviation,
+                str(len(values)),
+            ]
+        )
+    rows.sort(key=lambda row: row[1], reverse=True)
+    header = [["", metric, "95 % interval over seeds", "seed deviation", "seeds"], ["---"] + ["---:"] * 4]
+    return f"**{metric}**\n\n" + "\n".join(pipes([*header, *rows]))

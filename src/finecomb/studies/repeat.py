@@ -1,0 +1,61 @@
+"""`finecomb reproduce`: a run once more from its record, and what came out differently."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from finecomb.config import plugins
+from finecomb.config.compose import Composition
+from finecomb.config.errors import Problem, UserError
+from finecomb.config.plain import from_plain
+from finecomb.runs import files, provenance
+from finecomb.runs.directory import RunDirectory
+from finecomb.studies.changed import changed_answers
+from finecomb.studies.freeze import freeze
+from finecomb.studies.launch import launch
+from finecomb.studies.outcome import Outcome
+
+FOLDER = "reproduced"
+
+
+def repeat(run: RunDirectory, output_dir: Path | None = None) -> tuple[Outcome, list[str]]:
+    """Run it again in another folder (default: reproduced/ beside the run's own), with the same config, seed and threads.
+
+    Returns the outcome, and a line for each difference: in what went in, and in what came out.
+
+    Raises:
+        UserError: the run has not finished, or its data or model cannot be had any more.
+    """
+    if run.result() is None:
+        raise UserError(Problem(f"{run.path.name} is {run.state()}", str(run.path), mend="only a finished run can be reproduced"))
+    record = run.record
+    plugins.load(record.get("plugins") or [])
+    folder = output_dir or run.path.parent / FOLDER
+    if folder.resolve() == run.path.parent.resolve():
+        raise UserError(Problem("a run cannot be reproduced into its own folder", str(folder), mend="name another --output-dir"))
+    config = dataclasses.replace(from_plain(run.config), output_dir=str(folder), retry="failed")
+    composition = Composition(config, {}, record["choices"], record["overrides"], record.get("plugins") or [])
+    frozen = freeze(composition, group=FOLDER)
+    (outcome,) = launch([frozen], progress=config.callbacks.progress)
+    return outcome, [*_inputs(run, frozen.run), *(_outputs(run, frozen.run) if outcome.state == "finished" else [])]
+
+
+def _inputs(first: RunDirectory, second: RunDirectory) -> Iterator[str]:
+    before, after = first.record["inputs"], second.record["inputs"]
+    if before["data"]["content_hash"] != after["data"]["content_hash"]:
+        yield f"data: {before['data']['content_hash'][:12]} -> {after['data']['content_hash'][:12]}"
+    if before["model"]["sha256"] != after["model"]["sha256"]:
+        yield f"weights: {str(before['model']['sha256'])[:12]} -> {str(after['model']['sha256'])[:12]}"
+    if first.fingerprint != second.fingerprint:
+        yield f"fingerprint: {first.fingerprint} -> {second.fingerprint} (config, data, weights, or a version of the code that computes)"
+    records = [files.read_json(run.path / "provenance.json") for run in (first, second) if (run.path / "provenance.json").exists()]
+    if len(records) == 2:
+        yield from provenance.differences(*records)
+
+
+def _outputs(first: RunDirectory, second: RunDirectory) -> Iterator[str]:
+    was, now = ((run.result() or {}).get("metrics", {}) for run in (first, second))
+    yield from (f"{name}: {was.get(name)} -> {now.get(name)}" for name in dict.fromkeys([*was, *now]) if was.get(name) != now.get(name))
+    yield from (line for line in changed_answers(first, second) if ": 0 of" not in line)

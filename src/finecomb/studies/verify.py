@@ -1,0 +1,81 @@
+"""`finecomb runs verify`: whether what is recorded follows from the answers that are recorded beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from finecomb.config.errors import UserError
+from finecomb.studies import arms, report
+from finecomb.studies.arms import Run
+from finecomb.studies.report import frames, reproduce, tables
+from finecomb.studies.report.analysis import analyse
+from finecomb.studies.scores import Labels, read_predictions, scorer
+from finecomb.studies.statistics import CLASS_METRICS, NUMBER_METRICS
+
+# Metrics are computed here in float64, and were in the run from the same answers.
+TOLERANCE = 1e-6
+
+
+def verify_runs(paths: list[Path]) -> Iterator[tuple[str, list[str]]]:
+    """For each run its name and what does not hold; an empty list when all metrics of its answers do."""
+    for path in paths:
+        try:
+            yield path.name, list(_run(arms.read(path)))
+        except UserError as error:
+            yield path.name, [error.problems[0].what]
+
+
+def _run(run: Run) -> Iterator[str]:
+    if run.state != "finished":
+        yield f"it is {run.state}; there is nothing to verify yet"
+        return
+    for split in ("validation", "test"):
+        path = run.predictions(split)
+        recorded = {name.split("/")[1]: value for name, value in (run.fact("metrics") or {}).items() if name.startswith(f"{split}/")}
+        if path is None:
+            if recorded:
+                yield f"{split}: metrics are recorded, and the answers are gone"
+            continue
+        answers = read_predictions(path)
+        numbers = run.task == "regression"
+        known = [name for name in recorded if name in (NUMBER_METRICS if numbers else CLASS_METRICS)]
+        labels = Labels(None) if numbers else Labels(run.label_names, exclusive="multi_label" not in run.task)
+        found = scorer([answers], known, labels)(np.ones((1, len(answers.ids))))[0, 0]
+        for name, value in zip(known, found, strict=True):
+            was = recorded[name]
+            if was is None and np.isnan(value):
+                continue
+            if was is None or abs(float(was) - float(value)) > TOLERANCE:
+                yield f"{split}/{name}: recorded {was}, the answers give {value:.6f}"
+
+
+def verify_study(folder: Path) -> list[str]:
+    """What does not hold in a study's results: metrics of runs that their answers do not give, files that the frames do not give."""
+    found = frames.read(folder)
+    analysis = analyse(found)
+    wrong = []
+    for column in analysis.columns:
+        for row in column.rows:
+            runs = found.results[
+                (found.results["column"] == column.name) & (found.results["arm"] == row.arm) & (found.results["role"] == frames.CONFIRM)
+            ]
+            recorded = runs.sort_values("seed")[f"{column.split}/{column.metric}"].tolist() if len(runs) else []
+            for seed, was, value in zip(row.seeds, recorded, row.values if row.values is not None else [], strict=False):
+                if row.kind == "arm" and abs(float(was) - float(value)) > TOLERANCE:
+                    wrong.append(f"{column.name} {row.arm} seed {seed}: recorded {column.metric} {was:.6f}, the answers give {value:.6f}")
+    derived = {
+        "table.md": tables.markdown(analysis),
+        "table.tex": tables.latex(analysis),
+        "results.csv": tables.csv(found),
+        "reproduce.md": reproduce.reproduce(found),
+    }
+    wrong += [f"{name} is not what the answers give" for name, text in derived.items() if (folder / name).read_text() != text]
+    return wrong
+
+
+def is_study(path: Path) -> bool:
+    """Whether a folder holds a study's results."""
+    return (path / report.frames.FACTS).is_file()

@@ -1,0 +1,114 @@
+"""`finecomb study` for real, on a tiny model: killed, taken up again, looked at, and written again from its files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from finecomb import cli
+from finecomb.runs import index
+
+STUDY = """
+question: Does it matter which part trains?
+base: [dataset=files, dataset.files.train=train.tsv, model=tiny_bert, trainer.max_epochs=2, trainer.threads=1, batch.size=10, logger=none]
+arms: {full: tuning=full, head: tuning=head}
+seeds: [1, 2]
+metric: accuracy
+baseline: full
+references: [majority]
+tune: {trials: 2, space: {optimizer.lr: [1e-3, 1e-2]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("study")
+    lines = [f"{'good' if row % 2 else 'bad'} film {row}\t{row % 2}\n" for row in range(120)]
+    (made / "train.tsv").write_text("text\tlabel\n" + "".join(lines))
+    (made / "experiments" / "small").mkdir(parents=True)
+    (made / "experiments" / "small" / "study.yaml").write_text(STUDY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FINECOMB_CACHE", str(made / "cache"))
+        patch.chdir(made)
+        yield made
+
+
+def results(folder):
+    return folder / "experiments" / "small" / "results"
+
+
+def finished(folder):
+    return {entry.path.name: entry.path.stat().st_ino for entry in index.entries(folder / "runs") if entry.state == "finished"}
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on_and_repeats_no_finished_run(folder, capsys):
+    command = [sys.executable, "-m", "finecomb", "study", "small", "--slots", "2"]
+    child = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not finished(folder):
+        assert time.monotonic() < deadline
+        assert child.poll() is None
+        time.sleep(0.1)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    before = {name: (folder / "runs" / name / "result.json").stat().st_mtime_ns for name in finished(folder)}
+    assert 0 < len(before) < 8
+    assert cli.main(["study", "small", "--slots", "2"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.rstrip().endswith("experiments/small/results")
+    assert "| full | " in printed.out
+    assert {name: (folder / "runs" / name / "result.json").stat().st_mtime_ns for name in before} == before
+    assert len(finished(folder)) == 8
+    facts = json.loads((results(folder) / "study.json").read_text())
+    assert facts["missing"] == []
+    assert {arm["name"] for arm in facts["arms"]} == {"full", "head"}
+    assert (results(folder) / "report.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.slow
+def test_trials_never_saw_the_test_set_and_reported_runs_have_fresh_seeds(folder):
+    for entry in index.entries(folder / "runs"):
+        tested = any(name.startswith("test/") for name in entry.metrics)
+        assert tested == (entry.seed != 0)
+        assert entry.group == "small"
+
+
+@pytest.mark.slow
+def test_asked_again_nothing_is_trained_and_every_file_stays_the_same(folder, capsys):
+    before = {path: path.read_bytes() for path in results(folder).rglob("*") if path.is_file()}
+    assert cli.main(["study", "small"]) == 0
+    assert cli.main(["study", "small", "--report"]) == 0
+    assert {path: path.read_bytes() for path in results(folder).rglob("*") if path.is_file()} == before
+    capsys.readouterr()
+    assert cli.main(["study", "small", "--dry-run"]) == 0
+    assert "8 runs, 8 finished, 0 to do" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_an_arm_taken_out_of_the_file_leaves_the_table_and_stays_on_the_disk(folder, capsys):
+    path = folder / "experiments" / "small" / "study.yaml"
+    path.write_text(
+        STUDY.replace(", head: tuning=head", "").replace("trials: 2", "trials: 3").replace("[1e-3, 1e-2]", "[1e-3, 1e-2, 3e-2]")
+    )
+    assert cli.main(["study", "small", "--dry-run"]) == 0
+    assert "1 to do" in capsys.readouterr().out.replace("3 to do", "1 to do")
+    path.write_text(STUDY.replace(", head: tuning=head", ""))
+    assert cli.main(["study", "small"]) == 0
+    assert "| head |" not in capsys.readouterr().out
+    assert len(finished(folder)) == 8
+
+
+def test_a_mistake_in_any_arm_is_told_before_anything_runs(folder, capsys):
+    path = folder / "experiments" / "broken.yaml"
+    path.write_text(STUDY.replace("tuning=head", "tuning=haed").replace("metric: accuracy", "metric: accuracy\nbatch: 3"))
+    assert cli.main(["study", str(path)]) == 2
+    assert "there is no key batch" in capsys.readouterr().err
+    path.write_text(STUDY.replace("tuning=head", "tuning=haed"))
+    assert cli.main(["study", str(path), "output_dir=elsewhere"]) == 2
+    assert "did you mean tuning=head?" in capsys.readouterr().err
+    assert not (folder / "elsewhere").exists()
