@@ -194,6 +194,18 @@ def test_the_pareto_front_holds_what_nothing_beats():
     assert pareto_front([(1, 0.5), (2, 0.4), (3, 0.6)], lower_is_better=True) == [0, 1]
 
 
+def test_arms_that_differ_in_their_training_examples_are_drawn_against_them(tmp_path):
+    given = frames(arms=("full train=80", "full train=160", "head train=80"))
+    for arm in ("full train=80", "full train=160", "head train=80"):
+        given.results.loc[given.results["arm"] == arm, "train_rows"] = int(arm.split("=")[1])
+    write(given, tmp_path)
+    drawn = (tmp_path / "figures" / "data_size.svg").read_text()
+    assert "training examples" in drawn
+    assert ">full<" in drawn
+    write(frames(), tmp_path)
+    assert not (tmp_path / "figures" / "data_size.svg").exists()
+
+
 def test_numbers_and_label_sets_are_read_back_exactly():
     assert report.frames.text_of(0.1 + 0.2) == repr(0.1 + 0.2)
     assert report.frames.text_of(["a", "b"]) == '["a", "b"]'

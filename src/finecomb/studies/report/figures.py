@@ -40,6 +40,8 @@ def _of_column(column: ColumnTable, frames: Frames) -> Iterator[tuple[str, str]]
     if not measured:
         return
     yield "intervals", _intervals(column)
+    if any(len(points) > 1 for points in sizes(column, frames).values()):
+        yield "data_size", _data_size(column, sizes(column, frames))
     costed = [row for row in measured if row.kind == "arm" and row.costs.get("train_s")]
     if len(costed) > 1:
         yield "pareto", _pareto(column, costed)
@@ -103,6 +105,51 @@ def _intervals(column: ColumnTable) -> str:
     axes.set_yticks(range(len(rows)), [row.arm for row in reversed(rows)])
     axes.set_xlabel(f"{heading(column)} (line: 95 % over seeds and examples; ticks: seeds)")
     axes.grid(axis="x", alpha=0.25)
+    return _svg(figure)
+
+
+def sizes(column: ColumnTable, frames: Frames) -> dict[str, list[tuple[int, Row]]]:
+    """Arms that differ in the number of training examples alone, under the rest of their name, each with its sizes."""
+    confirmed = frames.results[(frames.results["column"] == column.name) & (frames.results["role"] == CONFIRM)]
+    rows_of = {arm: int(group["train_rows"].iloc[0]) for arm, group in confirmed.groupby("arm") if group["train_rows"].notna().all()}
+    found: dict[str, list[tuple[int, Row]]] = {}
+    for row in column.rows:
+        if row.arm in rows_of and row.own is not None:
+            name = " ".join(word for word in row.arm.split(" ") if not word.startswith("train=")) or row.arm
+            found.setdefault(name, []).append((rows_of[row.arm], row))
+    return found
+
+
+def _data_size(column: ColumnTable, found: dict[str, list[tuple[int, Row]]]) -> str:
+    """Quality against the number of training examples, with intervals over seeds and examples."""
+    figure, axes = _canvas(6.4, 4.0)
+    factor = _factor(column)
+    for number, (name, points) in enumerate(found.items()):
+        points = sorted(points, key=lambda point: point[0])
+        counts = np.array([count for count, _ in points], dtype=np.float64) * (1 + 0.02 * (number - len(found) / 2))
+        means = np.array([row.own.value if row.own else np.nan for _, row in points]) * factor
+        ends = [(row.own.interval or row.own.over_examples) if row.own else None for _, row in points]
+        low = means - np.array([end.low if end else np.nan for end in ends]) * factor
+        high = np.array([end.high if end else np.nan for end in ends]) * factor - means
+        axes.errorbar(
+            counts,
+            means,
+            yerr=[low, high],
+            color=_colour(number),
+            linestyle=_style(number),
+            marker="o",
+            markersize=3,
+            label=name,
+            capsize=2,
+        )
+    axes.set_xscale("log")
+    ticks = sorted({count for points in found.values() for count, _ in points})
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("training examples (bars: 95 % over seeds and examples)")
+    axes.set_ylabel(heading(column))
+    axes.legend(frameon=False, fontsize=8, ncols=2)
+    axes.grid(alpha=0.25)
     return _svg(figure)
 
 
