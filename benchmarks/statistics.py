@@ -94,9 +94,8 @@ def main() -> None:
         world, lift = World(), 0.25
         gain = world.accuracy(lift) - world.accuracy()
         found = simulate(world, tables, arms=2, seeds=seeds, examples=1000, lift=lift)
-        print(
-            f"usual, {seeds} seeds, 1000 examples, difference {gain:.3f}: found {found['one found']:.3f}, by sign flips {found['sign-flip found']:.3f}"
-        )
+        shares = {name: round(found[name], 3) for name in ("one found", "sign-flip found", "difference covered")}
+        print(f"usual, {seeds} seeds, 1000 examples, difference {gain:.3f}:", shares)
     for seeds in (3, 5, 10):
         print(f"intervals of the mean of {seeds} normal seeds:", coverage_over_seeds(min(tables, 1000), seeds))
 
