@@ -9,7 +9,10 @@ the run with seed s, the variance of an arm's mean over m seeds has three parts 
 
 Variances over examples come from the delete-a-group jackknife, which serves any smooth metric (Efron & Tibshirani 1993, chapter 11), for
 accuracy exactly. The ratio of the difference and its deviation is referred to Student's t with Satterthwaite's degrees of freedom (1946),
-so that three seeds are not taken for certainty. benchmarks/statistics.py simulates coverage, false alarms and power.
+so that three seeds are not taken for certainty. In the simulations of benchmarks/statistics.py, where seeds matter hardly, as usual and
+much, intervals of differences cover 94 to 96 % with 2 to 10 seeds, and tables of five equal arms are called different in 3.4 to 5.0 % after
+Holm with three seeds or more (7 % with two). An arm's own interval covers 93 to 96 % from three seeds on, but 91 % where seeds matter much
+and there are three.
 """
 
 from __future__ import annotations
