@@ -363,6 +363,7 @@ def test_compare_passes_what_it_is_given(monkeypatch, capsys):
         run(capsys, "compare", "a", "b", "--references", "majority,tfidf_logistic", "--metrics", "accuracy", "--output", "t.md")[1]
         == "a table\n"
     )
+    assert callable(got.pop("wanted"))
     assert got == {
         "paths": ["a", "b"],
         "references": ["majority", "tfidf_logistic"],

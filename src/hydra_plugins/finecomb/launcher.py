@@ -61,7 +61,7 @@ class FinecombLauncher(Launcher):
         from finecomb.studies.sweep import Sweep
 
         assert self.config is not None
-        directories = _config_dirs(self.config)
+        directories = config_dirs_of(self.config)
         compositions: list[Composition] = []
         problems: dict[Problem, None] = {}
         for overrides in job_overrides:
@@ -95,7 +95,18 @@ class FinecombLauncher(Launcher):
         return returned
 
 
-def _config_dirs(config: DictConfig) -> list[Path]:
+def refuse_others(config: DictConfig) -> None:
+    """Raise UserError for a launcher that is not ours: it would call a task that does nothing here, and report success."""
+    from finecomb.config.errors import Problem, UserError
+
+    target = str(config.hydra.launcher.get("_target_"))
+    if target != LauncherConf._target_:
+        what = f"{target.rpartition('.')[2]} would start no worker of finecomb"
+        mend = "leave hydra/launcher out; on a cluster start python -m finecomb.training.worker RUN_DIR for each run, see the README"
+        raise UserError(Problem(what, "hydra/launcher", "finecomb", mend))
+
+
+def config_dirs_of(config: DictConfig) -> list[Path]:
     """The folder of --config-dir, as Hydra records it."""
     sources = config.hydra.runtime.config_sources
     return [Path(source.path) for source in sources if source.provider == "command-line" and source.schema == "file"]

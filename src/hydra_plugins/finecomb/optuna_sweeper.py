@@ -63,10 +63,11 @@ class OptunaSweeper(Sweeper):
         from finecomb.config.errors import UserError
         from finecomb.studies.feed import Policy
         from finecomb.studies.search import engine, run
-        from hydra_plugins.finecomb.launcher import _config_dirs
+        from hydra_plugins.finecomb.launcher import config_dirs_of, refuse_others
 
         assert self.config is not None
         assert self.context is not None
+        refuse_others(self.config)
         parsed = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(arguments)
         problems = [
             run.unknown(kind, given, allowed, f"hydra.sweeper.{kind}")
@@ -78,7 +79,7 @@ class OptunaSweeper(Sweeper):
         ]
         if problems:
             raise UserError(problems)
-        directories = _config_dirs(self.config)
+        directories = config_dirs_of(self.config)
         launcher = OmegaConf.to_container(self.config.hydra.launcher)
         assert isinstance(launcher, dict)
         code = run.run_search(

@@ -32,7 +32,11 @@ class FinecombSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Launch all combinations. Raises SystemExit with code 1 when a job did not finish."""
+        from hydra_plugins.finecomb.launcher import refuse_others
+
         assert self.hydra_context is not None
+        assert self.config is not None
+        refuse_others(self.config)
         given = [f"{key}={value}" for key, value in self.params.items()] + list(arguments)
         overrides = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(given)
         returned: list[Sequence[JobReturn]] = []
