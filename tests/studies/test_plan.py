@@ -8,6 +8,7 @@ from finecomb.config.errors import UserError
 from finecomb.config.overrides import override
 from finecomb.studies import plan, tune
 from finecomb.studies.plan import Job
+from finecomb.studies.search.space import Choice
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(path.parent.name for path in (ROOT / "experiments").glob("*/study.yaml"))
@@ -185,6 +186,27 @@ def test_random_settings_are_the_same_for_arms_that_share_a_space_and_differ_by_
     assert sum(value < 1e-4 for value in values) in range(4, 17)
 
 
+def test_a_search_that_learns_asks_round_by_round_and_repeats_itself(study, monkeypatch):
+    """The answers of the first rounds decide what is asked next; asked again with the same answers, the same settings come."""
+    from finecomb.studies import study as studies
+
+    found = study(TUNED.replace("trials: 4,", "trials: 6, search: tpe,").replace("auto", "{low: 1e-5, high: 1e-1, log: true}"))
+    asked = []
+
+    class Told(studies.Runner):
+        def _launch(self, jobs):
+            asked.append([job.chosen for job in jobs])
+            self.answers += [studies.Answer(job, None, "finished") for job in jobs]
+
+    monkeypatch.setattr(studies.Answer, "metric", lambda self, name: -abs(float(self.job.chosen[0].split("=")[1]) - 1e-3))
+    for _ in range(2):
+        runner = Told(found)
+        runner._asked_trials({"": "accuracy"})
+        assert [(answer.job.arm, answer.job.trial) for answer in runner.answers][:4] == [("full", 0), ("lora", 0), ("full", 1), ("lora", 1)]
+    assert asked[:6] == asked[6:]
+    assert len({setting for jobs in asked for setting in jobs}) > 5
+
+
 def trial(arm, number, setting):
     return Job(arm, "", "trial", 0, (), number, (setting,))
 
@@ -201,8 +223,8 @@ def test_the_best_trial_on_validation_is_chosen_and_the_earlier_of_equals():
 
 
 def test_a_choice_at_the_edge_is_noticed():
-    space = {"optimizer.lr": [1e-5, 1e-4, 1e-3]}
-    tried = [(f"optimizer.lr={value!r}",) for value in space["optimizer.lr"]]
+    space = {"optimizer.lr": Choice((1e-5, 1e-4, 1e-3))}
+    tried = [(f"optimizer.lr={value!r}",) for value in space["optimizer.lr"].values]
     assert tune.at_the_edge(space, tried, tried[2]) == ["optimizer.lr=0.001"]
     assert tune.at_the_edge(space, tried, tried[1]) == []
 

@@ -18,7 +18,7 @@ from finecomb.studies import study as studies
 from finecomb.studies import tune
 from finecomb.studies.board import duration
 from finecomb.studies.freeze import check
-from finecomb.studies.plan import Job, Study, confirm_jobs
+from finecomb.studies.plan import ASKED, Job, Study, confirm_jobs
 from finecomb.studies.slots import planned
 
 UNKNOWN = "not known"
@@ -44,6 +44,8 @@ def show_matrix(study: Study, *, slots: int | None = None) -> None:
         mine = [job for job in states if (job.arm, job.column) == (arm.name, column.name)]
         seeds = [states[job][0] for job in mine if job.role == "confirm"] or ["waits for its trials"] * len(arm.seeds)
         tried = [states[job][0] for job in mine if job.role == "trial"]
+        if study.tune is not None and study.tune.search in ASKED:
+            tried = ["asked one after the other"] * (study.tune.trials or 0)
         waiting += sum(state != "finished" for state in [*tried, *seeds])
         rows.append(
             [
@@ -59,7 +61,8 @@ def show_matrix(study: Study, *, slots: int | None = None) -> None:
     reasons = Counter(why for _, why in states.values() if why)
     for why, count in reasons.items():
         console.print(f"{count} jobs {UNKNOWN}: {why}", markup=False, soft_wrap=True)
-    total = len(trials) + sum(len(arm.seeds) for arm in study.arms) * len(study.columns)
+    asked = (study.tune.trials or 0) if study.tune is not None and study.tune.search in ASKED else 0
+    total = len(trials) + asked * len(rows) + sum(len(arm.seeds) for arm in study.arms) * len(study.columns)
     console.print(f"{total} runs, {total - waiting} finished, {waiting} to do{_expected(study, states, waiting, slots)}", markup=False)
 
 

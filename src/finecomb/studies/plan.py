@@ -28,7 +28,9 @@ from finecomb.studies.study_file import StudyFile
 
 ONE_COLUMN = ""
 KEYS = ("name", "question", "base", "arms", *BLOCKS, "columns", "seeds", "metric", "baseline", "references", "tune")
-SEARCHES = ("grid", "random")
+SEARCHES = ("grid", "random", "tpe", "gp")
+# Searches whose next setting depends on earlier answers.
+ASKED = ("tpe", "gp")
 
 
 @dataclass(frozen=True)
@@ -252,10 +254,9 @@ def _tune(file: StudyFile) -> tuple[Tune | None, dict[str, Any]]:
     if search not in SEARCHES:
         guess = nearest(str(search), SEARCHES)
         file.problem("tune.search", f"there is no search {search}", ", ".join(SEARCHES), f"did you mean {guess}?" if guess else "")
-    if seconds is not None and search == "grid":
-        file.problem(
-            "tune.search", "a grid has a fixed number of trials", "search: random", "a budget of seconds needs a search without end"
-        )
+    if seconds is not None and search != "random":
+        what = f"search: {search} has a fixed number of trials"
+        file.problem("tune.search", what, "search: random", "a budget of seconds needs a search without end")
     spaces = {str(name): space for name, space in file.mapping("tune.spaces").items()}
     if general := file.mapping("tune.space"):
         spaces["*"] = general

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from finecomb.config import compose as composing
 from finecomb.config.compose import compose
@@ -19,7 +18,9 @@ from finecomb.studies import tune
 from finecomb.studies.account import tell_data
 from finecomb.studies.freeze import Checked, Frozen, check_all, place
 from finecomb.studies.launch import Outcome, Policy, launch
-from finecomb.studies.plan import Job, Study, confirm_jobs
+from finecomb.studies.plan import ASKED, Job, Study, confirm_jobs
+from finecomb.studies.search.engine import Search, Settings
+from finecomb.studies.search.space import Dimension
 from finecomb.studies.slots import planned
 from finecomb.studies.statistics import CLASS_METRICS, NUMBER_METRICS
 
@@ -92,11 +93,13 @@ def _rounds(study: Study) -> int:
     return 0 if study.tune is None else study.tune.trials or 1
 
 
-def trial_round(study: Study, spaces: Mapping[Cell, dict[str, tune.Range | list[Any]]], number: int) -> Iterator[Job]:
-    """The trial of this number in each cell."""
+def trial_round(study: Study, spaces: Mapping[Cell, dict[str, Dimension]], number: int) -> Iterator[Job]:
+    """The trial of this number in each cell; none where it depends on earlier answers."""
+    if study.tune is None or study.tune.search in ASKED:
+        return
     for arm, column in study.cells():
         cell = (arm.name, column.name)
-        setting = tune.settings(study, cell, spaces[cell], number) if study.tune else None
+        setting = tune.settings(study, cell, spaces[cell], number)
         if setting is not None:
             yield tune.trial_job(study, arm, column, number, setting)
 
@@ -114,7 +117,10 @@ class Runner:
         metrics = column_metrics(self.study)
         chosen: dict[Cell, tuple[str, ...]] = {}
         if self.study.tune is not None:
-            self._trials()
+            if self.study.tune.search in ASKED:
+                self._asked_trials(metrics)
+            else:
+                self._trials()
             chosen = self._choose(metrics)
         self._launch(confirm_jobs(self.study, chosen))
         return Answered(self.study, metrics, self.answers, chosen, self._edges(chosen))
@@ -135,6 +141,32 @@ class Runner:
                 used = float(result["time"]["train_s"]) if result else self.study.tune.seconds
                 spent[answer.job.arm, answer.job.column] += used
             number += 1
+
+    def _asked_trials(self, metrics: Mapping[str, str]) -> None:
+        """A search for each cell, all asked once a round. Nothing of it is kept: asked again, finished trials answer as they did before."""
+        assert self.study.tune is not None
+        searches = {
+            (arm, column): Search(
+                Settings(
+                    space,
+                    self.study.tune.search,
+                    metrics[column],
+                    "min" if lower_is_better(metrics[column]) else "max",
+                    self.study.tune.seed,
+                ),
+                None,
+                trials=self.study.tune.trials,
+            )
+            for (arm, column), space in tune.spaces(self.study).items()
+        }
+        for number in range(self.study.tune.trials or 0):
+            asked = {cell: search.ask() for cell, search in searches.items()}
+            places = {(arm.name, column.name): (arm, column) for arm, column in self.study.cells()}
+            jobs = [tune.trial_job(self.study, *places[cell], number, trial.setting) for cell, trial in asked.items() if trial is not None]
+            self._launch(jobs)
+            for answer in self.answers[-len(jobs) :]:
+                cell = (answer.job.arm, answer.job.column)
+                searches[cell].tell(number, answer.state, answer.metric(f"validation/{metrics[cell[1]]}"))
 
     def _launch(self, jobs: Sequence[Job]) -> None:
         compositions = [compose(list(job.overrides)) for job in jobs]

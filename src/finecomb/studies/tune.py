@@ -10,7 +10,6 @@ import hashlib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,37 +19,30 @@ from finecomb.config.errors import Problem, UserError
 from finecomb.config.overrides import override
 from finecomb.config.schema.tuning import LEARNING_RATES, OPTIMIZER_FAMILY
 from finecomb.studies.plan import Arm, Column, Job, Study, Tune
+from finecomb.studies.search.space import Choice, Dimension, Range
 
 AUTO = "auto"
 RATE = "optimizer.lr"
 
 
-@dataclass(frozen=True)
-class Range:
-    """Numbers between two bounds. log: evenly in their logarithm. whole: integers alone."""
-
-    low: float
-    high: float
-    log: bool = False
-    whole: bool = False
-
-    def points(self, count: int) -> list[float]:
-        """`count` values from low to high, evenly spaced and rounded to two digits, so that they can be typed."""
-        space = np.geomspace if self.log else np.linspace
-        values = [float(f"{value:.1e}") for value in space(self.low, self.high, count)]
-        return list(dict.fromkeys(round(value) for value in values)) if self.whole else values
-
-    def draw(self, share: float) -> float:
-        """The value at a share of the way, 0 to 1, rounded to three digits."""
-        low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
-        value = low + share * (high - low)
-        value = math.exp(value) if self.log else value
-        return round(value) if self.whole else float(f"{value:.2e}")
+def points(range_: Range, count: int) -> list[Any]:
+    """`count` values from low to high, evenly spaced and rounded to two digits, so that they can be typed."""
+    spaced = (np.geomspace if range_.log else np.linspace)(range_.low, range_.high, count)
+    values = [float(f"{value:.1e}") for value in spaced]
+    return list(dict.fromkeys(round(value) for value in values)) if range_.whole else values
 
 
-def spaces(study: Study) -> dict[tuple[str, str], dict[str, Range | list[Any]]]:
+def draw(range_: Range, share: float) -> float:
+    """The value at a share of the way, 0 to 1, rounded to three digits."""
+    low, high = (math.log(range_.low), math.log(range_.high)) if range_.log else (range_.low, range_.high)
+    value = low + share * (high - low)
+    value = math.exp(value) if range_.log else value
+    return round(value) if range_.whole else float(f"{value:.2e}")
+
+
+def spaces(study: Study) -> dict[tuple[str, str], dict[str, Dimension]]:
     """What is searched in each cell, with `auto` resolved. Raises UserError with every problem, unequal budgets among them."""
-    found: dict[tuple[str, str], dict[str, Range | list[Any]]] = {}
+    found: dict[tuple[str, str], dict[str, Dimension]] = {}
     problems: dict[Problem, None] = {}
     for arm, column in study.cells():
         try:
@@ -68,16 +60,16 @@ def spaces(study: Study) -> dict[tuple[str, str], dict[str, Range | list[Any]]]:
     return found
 
 
-def _dimension(study: Study, arm: Arm, column: Column, key: str, given: Any) -> Range | list[Any]:
+def _dimension(study: Study, arm: Arm, column: Column, key: str, given: Any) -> Dimension:
     where = f"{study.path} (tune, {arm.name}, {key})"
     if given == AUTO:
         return _usual_rates(study, arm, column, key, where)
     if isinstance(given, list) and given:
-        return given
+        return Choice(tuple(given))
     if isinstance(given, Mapping) and {"low", "high"} <= set(given) <= {"low", "high", "log", "int"}:
         low, high, log = float(given["low"]), float(given["high"]), bool(given.get("log", False))
         if low < high and (low > 0 or not log):
-            return Range(low, high, log, bool(given.get("int", False)))
+            return Range(low, high, log=log, whole=bool(given.get("int", False)))
     allowed = "auto (optimizer.lr), a list of values, or {low, high, log: true}"
     raise UserError(Problem(f"{key}: {given} is no range to search", where, allowed))
 
@@ -94,21 +86,21 @@ def _usual_rates(study: Study, arm: Arm, column: Column, key: str, where: str) -
     return Range(rates.low, rates.high, log=True)
 
 
-def _grid_size(space: Mapping[str, Range | list[Any]], tune: Tune) -> int:
+def _grid_size(space: Mapping[str, Dimension], tune: Tune) -> int:
     return len(_grid(space, tune))
 
 
-def _grid(space: Mapping[str, Range | list[Any]], tune: Tune) -> list[tuple[str, ...]]:
+def _grid(space: Mapping[str, Dimension], tune: Tune) -> list[tuple[str, ...]]:
     """Every combination; a range has as many points as are left for it when the lists have taken theirs."""
     assert tune.trials is not None
-    listed = math.prod(len(values) for values in space.values() if isinstance(values, list))
-    ranges = sum(isinstance(values, Range) for values in space.values())
+    listed = math.prod(len(each.values) for each in space.values() if isinstance(each, Choice))
+    ranges = sum(isinstance(each, Range) for each in space.values())
     each = max(1, round((tune.trials / listed) ** (1 / ranges))) if ranges else 1
-    axes = [values if isinstance(values, list) else values.points(each) for values in space.values()]
+    axes = [points(found, each) if isinstance(found, Range) else list(found.values) for found in space.values()]
     return [tuple(override(key, value) for key, value in zip(space, values, strict=True)) for values in itertools.product(*axes)]
 
 
-def settings(study: Study, cell: tuple[str, str], space: Mapping[str, Range | list[Any]], trial: int) -> tuple[str, ...] | None:
+def settings(study: Study, cell: tuple[str, str], space: Mapping[str, Dimension], trial: int) -> tuple[str, ...] | None:
     """The overrides of a cell's trial number `trial`, from 0; None when a grid has no more.
 
     Random values come from a hash of column, trial and key, so that they are the same whatever else the study holds, and arms that
@@ -119,10 +111,10 @@ def settings(study: Study, cell: tuple[str, str], space: Mapping[str, Range | li
         grid = _grid(space, study.tune)
         return grid[trial] if trial < len(grid) else None
     found = []
-    for key, values in space.items():
+    for key, each in space.items():
         digest = hashlib.sha256(f"{study.tune.seed}\0{cell[1]}\0{trial}\0{key}".encode()).digest()
         share = int.from_bytes(digest[:7], "big") / 2**56
-        found.append(override(key, values[int(share * len(values))] if isinstance(values, list) else values.draw(share)))
+        found.append(override(key, draw(each, share) if isinstance(each, Range) else each.values[int(share * len(each.values))]))
     return tuple(found)
 
 
@@ -146,7 +138,7 @@ def choose(trials: Sequence[tuple[Job, float | None]], lower_is_better: bool) ->
     return {cell: setting for cell, (_, setting) in best.items()}
 
 
-def at_the_edge(space: Mapping[str, Range | list[Any]], tried: Sequence[tuple[str, ...]], chosen: tuple[str, ...]) -> list[str]:
+def at_the_edge(space: Mapping[str, Dimension], tried: Sequence[tuple[str, ...]], chosen: tuple[str, ...]) -> list[str]:
     """Overrides of the chosen setting that are the smallest or largest tried: the best may lie beyond what was searched."""
     found = []
     for word in chosen:

@@ -78,6 +78,7 @@ class Quantile:
         return round(found / self.step) * self.step if self.step else float(f"{found:.4g}")
 
 
+# What an Optuna trial is asked for; a study's own tables know the first two alone.
 Dimension = Choice | Range | Quantile
 Space = Mapping[str, Dimension]
 
