@@ -96,7 +96,8 @@ def test_regression_gives_values_and_pairs_take_two_texts(trained):
 def test_texts_are_rewritten_as_in_training_and_never_dropped(trained):
     predictor = Predictor(trained("tuning=full"))
     cleaned, raw, empty, again = predictor(["café fine plot", "  cafe\u0301  fine\n plot ", "", "café fine plot"])
-    assert raw["probabilities"] == cleaned["probabilities"] == again["probabilities"]
+    # Not bit for bit: where a text stands in its batch may move the last digits.
+    assert raw["probabilities"] == pytest.approx(cleaned["probabilities"], abs=1e-6) == again["probabilities"]
     assert raw["text"] == "  cafe\u0301  fine\n plot "
     assert empty["label"] in ("no", "yes")
 
