@@ -37,6 +37,11 @@ def folder(tmp_path_factory):
         yield made
 
 
+def study(*words):
+    """In a process of its own: what other tests have loaded into this one is no part of a study."""
+    return subprocess.run([sys.executable, "-m", "finecomb", "study", *words], capture_output=True, text=True)
+
+
 def results(folder):
     return folder / "experiments" / "small" / "results"
 
@@ -46,7 +51,7 @@ def finished(folder):
 
 
 @pytest.mark.slow
-def test_a_killed_study_goes_on_and_repeats_no_finished_run(folder, capsys):
+def test_a_killed_study_goes_on_and_repeats_no_finished_run(folder):
     command = [sys.executable, "-m", "finecomb", "study", "small", "--slots", "2"]
     child = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -58,10 +63,10 @@ def test_a_killed_study_goes_on_and_repeats_no_finished_run(folder, capsys):
     child.wait()
     before = {name: (folder / "runs" / name / "result.json").stat().st_mtime_ns for name in finished(folder)}
     assert 0 < len(before) < 8
-    assert cli.main(["study", "small", "--slots", "2"]) == 0
-    printed = capsys.readouterr()
-    assert printed.out.rstrip().endswith("experiments/small/results")
-    assert "| full | " in printed.out
+    done = study("small", "--slots", "2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip().endswith("experiments/small/results")
+    assert "| full | " in done.stdout
     assert {name: (folder / "runs" / name / "result.json").stat().st_mtime_ns for name in before} == before
     assert len(finished(folder)) == 8
     facts = json.loads((results(folder) / "study.json").read_text())
@@ -79,27 +84,22 @@ def test_trials_never_saw_the_test_set_and_reported_runs_have_fresh_seeds(folder
 
 
 @pytest.mark.slow
-def test_asked_again_nothing_is_trained_and_every_file_stays_the_same(folder, capsys):
+def test_asked_again_nothing_is_trained_and_every_file_stays_the_same(folder):
     before = {path: path.read_bytes() for path in results(folder).rglob("*") if path.is_file()}
-    assert cli.main(["study", "small"]) == 0
-    assert cli.main(["study", "small", "--report"]) == 0
+    assert study("small").returncode == study("small", "--report").returncode == 0
     assert {path: path.read_bytes() for path in results(folder).rglob("*") if path.is_file()} == before
-    capsys.readouterr()
-    assert cli.main(["study", "small", "--dry-run"]) == 0
-    assert "8 runs, 8 finished, 0 to do" in capsys.readouterr().out
+    assert "8 runs, 8 finished, 0 to do" in study("small", "--dry-run").stdout
 
 
 @pytest.mark.slow
-def test_an_arm_taken_out_of_the_file_leaves_the_table_and_stays_on_the_disk(folder, capsys):
+def test_an_arm_taken_out_of_the_file_leaves_the_table_and_stays_on_the_disk(folder):
     path = folder / "experiments" / "small" / "study.yaml"
     path.write_text(
         STUDY.replace(", head: tuning=head", "").replace("trials: 2", "trials: 3").replace("[1e-3, 1e-2]", "[1e-3, 1e-2, 3e-2]")
     )
-    assert cli.main(["study", "small", "--dry-run"]) == 0
-    assert "5 runs, 2 finished, 3 to do" in capsys.readouterr().out  # a third trial, and both seeds wait for it
+    assert "5 runs, 2 finished, 3 to do" in study("small", "--dry-run").stdout  # a third trial, and both seeds wait for it
     path.write_text(STUDY.replace(", head: tuning=head", ""))
-    assert cli.main(["study", "small"]) == 0
-    assert "| head |" not in capsys.readouterr().out
+    assert "| head |" not in study("small").stdout
     assert len(finished(folder)) == 8
 
 
