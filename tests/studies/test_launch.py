@@ -252,6 +252,16 @@ def test_a_job_that_takes_too_long_is_stopped_and_goes_on_when_asked_again(tmp_p
     assert (done.state, len(done.run.metrics())) == ("finished", 200)
 
 
+def test_the_checkpoints_of_finished_runs_alone_are_dropped(tmp_path):
+    kept = launch([job(tmp_path, 0.1)])[0]
+    dropped, failed = launch([job(tmp_path, 0.2), job(tmp_path, 0.3, die=True)], Policy(keep_checkpoints=False))
+    assert (kept.run.checkpoints / "last.json").exists()
+    assert not dropped.run.checkpoints.exists()
+    assert dropped.run.state() == "finished"
+    assert failed.run.checkpoints.exists()
+    assert launch([job(tmp_path, 0.2)], Policy(keep_checkpoints=False))[0].reused
+
+
 class Search:
     """Hands out three jobs, the next depending on the answer before it, and prunes the second."""
 

@@ -130,6 +130,11 @@ class RunDirectory:
         atomic.write_json(self.path / "status.json", asdict(Status("created", attempt=status.attempt)))
         self.make_folders()
 
+    def drop_checkpoints(self) -> None:
+        """Free the room of a finished run's checkpoints, from which nothing will go on; of any other run nothing is dropped."""
+        if self.result() is not None:
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+
     def make_folders(self) -> None:
         """Make the folders a worker writes to."""
         for folder in (self.checkpoints, self.predictions, self.artefact, self.logs):

@@ -293,6 +293,8 @@ class _Launcher:
 
     def _end(self, index: int, outcome: Outcome) -> None:
         self.outcomes[index] = outcome
+        if outcome.state == "finished" and not self.policy.keep_checkpoints:
+            outcome.run.drop_checkpoints()
         self.board.ended(index, outcome.run, outcome.state, outcome.seconds, outcome.reused, outcome.error)
         for each, first in self.same.items():
             if first == index:

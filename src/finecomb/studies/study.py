@@ -173,7 +173,7 @@ class Runner:
         slots = planned([composition.config for composition in compositions], self.policy.slots, this_machine())
         frozen = [self._frozen(job, checked) for job, checked in zip(jobs, check_all(compositions, slots=slots), strict=True)]
         tell_data(frozen)
-        outcomes = launch(frozen, replace(self.policy, slots=slots), sweep=True)
+        outcomes = launch(frozen, replace(self.policy, slots=slots, keep_checkpoints=False), sweep=True)
         self.answers += [_answer(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
 
     def _frozen(self, job: Job, checked: Checked) -> Frozen:

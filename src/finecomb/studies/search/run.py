@@ -115,7 +115,7 @@ def run_search(
         console.print(f"{_warm(search, warm_start, base.config)} earlier runs count as answers", markup=False)
     feed = SearchFeed(search, sweep, config_dirs, slots)
     progress = base.config.callbacks.progress
-    outcomes = launch_feed(feed, replace(policy, slots=slots), progress=progress, expected=search.trials)
+    outcomes = launch_feed(feed, replace(policy, slots=slots, keep_checkpoints=False), progress=progress, expected=search.trials)
     _show(console, search, outcomes)
     console.print(str(sweep.path), markup=False, soft_wrap=True)
     return exit_code(outcomes)
