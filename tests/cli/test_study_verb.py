@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import pandas as pd
 import pytest
 
 from finecomb import cli
@@ -119,3 +120,51 @@ def test_a_mistake_in_any_arm_is_told_before_anything_runs(folder, capsys):
     assert cli.main(["study", str(path), "output_dir=elsewhere"]) == 2
     assert "did you mean tuning=head?" in capsys.readouterr().err
     assert not (folder / "elsewhere").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tune", ["{trials: 3, search: tpe}", "{seconds: 0.4, search: random}"])
+def test_other_searches_and_budgets_give_each_arm_the_same(folder, tune):
+    path = folder / "experiments" / "other.yaml"
+    given = tune.replace("}", ", space: {optimizer.lr: {low: 1e-4, high: 1e-2, log: true}}}")
+    path.write_text(STUDY.replace("{trials: 2, space: {optimizer.lr: [1e-3, 1e-2]}}", given) + f"# {tune}\n")
+    done = study(str(path), f"output_dir=runs-{'tpe' if 'tpe' in tune else 'seconds'}")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_parquet(folder / "experiments" / "results" / "results.parquet")
+    trials = table[table["role"] == "trial"]
+    assert set(table[table["role"] == "confirm"]["arm"]) == {"full", "head"}
+    if "tpe" in tune:
+        assert trials.groupby("arm").size().to_dict() == {"full": 3, "head": 3}
+        assert trials.groupby("arm")["setting"].nunique().to_dict() == {"full": 3, "head": 3}
+    else:
+        # The last trial of each arm is the one that used its seconds up.
+        for _, mine in trials.sort_values("trial").groupby("arm"):
+            seconds = mine["train_s"].astype(float)
+            assert seconds.sum() >= 0.4
+            assert seconds.iloc[:-1].sum() < 0.4
+    assert trials["test/accuracy"].isna().all()
+    again = study(str(path), f"output_dir=runs-{'tpe' if 'tpe' in tune else 'seconds'}")
+    assert again.returncode == 0
+    assert pd.read_parquet(folder / "experiments" / "results" / "results.parquet").equals(table)
+
+
+@pytest.mark.slow
+def test_a_search_starts_from_runs_that_are_there(folder, capsys):
+    words = [
+        "dataset=files",
+        "dataset.files.train=train.tsv",
+        "model=tiny_bert",
+        "trainer.max_epochs=1",
+        "trainer.threads=1",
+        "logger=none",
+    ]
+    words += ["output_dir=warm"]
+    assert cli.main(["train", "-m", *words, "batch.size=10", "optimizer.lr=1e-3,3e-3", "evaluate.test=false"]) == 0
+    assert cli.main(["train", *words, "batch.size=20", "optimizer.lr=2e-3", "evaluate.test=false"]) == 0  # not of this search
+    capsys.readouterr()
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.warm_start=[warm]"]
+    search += ["optimizer.lr=tag(log, interval(1e-4, 1e-2))"]
+    assert cli.main(["train", "-m", *search, *words, "batch.size=10"]) == 0
+    told = capsys.readouterr().out
+    assert "2 earlier runs count as answers" in told
+    assert len(index.entries(folder / "warm")) == 5

@@ -12,7 +12,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 
+from finecomb import cli
 from finecomb.config.errors import UserError
+from finecomb.studies import verify
 from finecomb.studies.render import markdown
 from finecomb.studies.table import compare, render
 
@@ -345,3 +347,53 @@ def test_on_a_terminal_of_100_columns_no_number_is_broken(make_run, runs, monkey
         interval = row.scores["accuracy"].interval
         assert f"[{100 * interval.low:.2f}, {100 * interval.high:.2f}]" in text
     assert text == render(comparison)
+
+
+def test_rows_by_a_key_average_over_what_every_row_has_and_leave_the_rest_out(make_run, runs):
+    for seed in (0, 1):
+        for epochs in (1, 2):
+            make_run("full", seed, accuracy=0.9, trainer__max_epochs=epochs)
+            make_run("head", seed, accuracy=0.7, trainer__max_epochs=epochs)
+    make_run("full", 2, accuracy=0.5, trainer__max_epochs=1)  # no counterpart
+    table = compare([runs], by="tuning")
+    assert [row.label for row in table.rows] == ["tuning=full", "tuning=head"]
+    assert [sorted(row.seeds) for row in table.rows] == [[0, 0, 1, 1]] * 2
+    assert table.rows[0].scores["accuracy"].value > 0.85
+    assert any("rows are averages over 2 settings of trainer.max_epochs" in line for line in table.warnings)
+    assert any("tuning=full: 1 runs have no counterpart" in line for line in table.warnings)
+    # The learning rate goes with the method here, and is no reason against a row for each method.
+    assert {run.config["optimizer"]["lr"] for row in table.rows for run in row.runs} == {5e-5, 1e-3}
+
+
+def test_rows_by_a_key_that_shares_no_setting_or_does_not_exist_are_refused(make_run, runs):
+    for rate in (1e-3, 2e-3):
+        make_run("full", 0, optimizer__lr=rate)
+        make_run("head", 0, optimizer__lr=10 * rate)
+    with pytest.raises(UserError, match=r"no two values of tuning have runs with the same optimizer\.lr"):
+        compare([runs], by="tuning")
+    with pytest.raises(UserError) as error:
+        compare([runs], by="optimiser.lr")
+    assert "did you mean optimizer.lr" in problem(error)
+
+
+@pytest.mark.parametrize("by", [[], ["--by", "tuning"]])
+def test_the_report_of_any_runs_holds_what_a_studys_holds(make_run, runs, tmp_path, capsys, by):
+    for seed in range(3):
+        for epochs in (1, 2):
+            make_run("full", seed, accuracy=0.9, trainer__max_epochs=epochs)
+            make_run("head", seed, accuracy=0.7, trainer__max_epochs=epochs)
+    make_run("lora", 0, finished=False)
+    words = ["compare", runs, "--report", str(tmp_path / "report"), *by]
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "report")
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    wanted = {"table.md", "table.tex", "results.csv", "results.parquet", "examples.parquet", "report.html", "reproduce.md", "figures"}
+    assert wanted <= names
+    table = (tmp_path / "report" / "table.md").read_text()
+    row = next(line for line in table.splitlines() if line.startswith("| tuning=head" if by else "| head trainer.max_epochs=1"))
+    assert "worse" in row
+    assert "finecomb train " in (tmp_path / "report" / "reproduce.md").read_text()
+    assert verify.verify_study(tmp_path / "report") == []
+    before = (tmp_path / "report" / "report.html").read_bytes()
+    assert cli.main(words) == 0
+    assert (tmp_path / "report" / "report.html").read_bytes() == before

@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Machine:
-    """cores: usable by this process. gpus: visible. bf16, gpu_bf16: whether the processor, and every visible GPU, computes in bfloat16."""
+    """cores: usable by this process. gpus: visible. bf16, gpu_bf16: whether the processor, and every visible GPU, computes in bfloat16.
+
+    shared: jobs at once divide it; on a cluster each has a node's share of its own.
+    """
 
     cores: int
     gpus: int
     bf16: bool
     gpu_bf16: bool = False
     gpu_names: tuple[str, ...] = ()
+    shared: bool = True
+
+
+# Where jobs will run, when that is not here.
+_ELSEWHERE: contextvars.ContextVar[Machine | None] = contextvars.ContextVar("machine", default=None)
+
+
+@contextlib.contextmanager
+def running_on(machine: Machine) -> Iterator[None]:
+    """Configs frozen inside are for this machine."""
+    token = _ELSEWHERE.set(machine)
+    try:
+        yield
+    finally:
+        _ELSEWHERE.reset(token)
+
+
+def this_machine() -> Machine:
+    """The machine that jobs run on: this one, unless `running_on` says otherwise."""
+    return _ELSEWHERE.get() or _found()
 
 
 @functools.cache
-def this_machine() -> Machine:
+def _found() -> Machine:
     """Look once; the answer does not change while a command runs."""
     gpus = _gpus()
     return Machine(

@@ -183,3 +183,65 @@ def labels(identities: Sequence[dict[str, Any]]) -> list[str]:
 def shown(value: Any) -> str:
     """A value of a config as labels and filters write it."""
     return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def by_key(found: Sequence[Arm], key: str) -> tuple[list[Arm], list[str]]:
+    """Arms by the value of one key of the config, each over the same other settings and seeds; and notes on what that means.
+
+    A setting that each value of the key has for itself alone (the learning rate that goes with a method) belongs to the key. What is left
+    varies within the rows, and only those runs count that every row has a counterpart of, so that rows differ in nothing but the key.
+
+    Raises:
+        UserError: no config has the key, or no setting is shared by all its values.
+    """
+    identities = [arm.runs[0].identity for arm in found]
+    key = key if any(key in identity for identity in identities) else f"{key}.name"
+    values = [json.dumps(identity.get(key)) for identity in identities]
+    if not any(key in identity for identity in identities):
+        known = sorted({each for identity in identities for each in identity})
+        guess = nearest(key.removesuffix(".name"), known)
+        raise UserError(Problem(f"no config has {key.removesuffix('.name')}", "--by", mend=f"did you mean {guess}?" if guess else ""))
+    inside = f"{key.removesuffix('name')}" if key.endswith(".name") else None
+    free = _free(identities, values, key, inside)
+    cells: dict[str, dict[str, Run]] = {}
+    for arm, identity, value in zip(found, identities, values, strict=True):
+        setting = json.dumps([identity.get(each) for each in free])
+        cells.setdefault(value, {}).update({f"{setting} {run.seed}": run for run in arm.runs if run.state == "finished"})
+    unfinished = [value for value, runs in cells.items() if not runs]
+    cells = {value: runs for value, runs in cells.items() if runs} or cells
+    shared = set.intersection(*map(set, cells.values()))
+    name = key.removesuffix(".name")
+    if not shared:
+        what = f"no two values of {name} have runs with the same {', '.join(free) or 'seeds'}"
+        raise UserError(Problem(what, "--by", mend="pick comparable runs with --where KEY=VALUE, or compare without --by"))
+    arms = [
+        Arm(f"{name}={shown(json.loads(value))}", [run for cell, run in sorted(runs.items()) if cell in shared])
+        for value, runs in cells.items()
+    ]
+    told = [f"{name}={shown(json.loads(value))} has no finished run and no row" for value in unfinished]
+    return arms, told + _notes_by(name, free, cells, shared)
+
+
+def _free(identities: Sequence[dict[str, Any]], values: Sequence[str], key: str, inside: str | None) -> list[str]:
+    """Keys that vary among runs of one value."""
+    varying = []
+    for each in sorted({known for identity in identities for known in identity} - {key}):
+        if inside is not None and each.startswith(inside):
+            continue
+        of_value: dict[str, set[str]] = {}
+        for identity, value in zip(identities, values, strict=True):
+            of_value.setdefault(value, set()).add(json.dumps(identity.get(each)))
+        if any(len(seen) > 1 for seen in of_value.values()):
+            varying.append(each)
+    return varying
+
+
+def _notes_by(name: str, free: Sequence[str], cells: dict[str, dict[str, Run]], shared: set[str]) -> list[str]:
+    told = []
+    if free:
+        settings = len({cell.rpartition(" ")[0] for cell in shared})
+        told.append(f"rows are averages over {settings} settings of {', '.join(free)}; intervals treat these as they treat seeds")
+    left_out = {value: len(runs) - len(shared) for value, runs in cells.items() if len(runs) > len(shared)}
+    for value, count in left_out.items():
+        told.append(f"{name}={shown(json.loads(value))}: {count} runs have no counterpart in every other row and are not in the numbers")
+    return told

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from finecomb.studies.freeze import Frozen
 from finecomb.studies.outcome import Outcome
+from finecomb.studies.slurm import Slurm
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Policy:
     job that failed or whose worker died is started again by itself; never after a user's error. timeout: seconds an attempt may take; a run
     stopped by it goes on when asked again. Want of memory is met by splitting the batch further, whatever the retries.
     keep_checkpoints: of finished runs, whose artefact is all that is needed of them; searches and studies, with their many runs, keep none.
+    slurm: what to ask a cluster for; None: jobs run here.
     """
 
     slots: int | None = None
@@ -26,6 +28,7 @@ class Policy:
     retries: int = 0
     timeout: float | None = None
     keep_checkpoints: bool = True
+    slurm: Slurm | None = None
 
 
 class Feed(Protocol):

@@ -103,7 +103,8 @@ def check(composition: Composition, *, slots: int = 1) -> Checked:
     """Resolve the config, prepare the data, look at the model and compute the fingerprint."""
     validate(composition.config, composition.origins)
     machine = this_machine()
-    machine = dataclasses.replace(machine, cores=max(1, machine.cores // slots))
+    if machine.shared:
+        machine = dataclasses.replace(machine, cores=max(1, machine.cores // slots))
     config = resolve(composition.config, machine=machine)
     source = _inspect(config.model)
     if config.model.model_type == "auto":

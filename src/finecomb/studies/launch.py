@@ -29,6 +29,7 @@ from finecomb.studies.outcome import Outcome, exit_code, judge, out_of_memory
 from finecomb.studies.processes import Workers
 from finecomb.studies.signals import Interruption, Signals
 from finecomb.studies.slots import Gpus, gpu_names, how_many
+from finecomb.studies.slurm import Queue, SlurmWorkers
 
 POLL = 0.1  # seconds between looks at the workers
 ASK_AGAIN = 0.5  # seconds between looks at a run that another process holds
@@ -47,12 +48,12 @@ def launch(frozen: Sequence[Frozen], policy: Policy | None = None, *, progress: 
         UserError: a single run is held by another process.
         Interruption: Ctrl-C or SIGTERM; the workers have been stopped and their runs are marked interrupted.
     """
+    policy = policy or Policy()
     for job in frozen:
-        if int(job.config["trainer"]["num_nodes"]) > 1:
+        if int(job.config["trainer"]["num_nodes"]) > 1 and policy.slurm is None:
             raise UserError(_several_nodes(job))
     waits = len(frozen) > 1 if sweep is None else sweep
     processes = max((job.processes for job in frozen), default=1)
-    policy = policy or Policy()
     slots = how_many(policy.slots, needs_gpu=any(job.gpu for job in frozen), processes=processes, machine=this_machine())
     found = _run(Listed(frozen), replace(policy, slots=slots), progress=progress, waits=waits, expected=len(frozen))
     return found + [Outcome(job.run, "not started") for job in frozen[len(found) :]]
@@ -75,7 +76,7 @@ def _run(feed: Feed, policy: Policy, *, progress: bool, waits: bool, expected: i
 class _Running:
     index: int
     job: Frozen
-    workers: Workers
+    workers: Workers | SlurmWorkers
     notes: list[str] = field(default_factory=list)
     size: int = 0  # of metrics.jsonl when it was last read
     lines: int = 0  # of it that the feed has seen
@@ -93,6 +94,7 @@ class _Launcher:
         self.slots = policy.slots or 1
         self.jobs: list[Frozen] = []
         self.gpus = Gpus(gpu_names(this_machine()))
+        self.queue = Queue()
         self.outcomes: dict[int, Outcome] = {}
         self.running: list[_Running] = []
         self.held: list[tuple[int, float]] = []  # which job, and since when
@@ -183,15 +185,21 @@ class _Launcher:
         run.make_folders()
         resumed = state in ("interrupted", "pruned")
         threads = _write_frozen(job, keep_threads=resumed)
-        gpus = self.gpus.take(job.processes) if job.gpu else None
-        try:
-            workers = Workers(run, lock, processes=job.processes, threads=threads, gpus=gpus)
-        except BaseException:
-            self.gpus.give_back(gpus or ())
-            raise
+        workers = self._workers(job, lock, threads)
         notes = ["resumed", *provenance.changes(run, threads)] if resumed else []
         self.running.append(_Running(index, job, workers, notes))
         self.board.started(index, run, notes)
+
+    def _workers(self, job: Frozen, lock: Lock, threads: int) -> Workers | SlurmWorkers:
+        if self.policy.slurm is not None:
+            nodes = int(job.config["trainer"]["num_nodes"])
+            return SlurmWorkers(job.run, lock, self.policy.slurm, self.queue, ranks=job.processes, nodes=nodes, threads=threads)
+        gpus = self.gpus.take(job.processes) if job.gpu else None
+        try:
+            return Workers(job.run, lock, processes=job.processes, threads=threads, gpus=gpus)
+        except BaseException:
+            self.gpus.give_back(gpus or ())
+            raise
 
     def _put_aside(self, index: int, held: Held) -> None:
         self.held.append((index, time.monotonic()))

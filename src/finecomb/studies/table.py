@@ -72,24 +72,23 @@ def compare(
     baseline: str = "best",
     output: Path | None = None,
     wanted: Callable[[Run], bool] | None = None,
+    by: str | None = None,
 ) -> Comparison:
     """Compare runs given by run directories, folders of them or sweep records.
 
     references: rows to add, `majority` and `tfidf_logistic`. metrics: names without the split; None: the task's usual two.
     baseline: `best` (of each metric), or the label of the row that all are compared with. output: a .md or .csv file to write as well.
-    wanted: which of the runs to take; None: all.
+    wanted: which of the runs to take; None: all. by: a key of the config whose values are the rows; None: everything but the seed.
 
     Raises:
         UserError: nothing to compare, runs of different tasks or test examples, an unknown metric, reference or row.
     """
     reference_rows.check(references)
     check_output(output)
-    found = [run for run in map(arms.read, arms.find(paths)) if wanted is None or wanted(run)]
-    if not found:
-        raise UserError(Problem("no run is like that", ", ".join(paths), mend="`finecomb runs` lists the runs there are"))
-    shown = _metrics(found, metrics)
+    found = chosen(paths, wanted)
+    shown = shown_metrics(found, metrics)
     split = "test" if any(run.predictions("test") for run in found) else "validation"
-    grouped, warnings = caveats.without_repeats(arms.group(found))
+    grouped, warnings = grouped_runs(found, by)
     rows, answers = _measured(grouped, split)
     warnings += caveats.of_arms(grouped, split)
     for name, (prediction, parameters) in _references(references, rows, answers, split, warnings).items():
@@ -104,7 +103,25 @@ def compare(
     return comparison
 
 
-def _metrics(found: Sequence[Run], asked: Sequence[str] | None) -> list[str]:
+def chosen(paths: Sequence[str], wanted: Callable[[Run], bool] | None) -> list[Run]:
+    """The runs of these paths that are wanted. Raises UserError when there is none."""
+    found = [run for run in map(arms.read, arms.find(paths)) if wanted is None or wanted(run)]
+    if not found:
+        raise UserError(Problem("no run is like that", ", ".join(paths), mend="`finecomb runs` lists the runs there are"))
+    return found
+
+
+def grouped_runs(found: Sequence[Run], by: str | None) -> tuple[list[Arm], list[str]]:
+    """Arms of runs, and what a reader must know of how they were made. by: see `compare`."""
+    grouped, warnings = caveats.without_repeats(arms.group(found))
+    if by is None:
+        return grouped, warnings
+    grouped, told = arms.by_key(grouped, by)
+    return grouped, warnings + told
+
+
+def shown_metrics(found: Sequence[Run], asked: Sequence[str] | None) -> list[str]:
+    """Metrics of a table of these runs, those asked for or the usual ones. Raises UserError for what cannot be shown."""
     variants = sorted({run.task for run in found})
     if len(variants) > 1:
         what = f"the runs are of different tasks: {', '.join(variants)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from finecomb.verbs.arguments import listed, parser_of
 
 if TYPE_CHECKING:
     from finecomb.studies.arms import Run
+    from finecomb.studies.table import Comparison
 
 SUMMARY = "a table of runs: scores with intervals, seeds, cost"
 
@@ -21,6 +23,8 @@ def main(args: list[str]) -> int:
   finecomb compare runs --where tuning=lora --where optimizer.lr=0.001
   finecomb compare runs/a-3f2a9c01b2d4 runs/b-81bc04d2e3f5     two runs: config, metrics, code, answers that changed
   finecomb compare runs/sweeps/latest.json --references majority,tfidf_logistic --output table.md
+  finecomb compare runs --by tuning                            a row for each method, over the same settings and seeds
+  finecomb compare runs --report report/                       tables, figures and a page, as a study has them
   finecomb compare wandb/                                      offline folders of W&B
   finecomb compare wandb:entity/project --group my_study       a project on W&B's server"""
     parser = parser_of("compare", SUMMARY, examples)
@@ -29,6 +33,8 @@ def main(args: list[str]) -> int:
     parser.add_argument("--metrics", help="names without the split, separated by commas (default: the task's usual two)")
     parser.add_argument("--baseline", default="best", help="label of the row that all are compared with (default: the best of each metric)")
     parser.add_argument("--output", type=Path, help="also write a .md or .csv file")
+    parser.add_argument("--by", metavar="KEY", help="rows are the values of this key of the config, over the same other settings")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write a study's tables, figures and report.html of these runs to DIR")
     parser.add_argument("--where", action="append", default=[], metavar="KEY=VALUE", help="only runs whose config has this value")
     parser.add_argument("--state", help="only runs in this state")
     parser.add_argument("--group", help="only runs of this sweep or study")
@@ -40,8 +46,9 @@ def main(args: list[str]) -> int:
     if mirrors and len(mirrors) < len(given.runs):
         raise UserError(Problem("W&B runs and run directories cannot share a table", "command line", mend="compare one kind at a time"))
     if mirrors:
-        if given.references or given.output:
-            raise UserError(Problem("--references and --output need run directories", "command line", mend="leave them out for W&B runs"))
+        if given.references or given.output or given.by or given.report:
+            what = "--references, --output, --by and --report need run directories"
+            raise UserError(Problem(what, "command line", mend="leave them out for W&B runs"))
         print(mirrored.compare(given.runs, metrics=listed(given.metrics), where=where, group=given.group, state=given.state))
         return 0
     from finecomb.studies.render import render
@@ -54,11 +61,36 @@ def main(args: list[str]) -> int:
         baseline=given.baseline,
         output=given.output,
         wanted=lambda run: _wanted(run, where, given.state, given.group),
+        by=given.by,
     )
     print(render(found))
+    if given.report is not None:
+        _report(found, given.report, ["finecomb", "compare", *args], given.baseline, listed(given.references) or ())
     if len(given.runs) == 2 and all((Path(word) / "run.json").is_file() for word in given.runs):
         _two(given.runs)
     return 0
+
+
+def _report(comparison: Comparison, folder: Path, words: Sequence[str], baseline: str, references: Sequence[str]) -> None:
+    """A study's files about the rows of a comparison; the first metric is theirs."""
+    from finecomb.studies import report
+    from finecomb.studies.arms import Arm
+    from finecomb.studies.report.any_runs import collect_runs
+
+    metric = comparison.metrics[0]
+    arms = [Arm(row.label, row.runs) for row in comparison.rows if row.kind == "arm" and row.runs]
+    collected = collect_runs(
+        arms,
+        metric,
+        name=folder.resolve().name,
+        command=shlex.join(words),
+        baseline=baseline,
+        fitted=references,
+        warnings=comparison.warnings,
+    )
+    report.frames.write(collected, folder)
+    report.write(collected, folder)
+    print(folder)
 
 
 def _where(words: Sequence[str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ sys.modules, so a dataclass here cannot have postponed annotations.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
@@ -16,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
+    from finecomb.studies.feed import Policy
     from finecomb.studies.launch import Outcome
     from finecomb.studies.sweep import Sweep
 
@@ -53,11 +55,20 @@ class FinecombLauncher(Launcher):
         """Keep Hydra's own settings; the jobs' configs are composed from their overrides alone."""
         self.config = config
 
+    def policy(self) -> "Policy":
+        """How the jobs are run."""
+        from finecomb.studies.feed import Policy
+
+        return Policy(self.slots, self.fail_fast, self.retries, self.timeout)
+
+    def where(self) -> AbstractContextManager[None]:
+        """Entered while configs are resolved: `auto` values are those of the machine that will run them."""
+        return nullcontext()
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train a batch of jobs. Raises UserError with the mistakes of all jobs before any is started."""
         from finecomb.config.compose import Composition, compose
         from finecomb.config.errors import Problem, UserError
-        from finecomb.studies.launch import Policy
         from finecomb.studies.sweep import Sweep
 
         assert self.config is not None
@@ -71,8 +82,10 @@ class FinecombLauncher(Launcher):
                 problems |= dict.fromkeys(error.problems)
         if problems:
             raise UserError(problems)
-        self._sweep = self._sweep or Sweep(Policy(self.slots, self.fail_fast, self.retries, self.timeout))
-        outcomes = self._sweep.run(compositions)
+        policy, where = self.policy(), self.where()
+        with where:
+            self._sweep = self._sweep or Sweep(policy)
+            outcomes = self._sweep.run(compositions)
         return [self._returned(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]
 
     def _returned(self, overrides: Sequence[str], outcome: "Outcome") -> JobReturn:
@@ -100,10 +113,10 @@ def refuse_others(config: DictConfig) -> None:
     from finecomb.config.errors import Problem, UserError
 
     target = str(config.hydra.launcher.get("_target_"))
-    if target != LauncherConf._target_:
+    if not target.startswith("hydra_plugins.finecomb."):
         what = f"{target.rpartition('.')[2]} would start no worker of finecomb"
-        mend = "leave hydra/launcher out; on a cluster start python -m finecomb.training.worker RUN_DIR for each run, see the README"
-        raise UserError(Problem(what, "hydra/launcher", "finecomb", mend))
+        mend = "leave hydra/launcher out; if another package brought a submitit_slurm of its own (hydra-submitit-launcher), uninstall it"
+        raise UserError(Problem(what, "hydra/launcher", "finecomb, submitit_slurm", mend))
 
 
 def config_dirs_of(config: DictConfig) -> list[Path]:

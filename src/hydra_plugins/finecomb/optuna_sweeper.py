@@ -16,7 +16,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Transformer
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from hydra.utils import instantiate
+from omegaconf import DictConfig
 
 
 @dataclass
@@ -61,7 +62,6 @@ class OptunaSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Search. Raises UserError, and SystemExit with code 1 when a trial did not finish."""
         from finecomb.config.errors import UserError
-        from finecomb.studies.feed import Policy
         from finecomb.studies.search import engine, run
         from hydra_plugins.finecomb.launcher import config_dirs_of, refuse_others
 
@@ -80,16 +80,16 @@ class OptunaSweeper(Sweeper):
         if problems:
             raise UserError(problems)
         directories = config_dirs_of(self.config)
-        launcher = OmegaConf.to_container(self.config.hydra.launcher)
-        assert isinstance(launcher, dict)
-        code = run.run_search(
-            self._settings(parsed, directories),
-            trials=self.settings.n_trials,
-            policy=Policy(launcher.get("slots"), launcher.get("fail_fast", False), launcher.get("retries", 0), launcher.get("timeout")),
-            name=self.settings.name,
-            warm_start=self.settings.warm_start,
-            config_dirs=directories,
-        )
+        launcher = instantiate(self.config.hydra.launcher)
+        with launcher.where():
+            code = run.run_search(
+                self._settings(parsed, directories),
+                trials=self.settings.n_trials,
+                policy=launcher.policy(),
+                name=self.settings.name,
+                warm_start=self.settings.warm_start,
+                config_dirs=directories,
+            )
         if code:
             raise SystemExit(code)
 

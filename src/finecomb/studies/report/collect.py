@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from finecomb.studies.study import Answer, Answered
 
 FIRST_COLUMNS = ("column", "arm", "role", "trial", "seed", "setting", "run", "state")
+COLUMNS_OF_EXAMPLES = ("column", "arm", "seed", "split", "id", "label", "prediction")
+COLUMNS_OF_CURVES = ("column", "arm", "role", "trial", "seed", "step", "epoch", "name", "value")
 
 
 def collect(answered: Answered, command: str) -> Frames:
@@ -40,17 +42,16 @@ def collect(answered: Answered, command: str) -> Frames:
         place = _place(answer)
         rows.append(frames.result_row(place, run))
         curves += frames.curve_rows(place, run, answered.metrics[place.column])
-        if place.role == CONFIRM and (table := _examples(place, run)) is not None:
+        if place.role == CONFIRM and (table := examples_of(place, run)) is not None:
             examples.append(table)
     for place, row, table in _references(answered, list(read.values()), warnings):
         rows.append({**asdict(place), **row})
         examples.append(table)
-    columns = ["column", "arm", "seed", "split", "id", "label", "prediction"]
     return Frames(
         facts(answered, command, warnings, read),
         frames.table_of(rows, FIRST_COLUMNS),
-        pd.concat(examples, ignore_index=True) if examples else pd.DataFrame(columns=columns),
-        frames.table_of(curves, ["column", "arm", "role", "trial", "seed", "step", "epoch", "name", "value"]),
+        pd.concat(examples, ignore_index=True) if examples else pd.DataFrame(columns=COLUMNS_OF_EXAMPLES),
+        frames.table_of(curves, COLUMNS_OF_CURVES),
     )
 
 
@@ -59,7 +60,8 @@ def _place(answer: Answer) -> Place:
     return Place(job.column, job.arm, job.role, job.seed, job.trial, " ".join(job.chosen))
 
 
-def _examples(place: Place, run: arms.Run) -> pd.DataFrame | None:
+def examples_of(place: Place, run: arms.Run) -> pd.DataFrame | None:
+    """The answers of a run, on test where it has them; None for a run without predictions."""
     split = "test" if run.predictions("test") else "validation"
     path = run.predictions(split)
     if path is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,11 @@ def _factor(column: ColumnTable) -> float:
     return 1.0 if column.metric in NO_SHARE else 100.0
 
 
+def _wrapped(name: str) -> str:
+    """The name of an arm on lines short enough to leave room for the figure."""
+    return "\n".join(textwrap.wrap(name, 36, break_long_words=False, break_on_hyphens=False)) or name
+
+
 def _colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
@@ -88,7 +94,7 @@ def _style(number: int) -> str:
 def _intervals(column: ColumnTable) -> str:
     """Each row's mean with its interval over seeds and examples, and the seeds themselves."""
     rows = [row for row in column.rows if row.own is not None or row.published is not None]
-    figure, axes = _canvas(6.4, 0.6 + 0.32 * len(rows))
+    figure, axes = _canvas(6.4, 0.6 + sum(0.2 + 0.12 * (_wrapped(row.arm).count("\n") + 1) for row in rows))
     factor = _factor(column)
     for position, row in enumerate(reversed(rows)):
         colour = COLOURS[0] if row.kind == "arm" else COLOURS[6]
@@ -102,7 +108,7 @@ def _intervals(column: ColumnTable) -> str:
                 row.values * factor, np.full(len(row.values), position), marker="|", color=colour, linestyle="none", markersize=8, alpha=0.8
             )
         axes.plot([row.own.value * factor], [position], marker="o", color=colour, markersize=5)
-    axes.set_yticks(range(len(rows)), [row.arm for row in reversed(rows)])
+    axes.set_yticks(range(len(rows)), [_wrapped(row.arm) for row in reversed(rows)])
     axes.set_xlabel(f"{heading(column)} (line: 95 % over seeds and examples; ticks: seeds)")
     axes.grid(axis="x", alpha=0.25)
     return _svg(figure)
@@ -139,7 +145,7 @@ def _data_size(column: ColumnTable, found: dict[str, list[tuple[int, Row]]]) -> 
             linestyle=_style(number),
             marker="o",
             markersize=3,
-            label=name,
+            label=_wrapped(name),
             capsize=2,
         )
     axes.set_xscale("log")
@@ -160,7 +166,7 @@ def _pareto(column: ColumnTable, rows: Sequence[Row]) -> str:
     points = [(float(row.costs["train_s"] or 0), row.own.value * factor if row.own else 0.0, row) for row in rows]
     for number, (seconds, value, row) in enumerate(points):
         size = 20 + 12 * np.log10(max(1.0, row.costs.get("parameters_trainable") or 1.0))
-        axes.scatter([seconds], [value], s=size, color=_colour(number), alpha=0.8, label=row.arm)
+        axes.scatter([seconds], [value], s=size, color=_colour(number), alpha=0.8, label=_wrapped(row.arm))
     front = pareto_front([(seconds, value) for seconds, value, _ in points], lower_is_better=column.lower_is_better)
     line = sorted((points[index][0], points[index][1]) for index in front)
     axes.plot([x for x, _ in line], [y for _, y in line], color="#999999", linewidth=1, linestyle=":", zorder=0)
@@ -190,7 +196,7 @@ def _learning_curves(column: ColumnTable, curves: pd.DataFrame) -> str:
         if not len(mine):
             continue
         steps, mean, spread = mine.index.to_numpy(), mine["mean"].to_numpy() * factor, mine["std"].fillna(0.0).to_numpy() * factor
-        axes.plot(steps, mean, color=_colour(number), linestyle=_style(number), marker="o", markersize=3, label=row.arm)
+        axes.plot(steps, mean, color=_colour(number), linestyle=_style(number), marker="o", markersize=3, label=_wrapped(row.arm))
         axes.fill_between(steps, mean - spread, mean + spread, color=_colour(number), alpha=0.15, linewidth=0)
     axes.set_xlabel("optimizer step (band: one standard deviation over seeds)")
     axes.set_ylabel(f"validation/{column.metric}")
@@ -212,7 +218,7 @@ def _budget(column: ColumnTable) -> str:
             linestyle=_style(number),
             marker="o",
             markersize=3,
-            label=row.arm,
+            label=_wrapped(row.arm),
         )
     axes.set_xlabel("training seconds of k trials, k = 1, 2, ... (drawn at random from those made)")
     axes.set_ylabel(f"expected best validation/{column.metric}")

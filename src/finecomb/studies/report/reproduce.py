@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import shlex
+from typing import TYPE_CHECKING
 
 from finecomb.studies.cells import pipes
 from finecomb.studies.report.frames import CONFIRM, TRIAL, Frames
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def reproduce(frames: Frames) -> str:
     """The command of the whole study, then for each cell the command of its runs, and the directory of each run."""
     facts = frames.facts
-    lines = [
-        f"# How to make {facts['name']} again",
-        "",
-        f"All of it, going on where it was left: `{facts['command']}`",
-        "",
-        f"The tables, figures and tests from the files beside this one: `{facts['command']} --report`",
-    ]
+    if facts.get("of") == "runs":
+        told = [f"The tables, figures and tests, from the run directories: `{facts['command']}`"]
+    else:
+        told = [
+            f"All of it, going on where it was left: `{facts['command']}`",
+            "",
+            f"The tables, figures and tests from the files beside this one: `{facts['command']} --report`",
+        ]
+    lines = [f"# How to make {facts['name']} again", "", *told]
     for column in facts["columns"]:
         for arm in facts["arms"]:
             lines += _cell(frames, column, arm)
@@ -38,6 +44,8 @@ def _cell(frames: Frames, column: dict[str, object], arm: dict[str, object]) -> 
     lines = ["", f"## {title}", ""]
     if not len(runs):
         return [*lines, "No run has finished."]
+    if arm.get("by_run"):
+        return [*lines, *_by_run(runs)]
     command = f"finecomb train {'-m ' if ',' in seeds else ''}{' '.join(shlex.quote(word) for word in words)} seed={seeds}"
     lines += ["```", command, "```", ""]
     metric = f"test/{column['metric']}" if f"test/{column['metric']}" in runs else f"validation/{column['metric']}"
@@ -49,6 +57,12 @@ def _cell(frames: Frames, column: dict[str, object], arm: dict[str, object]) -> 
         tried = [[str(int(run["trial"])), str(run["setting"]), f"{run[name]:.4f}", str(run["run"])] for _, run in trials.iterrows()]
         lines += ["", "Chosen from:", "", *pipes([["trial", "setting", name, "run directory"], ["---:", "---", "---:", "---"], *tried])]
     return lines
+
+
+def _by_run(runs: pd.DataFrame) -> list[str]:
+    """A command for each run of an arm that goes over several settings."""
+    rows = [[str(run["run"]), f"`finecomb train {run['overrides']}`"] for _, run in runs.sort_values("seed").iterrows()]
+    return pipes([["run directory", "command"], ["---", "---"], *rows])
 
 
 def _words(value: object) -> list[str]:

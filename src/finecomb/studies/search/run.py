@@ -176,7 +176,7 @@ def _show(console: Console, search: Search, outcomes: Sequence[Outcome]) -> None
         return
     sign = 1 if settings.mode == "max" else -1
     best = max(known, key=lambda each: sign * (each.value or 0.0))
-    words = [word for word in settings.fixed if word != NO_TEST]
+    words = [word for word in settings.fixed if not word.startswith("evaluate.test=")]
     spent = sum(outcome.seconds for outcome in outcomes)
     console.print(f"best: trial {best.number}, {settings.metric} {best.value:.4f}, {duration(spent)} in this command", markup=False)
     console.print("it was chosen on validation; on fresh seeds, with the test set:", markup=False)

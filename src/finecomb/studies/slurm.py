@@ -1,0 +1,200 @@
+"""The worker of one job as a SLURM job: submitted, asked about, stopped. It stands where `processes.Workers` stands on one machine.
+
+Nothing is pickled: the job's script starts `finecomb.training.worker` on the frozen run directory, which must lie on a disk that the nodes
+share. The worker takes the run's lock itself, so it must be free when the job starts. A job outlives the command that submitted it; asked
+again, that command finds the job in the queue and waits for it instead of submitting another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from finecomb.config.errors import Problem, UserError
+from finecomb.config.machine import Machine
+from finecomb.runs import atomic, files
+from finecomb.runs.directory import RunDirectory
+from finecomb.runs.lock import Lock
+from finecomb.studies import processes
+
+ASK_EVERY = 5.0  # seconds between looks at the queue, which all jobs share
+GONE = 3  # looks at the queue without a job before it counts as ended without a word; a shared disk may be late
+JOB, SCRIPT, EXIT = "slurm.json", "slurm.sh", "slurm.exit"  # in the run's logs/
+SECONDS_TO_STOP = 120  # before its time is up, the worker is told, and keeps a checkpoint
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """What each job asks SLURM for, by the names of submitit: minutes, CPUs and GPUs per task and node, gigabytes.
+
+    setup: lines put before the worker. additional_parameters: options of sbatch without their dashes; True is a bare option.
+    """
+
+    timeout_min: int = 60
+    cpus_per_task: int = 4
+    gpus_per_node: int | None = None
+    mem_gb: float | None = None
+    partition: str | None = None
+    qos: str | None = None
+    account: str | None = None
+    constraint: str | None = None
+    exclude: str | None = None
+    comment: str | None = None
+    setup: tuple[str, ...] = ()
+    additional_parameters: Mapping[str, object] = field(default_factory=dict)
+
+    def machine(self) -> Machine:
+        """The node as configs are resolved for it. bf16 is not assumed: ask for it with trainer.precision=bf16."""
+        return Machine(cores=self.cpus_per_task, gpus=self.gpus_per_node or 0, bf16=False, shared=False)
+
+    def script(self, run: RunDirectory, *, ranks: int, nodes: int, threads: int) -> str:
+        """The batch script. ranks: processes on each node."""
+        options = {
+            "job-name": f"finecomb-{run.fingerprint}",
+            "time": self.timeout_min,
+            "nodes": nodes,
+            "ntasks-per-node": ranks,
+            "cpus-per-task": self.cpus_per_task,
+            "gpus-per-node": self.gpus_per_node,
+            "mem": None if self.mem_gb is None else f"{round(self.mem_gb * 1024)}M",
+            **{name: getattr(self, name) for name in ("partition", "qos", "account", "constraint", "exclude", "comment")},
+            "chdir": Path.cwd(),
+            "output": processes.log_path(run, 0).resolve(),
+            "open-mode": "append",
+            "signal": f"TERM@{SECONDS_TO_STOP}",
+            **{name.replace("_", "-"): value for name, value in self.additional_parameters.items()},
+        }
+        header = [_directive(name, value) for name, value in options.items() if value is not None and value is not False]
+        exports = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONHASHSEED": 0, "PYTHONUNBUFFERED": 1}
+        worker = shlex.join([*processes.WORKER, str(run.path.resolve())])
+        told = shlex.quote(str((run.logs / EXIT).resolve()))
+        return "\n".join(
+            [
+                "#!/bin/bash",
+                *header,
+                *[f"export {name}={value}" for name, value in exports.items()],
+                *self.setup,
+                f"srun --kill-on-bad-exit=1 {worker}",
+                "code=$?",
+                f"echo $code > {told}.tmp && mv {told}.tmp {told}",
+                "exit $code",
+                "",
+            ]
+        )
+
+
+def _directive(name: str, value: object) -> str:
+    text = f"--{name}" if value is True else f"--{name}={value}"
+    if re.search(r"[\r\n]", text):
+        raise UserError(Problem(f"{name} has a line break", "hydra.launcher", mend="write it on one line"))
+    return f"#SBATCH {text}"
+
+
+class Queue:
+    """The user's jobs in SLURM's queue, looked at no more often than ASK_EVERY seconds."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, str] = {}
+        self._asked = -float("inf")
+        self.looks = 0
+
+    def states(self) -> dict[str, str]:
+        """State by job id. When SLURM does not answer, what it said last: a job is not given up for a busy controller."""
+        if time.monotonic() - self._asked >= ASK_EVERY:
+            self._asked = time.monotonic()
+            with contextlib.suppress(subprocess.SubprocessError, OSError):
+                told = _ask("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%T")
+                self._jobs = dict(line.strip().split("|", 1) for line in told.splitlines() if "|" in line)
+                self.looks += 1
+        return self._jobs
+
+
+class SlurmWorkers:
+    """One job of SLURM, for one run. Has what the launcher needs of `processes.Workers`."""
+
+    def __init__(self, run: RunDirectory, lock: Lock, slurm: Slurm, queue: Queue, *, ranks: int, nodes: int, threads: int) -> None:
+        """Submit it, or find the job that an earlier command submitted. Raises UserError with sbatch's own words when it refuses."""
+        self.run, self.queue, self.gpus = run, queue, list[str]()
+        self.started = time.monotonic()
+        self._missed = (0, 0)  # looks without the job, and the look it was counted at
+        lock.release()
+        self.job = self._earlier() or self._submit(slurm.script(run, ranks=ranks, nodes=nodes, threads=threads))
+
+    def _earlier(self) -> str | None:
+        path = self.run.logs / JOB
+        job = str(files.read_json(path)["job"]) if path.exists() else None
+        return job if job is not None and job in self.queue.states() and not (self.run.logs / EXIT).exists() else None
+
+    def _submit(self, script: str) -> str:
+        (self.run.logs / EXIT).unlink(missing_ok=True)
+        path = self.run.logs / SCRIPT
+        atomic.write_text(path, script)
+        try:
+            told = _ask("sbatch", "--parsable", str(path))
+        except subprocess.CalledProcessError as error:
+            raise UserError(Problem(f"sbatch refused the job: {error.stderr.strip()}", str(path), mend="set hydra.launcher.*")) from error
+        except (OSError, subprocess.SubprocessError) as error:
+            raise UserError(
+                Problem(f"sbatch cannot be run: {error}", "hydra/launcher", mend="start the command where jobs can be submitted")
+            ) from error
+        job = told.strip().split(";")[0]
+        atomic.write_json(self.run.logs / JOB, {"job": job})
+        return job
+
+    def poll(self) -> int | None:
+        """The exit code once the job has ended, else None; -9 for a job that left the queue without a word."""
+        path = self.run.logs / EXIT
+        if path.exists():
+            return int(path.read_text())
+        present = self.job in self.queue.states()
+        count, look = self._missed
+        if present:
+            self._missed = (0, self.queue.looks)
+        elif look != self.queue.looks:
+            self._missed = (count + 1, self.queue.looks)
+        return -signal.SIGKILL if self._missed[0] >= GONE else None
+
+    def signal(self, number: int) -> None:
+        """Ask the worker to end, or end it; a job that still waits is taken off the queue."""
+        polite = number == signal.SIGTERM and self.queue.states().get(self.job) == "RUNNING"
+        with contextlib.suppress(subprocess.SubprocessError, OSError):
+            _ask("scancel", *(["--signal=TERM"] if polite else []), self.job)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most so long for the job to end; whether it has."""
+        deadline = time.monotonic() + seconds
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.2)
+        return True
+
+    def close(self) -> None:
+        """Nothing is held here: the worker had the run's lock."""
+
+
+def check() -> None:
+    """Raise UserError when SLURM's commands are not here."""
+    missing = [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]
+    if missing:
+        what = f"{', '.join(missing)} not found: this machine cannot submit to SLURM"
+        raise UserError(
+            Problem(what, "hydra/launcher=submitit_slurm", mend="start the command on a login node, or leave hydra/launcher out")
+        )
+
+
+def _ask(*words: str) -> str:
+    # Inside an allocation SLURM's own variables would decide over what we ask for.
+    kept = {name: value for name, value in os.environ.items() if name == "SLURM_CONF" or not name.startswith("SLURM_")}
+    environment = {name: value for name, value in kept.items() if name not in processes.FOREIGN}
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True, env=environment).stdout
