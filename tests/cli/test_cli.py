@@ -370,6 +370,7 @@ def test_compare_passes_what_it_is_given(monkeypatch, capsys):
         "metrics": ["accuracy"],
         "baseline": "best",
         "output": Path("t.md"),
+        "by": None,
     }
 
 
