@@ -66,7 +66,8 @@ def _property(cls: type, field: Field) -> Schema:
     if field.nested is not None:
         return {**_object(field.nested), "description": field.help}
     if field.name == "steps" and cls.__name__ == "Cleaner":
-        return {"type": "object", "description": field.help, "additionalProperties": _step()}
+        named = {kind: _step(_object(cls)["properties"]) for kind, cls in STEPS.items()}
+        return {"type": "object", "description": field.help, "properties": named, "additionalProperties": _step(_any_step())}
     if field.allowed is not None:
         values = [*field.allowed, *([None] if field.optional else [])]
         return {"description": field.help, "enum": list(dict.fromkeys(values))}
@@ -82,10 +83,16 @@ def _property(cls: type, field: Field) -> Schema:
     return {"description": field.help, **(alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives})}
 
 
-def _step() -> Schema:
-    keys: Schema = {}
+def _any_step() -> Schema:
+    """Values of a step under a name of its own: of keys that several kinds have, any of their values."""
+    keys: dict[str, list[Schema]] = {}
     for cls in STEPS.values():
-        keys |= _object(cls)["properties"]
+        for key, schema in _object(cls)["properties"].items():
+            keys.setdefault(key, []).append(schema)
+    return {key: found[0] if len(found) == 1 else {"anyOf": found} for key, found in keys.items()}
+
+
+def _step(keys: Schema) -> Schema:
     step = {"enum": list(STEPS), "description": "the kind of step, where its key is another name"}
     return {"type": ["object", "null"], "additionalProperties": False, "properties": {"step": step, **keys}}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 from finecomb.config.schema.base import option
 
@@ -45,5 +45,201 @@ class Duplicates:
     across: bool = option("also drop training and validation rows whose text stands in a later split (test wins, then validation)")
 
 
-STEPS = {"unicode": Unicode, "whitespace": Whitespace, "empty": Empty, "duplicates": Duplicates}
-CHOICES = {"none": Cleaner, "basic": Cleaner}
+@dataclass
+class Mojibake:
+    """Text decoded by a wrong encoding is mended (ftfy)."""
+
+
+@dataclass
+class Controls:
+    """Control and zero-width characters go; line ends become line feeds."""
+
+
+@dataclass
+class Html:
+    """Tags, scripts and entities go."""
+
+
+@dataclass
+class Lowercase:
+    """Lower case."""
+
+
+@dataclass
+class Punctuation:
+    """Plain quotes and dashes."""
+
+
+@dataclass
+class Placeholders:
+    """One word for every URL, and for every number."""
+
+    url: Optional[str] = option("what stands for a URL; null: URLs stay")
+    number: Optional[str] = option("what stands for a number; null: numbers stay")
+
+
+@dataclass
+class PersonalData:
+    """Placeholders for e-mail and IP addresses, phone and card numbers."""
+
+    email: bool = option("e-mail addresses become [EMAIL]")
+    ip: bool = option("public IPv4 addresses become [IP]")
+    phone: bool = option("phone numbers become [PHONE]")
+    card: bool = option("card numbers with a right check digit become [CARD]")
+
+
+@dataclass
+class Length:
+    """Too short and too long texts go."""
+
+    min_characters: Optional[int] = option("least number of characters; null: no bound", low=0)
+    max_characters: Optional[int] = option("most characters", low=1)
+    min_words: Optional[int] = option("least number of words", low=0)
+    max_words: Optional[int] = option("most words", low=1)
+
+
+@dataclass
+class Language:
+    """Texts in other languages go (py3langid)."""
+
+    keep: list[str] = option("ISO 639-1 codes of the languages that stay")
+    min_score: float = option("least probability of the language", low=0.0, high=1.0)
+
+
+@dataclass
+class Patterns:
+    """Texts go by regular expressions (RE2: linear time)."""
+
+    drop: list[str] = option("texts that match any of these go")
+    keep: list[str] = option("texts that match none of these go; empty: no such rule")
+    any_case: bool = option("capitals do not count")
+
+
+@dataclass
+class WordList:
+    """Texts with words of a list go."""
+
+    words: list[str] = option("words or phrases")
+    file: Optional[str] = option("a file with one on each line")
+    max_count: int = option("how many occurrences are still kept", low=0)
+
+
+@dataclass
+class GopherQuality:
+    """Gopher's quality rules (arXiv:2112.11446)."""
+
+    language: Optional[str] = option("language the stop words are of: mostly other texts are refused; null: do not ask")
+    min_words: int = option("least number of words", low=0)
+    max_words: int = option("most words", low=1)
+    min_mean_word_length: float = option("least mean word length", low=0)
+    max_mean_word_length: float = option("greatest mean word length", low=0)
+    max_symbols_per_word: float = option("most hash signs and ellipses for each word", low=0)
+    max_bullet_lines: float = option("greatest share of lines that begin with a bullet", low=0, high=1)
+    max_ellipsis_lines: float = option("greatest share of lines that end in an ellipsis", low=0, high=1)
+    min_alphabetic_words: float = option("least share of words with a letter", low=0, high=1)
+    min_stop_words: int = option("least number of different stop words", low=0)
+    stop_words: list[str] = option("the stop words")
+
+
+@dataclass
+class GopherRepetition:
+    """Gopher's repetition rules (arXiv:2112.11446), as shares."""
+
+    max_duplicate_lines: float = option("of lines", low=0, high=1)
+    max_duplicate_paragraphs: float = option("of paragraphs", low=0, high=1)
+    max_duplicate_line_characters: float = option("of characters, in duplicated lines", low=0, high=1)
+    max_duplicate_paragraph_characters: float = option("of characters, in duplicated paragraphs", low=0, high=1)
+    max_top_ngram_characters: list[float] = option("of characters, in the most frequent 2-, 3- and 4-gram")
+    max_repeated_ngram_characters: list[float] = option("of characters, in repeated 5- to 10-grams")
+
+
+@dataclass
+class C4:
+    """C4's rules (Raffel et al. 2020)."""
+
+    language: str = option("language the rules are of: mostly other texts are refused")
+    terminal_punctuation: bool = option("lines that do not end in punctuation go")
+    min_words_per_line: int = option("lines with fewer words go", low=0)
+    max_word_length: int = option("lines with a longer word go", low=1)
+    no_braces: bool = option("texts with a brace go: they are code")
+    remove_citations: bool = option("[1], [edit] and [citation needed] go")
+    min_sentences: int = option("texts with fewer sentences go", low=0)
+
+
+@dataclass
+class FineWeb:
+    """FineWeb's own rules (arXiv:2406.17557)."""
+
+    min_terminal_lines: float = option("least share of lines that end in punctuation", low=0, high=1)
+    short_line: int = option("a line of at most so many characters is short", low=1)
+    max_short_lines: float = option("greatest share of short lines", low=0, high=1)
+    max_duplicate_line_characters: float = option("greatest share of characters in duplicated lines", low=0, high=1)
+    max_newlines_per_word: float = option("most line ends for each word", low=0)
+
+
+@dataclass
+class NearDuplicates:
+    """Near-duplicates go: MinHash and LSH, every candidate checked by exact Jaccard similarity."""
+
+    threshold: float = option("Jaccard similarity of word n-grams from which texts count as the same", low=0.05, high=1.0)
+    ngram: int = option("words in an n-gram", low=1, high=50)
+    permutations: int = option(
+        "length of the signatures; bands are chosen so that 95 % of pairs at the threshold are found", low=8, high=1024
+    )
+    keep: str = option("which row of a cluster stays", allowed=("first", "longest"))
+
+
+@dataclass
+class Decontaminate:
+    """Training and validation rows that share long n-grams with test go."""
+
+    ngram: int = option("words in an n-gram", low=2, high=50)
+    max_matches: int = option("n-grams in more test rows than this are phrases and do not count", low=1)
+
+
+@dataclass
+class RepeatedLines:
+    """Lines that stand in many texts are taken out."""
+
+    max_texts: int = option("a line may stand in so many training texts", low=1)
+    min_words: int = option("shorter lines are left alone", low=0)
+
+
+@dataclass
+class Spelling:
+    """Rare misspellings are corrected by one map for the whole corpus."""
+
+    min_length: int = option("shorter words are left alone", low=2)
+    max_count: int = option("words that occur more often are left alone", low=1)
+    min_ratio: int = option("the correction is at least so many times as frequent in the corpus", low=1)
+    two_edits_from: int = option("words of this length on may differ in two edits", low=3)
+    dictionary: Optional[str] = option("a file of words, one on each line; null: English, as it comes with symspellpy")
+    map: Optional[str] = option("a map that was written before and perhaps edited; null: build one")
+
+
+STEPS = {
+    "unicode": Unicode,
+    "whitespace": Whitespace,
+    "empty": Empty,
+    "duplicates": Duplicates,
+    "mojibake": Mojibake,
+    "controls": Controls,
+    "html": Html,
+    "lowercase": Lowercase,
+    "punctuation": Punctuation,
+    "placeholders": Placeholders,
+    "personal_data": PersonalData,
+    "length": Length,
+    "language": Language,
+    "patterns": Patterns,
+    "word_list": WordList,
+    "gopher_quality": GopherQuality,
+    "gopher_repetition": GopherRepetition,
+    "c4": C4,
+    "fineweb": FineWeb,
+    "near_duplicates": NearDuplicates,
+    "decontaminate": Decontaminate,
+    "repeated_lines": RepeatedLines,
+    "spelling": Spelling,
+}
+CHOICES = {name: Cleaner for name in ("none", "basic", "web", "gopher", "c4", "fineweb", "classification", "code")}

@@ -13,12 +13,37 @@ from typing import Any
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import cleaner as schema
+from finecomb.data.cleaner import filters, language, near, normalise, overlap, personal, quality, spelling
 from finecomb.data.cleaner.duplicates import Duplicates
 from finecomb.data.cleaner.recipe import Cleaned, Recipe
 from finecomb.data.cleaner.step import Step
 from finecomb.data.cleaner.text import Empty, Unicode, Whitespace
 
-STEPS: dict[str, Callable[[Any], Step]] = {"unicode": Unicode, "whitespace": Whitespace, "empty": Empty, "duplicates": Duplicates}
+STEPS: dict[str, Callable[[Any], Step]] = {
+    "unicode": Unicode,
+    "whitespace": Whitespace,
+    "empty": Empty,
+    "duplicates": Duplicates,
+    "mojibake": normalise.Mojibake,
+    "controls": normalise.Controls,
+    "html": normalise.Html,
+    "lowercase": normalise.Lowercase,
+    "punctuation": normalise.Punctuation,
+    "placeholders": normalise.Placeholders,
+    "personal_data": personal.PersonalData,
+    "length": filters.Length,
+    "language": language.Language,
+    "patterns": filters.Patterns,
+    "word_list": filters.WordList,
+    "gopher_quality": quality.GopherQuality,
+    "gopher_repetition": quality.GopherRepetition,
+    "c4": quality.C4,
+    "fineweb": quality.FineWeb,
+    "near_duplicates": near.NearDuplicates,
+    "decontaminate": overlap.Decontaminate,
+    "repeated_lines": overlap.RepeatedLines,
+    "spelling": spelling.Spelling,
+}
 
 
 def build(config: schema.Cleaner) -> Recipe:
@@ -34,7 +59,9 @@ def build(config: schema.Cleaner) -> Recipe:
         settings = _settings(name, kind, given)
         make = STEPS[kind]
         steps.append((name, partial(make, settings)))
-        identity.append([name, kind, dataclasses.asdict(settings), getattr(make, "VERSION", 1)])
+        inputs = getattr(make, "inputs", None)
+        files = [] if inputs is None else [inputs(settings)]
+        identity.append([name, kind, dataclasses.asdict(settings), getattr(make, "VERSION", 1), *files])
     return Recipe(tuple(steps), tuple(identity))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -52,13 +53,21 @@ R = TypeVar("R", bound=Cleanable)
 class Cleaned(Generic[R]):
     """The splits after the recipe, and its record.
 
-    funnel: for each step and split {"step", "split", "rows_in", "rows_out", "changed", "reasons": {reason: rows dropped}}.
+    funnel: for each step and split {"step", "split", "rows_in", "rows_out", "bytes_in", "bytes_out", "changed", "reasons": {reason: rows
+    dropped}}; bytes are of texts in UTF-8.
     examples: for each step and reason at most five rows {"step", "reason", "split", "id", "before", "after"}; after is None when dropped.
     """
 
     splits: dict[str, R]
     funnel: list[dict[str, Any]] = field(default_factory=list)
     examples: list[dict[str, Any]] = field(default_factory=list)
+    # Every row that went: {"step", "reason", "split", "id", "text", "text_pair", "label"}, as the step saw it.
+    dropped: list[dict[str, Any]] = field(default_factory=list)
+    # For each score of a step {"step", "score", "low", "high", "split", "id": [...], "value": [...]}.
+    scores: list[dict[str, Any]] = field(default_factory=list)
+    # What steps found out about the corpus, and how long each took.
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,26 +82,42 @@ class Recipe:
         """Clean all splits. Ids never change."""
         cleaned = Cleaned(dict(splits))
         for name, make in self.steps:
-            step, samples = make(), _Samples(name)
+            step, samples, started = make(), _Samples(name), time.perf_counter()
+            step.look({split: _batch(split, rows, slice(None)) for split, rows in cleaned.splits.items()})
             entries = {}
             for split in (split for split in PRECEDENCE if split in splits):
-                cleaned.splits[split], entries[split] = _apply(step, name, split, cleaned.splits[split], samples)
+                cleaned.splits[split], entries[split] = _apply(step, name, split, cleaned, samples)
             cleaned.funnel += [entries[split] for split in reversed(PRECEDENCE) if split in entries]
             cleaned.examples += samples.chosen()
+            if found := step.record():
+                cleaned.records[name] = found
+            cleaned.seconds[name] = time.perf_counter() - started
         return cleaned
 
 
-def _apply(step: Step, name: str, split: str, rows: R, samples: _Samples) -> tuple[R, dict[str, Any]]:
+def _batch(split: str, rows: Cleanable, part: slice) -> Batch:
+    return Batch(split, rows.id[part], rows.text[part], None if rows.text_pair is None else rows.text_pair[part], rows.label[part])
+
+
+def _bytes(*columns: Sequence[str] | None) -> int:
+    return sum(len(text) if text.isascii() else len(text.encode()) for column in columns if column is not None for text in column)
+
+
+def _apply(step: Step, name: str, split: str, cleaned: Cleaned[R], samples: _Samples) -> tuple[R, dict[str, Any]]:
     """One step over one split."""
+    rows = cleaned.splits[split]
+    scores: dict[str, list[float]] = {}
     text, pair = list(rows.text), None if rows.text_pair is None else list(rows.text_pair)
     kept: list[int] = []
     reasons: Counter[str] = Counter()
     changed = 0
     size = max(1, len(rows)) if step.whole else BATCH
     for start in range(0, len(rows), size):
-        part = slice(start, start + size)
-        batch = Batch(split, rows.id[part], rows.text[part], None if pair is None else pair[part], rows.label[part])
+        batch = _batch(split, rows, slice(start, start + size))
         decision = step.decide(batch)
+        for score, values in decision.scores.items():
+            scores.setdefault(score, []).extend(map(float, values))
+        cleaned.dropped += [_dropped(name, reason, batch, row) for row, reason in sorted(decision.drop.items())]
         for row, (new, new_pair) in decision.replace.items():
             text[start + row] = new
             if pair is not None and new_pair is not None:
@@ -101,8 +126,19 @@ def _apply(step: Step, name: str, split: str, rows: R, samples: _Samples) -> tup
         reasons.update(decision.drop.values())
         changed += len(decision.replace.keys() - decision.drop.keys())
         samples.add(batch, decision)
+    for score, values in scores.items():
+        low, high = step.thresholds().get(score, (None, None))
+        cleaned.scores.append({"step": name, "score": score, "low": low, "high": high, "split": split, "id": rows.id, "value": values})
+    after = rows.with_texts(text, pair).take(kept)
     entry = {"step": name, "split": split, "rows_in": len(rows), "rows_out": len(kept), "changed": changed}
-    return rows.with_texts(text, pair).take(kept), entry | {"reasons": dict(sorted(reasons.items()))}
+    entry |= {"bytes_in": _bytes(rows.text, rows.text_pair), "bytes_out": _bytes(after.text, after.text_pair)}
+    return after, entry | {"reasons": dict(sorted(reasons.items()))}
+
+
+def _dropped(step: str, reason: str, batch: Batch, row: int) -> dict[str, Any]:
+    pair = None if batch.text_pair is None else batch.text_pair[row]
+    where = {"step": step, "reason": reason, "split": batch.split, "id": batch.id[row]}
+    return where | {"text": batch.text[row], "text_pair": pair, "label": batch.label[row]}
 
 
 class _Samples:

@@ -7,7 +7,7 @@ implements `Step` itself; a fresh one is made for each recipe run, so it may rem
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -31,10 +31,12 @@ class Decision:
     """What a step decides about the rows of a batch, by their number in it. Rows that are not named are kept as they are.
 
     drop: row -> reason. replace: row -> (text, text of the pair or None); the reason of every replacement is the step itself.
+    scores: name -> a number for each row of the batch, kept so that another threshold can be chosen without computing it again.
     """
 
     drop: dict[int, str] = field(default_factory=dict)
     replace: dict[int, tuple[str, str | None]] = field(default_factory=dict)
+    scores: dict[str, Sequence[float]] = field(default_factory=dict)
 
 
 class Step(ABC):
@@ -47,9 +49,20 @@ class Step(ABC):
     VERSION: ClassVar[int] = 1
     whole: ClassVar[bool] = False
 
+    def look(self, splits: Mapping[str, Batch]) -> None:  # noqa: B027 (most steps need no look)
+        """See all rows before the first is judged; for steps that decide by the corpus."""
+
     @abstractmethod
     def decide(self, batch: Batch) -> Decision:
         """Judge one batch."""
+
+    def thresholds(self) -> dict[str, tuple[float | None, float | None]]:
+        """For each score the least and the most that is kept; None: no such bound."""
+        return {}
+
+    def record(self) -> dict[str, Any]:
+        """What the step found out about the corpus, as plain JSON values, for the report."""
+        return {}
 
 
 class TextRewrite(Step):

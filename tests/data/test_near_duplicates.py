@@ -1,0 +1,155 @@
+"""Near-duplicates against the exact answer: what is found, what is not, which row stays."""
+
+import random
+
+import numpy as np
+import pytest
+
+from finecomb.config.schema.cleaner import Cleaner
+from finecomb.data import cleaner
+from finecomb.data.cleaner import shingles
+from finecomb.data.cleaner.words import words
+from finecomb.data.dataset.rows import Rows
+
+VALUES = {"threshold": 0.7, "ngram": 5, "permutations": 128, "keep": "first"}
+
+
+def rows(texts):
+    return Rows([str(n) for n in range(len(texts))], list(texts), None, ["x"] * len(texts), None, range(1, len(texts) + 1), "file")
+
+
+def run(splits, **values):
+    given = splits if isinstance(splits, dict) else {"train": rows(splits)}
+    return cleaner.build(Cleaner("own", {"near_duplicates": VALUES | values})).run(given)
+
+
+def grams(text, n=5):
+    found = words(text.lower())
+    return {tuple(found[start : start + n]) for start in range(len(found) - n + 1)} or ({tuple(found)} if found else set())
+
+
+def exact(first, second, n=5):
+    one, two = grams(first, n), grams(second, n)
+    return len(one & two) / len(one | two) if one | two else 1.0
+
+
+def corpus(count=400, seed=0):
+    """Texts of 60 to 120 words; every second one is an edited copy of an earlier text, edited more or less."""
+    draw = random.Random(seed)
+    vocabulary = [f"w{n}" for n in range(3000)]
+    texts = []
+    for number in range(count):
+        if number % 2 and texts:
+            found = draw.choice(texts).split()
+            for _ in range(draw.choice([0, 1, 2, 3, 6, 10])):
+                found[draw.randrange(len(found))] = draw.choice(vocabulary)
+        else:
+            found = draw.choices(vocabulary, k=draw.randint(60, 120))
+        texts.append(" ".join(found))
+    return texts
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_hashes_of_ngrams_are_equal_exactly_where_the_ngrams_are(n):
+    texts = [
+        "One two, three four FIVE six",
+        "one two three four five six",
+        "zero one two three four five six",
+        "",
+        "一二三四五六七",
+        "naïve été, one",
+    ]
+    texts += ["three four five", "...", "two" + " x" * 300]
+    hashes, offsets = shingles.hashed(texts, n)
+    sets = [set(hashes[offsets[row] : offsets[row + 1]].tolist()) for row in range(len(texts))]
+    for row, text in enumerate(texts):
+        assert len(sets[row]) == len(grams(text, n)), text
+        for other in range(row):
+            assert len(sets[row] & sets[other]) == len(grams(text, n) & grams(texts[other], n))
+
+
+def test_batches_of_any_size_hash_alike(monkeypatch):
+    texts = corpus(60)
+    whole, offsets = shingles.hashed(texts, 5)
+    monkeypatch.setattr(shingles, "_CHUNK", 500)
+    parts, same = shingles.hashed(texts, 5)
+    assert np.array_equal(whole, parts)
+    assert np.array_equal(offsets, same)
+
+
+def test_signatures_estimate_the_jaccard_similarity_without_bias():
+    texts = corpus(300)
+    hashes, offsets = shingles.hashed(texts, 5)
+    pairs = [(a, b) for a in range(300) for b in range(a) if 0.05 < exact(texts[a], texts[b]) < 0.999]
+    assert len(pairs) > 150
+    errors = []
+    for seed in range(8):  # the maps are shared by all texts, so that one draw of them errs alike for many pairs
+        found = shingles.signatures(hashes, offsets, 128, seed)
+        errors += [float((found[a] == found[b]).mean()) - exact(texts[a], texts[b]) for a, b in pairs]
+    assert abs(np.mean(errors)) < 0.01
+    assert np.sqrt(np.mean(np.square(errors))) < 0.044  # sqrt(J (1 - J) / 128) is at most 0.044
+
+
+def test_bands_find_pairs_at_the_threshold_and_the_curve_says_how_likely():
+    assert shingles.bands(0.8, 128) == (14, 9) or shingles.curve(0.8, *shingles.bands(0.8, 128)) >= 0.95
+    assert shingles.curve(0.8, 14, 8) == pytest.approx(0.9236, abs=1e-3)  # FineWeb's
+    assert shingles.curve(0.5, 32, 8) == pytest.approx(0.118, abs=1e-3)  # Data-Juicer's
+
+
+def test_what_goes_is_near_what_stays_and_nothing_near_stays_but_for_the_curve():
+    texts = corpus(600, seed=3)
+    cleaned = run(texts)
+    kept = {int(name) for name in cleaned.splits["train"].id}
+    dropped = [int(row["id"]) for row in cleaned.dropped]
+    assert len(dropped) > 100
+    for row in dropped:
+        assert max(exact(texts[row], texts[other]) for other in kept) >= 0.7
+    missed = [(a, b) for a in kept for b in kept if b < a and exact(texts[a], texts[b]) >= 0.7]
+    pairs = [(a, b) for a in range(600) for b in range(a) if exact(texts[a], texts[b]) >= 0.7]
+    assert len(missed) <= 0.05 * len(pairs)
+    record = cleaned.records["near_duplicates"]
+    assert record["pairs_found"] <= record["candidates_checked"]
+    assert record["curve"]["0.70"] >= 0.95
+
+
+def test_a_chain_of_small_changes_does_not_take_its_end_along():
+    base = [f"w{n}" for n in range(100)]
+    chain = [" ".join([*(f"x{n}" for n in range(12 * step)), *base[12 * step :]]) for step in range(5)]
+    assert exact(chain[0], chain[1]) >= 0.7
+    assert exact(chain[0], chain[4]) < 0.5
+    kept = run(chain).splits["train"].text
+    assert chain[0] in kept
+    assert len(kept) >= 2
+
+
+def test_test_wins_over_validation_and_both_over_train_and_the_longest_may_win_within_a_split():
+    base = " ".join(f"w{n}" for n in range(60))
+    splits = {"train": rows([base + " end", "other text"]), "validation": rows([base + " stop"]), "test": rows([base])}
+    cleaned = run(splits)
+    assert {name: len(part) for name, part in cleaned.splits.items()} == {"train": 1, "validation": 0, "test": 1}
+    assert {row["reason"] for row in cleaned.dropped} == {"near-duplicate of a row in test"}
+    clusters = cleaned.records["near_duplicates"]["clusters"]
+    assert clusters[0]["size"] == 3
+    assert clusters[0]["kept"]["split"] == "test"
+    assert run([base, base + " and more"], keep="longest").splits["train"].text == [base + " and more"]
+    assert run([base, base + " and more"]).splits["train"].text == [base]
+
+
+def test_texts_without_words_or_shorter_than_an_ngram_are_compared_as_they_are():
+    assert run(["!!!", "???", "ok", "OK", "fine"]).splits["train"].text == ["!!!", "???", "ok", "fine"]
+
+
+def test_scripts_without_spaces_are_compared_by_characters():
+    text = "这家酒店的服务非常好，房间也很干净，下次还会再来的，推荐给大家"
+    cleaned = run([text, text.replace("大家", "朋友"), "房间太小了，隔音也不好，早餐一般般，不会再来"])
+    assert len(cleaned.splits["train"]) == 2
+
+
+def test_the_published_windows_of_datatrove_give_six_clusters():
+    """Windows of 400 characters of one text at offsets whose overlaps its own tests list, compared by words of four letters."""
+    draw = random.Random(5)
+    text = "".join(f"{''.join(draw.choices('abcdefghij', k=4))} " for _ in range(600))
+    groups = [[0, 20, 50], [400, 420], [800, 810, 820, 840, 860], [1205, 1215, 1225, 1245], [1600], [2000]]
+    windows = [text[start : start + 400] for group in groups for start in group]
+    kept = run(windows, threshold=0.6, ngram=5).splits["train"]
+    assert len(kept) == 6
