@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from finecomb import __version__
 from finecomb.config.errors import Problem, UserError, nearest
-from finecomb.verbs import compare, doctor, predict, reproduce, runs, study, sweep
+from finecomb.verbs import compare, doctor, predict, prepare, reproduce, runs, study, sweep
 
 if TYPE_CHECKING:
     from finecomb.config.compose import Composition
@@ -168,6 +168,7 @@ def explain(args: list[str]) -> int:
 
 VERBS = {
     "train": "train one model, or many with -m; asked again, a finished run is returned and an interrupted one goes on",
+    "prepare": prepare.SUMMARY,
     "study": study.SUMMARY,
     "sweep": sweep.SUMMARY,
     "compare": compare.SUMMARY,
@@ -178,4 +179,13 @@ VERBS = {
     "doctor": doctor.SUMMARY,
 }
 _COMPOSING: dict[str, Callable[[list[str]], int]] = {"train": train, "explain": explain}
-_OTHERS = {"study": study, "sweep": sweep, "compare": compare, "predict": predict, "runs": runs, "reproduce": reproduce, "doctor": doctor}
+_OTHERS = {
+    "prepare": prepare,
+    "study": study,
+    "sweep": sweep,
+    "compare": compare,
+    "predict": predict,
+    "runs": runs,
+    "reproduce": reproduce,
+    "doctor": doctor,
+}

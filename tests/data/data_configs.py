@@ -8,7 +8,7 @@ from finecomb.config.locate import conf_dir
 from finecomb.config.schema import cleaner as cleaner_schema
 from finecomb.config.schema import dataset as schema
 
-_PARTS = {"columns": schema.Columns, "split": schema.Split, "limit": schema.Limit, "files": schema.FileSplits}
+_PARTS = {"columns": schema.Columns, "split": schema.Split, "limit": schema.Limit, "require": schema.Require, "files": schema.FileSplits}
 
 
 def make_dataset(name: str, **changes: Any) -> Any:

@@ -11,8 +11,8 @@ import pytest
 from data_configs import make_cleaner, make_dataset, rows
 
 from finecomb.config.errors import UserError
-from finecomb.data import prepare as module
 from finecomb.data.prepare import open_prepared, prepare
+from finecomb.data.prepare import rows as module
 
 
 def test_the_contract_of_what_is_prepared(prepared, write):

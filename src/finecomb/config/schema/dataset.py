@@ -45,6 +45,17 @@ class Limit:
 
 
 @dataclass
+class Require:
+    """What `finecomb prepare` insists on; null: nothing."""
+
+    rows: Optional[int] = option("least number of training rows", low=1)
+    languages: Optional[list[str]] = option("ISO 639-1 codes that at least 95 % of a sample of the training texts must be in")
+    min_label_share: Optional[float] = option("least share of the rarest label in train", low=0.0, high=1.0)
+    max_duplicate_share: Optional[float] = option("largest share of rows that may have been dropped as duplicates", low=0.0, high=1.0)
+    max_characters: Optional[int] = option("longest text, in characters", low=1)
+
+
+@dataclass
 class Dataset:
     """What every dataset has."""
 
@@ -57,6 +68,7 @@ class Dataset:
     columns: Columns = option("which column is what")
     split: Split = option("how splits are carved")
     limit: Limit = option("how many rows of each split are used")
+    require: Require = option("what prepare insists on", identity=False)
 
 
 @dataclass

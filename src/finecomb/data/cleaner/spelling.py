@@ -84,32 +84,39 @@ def build_map(texts: Iterable[str], known: Mapping[str, int], config: schema.Spe
     from symspellpy import SymSpell, Verbosity
 
     lower, capital = _counts(texts)
-    targets = {word: count for word, count in lower.items() if word in known and count >= config.min_ratio}
-    if not targets:
+    suspects = [
+        word
+        for word, count in sorted(lower.items(), key=lambda each: (-each[1], each[0]))
+        if word not in known and len(word) >= config.min_length and count <= config.max_count and capital[word] < count
+    ]
+    if not suspects:
         return []
     speller = SymSpell(max_dictionary_edit_distance=2, prefix_length=7)
-    for word, count in sorted(targets.items()):
-        speller.create_dictionary_entry(word, count)
+    for word, frequency in known.items():
+        speller.create_dictionary_entry(word, frequency)
     rows = []
-    for word, count in sorted(lower.items(), key=lambda each: (-each[1], each[0])):
-        if word in known or len(word) < config.min_length or count > config.max_count or capital[word] >= count:
-            continue
+    for word in suspects:
         distance = 2 if len(word) >= config.two_edits_from else 1
-        near = [each for each in speller.lookup(word, Verbosity.CLOSEST, max_edit_distance=distance) if each.term[0] == word[0]]
-        near = [each for each in near if targets[each.term] >= config.min_ratio * count and not _inflected(word, each.term, known)]
-        if near:
-            right = min(near, key=lambda each: (each.distance, -each.count, each.term)).term
-            rows.append((word, right, count, targets[right]))
+        # The nearest words of the whole dictionary: where one of them is rare here, another word was meant and the corpus cannot tell.
+        found = speller.lookup(word, Verbosity.CLOSEST, max_edit_distance=distance)
+        near = {each.term: lower[each.term] for each in found}
+        right = max(near, key=lambda term: (near[term], term), default=None)
+        if right is None or right[0] != word[0] or near[right] < config.min_ratio * lower[word]:
+            continue
+        rivals = sum(count for term, count in near.items() if term != right)
+        if rivals * config.min_ratio <= near[right] and not _inflected(word, right, known, found[0].distance):
+            rows.append((word, right, lower[word], near[right]))
     return rows
 
 
-def _inflected(word: str, other: str, known: Mapping[str, int]) -> bool:
+def _inflected(word: str, other: str, known: Mapping[str, int], distance: int) -> bool:
     """Whether a word is a dictionary word with an ending or a prefix that the list happens to miss, or two words written together."""
     if word.startswith(other) or other.startswith(word):
         return True
     stems = [word[: -len(end)] for end in ("s", "es", "ed", "er", "ers", "ing", "able", "ness", "ly", "less") if word.endswith(end)]
     stems += [f"{word[: -len(end)]}e" for end in ("ed", "er", "ers", "ing", "able") if word.endswith(end)]
     stems += [word[len(start) :] for start in ("re", "un", "non", "sub", "pre", "de", "multi", "auto", "over") if word.startswith(start)]
+    stems += [word[:cut] for cut in range(len(word) - distance, len(word)) if cut > 3]
     if any(len(stem) > 2 and stem in known for stem in stems):
         return True
     return any(word[:cut] in known and word[cut:] in known for cut in range(3, len(word) - 2))

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,10 @@ def content_hash(splits: dict[str, Rows], kind: str, names: list[str] | None) ->
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def write(target: Path, splits: dict[str, Rows], manifest: dict[str, Any]) -> None:
-    """Write rows and manifest to a new directory `target`; it appears complete or not at all."""
+def write(target: Path, splits: dict[str, Rows], manifest: dict[str, Any], beside: Mapping[str, Any] | None = None) -> None:
+    """Write rows and manifest to a new directory `target`; it appears complete or not at all. beside: other tables, by file name."""
     import datasets
+    import pyarrow.parquet
 
     kind = manifest["label_kind"]
     with staging() as stage, room_on_disk(target.parent, _size(splits)):
@@ -65,6 +67,8 @@ def write(target: Path, splits: dict[str, Rows], manifest: dict[str, Any]) -> No
         finally:
             if not shown:
                 datasets.enable_progress_bars()
+        for name, table in (beside or {}).items():
+            pyarrow.parquet.write_table(table, folder / name, compression="zstd")
         stored = {file.relative_to(folder).as_posix(): hash_file(file) for file in sorted(folder.rglob("*.arrow"))}
         text = json.dumps(manifest | {"stored": stored, "format": FORMAT}, indent=1, ensure_ascii=False)
         (folder / MANIFEST).write_text(text, encoding="utf-8")

@@ -22,7 +22,9 @@ from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.text_file import existing
 
 # Goes up when the same input and config give other rows.
-VERSION = 1
+VERSION = 2
+# Tables beside the rows.
+DROPPED, SCORES, SECONDS = "dropped.parquet", "scores.parquet", "seconds.parquet"
 KINDS = {"regression": "number", "sequence_classification": "class", "sequence_classification multi_label": "classes"}
 
 
@@ -44,8 +46,8 @@ def prepare(dataset: dataset_schema.Dataset, cleaner: cleaner_schema.Cleaner, *,
     with lock(key):
         if (found := _cached(directory)) is not None:
             return found
-        splits, manifest = _make(dataset, recipe, source.read(kind), kind)
-        write(directory, splits, manifest | {"key": key, "files": inputs})
+        splits, manifest, beside = _make(dataset, recipe, source.read(kind), kind)
+        write(directory, splits, manifest | {"key": key, "files": inputs}, beside)
     return open_prepared(directory)
 
 
@@ -103,7 +105,10 @@ def _cached(directory: Path) -> Prepared | None:
         return None
 
 
-def _make(dataset: dataset_schema.Dataset, recipe: cleaners.Recipe, raw: Raw, kind: str) -> tuple[dict[str, Rows], dict[str, Any]]:
+def _make(
+    dataset: dataset_schema.Dataset, recipe: cleaners.Recipe, raw: Raw, kind: str
+) -> tuple[dict[str, Rows], dict[str, Any], dict[str, Any]]:
+    """Splits, their manifest, and what stands beside them: every dropped row, every score."""
     _refuse_empty(raw.splits, raw.funnel)
     cleaned = recipe.run(raw.splits)
     funnel = raw.funnel + cleaned.funnel
@@ -117,8 +122,39 @@ def _make(dataset: dataset_schema.Dataset, recipe: cleaners.Recipe, raw: Raw, ki
         "funnel": funnel + carving + limiting,
         "examples": cleaned.examples,
         "unmapped": raw.unmapped,
+        "records": cleaned.records,
     }
-    return splits, manifest | _record(splits, kind, names)
+    beside = {DROPPED: _dropped(cleaned), SCORES: _scores(cleaned), SECONDS: _seconds(cleaned)}
+    return splits, manifest | _record(splits, kind, names), beside
+
+
+def _seconds(cleaned: cleaners.Cleaned[Rows]) -> Any:
+    """How long each step took; beside the manifest, which says only what is the same each time."""
+    import pyarrow as pa
+
+    return pa.table({"step": pa.array(cleaned.seconds, pa.string()), "seconds": pa.array(cleaned.seconds.values(), pa.float64())})
+
+
+def _dropped(cleaned: cleaners.Cleaned[Rows]) -> Any:
+    """Every row that a step dropped, as a table; labels as text."""
+    import pyarrow as pa
+
+    names = ("step", "reason", "split", "id", "text", "text_pair", "label")
+    rows = [{**row, "label": row["label"] if isinstance(row["label"], str) else json.dumps(row["label"])} for row in cleaned.dropped]
+    return pa.table({name: pa.array([row[name] for row in rows], pa.string()) for name in names})
+
+
+def _scores(cleaned: cleaners.Cleaned[Rows]) -> Any:
+    """Every score of every row that a step saw, as a long table."""
+    import pyarrow as pa
+
+    columns: dict[str, list[Any]] = {name: [] for name in ("step", "score", "split", "id", "value", "low", "high")}
+    for entry in cleaned.scores:
+        count = len(entry["value"])
+        for name in columns:
+            columns[name] += list(entry[name]) if name in ("id", "value") else [entry[name]] * count
+    text, number = pa.string(), pa.float64()
+    return pa.table({name: pa.array(values, number if name in ("value", "low", "high") else text) for name, values in columns.items()})
 
 
 def _record(splits: dict[str, Rows], kind: str, names: list[str] | None) -> dict[str, Any]:
@@ -154,6 +190,3 @@ def _straddling(splits: dict[str, Rows]) -> int:
     """Groups with rows in more than one split; 0 where the splits were carved here."""
     seen = [set(rows.group) - {""} for rows in splits.values() if rows.group is not None]
     return len({group for i, groups in enumerate(seen) for other in seen[i + 1 :] for group in groups & other})
-
-
-__all__ = ["VERSION", "Prepared", "open_prepared", "prepare"]

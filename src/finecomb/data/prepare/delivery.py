@@ -1,0 +1,195 @@
+"""What `finecomb prepare` leaves: rows as Parquet, every dropped row with its reason, data.json, report.html, and what training opens."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from finecomb.assets.cache import staging
+from finecomb.config.errors import Problem, UserError
+from finecomb.config.schema.dataset import Require
+from finecomb.data.cleaner import spelling
+from finecomb.data.cleaner.language import identify
+from finecomb.data.dataset.prepared import MANIFEST, Prepared, read_rows
+from finecomb.data.dataset.rows import Rows
+from finecomb.data.prepare import page
+from finecomb.data.prepare.leakage import overlap
+from finecomb.data.prepare.rows import SCORES, SECONDS
+
+CORRECTIONS, FACTS, REPORT = "corrections.tsv", "data.json", "report.html"
+_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+_SAMPLE = 500  # texts whose language is asked for dataset.require.languages
+
+
+def deliver(prepared: Prepared, target: Path, *, name: str, require: Require) -> dict[str, Any]:
+    """Write the folder, whole or not at all; returns what data.json holds.
+
+    Raises UserError, after the folder was written, when the rows do not meet what was required.
+    """
+    splits = read_rows(prepared)
+    told = facts(prepared, splits, name)
+    problems = missing(splits, told, require)
+    told["requirements_not_met"] = [problem.what for problem in problems]
+    with staging() as stage:
+        folder = stage / "delivery"
+        folder.mkdir()
+        for entry in prepared.directory.iterdir():
+            if entry.is_dir():
+                shutil.copytree(entry, folder / entry.name)
+            else:
+                shutil.copy2(entry, folder / entry.name)
+        for split, rows in splits.items():
+            _write_rows(folder / f"{split}.parquet", rows, prepared.label_kind, prepared.label_names)
+        (folder / FACTS).write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
+        (folder / REPORT).write_text(page.page(told, _histograms(folder / SCORES)), encoding="utf-8")
+        if (rows_of_map := told["corrections"]) is not None:
+            (folder / CORRECTIONS).write_text(spelling.write_map(rows_of_map), encoding="utf-8")
+        _put(folder, target)
+    if problems:
+        raise UserError(problems)
+    return told
+
+
+def _put(folder: Path, target: Path) -> None:
+    """Move the folder to its place; one that `prepare` wrote before is replaced, anything else is left alone."""
+    if target.exists():
+        if not (target / MANIFEST).is_file() and any(target.iterdir()):
+            what = f"{target} is there and was not written by finecomb prepare"
+            raise UserError(Problem(what, "output", mend="name another folder"))
+        shutil.rmtree(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.replace(folder, target)
+    except OSError:  # another file system
+        shutil.move(str(folder), str(target))
+
+
+def _write_rows(path: Path, rows: Rows, kind: str, names: list[str] | None) -> None:
+    """Labels as names, so that the file says what it holds without its manifest."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    columns: dict[str, Any] = {"id": rows.id, "text": rows.text}
+    if rows.text_pair is not None:
+        columns["text_pair"] = rows.text_pair
+    columns["label"] = _named(rows.label, kind, names)
+    if rows.group is not None:
+        columns["group"] = rows.group
+    pa.parquet.write_table(pa.table(columns), path, compression="zstd")
+
+
+def _named(labels: Sequence[Any], kind: str, names: list[str] | None) -> list[Any]:
+    if names is None:
+        return list(labels)
+    return [[names[each] for each in label] for label in labels] if kind == "classes" else [names[label] for label in labels]
+
+
+def facts(prepared: Prepared, splits: Mapping[str, Rows], name: str) -> dict[str, Any]:
+    """What data.json holds: every step with rows and bytes in and out, reasons and seconds; overlap, clusters, labels, lengths."""
+    manifest = prepared.manifest
+    records = manifest.get("records", {})
+    steps: dict[str, dict[str, Any]] = {}
+    for entry in manifest["funnel"]:
+        step = steps.setdefault(
+            entry["step"],
+            {"name": entry["step"], "rows_in": 0, "rows_out": 0, "bytes_in": 0, "bytes_out": 0, "changed": 0, "reasons": {}, "splits": {}},
+        )
+        for key in ("rows_in", "rows_out", "bytes_in", "bytes_out", "changed"):
+            step[key] += entry.get(key, 0)
+        step["reasons"] = dict(Counter(step["reasons"]) + Counter(entry["reasons"]))
+        step["splits"][entry["split"]] = {key: entry.get(key) for key in ("rows_in", "rows_out", "changed", "reasons")}
+    seconds = _seconds(prepared.directory / SECONDS)
+    for step in steps.values():
+        step["seconds"] = seconds.get(step["name"])
+        step["record"] = {key: value for key, value in records.get(step["name"], {}).items() if key not in ("clusters", "corrections")}
+    return {
+        "name": name,
+        "source": manifest["source"],
+        "licence": manifest["licence"],
+        "content_hash": prepared.content_hash,
+        "rows": manifest["rows"],
+        "steps": list(steps.values()),
+        "label_names": prepared.label_names,
+        "label_counts": manifest["label_counts"],
+        "lengths": {split: _lengths(rows) for split, rows in splits.items()},
+        "overlap": overlap(splits),
+        "clusters": [{"step": step, **cluster} for step, record in records.items() for cluster in record.get("clusters", [])],
+        "corrections": next((record["corrections"] for record in records.values() if "corrections" in record), None),
+        "examples": manifest["examples"],
+    }
+
+
+def _seconds(path: Path) -> dict[str, float]:
+    import pyarrow.parquet
+
+    return {row["step"]: row["seconds"] for row in pyarrow.parquet.read_table(path).to_pylist()} if path.is_file() else {}
+
+
+def _lengths(rows: Rows) -> dict[str, Any]:
+    lengths = np.array([len(text) for text in rows.text] or [0])
+    counts, edges = np.histogram(np.log10(np.maximum(lengths, 1)), bins=24)
+    return {
+        "characters": {f"{q:g}": int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES},
+        "histogram": {"edges": [round(10**edge, 1) for edge in edges.tolist()], "counts": counts.tolist()},
+    }
+
+
+def missing(splits: Mapping[str, Rows], told: Mapping[str, Any], require: Require) -> list[Problem]:
+    """What the rows lack of `dataset.require`."""
+    found = []
+    train = splits["train"]
+
+    def short(key: str, what: str, wanted: Any) -> None:
+        found.append(
+            Problem(what, f"dataset.require.{key}", f"wanted: {wanted}", "collect other rows, change the cleaner, or ask for less")
+        )
+
+    if require.rows is not None and len(train) < require.rows:
+        short("rows", f"train has {len(train):,} rows", f"at least {require.rows:,}")
+    if require.languages:
+        sample = train.text[:: max(1, len(train) // _SAMPLE)][:_SAMPLE]
+        others = Counter(code for text in sample if len(text) >= 20 and (code := identify(text)[0]) not in require.languages)
+        if others.total() > 0.05 * len(sample):
+            listed = ", ".join(f"{code} {count}" for code, count in others.most_common(3))
+            short(
+                "languages", f"{others.total():,} of a sample of {len(sample):,} texts are in other languages ({listed})", require.languages
+            )
+    counts = told["label_counts"]["train"]
+    if require.min_label_share is not None and counts:
+        rare = min(counts, key=lambda label: counts[label])
+        share = counts[rare] / max(1, sum(counts.values()))
+        if share < require.min_label_share:
+            short("min_label_share", f"label {rare!r} has {share:.1%} of train", f"at least {require.min_label_share:.1%}")
+    if require.max_duplicate_share is not None:
+        gone = sum(count for step in told["steps"] for reason, count in step["reasons"].items() if "duplicate" in reason)
+        first = told["steps"][0]["rows_in"] if told["steps"] else len(train)
+        if gone > require.max_duplicate_share * first:
+            short("max_duplicate_share", f"{gone:,} of {first:,} rows were duplicates", f"at most {require.max_duplicate_share:.1%}")
+    longest = max((len(text) for rows in splits.values() for text in rows.text), default=0)
+    if require.max_characters is not None and longest > require.max_characters:
+        short("max_characters", f"the longest text has {longest:,} characters", f"at most {require.max_characters:,}")
+    return found
+
+
+def _histograms(path: Path) -> list[dict[str, Any]]:
+    """For each score of each step the counts in 40 bins, and the bounds that were applied."""
+    import pyarrow.parquet
+
+    if not path.is_file():
+        return []
+    table = pyarrow.parquet.read_table(path).to_pandas()
+    drawn = []
+    for (step, score), mine in table.groupby(["step", "score"], sort=False):
+        values = mine["value"].to_numpy(dtype=np.float64)
+        counts, edges = np.histogram(values, bins=40)
+        low, high = mine["low"].iloc[0], mine["high"].iloc[0]
+        drawn.append({"step": step, "score": score, "counts": counts.tolist(), "edges": edges.tolist(),
+                      "low": None if np.isnan(low) else float(low), "high": None if np.isnan(high) else float(high)})  # fmt: skip
+    return drawn

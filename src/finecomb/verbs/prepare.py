@@ -1,0 +1,73 @@
+"""`finecomb prepare`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+SUMMARY = "collect, clean and split data, and say what became of every row; trains nothing"
+HELP = """\
+usage: finecomb prepare [GROUP=CHOICE ...] [KEY=VALUE ...] [--output DIR]
+
+Reads the dataset, runs the cleaner and carves the splits exactly as `finecomb train` with the same overrides does, and writes a folder:
+train.parquet, validation.parquet, test.parquet, dropped.parquet (every row that went, with step and reason), scores.parquet, data.json and
+report.html. Its path is the last line. `finecomb train dataset=prepared dataset.path=DIR` trains on it.
+
+  --output DIR   where to write (default: prepared/<dataset>-<cleaner>-<hash>)
+
+examples:
+  finecomb prepare
+  finecomb prepare dataset=files dataset.files.train=reviews.csv dataset.columns.label=stars cleaner=classification
+  finecomb prepare cleaner=web cleaner.steps.near_duplicates.threshold=0.9 cleaner.steps.length.min_words=5
+  finecomb prepare dataset.require.rows=5000 dataset.require.languages=[en] dataset.require.min_label_share=0.2"""
+
+
+def main(args: list[str]) -> int:
+    """Prepare data and print what became of it."""
+    from finecomb.config import hydra_app
+    from finecomb.config.compose import compose
+    from finecomb.config.errors import Problem, UserError
+    from finecomb.config.schema.task import variant
+    from finecomb.config.validate import validate
+
+    words, output = _output(args)
+    given = hydra_app.read(words)
+    if given.help:
+        print(HELP)
+        return 0
+    if given.multirun or given.only_hydra:
+        raise UserError(Problem("prepare takes the overrides of one job", "command line", mend="leave Hydra's flags out"))
+    composition = compose(given.overrides)
+    config = composition.config
+    validate(config, composition.origins)
+    from finecomb.data.prepare import prepare
+    from finecomb.data.prepare.delivery import deliver
+    from finecomb.studies.account import funnel_lines
+
+    prepared = prepare(config.dataset, config.cleaner, task_variant=variant(config.task))
+    name = f"{config.dataset.name}-{config.cleaner.name}"
+    folder = output or Path("prepared") / f"{name}-{prepared.content_hash[:8]}"
+    for line in funnel_lines(prepared.manifest, config.dataset.name):
+        print(line)
+    told = deliver(prepared, folder, name=name, require=config.dataset.require)
+    for pair, found in told["overlap"].items():
+        print(
+            f"  {pair}: {found['exact']:,} rows the same, {found['near']:,} nearly, {found['ngram_13']:,} share 13 words", file=sys.stdout
+        )
+    print(folder)
+    return 0
+
+
+def _output(args: list[str]) -> tuple[list[str], Path | None]:
+    """Take --output off; the rest are Hydra's words."""
+    from finecomb.config.errors import Problem, UserError
+
+    words = list(args)
+    for index, word in enumerate(words):
+        if word == "--output":
+            if index + 1 == len(words):
+                raise UserError(Problem("--output needs a folder", "command line", mend="--output DIR"))
+            return words[:index] + words[index + 2 :], Path(words[index + 1])
+        if word.startswith("--output="):
+            return words[:index] + words[index + 1 :], Path(word.removeprefix("--output="))
+    return words, None
