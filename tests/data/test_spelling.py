@@ -102,3 +102,26 @@ def test_injected_misspellings_are_corrected_precisely_and_clean_words_stay():
     assert len(right) / len(changed) >= 0.9
     assert len(right) / len(injected) > 0.2
     assert sum(where not in injected for where in changed) <= 0.0005 * sum(map(len, clean))
+
+
+def test_predictions_for_new_texts_use_the_map_that_training_learned(tmp_path, monkeypatch, capsys):
+    from finecomb import cli
+    from finecomb.serving import Predictor
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
+    lines = [
+        f"{'the government is good' if row % 2 else 'the children are bad'} in number {row} of the year,{row % 2}" for row in range(150)
+    ]
+    (tmp_path / "a.csv").write_text("text,label\n" + "\n".join([*lines, "the goverment is good,1"]))
+    step = "cleaner.steps.spelling={min_length: 5, max_count: 3, min_ratio: 10, two_edits_from: 8, dictionary: null, map: null}"
+    words = ["dataset=files", "dataset.files.train=a.csv", step, "model=tiny_bert", "logger=none", "trainer.max_epochs=1"]
+    assert cli.main(["train", *words]) == 0
+    run = tmp_path / capsys.readouterr().out.splitlines()[-1]
+    predictor = Predictor(run)
+    wrong, right = predictor(["the goverment is good", "the government is good"])
+    assert wrong["probabilities"] == right["probabilities"]
+    for manifest in (tmp_path / "cache" / "prepared").glob("*/manifest.json"):
+        manifest.unlink()
+    with pytest.raises(UserError, match="learned from the training data"):
+        Predictor(run)

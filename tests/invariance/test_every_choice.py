@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,10 @@ def dataset_overrides(folder: Path, name: str) -> list[str]:
             "dataset.columns.text=sentence",
             "dataset.columns.label=label",
         ]
+    if name == "shop_reviews":
+        for label in ("neg", "pos"):
+            (folder / f"{label}.txt").write_text("".join(f"{label} sentence {row}\n" for row in range(60)))
+        return [f"dataset={name}", f"dataset.path={folder}"]
     if name in ("movie_reviews", "nyt_editorials"):
         ratings = folder / "ratings.txt"
         ratings.write_text("".join(f"{row}_1\t{(row % 2) * 4 - 2}\tsentence {row}\n" for row in range(100)))
@@ -161,7 +166,19 @@ def test_every_dataset(name: str, data_folder: Path) -> None:
 
 @pytest.mark.parametrize("name", choices("cleaner"))
 def test_every_cleaner(name: str, data_folder: Path) -> None:
-    train_on_it(data_folder, [*dataset_overrides(data_folder, "sst2"), f"cleaner={name}", "model=tiny_bert", *ONE_STEP])
+    overrides = dataset_overrides(data_folder, "sst2")
+    if name in ("web", "gopher", "c4", "fineweb"):  # made for pages, not for sentences
+        words = [str(row * 7919 % 1000) for row in range(3000)]
+        pages = [
+            " ".join(f"It is said that the river of {word} has been here with the people." for word in words[row::100])
+            for row in range(100)
+        ]
+        lines = [json.dumps({"text": page, "label": "good" if row % 2 else "bad"}) for row, page in enumerate(pages)]
+        (data_folder / "pages.jsonl").write_text("\n".join(lines))
+        overrides = ["dataset=files", f"dataset.files.train={data_folder / 'pages.jsonl'}"]
+        overrides += ["cleaner.steps.near_duplicates=null"] if name != "c4" else []
+        overrides += ["cleaner.steps.gopher_repetition=null"] if name == "gopher" else []
+    train_on_it(data_folder, [*overrides, f"cleaner={name}", "model=tiny_bert", *ONE_STEP])
 
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group in BUNDLES for name in choices(group)])
@@ -176,10 +193,31 @@ def train_on_it(folder: Path, overrides: list[str]) -> None:
     composition = compose(overrides)
     config = resolve(composition.config, machine=Machine(cores=1, gpus=0, bf16=False, gpu_bf16=False))
     validate(config, composition.origins)
-    data = prepare(config.dataset, config.cleaner, task_variant=variant(config.task))
+    data = prepare(config.dataset, config.cleaner, config.annotator, task_variant=variant(config.task))
     take_a_step(folder, config, data.directory)
 
 
+def test_every_annotator(data_folder: Path) -> None:
+    (data_folder / "raw.txt").write_text("".join(f"{'a good' if row % 2 else 'a bad'} sentence {row}\n" for row in range(100)))
+    rules = ["annotator.functions={good: {label: positive, words: [good]}, bad: {label: negative, words: [bad]}}"]
+    files = ["dataset=files", f"dataset.files.train={data_folder / 'raw.txt'}", "dataset.columns.label=null"]
+    assert choices("annotator") == ["labelling_functions", "none"]
+    train_on_it(data_folder, [*files, "annotator=labelling_functions", *rules, "model=tiny_bert", *ONE_STEP])
+
+
 def test_no_group_is_left_out() -> None:
-    here = {"model", "tuning", "optimizer", "scheduler", "callbacks", "loss", "task", "trainer", "logger", "dataset", "cleaner"}
+    here = {
+        "model",
+        "tuning",
+        "optimizer",
+        "scheduler",
+        "callbacks",
+        "loss",
+        "task",
+        "trainer",
+        "logger",
+        "dataset",
+        "cleaner",
+        "annotator",
+    }
     assert here == set(GROUPS)

@@ -19,12 +19,14 @@ from finecomb.config.schema.model import FAMILIES
 from finecomb.config.schema.task import variant
 from finecomb.data import cleaner
 from finecomb.data.cleaner.step import TextRewrite
+from finecomb.data.dataset.prepared import MANIFEST
 from finecomb.data.prepare import KINDS
 from finecomb.learning import model as models
 from finecomb.learning import task as tasks
 from finecomb.learning import tuning
 from finecomb.learning.model.tokenizer import prepare_tokenizer
 from finecomb.learning.tuning.artefact import RECORD
+from finecomb.runs import files
 from finecomb.runs.directory import RunDirectory
 from finecomb.serving.predict import check, config_of, finished_run, takes_pairs
 
@@ -61,8 +63,18 @@ class Predictor:
         prepare_tokenizer(self._loaded.tokenizer, FAMILIES[self._loaded.core.config.model_type], self._loaded.core.config)
         self.label_names: list[str] | None = self._loaded.record["task"]["label_names"]
         self._task = tasks.build(self.config.task, label_kind=KINDS[variant(self.config.task)], label_names=self.label_names)
-        steps = [make() for _, make in cleaner.build(self.config.cleaner).steps]
-        self._rewrites = [step.rewrite for step in steps if isinstance(step, TextRewrite)]
+        steps = [(name, make()) for name, make in cleaner.build(self.config.cleaner).steps]
+        self._rewrites = [self._recalled(name, step).rewrite for name, step in steps if isinstance(step, TextRewrite)]
+
+    def _recalled(self, name: str, step: TextRewrite) -> TextRewrite:
+        """A step as it was in training; what it had learned from the corpus is in the record of the prepared data."""
+        if step.learns:
+            manifest = Path(self.run.record["inputs"]["data"]["directory"]) / MANIFEST
+            if not manifest.is_file():
+                what = f"the step {name} learned from the training data, whose record is gone from the cache"
+                raise UserError(Problem(what, str(manifest), mend="ask for the run's data again: finecomb prepare with its overrides"))
+            step.recall(files.read_json(manifest).get("records", {}).get(name, {}))
+        return step
 
     def _base(self) -> Path | None:
         """The base weights of an adapter, fetched again when they are no longer where they were."""

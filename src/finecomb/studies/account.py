@@ -22,7 +22,13 @@ def funnel_lines(manifest: dict[str, Any], name: str) -> list[str]:
         reasons = [f"{count:,} {reason}" for reason, count in entry["reasons"].items()]
         reasons += [f"{entry['changed']:,} changed"] if entry["changed"] else []
         rows = f"{entry['rows_in']:,} -> {entry['rows_out']:,}" if entry["rows_in"] != entry["rows_out"] else f"{entry['rows_in']:,}"
-        lines.append(f"  {entry['step']:<11}{entry['split']:<11}{rows:<18} {', '.join(reasons)}".rstrip())
+        lines.append(f"  {entry['step']:<16}{entry['split']:<11}{rows:<18} {', '.join(reasons)}".rstrip())
+    if annotated := manifest.get("records", {}).get("annotator"):
+        lines += [
+            f"  rule {rule['name']}: {rule['label']} for {rule['coverage']:.1%} of the texts, {rule['conflict']:.1%} against another rule"
+            for rule in annotated["functions"]
+        ]
+        lines.append(f"  {annotated['caveat']}")
     return lines
 
 

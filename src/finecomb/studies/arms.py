@@ -130,7 +130,8 @@ def read(path: Path) -> Run:
     run = RunDirectory(path)
     config = run.config
     hidden = not_identity()
-    identity = {key: value for key, value in flatten(config).items() if key != "seed" and key not in hidden}
+    # A run from before there were annotators had none.
+    identity = {"annotator.name": "none"} | {key: value for key, value in flatten(config).items() if key != "seed" and key not in hidden}
     provenance = path / "provenance.json"
     return Run(
         path=path,

@@ -188,9 +188,9 @@ def _prepare(config: Train) -> Prepared:
     from finecomb.data.prepare import prepare
 
     kind = variant(config.task)
-    key = _key(config.dataset, config.cleaner, kind)
+    key = _key(config.dataset, config.cleaner, config.annotator, kind)
     if key not in _prepared:
-        _prepared[key] = prepare(config.dataset, config.cleaner, task_variant=kind)
+        _prepared[key] = prepare(config.dataset, config.cleaner, config.annotator, task_variant=kind)
     return _prepared[key]
 
 

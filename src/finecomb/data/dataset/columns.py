@@ -16,17 +16,24 @@ from finecomb.data.dataset.table import Table
 
 
 def to_rows(
-    tables: Mapping[str, Table], columns: Columns, kind: str, *, separator: str, aliases: Mapping[str, Sequence[str]] | None = None
+    tables: Mapping[str, Table],
+    columns: Columns,
+    kind: str,
+    *,
+    separator: str,
+    aliases: Mapping[str, Sequence[str]] | None = None,
+    unlabelled: bool = False,
 ) -> dict[str, Rows]:
     """Rows of each split. Raises UserError with the problems of all splits at once.
 
     kind: what a label becomes: "class" a name, "classes" a list of names, "number" a float.
     separator: between several labels in one cell. aliases: other names for a column; the first that exists is used.
+    unlabelled: no label column is asked for, and labels are None.
     """
     problems: list[Problem] = []
     splits = {}
     for split, table in tables.items():
-        named, missing = _named(table, columns, aliases or {})
+        named, missing = _named(table, columns, aliases or {}, unlabelled=unlabelled)
         if missing:
             problems += missing
             continue
@@ -38,7 +45,9 @@ def to_rows(
     return _unique(splits)
 
 
-def _named(table: Table, columns: Columns, aliases: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], list[Problem]]:
+def _named(
+    table: Table, columns: Columns, aliases: Mapping[str, Sequence[str]], *, unlabelled: bool
+) -> tuple[dict[str, str], list[Problem]]:
     """Which of the table's columns is what, and a problem for each that is not there."""
     separator = next((mark for mark in ";\t|" if mark in table.names[0]), None) if len(table.names) == 1 else None
     if separator is not None:
@@ -58,7 +67,7 @@ def _named(table: Table, columns: Columns, aliases: Mapping[str, Sequence[str]])
         problems.append(
             Problem(f"no column {name!r} in {table.file}", f"dataset.columns.{role}", allowed=f"its columns: {listed}", mend=mend)
         )
-    if "label" not in found and not problems:
+    if "label" not in found and not problems and not unlabelled:
         problems.append(Problem("no column is named as the label", "dataset.columns.label=null", allowed=", ".join(table.names[:30])))
     return found, problems
 
@@ -75,8 +84,10 @@ def _rows(split: str, table: Table, named: dict[str, str], kind: str, separator:
     if "text_pair" in named:
         pairs, more = _texts(table, named["text_pair"], "text_pair")
         problems += more
-    labels, more = _labels(table, named["label"], kind, separator)
-    problems += more
+    labels: list[Any] = [None] * len(table)
+    if "label" in named:
+        labels, more = _labels(table, named["label"], kind, separator)
+        problems += more
     ids = [f"{split}:{row}" for row in range(len(table))]
     if "id" in named:
         ids, more = _ids(table, named["id"])

@@ -45,7 +45,7 @@ class FilesSource:
         """The rows of each file."""
         config, paths = self._config, self._paths()
         tables = {split: self._table(split, path) for split, path in paths.items()}
-        rows = to_rows(tables, config.columns, kind, separator=config.label_separator)
+        rows = to_rows(tables, config.columns, kind, separator=config.label_separator, unlabelled=config.columns.label is None)
         names = list(config.label_names) if config.label_names else None
         return Raw(rows, ", ".join(str(path) for path in paths.values()), "the user's own", names)
 

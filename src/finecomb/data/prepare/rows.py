@@ -12,8 +12,10 @@ from typing import Any
 
 from finecomb.assets import cache_dir, lock
 from finecomb.config.errors import Problem, UserError
+from finecomb.config.schema import annotator as annotator_schema
 from finecomb.config.schema import cleaner as cleaner_schema
 from finecomb.config.schema import dataset as dataset_schema
+from finecomb.data import annotator as annotators
 from finecomb.data import cleaner as cleaners
 from finecomb.data import dataset as datasets
 from finecomb.data.dataset import Raw, labels, split
@@ -24,11 +26,17 @@ from finecomb.data.dataset.text_file import existing
 # Goes up when the same input and config give other rows.
 VERSION = 2
 # Tables beside the rows.
-DROPPED, SCORES, SECONDS = "dropped.parquet", "scores.parquet", "seconds.parquet"
+DROPPED, SCORES, SECONDS, ANNOTATIONS = "dropped.parquet", "scores.parquet", "seconds.parquet", "annotations.parquet"
 KINDS = {"regression": "number", "sequence_classification": "class", "sequence_classification multi_label": "classes"}
 
 
-def prepare(dataset: dataset_schema.Dataset, cleaner: cleaner_schema.Cleaner, *, task_variant: str) -> Prepared:
+def prepare(
+    dataset: dataset_schema.Dataset,
+    cleaner: cleaner_schema.Cleaner,
+    annotator: annotator_schema.Annotator | None = None,
+    *,
+    task_variant: str,
+) -> Prepared:
     """Make the rows a task trains on, or find them in the cache.
 
     task_variant: a key of config.schema.task.FACTS; it says what a label is.
@@ -40,13 +48,16 @@ def prepare(dataset: dataset_schema.Dataset, cleaner: cleaner_schema.Cleaner, *,
         return _reuse(dataset, kind, task_variant)
     source = datasets.build(dataset)
     recipe = cleaners.build(cleaner)
+    annotator = annotator or annotator_schema.Annotator("none")
+    annotate = annotators.build(annotator)
     inputs = source.inputs()
-    key = _key(dataset, recipe.identity, inputs, kind)
+    identity = recipe.identity if annotate is None else (*recipe.identity, dataclasses.asdict(annotator))
+    key = _key(dataset, identity, inputs, kind)
     directory = cache_dir() / "prepared" / key
     with lock(key):
         if (found := _cached(directory)) is not None:
             return found
-        splits, manifest, beside = _make(dataset, recipe, source.read(kind), kind)
+        splits, manifest, beside = _make(dataset, recipe, annotate, source.read(kind), kind)
         write(directory, splits, manifest | {"key": key, "files": inputs}, beside)
     return open_prepared(directory)
 
@@ -106,14 +117,17 @@ def _cached(directory: Path) -> Prepared | None:
 
 
 def _make(
-    dataset: dataset_schema.Dataset, recipe: cleaners.Recipe, raw: Raw, kind: str
+    dataset: dataset_schema.Dataset, recipe: cleaners.Recipe, annotate: annotators.Annotate | None, raw: Raw, kind: str
 ) -> tuple[dict[str, Rows], dict[str, Any], dict[str, Any]]:
     """Splits, their manifest, and what stands beside them: every dropped row, every score."""
     _refuse_empty(raw.splits, raw.funnel)
     cleaned = recipe.run(raw.splits)
     funnel = raw.funnel + cleaned.funnel
     _refuse_empty(cleaned.splits, funnel)
-    encoded, names = labels.encode(cleaned.splits, kind, raw.label_names)
+    labelled, labelling, annotations = _labelled(cleaned.splits, annotate, kind)
+    funnel += labelling
+    _refuse_empty(labelled, funnel)
+    encoded, names = labels.encode(labelled, kind, raw.label_names)
     carved, carving = split.carve(encoded, dataset.split, kind)
     splits, limiting = split.limited(split.shuffled(carved, dataset.split.seed), dataset.limit)
     manifest = {
@@ -122,10 +136,20 @@ def _make(
         "funnel": funnel + carving + limiting,
         "examples": cleaned.examples,
         "unmapped": raw.unmapped,
-        "records": cleaned.records,
+        "records": cleaned.records | ({"annotator": annotations.record} if annotations is not None else {}),
     }
     beside = {DROPPED: _dropped(cleaned), SCORES: _scores(cleaned), SECONDS: _seconds(cleaned)}
+    if annotations is not None:
+        beside[ANNOTATIONS] = _annotations(cleaned.splits["train"], annotations)
     return splits, manifest | _record(splits, kind, names), beside
+
+
+def _annotations(rows: Rows, found: annotators.Annotated) -> Any:
+    """The label that every row got, how certain it is, and which functions voted."""
+    import pyarrow as pa
+
+    columns = {"id": rows.id, "label": found.labels, "confidence": found.confidence, "origin": found.origin}
+    return pa.table({name: pa.array(values, pa.float64() if name == "confidence" else pa.string()) for name, values in columns.items()})
 
 
 def _seconds(cleaned: cleaners.Cleaned[Rows]) -> Any:
@@ -133,6 +157,33 @@ def _seconds(cleaned: cleaners.Cleaned[Rows]) -> Any:
     import pyarrow as pa
 
     return pa.table({"step": pa.array(cleaned.seconds, pa.string()), "seconds": pa.array(cleaned.seconds.values(), pa.float64())})
+
+
+def _labelled(
+    splits: dict[str, Rows], annotate: annotators.Annotate | None, kind: str
+) -> tuple[dict[str, Rows], list[dict[str, Any]], annotators.Annotated | None]:
+    """Labels for the training rows when they have none. Rows that got none are dropped and counted; other splits keep their own labels."""
+    train = splits["train"]
+    if annotate is None:
+        if None in train.label:
+            mend = "name the column of the labels, or let rules give them: annotator=labelling_functions"
+            raise UserError(Problem("no column is named as the label", "dataset.columns.label=null", mend=mend))
+        return splits, [], None
+    if kind != "class":
+        raise UserError(Problem("labelling functions give one class to each text", "annotator", "task=sequence_classification"))
+    texts = train.text if train.text_pair is None else [f"{a}\n{b}" for a, b in zip(train.text, train.text_pair, strict=True)]
+    found = annotate(texts)
+    kept = [row for row, label in enumerate(found.labels) if label is not None]
+    silent = sum(not origin for origin in found.origin)
+    reasons = {"no function votes": silent, "not certain": len(train) - len(kept) - silent}
+    entry: dict[str, Any] = {"step": "annotator", "split": "train", "rows_in": len(train), "rows_out": len(kept), "changed": 0}
+    entry["reasons"] = {reason: count for reason, count in reasons.items() if count}
+    known = [row for row in kept if train.label[row] is not None]
+    if known:
+        right = sum(train.label[row] == found.labels[row] for row in known)
+        found.record["accuracy_on_given_labels"] = {"rows": len(known), "right": right, "share": round(right / len(known), 4)}
+    rows = dataclasses.replace(train, label=found.labels).take(kept)
+    return {**splits, "train": rows}, [entry], found
 
 
 def _dropped(cleaned: cleaners.Cleaned[Rows]) -> Any:
