@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -15,7 +16,7 @@ U32: TypeAlias = NDArray[np.uint32]
 I64: TypeAlias = NDArray[np.int64]
 _PRIME = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
 _INVERSE = pow(_PRIME, -1, 2**64)
-_CHUNK = 4_000_000  # bytes of text at once
+_CHUNK = 1 << 20  # characters of text at once: what fits the caches is faster than fewer, larger batches
 # Bytes that belong to words; texts beyond ASCII arrive with their words set apart by spaces, so that all their other bytes do.
 _IN_WORD = np.zeros(256, dtype=bool)
 _IN_WORD[[*range(48, 58), *range(65, 91), 95, *range(97, 123), *range(128, 256)]] = True
@@ -59,16 +60,27 @@ def _chunk(texts: Sequence[str], n: int) -> tuple[U64, I64]:
 
 def _word_hashes(data: NDArray[np.uint8], begins: I64, ends: I64) -> U64:
     """Polynomial hashes by prefix sums: the sum over a word, divided by the power at its beginning, does not depend on where it stands."""
+    size = max(_CHUNK // 4, 1 << (len(data) - 1).bit_length())
     with np.errstate(over="ignore"):
-        powers = np.full(len(data), _PRIME, dtype=np.uint64)
-        powers[0] = 1
-        np.multiply.accumulate(powers, out=powers)
         prefix = np.zeros(len(data) + 1, dtype=np.uint64)
-        np.cumsum((data.astype(np.uint64) + np.uint64(1)) * powers, out=prefix[1:])
-        inverse = np.full(len(data), _INVERSE, dtype=np.uint64)
-        inverse[0] = 1
-        np.multiply.accumulate(inverse, out=inverse)
-        return _mixed((prefix[ends] - prefix[begins]) * inverse[begins] + (ends - begins).astype(np.uint64))
+        values = data.astype(np.uint64)
+        values += np.uint64(1)
+        values *= _powers(_PRIME, size)[: len(data)]
+        np.cumsum(values, out=prefix[1:])
+        found = prefix[ends]
+        found -= prefix[begins]
+        found *= _powers(_INVERSE, size)[begins]
+        return _mixed(found + (ends - begins).astype(np.uint64))
+
+
+@functools.lru_cache(maxsize=4)
+def _powers(base: int, size: int) -> U64:
+    """1, base, base**2, ... modulo 2**64."""
+    found = np.full(size, base, dtype=np.uint64)
+    found[0] = 1
+    with np.errstate(over="ignore"):
+        np.multiply.accumulate(found, out=found)
+    return found
 
 
 def _mixed(values: U64) -> U64:
@@ -85,16 +97,27 @@ def _ngrams(words: U64, words_of: I64, n: int) -> tuple[U64, I64]:
     total = int(counts.sum())
     if not total:
         return np.empty(0, dtype=np.uint64), counts
-    text_of = np.repeat(np.arange(len(words_of)), counts)
-    within = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
-    first = offsets[text_of] + within
+    # N-grams over all texts as if they were one; then those that begin where their text still has n words.
+    padded = np.concatenate([words, np.zeros(n, dtype=np.uint64)])
     with np.errstate(over="ignore"):
-        grams = np.zeros(total, dtype=np.uint64)
+        grams = np.zeros(len(words), dtype=np.uint64)
         for shift in range(n):
-            at = first + shift
-            there = shift < words_of[text_of]
-            grams = grams * np.uint64(_PRIME) + np.where(there, words[np.minimum(at, len(words) - 1)], np.uint64(0))
-    return _mixed(grams), counts
+            grams *= np.uint64(_PRIME)
+            grams += padded[shift : shift + len(words)]
+    first = np.repeat(offsets - np.cumsum(counts) + counts, counts) + np.arange(total)
+    found = grams[first]
+    short = np.flatnonzero((words_of > 0) & (words_of < n))
+    if len(short):
+        place = np.cumsum(counts) - counts
+        for text in short.tolist():
+            with np.errstate(over="ignore"):
+                value = np.zeros(1, dtype=np.uint64)
+                for word in range(n):
+                    value *= np.uint64(_PRIME)
+                    if word < words_of[text]:
+                        value += words[offsets[text] + word]
+            found[place[text]] = value[0]
+    return _mixed(found), counts
 
 
 def signatures(hashes: U64, offsets: I64, size: int, seed: int = 1) -> U32:
