@@ -19,7 +19,7 @@ h1 { font-size: 1.5rem; margin: .5rem 0; } h2 { font-size: 1.15rem; margin: 2rem
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top; }
-th:first-child, td:first-child, td.text { text-align: left; } td.text { max-width: 45rem; overflow-wrap: anywhere; }
+th:first-child, td:first-child, .text { text-align: left; } td.text { min-width: 14rem; max-width: 45rem; overflow-wrap: anywhere; }
 .bar { fill: var(--bar); } .bound { stroke: #cc3311; stroke-width: 2; } svg text { fill: var(--soft); font-size: 11px; }
 del { background: var(--gone); } ins { background: var(--new); text-decoration: none; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem; }
@@ -54,7 +54,6 @@ def page(facts: Mapping[str, Any], histograms: Sequence[Mapping[str, Any]]) -> s
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[int] = ()) -> str:
     """Cells are HTML already. text: columns of running text."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
     body = "".join(
         "<tr>"
         + "".join(f'<td class="text">{cell}</td>' if column in text else f"<td>{cell}</td>" for column, cell in enumerate(row))
