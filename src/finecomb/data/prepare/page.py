@@ -54,12 +54,9 @@ def page(facts: Mapping[str, Any], histograms: Sequence[Mapping[str, Any]]) -> s
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[int] = ()) -> str:
     """Cells are HTML already. text: columns of running text."""
-    body = "".join(
-        "<tr>"
-        + "".join(f'<td class="text">{cell}</td>' if column in text else f"<td>{cell}</td>" for column, cell in enumerate(row))
-        + "</tr>"
-        for row in rows
-    )
+    kinds = [' class="text"' if column in text else "" for column in range(len(header))]
+    head = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, header, strict=True))
+    body = "".join("<tr>" + "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
