@@ -102,6 +102,19 @@ def test_rules_that_can_say_one_class_only_are_believed_too(model):
     assert found.probabilities.max(axis=1)[:280].min() > 0.6
 
 
+def test_rare_rules_on_many_silent_rows_do_not_make_silence_a_class():
+    draw = np.random.default_rng(0)
+    truth = draw.integers(0, 2, 8000)
+    votes = np.full((8000, 2), ABSTAIN, dtype=np.int8)
+    for column in (0, 1):  # each says its own class on 4 % of the rows, rightly four times of five
+        says = np.where(truth == column, draw.random(8000) < 0.064, draw.random(8000) < 0.016)
+        votes[says, column] = column
+    found = fit(votes, 2)
+    alone = (votes >= 0).sum(axis=1) == 1
+    assert (found.probabilities[alone].argmax(axis=1) == votes[alone].max(axis=1)).all()
+    assert found.probabilities[alone].max(axis=1).min() > 0.6
+
+
 def test_rows_without_votes_and_ties_are_not_given_a_label_by_majority():
     found = fit(np.array([[0, 1], [ABSTAIN, ABSTAIN], [1, 1]], dtype=np.int8), 2, "majority")
     assert found.tied.tolist() == [True, True, False]

@@ -37,15 +37,21 @@ def fit(votes: Votes, classes: int, model: str = "dawid_skene", balance: Floats 
     probabilities = _normalised(answers[:, :, :classes].sum(axis=1), np.full(classes, 1 / classes))
     if model == "majority":
         return _fitted(probabilities, _mean(probabilities, votes), None)
-    prior = _prior(answers)
-    confusion = _confusion(answers, probabilities, prior)
     if model == "weighted":
+        confusion = _confusion(answers, probabilities, _prior(answers))
         # One weight for each source: the log-odds of how often its votes agree with the majority (Nitzan & Paroush 1982).
         agreed = np.einsum("nmk,nk->m", answers[:, :, :classes], probabilities)
         accuracy = np.clip(agreed / np.maximum(answers[:, :, :classes].sum(axis=(0, 2)), 1.0), 0.05, 0.95)
         scores = np.einsum("nmk,m->nk", answers[:, :, :classes], np.log(accuracy * max(1, classes - 1) / (1 - accuracy)))
         return _fitted(_softmax(scores), _mean(probabilities, votes), _given_a_vote(confusion))
-    return _em(votes, answers, probabilities, prior, balance)
+    # Rows that nobody votes on are no evidence: EM would make them a class of their own, whose mark is silence.
+    voted = np.flatnonzero(np.any(votes != ABSTAIN, axis=1))
+    if not len(voted):
+        return _fitted(probabilities, _mean(probabilities, votes), None)
+    found = _em(votes[voted], answers[voted], probabilities[voted], _prior(answers[voted]), balance)
+    every = np.tile(found.balance, (len(votes), 1))
+    every[voted] = found.probabilities
+    return _fitted(every, found.balance, found.confusion)
 
 
 def _em(votes: Votes, answers: Floats, probabilities: Floats, prior: Floats, balance: Floats | None) -> Fitted:
