@@ -173,9 +173,19 @@ def train(run: RunDirectory, config: Train, interruption: Interruption, first: b
             tables.write(run)
             run.write_result(outcome)
             run.set_status("finished")
+        leave_together()
         code = FINISHED
     finally:
         logger.finish(loggers, code)
+
+
+def leave_together() -> None:
+    """Let no rank end before the others have done their work: one whose peer is gone while it ends itself is aborted now and then."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
