@@ -55,6 +55,8 @@ def test_rules_vote_for_whole_words_and_in_unspaced_scripts_for_parts():
         ({"a": {"label": "x", "word": ["b"]}}, "unknown key 'word'"),
         ({"a": {"label": "x", "pattern": "(?=b)"}}, "cannot be used"),
         ({"a": {"label": "x", "words": ["b"]}}, "all functions give the label"),
+        ({"a": {"label": "x", "min_words": "lots"}}, "is no whole number"),
+        ({"a": {"label": "x", "pattern": 3}}, "is no text"),
         ({"a": {"words": ["b"]}}, "has a label and a condition"),
         ({"a": {"label": "x", "words": "b"}}, "words is a list"),
     ],

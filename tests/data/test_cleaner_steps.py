@@ -161,6 +161,11 @@ def test_gopher_repetition_measures_what_the_paper_defines():
     assert cleaned.splits["train"].id == ["1"]
 
 
+def test_shares_that_do_not_fit_the_lengths_of_ngrams_are_the_users_error():
+    with pytest.raises(UserError, match="2 shares, where 3 are needed"):
+        run("gopher_repetition", ["a"], **preset("gopher", "gopher_repetition") | {"max_top_ngram_characters": [0.1, 0.2]})
+
+
 def test_c4_takes_lines_out_and_drops_code_and_placeholder_text():
     page = (
         PROSE.replace(". ", ".\n")

@@ -68,6 +68,11 @@ def _rule(name: str, values: Any) -> Rule:
         raise UserError(Problem(f"unknown key {unknown[0]!r}", where, ", ".join(KEYS), f"did you mean {near}?" if near else ""))
     if len(values) == 1:
         raise UserError(Problem("without a condition it would label every text", where, ", ".join(KEYS[1:])))
+    for key in ("min_words", "max_words"):
+        if values.get(key) is not None and (isinstance(values[key], bool) or not isinstance(values[key], int)):
+            raise UserError(Problem(f"{key}={values[key]} is no whole number", f"{where}.{key}", "a whole number"))
+    if "pattern" in values and not isinstance(values["pattern"], str):
+        raise UserError(Problem(f"pattern={values['pattern']} is no text", f"{where}.pattern", "a regular expression", "put it in quotes"))
     if "words" in values and "pattern" in values:
         raise UserError(Problem("words and a pattern in one function", where, mend="write two functions, or the words into the pattern"))
     pattern = values.get("pattern")

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
+from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.step import Batch, Decision, Step
 from finecomb.data.cleaner.words import require_language, words
@@ -106,6 +107,10 @@ class GopherRepetition(Rules):
             "duplicate_line_characters": (None, config.max_duplicate_line_characters, "characters in duplicated lines"),
             "duplicate_paragraph_characters": (None, config.max_duplicate_paragraph_characters, "characters in duplicated paragraphs"),
         }
+        for key, count in (("max_top_ngram_characters", 3), ("max_repeated_ngram_characters", 6)):
+            if len(given := getattr(config, key)) != count:
+                where = f"cleaner.steps.gopher_repetition.{key}"
+                raise UserError(Problem(f"{len(given)} shares, where {count} are needed", where, mend="one for each length of n-gram"))
         for n, most in zip(range(2, 5), config.max_top_ngram_characters, strict=True):
             self._rules[f"top_{n}gram"] = (None, most, f"the most frequent {n}-gram")
         for n, most in zip(range(5, 11), config.max_repeated_ngram_characters, strict=True):
