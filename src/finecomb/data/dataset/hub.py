@@ -55,7 +55,7 @@ class HubSource:
         splits = to_rows(tables, config.columns, kind, separator="|", aliases=config.aliases)
         for rows in splits.values():
             _refuse_hidden(rows, kind)
-        return Raw(splits, source, config.licence, names)
+        return Raw({split: [rows] for split, rows in splits.items()}, source, config.licence, names)
 
     def _local(self) -> dict[str, list[Path]]:
         folder = existing(Path(str(self._config.path)), "dataset.path")

@@ -51,13 +51,13 @@ class MovieReviewsSource:
         names = self._names()
         raw: dict[str, Any] = {"source": local.source, "licence": LICENCE, "label_names": names}
         if names is None:
-            return Raw({"train": rows}, **raw)
+            return Raw({"train": [rows]}, **raw)
         labels = [self._name(rating, names) for rating in rows.label]
         kept = [index for index, label in enumerate(labels) if label is not None]
         left_out = len(rows) - len(kept)
         count: dict[str, Any] = {"step": "read", "split": "train", "rows_in": len(rows), "rows_out": len(kept), "changed": 0}
         return Raw(
-            {"train": replace(rows, label=labels).take(kept)},
+            {"train": [replace(rows, label=labels).take(kept)]},
             **raw,
             funnel=[count | {"reasons": {"neutral rating": left_out}}],
             unmapped=left_out,

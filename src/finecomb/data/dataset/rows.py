@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 SPLITS = ("train", "validation", "test")
+# url: address or file; source: which collection; time: ISO 8601; licence: as stated by the source.
+PROVENANCE = ("url", "source", "time", "licence")
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class Rows:
     id: unique, and the same whatever is cleaned, carved or limited.
     label: a name (class), a list of names (classes) or a float (number); after encoding, indices in place of names.
     line: where the row stands in `file`, for messages: its line, or its row where a format has no lines (`unit` says which).
+    provenance: where each row comes from, as far as the source knows it: columns named by PROVENANCE.
     """
 
     id: list[str]
@@ -28,6 +31,7 @@ class Rows:
     line: Sequence[int]
     file: str
     unit: str = "line"
+    provenance: dict[str, list[str | None]] | None = None
 
     def __len__(self) -> int:
         return len(self.id)
@@ -42,6 +46,7 @@ class Rows:
             label=[self.label[i] for i in indices],
             group=None if self.group is None else [self.group[i] for i in indices],
             line=[self.line[i] for i in indices],
+            provenance=None if self.provenance is None else {name: [cells[i] for i in indices] for name, cells in self.provenance.items()},
         )
 
     def with_texts(self, text: list[str], text_pair: list[str] | None) -> Rows:
@@ -71,3 +76,24 @@ def rank(seed: int, purpose: str, name: str) -> bytes:
     stream is part of a result.
     """
     return hashlib.sha256(f"{seed}\0{purpose}\0{name}".encode()).digest()
+
+
+def joined(chunks: Iterable[Rows]) -> Rows:
+    """The rows of several chunks of one split as one. Columns that only some chunks have are empty in the others."""
+    parts = list(chunks)
+    if len(parts) == 1:
+        return parts[0]
+    names = [name for name in PROVENANCE if any(part.provenance and name in part.provenance for part in parts)]
+    provenance = {name: [cell for part in parts for cell in (part.provenance or {}).get(name, [None] * len(part))] for name in names}
+    paired, grouped = any(part.text_pair is not None for part in parts), any(part.group is not None for part in parts)
+    return Rows(
+        [each for part in parts for each in part.id],
+        [each for part in parts for each in part.text],
+        [each for part in parts for each in (part.text_pair or [""] * len(part))] if paired else None,
+        [each for part in parts for each in part.label],
+        [each for part in parts for each in (part.group or [""] * len(part))] if grouped else None,
+        [each for part in parts for each in part.line],
+        parts[0].file if parts else "",
+        parts[0].unit if parts else "line",
+        provenance or None,
+    )

@@ -52,7 +52,8 @@ class ShopReviewsSource:
                 labels.append(label)
                 lines.append(number)
         source = next(iter(self._locals().values())).source.rpartition("/")[0]
-        return Raw({"train": Rows(ids, texts, None, labels, None, lines, "neg.txt and pos.txt")}, source, LICENCE, names)
+        rows = Rows(ids, texts, None, labels, None, lines, "neg.txt and pos.txt")
+        return Raw({"train": [rows]}, source, LICENCE, names)
 
 
 def _file(folder: str, name: str) -> Path:

@@ -20,7 +20,7 @@ from finecomb.data import cleaner as cleaners
 from finecomb.data import dataset as datasets
 from finecomb.data.dataset import Raw, labels, split
 from finecomb.data.dataset.prepared import Prepared, content_hash, open_prepared, read_rows, write
-from finecomb.data.dataset.rows import Rows
+from finecomb.data.dataset.rows import Rows, joined
 from finecomb.data.dataset.text_file import existing
 
 # Goes up when the same input and config give other rows.
@@ -120,8 +120,9 @@ def _make(
     dataset: dataset_schema.Dataset, recipe: cleaners.Recipe, annotate: annotators.Annotate | None, raw: Raw, kind: str
 ) -> tuple[dict[str, Rows], dict[str, Any], dict[str, Any]]:
     """Splits, their manifest, and what stands beside them: every dropped row, every score."""
-    _refuse_empty(raw.splits, raw.funnel)
-    cleaned = recipe.run(raw.splits)
+    read = {name: joined(chunks) for name, chunks in raw.splits.items()}
+    _refuse_empty(read, raw.funnel)
+    cleaned = recipe.run(read)
     funnel = raw.funnel + cleaned.funnel
     _refuse_empty(cleaned.splits, funnel)
     labelled, labelling, annotations = _labelled(cleaned.splits, annotate, kind)
