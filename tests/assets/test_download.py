@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from finecomb.assets import fetch
-from finecomb.assets.download import download, is_public
+from finecomb.assets.download import download
 from finecomb.config.errors import UserError
 
 CONTENT = bytes(range(256)) * 400
@@ -80,18 +80,6 @@ def test_a_private_address_is_refused_before_a_byte_is_sent(server, tmp_path, mo
 def test_only_https_is_spoken(server, tmp_path):
     with pytest.raises(UserError, match="unknown url type"):
         download(f"{server}/file", tmp_path / "file")
-
-
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "0.0.0.0"]
-)
-def test_private_addresses_are_known(address):
-    assert not is_public(address)
-
-
-def test_public_addresses_are_known():
-    assert is_public("1.1.1.1")
-    assert is_public("2606:4700::1111")
 
 
 def test_a_download_is_pinned_kept_and_mended(cache, monkeypatch):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import os
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
+from finecomb.assets.addresses import PrivateAddress, PublicHTTPSConnection
 from finecomb.assets.cache import room_on_disk
 from finecomb.assets.progress import Meter
 from finecomb.config.errors import Problem, UserError
@@ -19,36 +19,9 @@ TIMEOUT_SECONDS = 30.0
 _CHUNK = 1 << 20
 
 
-class PrivateAddress(OSError):
-    """The server's name leads to an address that is not public."""
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet (not loopback, not a local network, not a cloud's metadata service)."""
-    ip = ipaddress.ip_address(address.split("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return (mapped or ip).is_global and not ip.is_multicast
-
-
-class _CheckedSocket(http.client.HTTPConnection):
-    """Checks the address of the open socket before a byte is sent: a name that resolves differently the second time gains nothing."""
-
-    def connect(self) -> None:
-        super().connect()
-        through_proxy = getattr(self, "_tunnel_host", None) is not None
-        peer = self.sock.getpeername()[0]
-        if not through_proxy and not is_public(peer):
-            self.sock.close()
-            raise PrivateAddress(f"{self.host} is {peer}, which is not a public address")
-
-
-class _PublicConnection(http.client.HTTPSConnection, _CheckedSocket):
-    """TLS over a checked socket: HTTPSConnection.connect calls the next class's connect first."""
-
-
 class _PublicHandler(urllib.request.HTTPSHandler):
     def https_open(self, request: urllib.request.Request) -> Any:
-        return self.do_open(_PublicConnection, request)
+        return self.do_open(PublicHTTPSConnection, request)
 
 
 def public_opener() -> urllib.request.OpenerDirector:

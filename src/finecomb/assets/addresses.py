@@ -1,0 +1,98 @@
+"""Which addresses may be spoken to: only public ones, unless the user says otherwise; checked after a name is resolved.
+
+Every connection goes to the address that was checked, so a name that resolves differently the second time gains nothing, and since a
+redirect opens a connection too, it is checked like the first.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aiohttp import TCPConnector
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class PrivateAddress(OSError):
+    """A server's name leads to an address that is not public."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.strerror = message  # what aiohttp shows of an OSError
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address belongs to the public internet (not loopback, not a local network, not a cloud's metadata service).
+
+    An IPv6 address that carries an IPv4 address (mapped, 6to4, Teredo, NAT64) is as public as that one.
+    """
+    ip = ipaddress.ip_address(address.split("%")[0])
+    carried = [ip]
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            carried = [ip.ipv4_mapped]
+        elif ip.sixtofour is not None:
+            carried.append(ip.sixtofour)
+        elif ip.teredo is not None:
+            carried += ip.teredo
+        elif ip in _NAT64:
+            carried.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+    return all(each.is_global and not each.is_multicast for each in carried)
+
+
+def check_address(host: str, address: str) -> None:
+    """Raise PrivateAddress unless the address that `host` was resolved to is public."""
+    if not is_public(address):
+        raise PrivateAddress(f"{host} is {address}, which is not a public address")
+
+
+def connect_public(address: tuple[str, int], timeout: Any = None, source_address: tuple[str, int] | None = None, **_: Any) -> socket.socket:
+    """`socket.create_connection` to the public addresses of a host, in the resolver's order. Raises PrivateAddress where it has none."""
+    host, port = address
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    public = [each for each in found if is_public(str(each[4][0]))]
+    if not public:
+        listed = ", ".join(dict.fromkeys(str(each[4][0]) for each in found))
+        raise PrivateAddress(f"{host} is {listed}, which is not a public address")
+    failed: OSError | None = None
+    for *_family, resolved in public:
+        try:
+            return socket.create_connection((str(resolved[0]), port), timeout, source_address)
+        except OSError as error:
+            failed = error
+    raise failed or OSError(f"{host} has no address")
+
+
+class PublicHTTPConnection(http.client.HTTPConnection):
+    """Speaks HTTP with public addresses only. A proxy that the user's environment names is the user's choice, and is not checked."""
+
+    def connect(self) -> None:
+        """Resolve, check, connect."""
+        if getattr(self, "_tunnel_host", None) is None:
+            self._create_connection = connect_public
+        super().connect()
+
+
+class PublicHTTPSConnection(http.client.HTTPSConnection, PublicHTTPConnection):
+    """TLS over a checked connection: HTTPSConnection.connect calls the next class's connect first."""
+
+
+def public_connector(*, allow_private: bool = False, **options: Any) -> TCPConnector:
+    """A connector for aiohttp. A host without a public address fails with ClientConnectorError, which says so.
+
+    allow_private: connect to any address. options: for TCPConnector (limit, limit_per_host, resolver, ...).
+    """
+    from aiohttp import TCPConnector
+
+    return TCPConnector(**options) if allow_private else TCPConnector(socket_factory=_checked_socket, **options)
+
+
+def _checked_socket(found: Any) -> socket.socket:
+    """The socket for one resolved address (family, type, protocol, name, address), which is checked before it is opened."""
+    family, kind, protocol, _, address = found
+    check_address("the server", str(address[0]))
+    return socket.socket(family, kind, protocol)
