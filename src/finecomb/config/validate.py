@@ -26,24 +26,29 @@ Rule = Callable[[Train, Where], Iterator[Problem]]
 NAMED_BY_KIND = tuple(group for group in GROUPS if group not in ("dataset", "model"))
 
 
-def validate(config: Train, origins: Mapping[str, Origin]) -> None:
-    """Raise UserError with every problem between fields; `origins` tells where each key was set."""
-    problems = problems_of(config, origins)
+def validate(config: Train, origins: Mapping[str, Origin], *, trains: bool = True) -> None:
+    """Raise UserError with every problem between fields; `origins` tells where each key was set. trains: the rows need labels."""
+    problems = problems_of(config, origins, trains=trains)
     if problems:
         raise UserError(problems)
 
 
-def problems_of(config: Train, origins: Mapping[str, Origin]) -> list[Problem]:
+def problems_of(config: Train, origins: Mapping[str, Origin], *, trains: bool = True) -> list[Problem]:
     """Every problem between fields; empty when the config is sound."""
 
     def where(key: str) -> str:
         return str(origins.get(key, key))
 
-    return [problem for rule in _RULES for problem in rule(config, where)]
+    return [problem for rule in _RULES if trains or rule is not _labels for problem in rule(config, where)]
+
+
+def unlabelled(config: Train) -> bool:
+    """Whether the rows will have no labels: none are read, and no annotator gives them. Such a corpus can only be prepared."""
+    return config.annotator.name == "none" and (config.dataset.label_kind == "none" or config.dataset.columns.label is None)
 
 
 def label_kind(dataset: Dataset) -> str:
-    """What the labels will be: class, classes, number, or any when only the data tells."""
+    """What the labels will be: class, classes, number, any when only the data tells, or none."""
     if isinstance(dataset, MovieReviews):
         return "number" if dataset.target == "rating" else "class"
     return dataset.label_kind
@@ -61,6 +66,11 @@ def _names(config: Train, where: Where) -> Iterator[Problem]:
 def _labels(config: Train, where: Where) -> Iterator[Problem]:
     facts, kind = FACTS.get(variant(config.task)), label_kind(config.dataset)
     if facts is None or kind in facts.label_kinds:
+        return
+    if kind == "none":
+        if unlabelled(config):
+            mend = "let an annotator give labels, such as annotator=labelling_functions; or only clean the rows: finecomb prepare"
+            yield Problem(f"dataset={config.dataset.name} has no labels to train on", where("dataset.label_kind"), mend=mend)
         return
     needs = {"class": "one class for each text", "classes": "any number of classes for each text", "number": "a number for each text"}
     fitting = [_task_text(key) for key, other in FACTS.items() if kind in other.label_kinds]

@@ -28,7 +28,7 @@ def main(args: list[str]) -> int:
     from finecomb.config.compose import compose
     from finecomb.config.errors import Problem, UserError
     from finecomb.config.schema.task import variant
-    from finecomb.config.validate import validate
+    from finecomb.config.validate import unlabelled, validate
 
     words, output = _output(args)
     given = hydra_app.read(words)
@@ -39,12 +39,14 @@ def main(args: list[str]) -> int:
         raise UserError(Problem("prepare takes the overrides of one job", "command line", mend="leave Hydra's flags out"))
     composition = compose(given.overrides)
     config = composition.config
-    validate(config, composition.origins)
+    cleaned_only = unlabelled(config)
+    validate(config, composition.origins, trains=not cleaned_only)
     from finecomb.data.prepare import prepare
     from finecomb.data.prepare.delivery import deliver
     from finecomb.studies.account import funnel_lines
 
-    prepared = prepare(config.dataset, config.cleaner, config.annotator, task_variant=variant(config.task))
+    task_variant = None if cleaned_only else variant(config.task)
+    prepared = prepare(config.dataset, config.cleaner, config.annotator, task_variant=task_variant)
     name = f"{config.dataset.name}-{config.cleaner.name}"
     folder = output or Path("prepared") / f"{name}-{prepared.content_hash[:8]}"
     for line in funnel_lines(prepared.manifest, config.dataset.name):

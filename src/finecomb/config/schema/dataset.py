@@ -11,7 +11,8 @@ FORMATS = ("auto", "csv", "tsv", "jsonl", "json", "parquet", "arrow", "text")
 
 # What the label of a built-in dataset is, so that a task that cannot use it is refused before anything is fetched.
 # "class": one of several names; "classes": any number of them; "number": a real value. "any": known only when read.
-LABEL_KINDS = ("class", "classes", "number", "any")
+# "none": the rows have no labels; such a corpus can be cleaned, and trained on once an annotator gives labels.
+LABEL_KINDS = ("class", "classes", "number", "any", "none")
 
 
 @dataclass

@@ -26,12 +26,14 @@ def to_rows(
 ) -> dict[str, Rows]:
     """Rows of each split. Raises UserError with the problems of all splits at once.
 
-    kind: what a label becomes: "class" a name, "classes" a list of names, "number" a float.
+    kind: what a label becomes: "class" a name, "classes" a list of names, "number" a float; "none": nothing, no label is read.
     separator: between several labels in one cell. aliases: other names for a column; the first that exists is used.
     unlabelled: no label column is asked for, and labels are None.
     """
     problems: list[Problem] = []
     splits = {}
+    if kind == "none":
+        columns, unlabelled = replace(columns, label=None), True
     for split, table in tables.items():
         named, missing = _named(table, columns, aliases or {}, unlabelled=unlabelled)
         if missing:

@@ -47,7 +47,9 @@ class FilesSource:
         tables = {split: self._table(split, path) for split, path in paths.items()}
         rows = to_rows(tables, config.columns, kind, separator=config.label_separator, unlabelled=config.columns.label is None)
         names = list(config.label_names) if config.label_names else None
-        return Raw({split: [mine] for split, mine in rows.items()}, ", ".join(str(path) for path in paths.values()), "the user's own", names)
+        return Raw(
+            {split: [mine] for split, mine in rows.items()}, ", ".join(str(path) for path in paths.values()), "the user's own", names
+        )
 
     def _table(self, split: str, path: Path) -> Table:
         """One file; whatever is wrong with it also names the key that it was given by."""

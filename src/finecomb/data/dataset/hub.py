@@ -188,7 +188,7 @@ def _hash_table(table: Any) -> str:
 
 def _refuse_hidden(rows: Rows, kind: str) -> None:
     hidden = {"class": "-1", "number": -1.0}.get(kind)
-    count = rows.label.count(hidden)
+    count = 0 if hidden is None else rows.label.count(hidden)
     if count and (kind == "class" or count == len(rows)):
         row = rows.label.index(hidden)
         mend = "use the dev (validation) file as test; validation is carved from train"

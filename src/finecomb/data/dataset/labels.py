@@ -12,12 +12,12 @@ from finecomb.data.dataset.rows import Rows
 
 
 def encode(splits: dict[str, Rows], kind: str, names: list[str] | None) -> tuple[dict[str, Rows], list[str] | None]:
-    """Replace names by class indices in every split; numbers stay.
+    """Replace names by class indices in every split; numbers stay, and so do rows without labels (kind "none").
 
     names: the classes in order; None: as found in train, sorted (as numbers where all are whole numbers).
     A label may also be the index of a class, as benchmarks' files write it. Raises UserError for a label that is no class.
     """
-    if kind == "number":
+    if kind in ("number", "none"):
         return splits, None
     found = set(_each(splits["train"].label, kind))
     if names is None:

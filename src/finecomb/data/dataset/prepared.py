@@ -26,7 +26,7 @@ class Prepared:
 
     directory: holds the rows (a `datasets.DatasetDict`) and manifest.json. key: names it in the cache, "" outside it.
     content_hash: of all rows and label names; equal content gives equal hashes, wherever it comes from.
-    label_kind: "class" (label is an index), "classes" (a list of indices) or "number" (a float).
+    label_kind: "class" (label is an index), "classes" (a list of indices), "number" (a float) or "none".
     """
 
     directory: Path
@@ -59,7 +59,7 @@ def write(target: Path, splits: dict[str, Rows], manifest: dict[str, Any], besid
     with staging() as stage, room_on_disk(target.parent, _size(splits)):
         folder = stage / "prepared"
         features = _features(splits["train"], kind)
-        tables = {name: datasets.Dataset(_arrow(rows, features.arrow_schema)) for name, rows in splits.items()}
+        tables = {name: datasets.Dataset(_arrow(rows, kind, features.arrow_schema)) for name, rows in splits.items()}
         shown = datasets.are_progress_bars_disabled()
         datasets.disable_progress_bars()
         try:
@@ -105,7 +105,8 @@ def read_rows(prepared: Prepared) -> dict[str, Rows]:
         columns = {column: table[column][:] for column in table.column_names}
         line = range(len(table))
         optional = {"text_pair": columns.get("text_pair"), "group": columns.get("group")}
-        splits[name] = Rows(columns["id"], columns["text"], label=columns["label"], line=line, file=name, unit="row", **optional)
+        label = columns.get("label", [None] * len(table))
+        splits[name] = Rows(columns["id"], columns["text"], label=label, line=line, file=name, unit="row", **optional)
     return splits
 
 
@@ -123,23 +124,24 @@ def _size(splits: dict[str, Rows]) -> int:
     return sum(len(text) + 8 for text in texts) + 64 * 1024
 
 
-def _columns(rows: Rows) -> dict[str, list[Any]]:
-    columns = {"id": rows.id, "text": rows.text, "text_pair": rows.text_pair, "label": rows.label, "group": rows.group}
+def _columns(rows: Rows, kind: str) -> dict[str, list[Any]]:
+    label = None if kind == "none" else rows.label
+    columns = {"id": rows.id, "text": rows.text, "text_pair": rows.text_pair, "label": label, "group": rows.group}
     return {name: column for name, column in columns.items() if column is not None}
 
 
-def _arrow(rows: Rows, schema: Any) -> Any:
+def _arrow(rows: Rows, kind: str, schema: Any) -> Any:
     """The rows as `datasets` holds them. Its own `from_dict` would look at every cell in Python."""
     import pyarrow
     from datasets.table import InMemoryTable
 
-    return InMemoryTable(pyarrow.table(_columns(rows), schema=schema))
+    return InMemoryTable(pyarrow.table(_columns(rows, kind), schema=schema))
 
 
 def _features(rows: Rows, kind: str) -> Any:
     import datasets
 
     text, number, index = datasets.Value("string"), datasets.Value("float64"), datasets.Value("int64")
-    label = {"number": number, "class": index, "classes": datasets.List(index)}[kind]
+    label = {"number": number, "class": index, "classes": datasets.List(index), "none": None}[kind]
     types = {"id": text, "text": text, "text_pair": text, "label": label, "group": text}
-    return datasets.Features({name: types[name] for name in _columns(rows)})
+    return datasets.Features({name: types[name] for name in _columns(rows, kind)})

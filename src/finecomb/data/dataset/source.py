@@ -37,4 +37,4 @@ class Source(Protocol):
         """Name -> sha256 of everything the rows depend on beside the config. Raises UserError where something is missing."""
 
     def read(self, kind: str) -> Raw:
-        """Read the rows with labels of that kind ("class", "classes", "number"). Raises UserError for bad input."""
+        """Read the rows with labels of that kind ("class", "classes", "number"; "none": without). Raises UserError for bad input."""

@@ -55,6 +55,8 @@ def _refuse_empty(name: str, train: Rows, shares: dict[str, float]) -> None:
 
 def _strata(rows: Rows, kind: str) -> list[Hashable]:
     """What is kept in equal shares: the class; for several labels the rarest of the row's; for numbers the tenth it falls in."""
+    if kind == "none":
+        return [0] * len(rows)
     if kind == "class":
         return list(rows.label)
     if kind == "classes":

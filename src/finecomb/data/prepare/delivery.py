@@ -79,7 +79,8 @@ def _write_rows(path: Path, rows: Rows, kind: str, names: list[str] | None) -> N
     columns: dict[str, Any] = {"id": rows.id, "text": rows.text}
     if rows.text_pair is not None:
         columns["text_pair"] = rows.text_pair
-    columns["label"] = _named(rows.label, kind, names)
+    if kind != "none":
+        columns["label"] = _named(rows.label, kind, names)
     if rows.group is not None:
         columns["group"] = rows.group
     pa.parquet.write_table(pa.table(columns), path, compression="zstd")

@@ -28,6 +28,7 @@ VERSION = 2
 # Tables beside the rows.
 DROPPED, SCORES, SECONDS, ANNOTATIONS = "dropped.parquet", "scores.parquet", "seconds.parquet", "annotations.parquet"
 KINDS = {"regression": "number", "sequence_classification": "class", "sequence_classification multi_label": "classes"}
+NO_LABELS = "none"
 
 
 def prepare(
@@ -35,15 +36,17 @@ def prepare(
     cleaner: cleaner_schema.Cleaner,
     annotator: annotator_schema.Annotator | None = None,
     *,
-    task_variant: str,
+    task_variant: str | None,
 ) -> Prepared:
     """Make the rows a task trains on, or find them in the cache.
 
-    task_variant: a key of config.schema.task.FACTS; it says what a label is.
+    task_variant: a key of config.schema.task.FACTS; it says what a label is. None: the rows are only cleaned and need no labels.
     Raises UserError for everything wrong with the input; nothing but cache is left behind.
     """
-    kind = KINDS[task_variant]
-    _check_kind(dataset.name, dataset_schema.label_kind(dataset), kind, task_variant)
+    kind = NO_LABELS if task_variant is None else KINDS[task_variant]
+    has = dataset_schema.label_kind(dataset)
+    if has != NO_LABELS or annotator is None or annotator.name == "none":
+        _check_kind(dataset.name, has, kind, task_variant)
     if isinstance(dataset, dataset_schema.Prepared):
         return _reuse(dataset, kind, task_variant)
     source = datasets.build(dataset)
@@ -62,7 +65,7 @@ def prepare(
     return open_prepared(directory)
 
 
-def _reuse(dataset: dataset_schema.Prepared, kind: str, task_variant: str) -> Prepared:
+def _reuse(dataset: dataset_schema.Prepared, kind: str, task_variant: str | None) -> Prepared:
     """A folder that was prepared before: as it is, or with fewer rows."""
     if not dataset.path:
         raise UserError(
@@ -84,9 +87,12 @@ def _reuse(dataset: dataset_schema.Prepared, kind: str, task_variant: str) -> Pr
     return open_prepared(directory)
 
 
-def _check_kind(name: str, has: str, kind: str, task_variant: str) -> None:
-    if has in (kind, "any"):
+def _check_kind(name: str, has: str, kind: str, task_variant: str | None) -> None:
+    if has in (kind, "any") or kind == NO_LABELS:
         return
+    if has == NO_LABELS:
+        mend = "train on rows that have labels; or let an annotator give them when they are prepared: annotator=labelling_functions"
+        raise UserError(Problem(f"the rows of dataset={name} have no labels, the task needs {kind!r}", f"task {task_variant}", mend=mend))
     fits = [name for name, wanted in KINDS.items() if wanted == has]
     raise UserError(Problem(f"the labels of dataset={name} are of kind {has!r}, the task needs {kind!r}", f"task {task_variant}",
                             allowed=f"task: {', '.join(fits)}"))  # fmt: skip
@@ -166,7 +172,7 @@ def _labelled(
     """Labels for the training rows when they have none. Rows that got none are dropped and counted; other splits keep their own labels."""
     train = splits["train"]
     if annotate is None:
-        if None in train.label:
+        if None in train.label and kind != NO_LABELS:
             mend = "name the column of the labels, or let rules give them: annotator=labelling_functions"
             raise UserError(Problem("no column is named as the label", "dataset.columns.label=null", mend=mend))
         return splits, [], None
@@ -217,7 +223,7 @@ def _record(splits: dict[str, Rows], kind: str, names: list[str] | None) -> dict
         "label_kind": kind,
         "label_names": names,
         "label_counts": {name: labels.counts(rows, kind, names) for name, rows in splits.items()},
-        "columns": ["id", "text", *(["text_pair"] if train.text_pair is not None else []), "label",
+        "columns": ["id", "text", *(["text_pair"] if train.text_pair is not None else []), *([] if kind == NO_LABELS else ["label"]),
                     *(["group"] if train.group is not None else [])],
         "straddling_groups": _straddling(splits),
         "hashes": {name: rows.sha256() for name, rows in splits.items()},
