@@ -1,0 +1,148 @@
+"""The main text of an HTML page, within limits of size, time and memory that hold whatever the page does.
+
+Pages can make an extractor run for ever (200,000 nested elements do it to the fast one, giant pages to the better one), inside native code
+that no exception reaches. So pages are read in a child process (`extract_worker.py`) that the kernel ends when a page has used up its
+processor time; what was ready by then is kept, and the next page gets a new child.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import json
+import os
+import struct
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finecomb.config.errors import Problem, UserError
+
+MODES = ("fast", "cascade", "quality")
+# Goes up when the same page gives another text.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one page may cost. Beyond `page_bytes` it is not read; beyond `quality_bytes` the better extractor is not asked.
+
+    seconds: processor time of one page, both extractors together. memory_bytes: address space of the child.
+    """
+
+    page_bytes: int = 20_000_000
+    quality_bytes: int = 2_000_000
+    seconds: float = 10.0
+    memory_bytes: int = 4 << 30
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What a page holds.
+
+    text: the main text, paragraphs on lines of their own; empty where there is none.
+    language, date, licence: as the page itself declares them (`lang`; its meta data, ISO 8601; the target of rel=license).
+    method: the extractor the text comes from, "fast" or "quality"; "none" where nothing was read.
+    encoding: what the bytes were decoded as.
+    problem: why a limit cut the work short, else None. With a text, the better extractor was to be asked and was cut.
+    """
+
+    text: str
+    title: str | None = None
+    language: str | None = None
+    date: str | None = None
+    licence: str | None = None
+    method: str = "none"
+    encoding: str | None = None
+    problem: str | None = None
+
+
+def require_web(what: str) -> None:
+    """Raise UserError where the packages of the extra `web` are not installed. what: the override that needs them."""
+    needed = ("resiliparse", "trafilatura", "fastwarc", "warcio", "selectolax", "protego", "courlan", "mwparserfromhell", "lxml")
+    absent = [name for name in needed if importlib.util.find_spec(name) is None]
+    if absent:
+        given = f"packages that read the web are not installed: {', '.join(absent)}"
+        raise UserError(Problem(given, what, mend='pip install "finecomb[web]"'))
+
+
+def extract(html: bytes, url: str | None, *, mode: str = "cascade", charset: str | None = None, limits: Limits | None = None) -> Extracted:
+    """The main text of a page and what the page says of itself.
+
+    html: the page's bytes, decompressed. url: its address, which relative links (the licence's) are resolved against.
+    mode: `fast`: resiliparse; `quality`: trafilatura, or resiliparse where that finds nothing; `cascade`: resiliparse, and trafilatura
+    where a cheap score says that the text holds more than the main text, or less.
+    charset: the encoding named by the HTTP header; a byte order mark wins over it, and it wins over the page's own declaration.
+    Never raises for a bad page: `problem` says what went wrong. Raises UserError where the extra `web` is missing.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode is {mode!r}, not one of {MODES}")
+    limits = limits or Limits()
+    if len(html) > limits.page_bytes:
+        return Extracted("", problem="page too large")
+    with _LOCK:
+        return _ask(html, {"url": url, "mode": mode, "charset": charset, "quality_bytes": limits.quality_bytes}, limits)
+
+
+_LOCK = threading.Lock()
+# The child and the limits it was started with.
+_CHILD: tuple[subprocess.Popen[bytes], Limits] | None = None
+
+
+def _ask(html: bytes, request: dict[str, Any], limits: Limits) -> Extracted:
+    """Send a page to the child; its answers come as lines, each better than the one before, and the last says that it is."""
+    child = _child(limits)
+    found: dict[str, Any] = {"text": ""}
+    head = json.dumps(request).encode()
+    try:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(struct.pack(">QQ", len(head), len(html)) + head + html)
+        child.stdin.flush()
+        while line := child.stdout.readline():
+            found = json.loads(line)
+            if found.pop("done"):
+                return Extracted(**found)
+    except (BrokenPipeError, ValueError):  # it ended while it was written to, or in the middle of a line
+        pass
+    _end()
+    return Extracted(**found, problem="time or memory limit")
+
+
+def _child(limits: Limits) -> subprocess.Popen[bytes]:
+    global _CHILD
+    if _CHILD is None or _CHILD[1] != limits or _CHILD[0].poll() is not None:
+        _end()
+        require_web("main text of web pages")
+        script = Path(__file__).with_name("extract_worker.py")
+        # -P: the script's folder holds modules of ours that must not stand in for others of the same name.
+        command = [sys.executable, "-P", str(script), str(limits.seconds), str(limits.memory_bytes)]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        _CHILD = subprocess.Popen(command, **pipes), limits
+    return _CHILD[0]
+
+
+def _end() -> None:
+    global _CHILD
+    if _CHILD is not None:
+        child, _CHILD = _CHILD[0], None
+        child.kill()
+        for stream in (child.stdin, child.stdout):
+            with suppress(BrokenPipeError):
+                if stream is not None:
+                    stream.close()
+        child.wait()
+
+
+def _forget() -> None:
+    """In a forked process: the child belongs to the parent."""
+    global _CHILD, _LOCK
+    _CHILD, _LOCK = None, threading.Lock()
+
+
+atexit.register(_end)
+os.register_at_fork(after_in_child=_forget)
