@@ -1,27 +1,32 @@
 """The published quality rules for web text, each by its thresholds: Gopher, C4, FineWeb. Implementations of them disagree; ours are named.
 
 Gopher: Rae et al. 2021 (arXiv:2112.11446), appendix A1.1, tables of quality and repetition. C4: Raffel et al. 2020 (JMLR 21), section 2.2.
-FineWeb: Penedo et al. 2024 (arXiv:2406.17557), section 3.5. Words are those of `words.py`.
+FineWeb: Penedo et al. 2024 (arXiv:2406.17557), section 3.5. Words are those of `words.py`: runs of letters and digits, so that a mark of
+punctuation is no word, other than where texts are cut by a tokenizer made for one language.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema import cleaner as schema
+from finecomb.data.cleaner.repetition import repeated_characters
 from finecomb.data.cleaner.step import Batch, Decision, Step
-from finecomb.data.cleaner.words import require_language, words
+from finecomb.data.cleaner.word_arrays import WordArrays, chunks
+from finecomb.data.cleaner.words import UNSPACED, require_language
 
-Measured = dict[str, float]
+Measured = dict[str, Any]
 TERMINAL = (".", "!", "?", '"', "'", "\u201d", "\u3002", "\uff01", "\uff1f", "\u2026")
 _BULLETS = ("\u2022", "\u2023", "\u25e6", "\u25cf", "-", "*")
-_SYMBOLS = re.compile(r"#|\.\.\.|\u2026")
 _CITATION = re.compile(r"\[\d{1,4}\]|\[edit\]|\[citation needed\]")
 _SENTENCE = re.compile(r"[.!?]+(?:[\"')\]]*)(?:\s|$)")
-_POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+_BAD_LINES = ("javascript", "terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+_TOUCHING = re.compile(rf"[^\W{UNSPACED}]")
 
 
 class Rules(Step):
@@ -39,20 +44,22 @@ class Rules(Step):
         if self.language is not None:
             require_language([text for batch in splits.values() for text in batch.text], self.language, self.name)
 
-    def measure(self, text: str) -> Measured:
-        """The scores of one text."""
+    def measure(self, texts: Sequence[str], arrays: WordArrays) -> Measured:
+        """The scores of some texts, whose words are in `arrays`: for each score a number for each text."""
         raise NotImplementedError
 
     def decide(self, batch: Batch) -> Decision:
         """All scores are kept; the reason is the first rule broken."""
-        measured = [self.measure(text) for text in batch.text]
-        drop = {}
-        for row, found in enumerate(measured):
-            for score, (low, high, reason) in self._rules.items():
-                if (low is not None and found[score] < low) or (high is not None and found[score] > high):
-                    drop[row] = reason
-                    break
-        return Decision(drop, scores={score: [found[score] for found in measured] for score in self._rules})
+        scores = {score: np.zeros(len(batch)) for score in self._rules}
+        for numbers, arrays in chunks(batch.text):
+            measured = self.measure([batch.text[number] for number in numbers], arrays)
+            for score, values in scores.items():
+                values[numbers] = measured[score]
+        drop: dict[int, str] = {}
+        for score, (low, high, reason) in reversed(self._rules.items()):
+            least, most = -np.inf if low is None else low, np.inf if high is None else high
+            drop |= dict.fromkeys(np.flatnonzero((scores[score] < least) | (scores[score] > most)).tolist(), reason)
+        return Decision(drop, scores={score: values.tolist() for score, values in scores.items()})
 
     def thresholds(self) -> dict[str, tuple[float | None, float | None]]:
         """Least and most of each score."""
@@ -77,21 +84,44 @@ class GopherQuality(Rules):
             "stop_words": (config.min_stop_words, None, "too few stop words"),
         }
 
-    def measure(self, text: str) -> Measured:
+    def measure(self, texts: Sequence[str], arrays: WordArrays) -> Measured:
         """Numbers and shares as the paper defines them; different stop words are counted."""
-        found = words(text)
-        lines = [line for line in text.splitlines() if line.strip()]
-        count, rows = max(1, len(found)), max(1, len(lines))
-        tokens = text.split()
+        count = np.maximum(1, arrays.counts)
+        with_letter, tokens = arrays.tokens_with_letter()
+        lines = [_shares_of_lines(text) for text in texts]
         return {
-            "words": len(found),
-            "mean_word_length": sum(map(len, found)) / count,
-            "symbols_per_word": len(_SYMBOLS.findall(text)) / count,
-            "bullet_lines": sum(line.lstrip().startswith(_BULLETS) for line in lines) / rows,
-            "ellipsis_lines": sum(line.rstrip().endswith(("...", "\u2026")) for line in lines) / rows,
-            "alphabetic_words": sum(any(map(str.isalpha, token)) for token in tokens) / max(1, len(tokens)),
-            "stop_words": len(self._stop & {word.lower() for word in found}),
+            "words": arrays.counts,
+            "mean_word_length": arrays.sums(arrays.lengths) / count,
+            "symbols_per_word": np.array([text.count("#") + text.count("...") + text.count("\u2026") for text in texts]) / count,
+            "bullet_lines": [bullets for bullets, _ in lines],
+            "ellipsis_lines": [ellipses for _, ellipses in lines],
+            "alphabetic_words": with_letter / np.maximum(1, tokens),
+            "stop_words": [sum(_holds(lowered, word) for word in self._stop) for lowered in map(str.lower, texts)],
         }
+
+
+def _shares_of_lines(text: str) -> tuple[float, float]:
+    """Shares of the lines, without blank ones, that begin with a bullet and that end in an ellipsis."""
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
+    count = max(1, len(lines))
+    return sum(line.startswith(_BULLETS) for line in lines) / count, sum(line.endswith(("...", "\u2026")) for line in lines) / count
+
+
+def _holds(text: str, word: str) -> bool:
+    """Whether a word stands in a text, no letter or digit touching it; all in lower case."""
+    start = text.find(word)
+    while start >= 0:
+        end = start + len(word)
+        before, after = text[start - 1 : start] if start else "", text[end : end + 1]
+        if not (_touches(before, word[0]) or _touches(after, word[-1])):
+            return True
+        start = text.find(word, start + 1)
+    return False
+
+
+def _touches(outside: str, inside: str) -> bool:
+    """Whether two neighbouring characters belong to one word."""
+    return bool(outside) and _TOUCHING.match(outside) is not None and _TOUCHING.match(inside) is not None
 
 
 class GopherRepetition(Rules):
@@ -116,53 +146,26 @@ class GopherRepetition(Rules):
         for n, most in zip(range(5, 11), config.max_repeated_ngram_characters, strict=True):
             self._rules[f"repeated_{n}grams"] = (None, most, f"repeated {n}-grams")
 
-    def measure(self, text: str) -> Measured:
+    def measure(self, texts: Sequence[str], arrays: WordArrays) -> Measured:
         """Lines and paragraphs without those that are blank."""
-        lines = [line.strip() for line in text.split("\n") if line.strip()]
-        paragraphs = [part.strip() for part in re.split(r"\n{2,}", text) if part.strip()]
-        found = words(text)
-        size = max(1, sum(map(len, found)))
-        scores = {
-            "duplicate_lines": _repeated(lines, lambda _: 1) / max(1, len(lines)),
-            "duplicate_paragraphs": _repeated(paragraphs, lambda _: 1) / max(1, len(paragraphs)),
-            "duplicate_line_characters": _repeated(lines, len) / max(1, len(text)),
-            "duplicate_paragraph_characters": _repeated(paragraphs, len) / max(1, len(text)),
-        }
-        scores |= {f"top_{n}gram": _top(found, n) / size for n in range(2, 5)}
-        return scores | {f"repeated_{n}grams": _covered(found, n) / size for n in range(5, 11)}
+        size = np.maximum(1, arrays.sums(arrays.lengths))
+        scores: Measured = {name: [] for name in list(self._rules)[:4]}
+        for text in texts:
+            lines, characters = _repeated([line for line in map(str.strip, text.split("\n")) if line])
+            paragraphs, of_paragraphs = _repeated([part for part in map(str.strip, text.split("\n\n")) if part])
+            size_of_text = max(1, len(text))
+            for name, value in zip(scores, (lines, paragraphs, characters / size_of_text, of_paragraphs / size_of_text), strict=True):
+                scores[name].append(value)
+        found = repeated_characters(arrays, range(2, 5), range(5, 11))
+        return scores | {name: characters / size for name, characters in found.items()}
 
 
-def _repeated(parts: list[str], weight: Callable[[str], int]) -> int:
-    """Weight of the parts that stood there before."""
-    seen: set[str] = set()
-    total = 0
-    for part in parts:
-        total += weight(part) if part in seen else 0
-        seen.add(part)
-    return total
-
-
-def _top(found: list[str], n: int) -> int:
-    """Characters of the most frequent n-gram times its occurrences; of equally frequent ones the longest. 0 when none occurs twice."""
-    tally = Counter(zip(*(found[start:] for start in range(n)), strict=False))
-    if not tally:
-        return 0
-    most = max(tally.values())
-    return 0 if most < 2 else most * max(sum(map(len, gram)) for gram, count in tally.items() if count == most)
-
-
-def _covered(found: list[str], n: int) -> int:
-    """Characters of words that lie in an n-gram which stood there before; each word counts once."""
-    seen: set[tuple[str, ...]] = set()
-    total = end = 0
-    for start in range(len(found) - n + 1):
-        gram = tuple(found[start : start + n])
-        if gram in seen:
-            first = max(start, end)
-            total += sum(len(word) for word in found[first : start + n])
-            end = start + n
-        seen.add(gram)
-    return total
+def _repeated(parts: list[str]) -> tuple[float, int]:
+    """Share of the parts that stood there before, and their characters."""
+    different = set(parts)
+    if len(different) == len(parts):
+        return 0.0, 0
+    return (len(parts) - len(different)) / len(parts), sum(map(len, parts)) - sum(map(len, different))
 
 
 class FineWeb(Rules):
@@ -180,15 +183,22 @@ class FineWeb(Rules):
             "newlines_per_word": (None, config.max_newlines_per_word, "too many line ends"),
         }
 
-    def measure(self, text: str) -> Measured:
+    def measure(self, texts: Sequence[str], arrays: WordArrays) -> Measured:
         """Shares of the lines that are not blank."""
-        lines = [line.strip() for line in text.split("\n") if line.strip()]
-        rows = max(1, len(lines))
+        terminal, short, duplicated, ends = [], [], [], []
+        for text in texts:
+            lines = [line for line in map(str.strip, text.split("\n")) if line]
+            count = max(1, len(lines))
+            newlines = text.count("\n")
+            terminal.append(sum(line.endswith(TERMINAL) for line in lines) / count)
+            short.append(sum(len(line) <= self._short for line in lines) / count)
+            duplicated.append(_repeated(lines)[1] / max(1, len(text) - newlines))
+            ends.append(newlines)
         return {
-            "terminal_lines": sum(line.endswith(TERMINAL) for line in lines) / rows,
-            "short_lines": sum(len(line) <= self._short for line in lines) / rows,
-            "duplicate_line_characters": _repeated(lines, len) / max(1, len(text.replace("\n", ""))),
-            "newlines_per_word": text.count("\n") / max(1, len(words(text))),
+            "terminal_lines": terminal,
+            "short_lines": short,
+            "duplicate_line_characters": duplicated,
+            "newlines_per_word": np.array(ends) / np.maximum(1, arrays.counts),
         }
 
 
@@ -223,23 +233,22 @@ class C4(Step):
             return text, "lorem ipsum", 0
         if config.no_braces and "{" in text:
             return text, "a brace", 0
-        kept = []
-        for line in text.split("\n"):
-            line = _CITATION.sub("", line).strip() if config.remove_citations else line.strip()
-            if self._line(line):
-                kept.append(line)
-        joined = "\n".join(kept)
-        count = len(_SENTENCE.findall(joined))
+        lines = (_CITATION.sub("", text) if config.remove_citations and "[" in text else text).split("\n")
+        # Phrases are looked for in the lines only where the text has one.
+        phrases = [phrase for phrase in _BAD_LINES if phrase in lower]
+        joined = "\n".join([line for line in map(str.strip, lines) if self._line(line, phrases)])
+        count = sum(1 for _ in _SENTENCE.finditer(joined))
         return joined, "too few sentences" if count < config.min_sentences else None, count
 
-    def _line(self, line: str) -> bool:
-        found, config = line.split(), self._config
+    def _line(self, line: str, phrases: Sequence[str]) -> bool:
+        config = self._config
         if config.terminal_punctuation and (not line.endswith(TERMINAL[:6]) or line.endswith("...")):
             return False
-        if len(found) < config.min_words_per_line or any(len(word) > config.max_word_length for word in found):
+        if config.min_words_per_line and len(line.split(None, config.min_words_per_line)) < config.min_words_per_line:
             return False
-        lower = line.lower()
-        return "javascript" not in lower and not any(phrase in lower for phrase in _POLICY)
+        if len(line) > config.max_word_length and any(len(word) > config.max_word_length for word in line.split()):
+            return False
+        return not phrases or not any(phrase in lower for lower in [line.lower()] for phrase in phrases)
 
     def thresholds(self) -> dict[str, tuple[float | None, float | None]]:
         """The least number of sentences."""
