@@ -176,7 +176,7 @@ def test_a_raw_text_becomes_a_trained_classifier_in_one_command(tmp_path, monkey
     assert all(row["confidence"] > 0.6 for row in rows if row["label"])
     facts = json.loads((tmp_path / "mine" / "data.json").read_text())
     assert next(step for step in facts["steps"] if step["name"] == "annotator")["reasons"] == {"no function votes": 1}
-    assert cli.main(["prepare", *words[:3]]) == 2
+    assert cli.main(["train", *words[:3]]) == 2
     assert "annotator=labelling_functions" in capsys.readouterr().err
     assert cli.main(["train", *words, "model=tiny_bert", "logger=none", "trainer.max_epochs=1"]) == 0
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ABSTAIN = -1
+MODELS = ("majority", "weighted", "dawid_skene")
 Votes: TypeAlias = NDArray[np.int8]
 Floats: TypeAlias = NDArray[np.float64]
 # Pseudo-counts towards a source that is right seven times of ten: with few votes EM would otherwise turn a source round.

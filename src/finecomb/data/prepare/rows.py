@@ -22,6 +22,7 @@ from finecomb.data.dataset import Raw, labels, split
 from finecomb.data.dataset.prepared import Prepared, content_hash, open_prepared, read_rows, write
 from finecomb.data.dataset.rows import Rows, joined
 from finecomb.data.dataset.text_file import existing
+from finecomb.data.prepare import labelling
 
 # Goes up when the same input and config give other rows.
 VERSION = 2
@@ -131,8 +132,8 @@ def _make(
     cleaned = recipe.run(read)
     funnel = raw.funnel + cleaned.funnel
     _refuse_empty(cleaned.splits, funnel)
-    labelled, labelling, annotations = _labelled(cleaned.splits, annotate, kind)
-    funnel += labelling
+    labelled, labels_funnel, annotations = labelling.labelled(cleaned.splits, annotate, kind)
+    funnel += labels_funnel
     _refuse_empty(labelled, funnel)
     encoded, names = labels.encode(labelled, kind, raw.label_names)
     carved, carving = split.carve(encoded, dataset.split, kind)
@@ -147,16 +148,8 @@ def _make(
     }
     beside = {DROPPED: _dropped(cleaned), SCORES: _scores(cleaned), SECONDS: _seconds(cleaned)}
     if annotations is not None:
-        beside[ANNOTATIONS] = _annotations(cleaned.splits["train"], annotations)
+        beside[ANNOTATIONS] = labelling.annotation_table(cleaned.splits["train"], annotations)
     return splits, manifest | _record(splits, kind, names), beside
-
-
-def _annotations(rows: Rows, found: annotators.Annotated) -> Any:
-    """The label that every row got, how certain it is, and which functions voted."""
-    import pyarrow as pa
-
-    columns = {"id": rows.id, "label": found.labels, "confidence": found.confidence, "origin": found.origin}
-    return pa.table({name: pa.array(values, pa.float64() if name == "confidence" else pa.string()) for name, values in columns.items()})
 
 
 def _seconds(cleaned: cleaners.Cleaned[Rows]) -> Any:
@@ -164,33 +157,6 @@ def _seconds(cleaned: cleaners.Cleaned[Rows]) -> Any:
     import pyarrow as pa
 
     return pa.table({"step": pa.array(cleaned.seconds, pa.string()), "seconds": pa.array(cleaned.seconds.values(), pa.float64())})
-
-
-def _labelled(
-    splits: dict[str, Rows], annotate: annotators.Annotate | None, kind: str
-) -> tuple[dict[str, Rows], list[dict[str, Any]], annotators.Annotated | None]:
-    """Labels for the training rows when they have none. Rows that got none are dropped and counted; other splits keep their own labels."""
-    train = splits["train"]
-    if annotate is None:
-        if None in train.label and kind != NO_LABELS:
-            mend = "name the column of the labels, or let rules give them: annotator=labelling_functions"
-            raise UserError(Problem("no column is named as the label", "dataset.columns.label=null", mend=mend))
-        return splits, [], None
-    if kind != "class":
-        raise UserError(Problem("labelling functions give one class to each text", "annotator", "task=sequence_classification"))
-    texts = train.text if train.text_pair is None else [f"{a}\n{b}" for a, b in zip(train.text, train.text_pair, strict=True)]
-    found = annotate(texts)
-    kept = [row for row, label in enumerate(found.labels) if label is not None]
-    silent = sum(not origin for origin in found.origin)
-    reasons = {"no function votes": silent, "not certain": len(train) - len(kept) - silent}
-    entry: dict[str, Any] = {"step": "annotator", "split": "train", "rows_in": len(train), "rows_out": len(kept), "changed": 0}
-    entry["reasons"] = {reason: count for reason, count in reasons.items() if count}
-    known = [row for row in kept if train.label[row] is not None]
-    if known:
-        right = sum(train.label[row] == found.labels[row] for row in known)
-        found.record["accuracy_on_given_labels"] = {"rows": len(known), "right": right, "share": round(right / len(known), 4)}
-    rows = dataclasses.replace(train, label=found.labels).take(kept)
-    return {**splits, "train": rows}, [entry], found
 
 
 def _dropped(cleaned: cleaners.Cleaned[Rows]) -> Any:

@@ -1,0 +1,157 @@
+"""Label models on synthetic votes whose truth is known: accuracy and seconds, beside Snorkel's LabelModel where it is installed.
+
+    python -m benchmarks.label_model [--seeds 5] [--rows 20000]
+
+Problems: those of Snorkel 0.10's own tests (its simple label matrix with 2 and 3 classes, the sparse one, five sources of known accuracy,
+the pipeline with divisors), and five of our own: 10 and 25 independent sources, 12 correlated ones, shares of 90 to 10 with the class
+balance given and not, 15 sources on five classes. Accuracy is over the rows that any source votes on; a tie goes to the first class.
+Snorkel is trained as its tests do it (lr 0.01), for as many epochs as they or, for our own problems, 500.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finecomb.data.annotator.label_model import ABSTAIN, MODELS, fit
+
+INSTALL = "Snorkel is not installed; for its column: pip install snorkel==0.10.0 (it brings torch, pandas and tensorboard)"
+
+
+@dataclass(frozen=True)
+class Votes:
+    """truth [n], votes [n, m], number of classes, epochs that Snorkel trains, and the class balance where models are told it."""
+
+    truth: NDArray[np.int64]
+    votes: NDArray[np.int64]
+    classes: int
+    epochs: int = 500
+    balance: list[float] | None = None
+
+
+def simple_label_matrix(rows: int, sources: int, classes: int, draw: np.random.Generator, *, abstain: float = 1.0, epochs: int) -> Votes:
+    """Random tables P(vote | class) that lean towards being right, as Snorkel's synthetic data have them (snorkel.synthetic, 0.10)."""
+    tables = draw.random((sources, classes + 1, classes))
+    tables[:, 1:, :] += (classes - 1) * np.eye(classes)
+    tables[:, 0, :] *= abstain
+    tables /= tables.sum(axis=1, keepdims=True)
+    truth = draw.integers(0, classes, rows)
+    edges = tables.cumsum(axis=1)[:, :, truth]  # [m, k + 1, n]
+    votes = (draw.random((sources, 1, rows)) > edges).sum(axis=1).T - 1
+    return Votes(truth, np.minimum(votes, classes - 1), classes, epochs)
+
+
+def independent(
+    rows: int, accuracies: Any, coverage: Any, draw: np.random.Generator, *, shares: list[float], told: bool = False, epochs: int = 500
+) -> Votes:
+    """Sources that are right with a probability of their own, and wrong evenly among the other classes."""
+    classes = len(shares)
+    truth = draw.choice(classes, rows, p=shares)
+    votes = np.full((rows, len(accuracies)), ABSTAIN, dtype=np.int64)
+    for column, accuracy in enumerate(accuracies):
+        wrong = (truth + draw.integers(1, classes, rows)) % classes
+        said = np.where(draw.random(rows) < accuracy, truth, wrong)
+        speaks = draw.random(rows) < np.broadcast_to(coverage, len(accuracies))[column]
+        votes[:, column] = np.where(speaks, said, ABSTAIN)
+    return Votes(truth, votes, classes, epochs, shares if told else None)
+
+
+def correlated(rows: int, draw: np.random.Generator) -> Votes:
+    """Six independent sources, and one more that five others copy nine times of ten."""
+    found = independent(rows, draw.uniform(0.6, 0.8, 7), 0.5, draw, shares=[0.5, 0.5])
+    copied = found.votes[:, 6]
+    copies = []
+    for _ in range(5):
+        own = independent(rows, [0.6], 0.5, draw, shares=[0.5, 0.5])
+        right = np.where(own.votes[:, 0] == ABSTAIN, ABSTAIN, np.where(own.votes[:, 0] == own.truth, found.truth, 1 - found.truth))
+        copies.append(np.where(draw.random(rows) < 0.9, copied, right))
+    return Votes(found.truth, np.column_stack([found.votes, *copies]), 2)
+
+
+def divisors(rows: int, draw: np.random.Generator) -> Votes:
+    """Snorkel's test of convergence: sources of one class each see the truth where a number is divisible; one more is always wrong."""
+    first, second, number = draw.uniform(-1, 1, rows), draw.uniform(-1, 1, rows), draw.integers(0, 1000, rows)
+    truth = (first > second + 0.25).astype(np.int64)
+    wrong = np.where((number % 3 == 1) & (truth == 1), 0, ABSTAIN)
+    sources = [np.where((number % by == 0) & (truth == label), label, ABSTAIN) for label in (1, 0) for by in range(2, 9)]
+    return Votes(truth, np.column_stack([wrong, *sources]), 2, 100)
+
+
+def problems(rows: int) -> dict[str, Callable[[np.random.Generator], Votes]]:
+    """Every problem by its name: a function of a generator of random numbers."""
+    return {
+        "Snorkel: simple, 2 classes": lambda draw: simple_label_matrix(10_000, 10, 2, draw, epochs=200),
+        "Snorkel: simple, 3 classes": lambda draw: simple_label_matrix(10_000, 10, 3, draw, epochs=200),
+        "Snorkel: sparse": lambda draw: simple_label_matrix(10_000, 10, 2, draw, abstain=1000.0, epochs=1000),
+        "Snorkel: accuracies": lambda draw: independent(
+            1000, [0.95, 0.6, 0.7, 0.55, 0.8], [1, 0.8, 1, 1, 1], draw, shares=[0.5, 0.5], epochs=1000
+        ),
+        "Snorkel: convergence": lambda draw: divisors(1500, draw),
+        "10 independent": lambda draw: independent(rows, draw.uniform(0.55, 0.85, 10), 0.5, draw, shares=[0.5, 0.5]),
+        "25 independent": lambda draw: independent(rows, draw.uniform(0.55, 0.85, 25), 0.5, draw, shares=[0.5, 0.5]),
+        "12 correlated": lambda draw: correlated(rows, draw),
+        "10, 90 to 10": lambda draw: independent(rows, draw.uniform(0.55, 0.85, 10), 0.5, draw, shares=[0.9, 0.1]),
+        "10, 90 to 10, told": lambda draw: independent(rows, draw.uniform(0.55, 0.85, 10), 0.5, draw, shares=[0.9, 0.1], told=True),
+        "15, 5 classes": lambda draw: independent(rows, draw.uniform(0.5, 0.8, 15), 0.5, draw, shares=[0.2] * 5),
+    }
+
+
+def snorkel_probabilities(problem: Votes) -> NDArray[np.float64]:
+    """What Snorkel's LabelModel says."""
+    from snorkel.labeling.model import LabelModel
+
+    model = LabelModel(cardinality=problem.classes, verbose=False)
+    model.fit(problem.votes, n_epochs=problem.epochs, lr=0.01, seed=123, class_balance=problem.balance, progress_bar=False)
+    found: NDArray[np.float64] = model.predict_proba(problem.votes)
+    return found
+
+
+def accuracy(problem: Votes, probabilities: NDArray[np.float64]) -> float:
+    """Share of right labels among the rows that any source votes on."""
+    voted = (problem.votes != ABSTAIN).any(axis=1)
+    return float((probabilities.argmax(axis=1) == problem.truth)[voted].mean())
+
+
+def models() -> dict[str, Callable[[Votes], NDArray[np.float64]]]:
+    """Each model by its name: votes in, probabilities out."""
+    ours = {
+        name: lambda problem, name=name: (
+            fit(problem.votes, problem.classes, name, None if problem.balance is None else np.array(problem.balance)).probabilities
+        )
+        for name in MODELS
+    }
+    try:
+        import snorkel  # noqa: F401
+    except ImportError:
+        print(INSTALL)
+        return ours
+    return ours | {"Snorkel": snorkel_probabilities}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=20_000, help="rows of our own problems; Snorkel's have those of its tests")
+    given = parser.parse_args()
+    named = models()
+    print("| problem | " + " | ".join(f"{name} | s" for name in named) + " |")
+    print("|---|" + "---|---|" * len(named))
+    for title, make in problems(given.rows).items():
+        cells = []
+        drawn = [make(np.random.default_rng(seed)) for seed in range(given.seeds)]
+        for model in named.values():
+            start = time.process_time()
+            right = [accuracy(problem, model(problem)) for problem in drawn]
+            cells.append(f"{np.mean(right):.4f} | {(time.process_time() - start) / len(drawn):.2f}")
+        print(f"| {title} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
