@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner.shingles import U64, bands, candidates, curve, hashed, jaccard, signatures
+from finecomb.data.cleaner.shingles import bands, candidates, curve, hashed, jaccard, signatures
 from finecomb.data.cleaner.step import Batch, Decision, Step
+from finecomb.data.cleaner.word_hashes import U64
 
 SHOWN = 20  # clusters in the report
 _CUT = 200
@@ -24,7 +25,7 @@ class NearDuplicates(Step):
     """
 
     whole = True
-    VERSION = 1
+    VERSION = 2
 
     def __init__(self, config: schema.NearDuplicates) -> None:
         self._config = config

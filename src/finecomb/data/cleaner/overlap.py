@@ -11,8 +11,9 @@ import xxhash
 
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.near import _joined
-from finecomb.data.cleaner.shingles import U64, hashed
+from finecomb.data.cleaner.shingles import hashed
 from finecomb.data.cleaner.step import Batch, Decision, Step
+from finecomb.data.cleaner.word_hashes import U64
 from finecomb.data.cleaner.words import words
 
 

@@ -2,147 +2,127 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
-from typing import TypeAlias
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.data.cleaner.words import spaced
+from finecomb.data.cleaner.word_hashes import I64, PRIME, U8, U64, mixed, word_hashes
 
-U64: TypeAlias = NDArray[np.uint64]
 U32: TypeAlias = NDArray[np.uint32]
-I64: TypeAlias = NDArray[np.int64]
-_PRIME = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
-_INVERSE = pow(_PRIME, -1, 2**64)
-_CHUNK = 1 << 20  # characters of text at once: what fits the caches is faster than fewer, larger batches
-# Bytes that belong to words; texts beyond ASCII arrive with their words set apart by spaces, so that all their other bytes do.
-_IN_WORD = np.zeros(256, dtype=bool)
-_IN_WORD[[*range(48, 58), *range(65, 91), 95, *range(97, 123), *range(128, 256)]] = True
+_CHUNK = 1 << 17  # bytes of text at once: what stays in the processor's cache is faster than fewer, larger batches
+_BATCH = 64  # signatures at once: their numbers pass through Python objects, which so stay in the cache too
 
 
-def hashed(texts: Sequence[str], n: int) -> tuple[U64, I64]:
+def hashed(texts: Sequence[str] | Any, n: int) -> tuple[U64, I64]:
     """Hashes of the word n-grams of all texts, and where those of each text begin (one more entry than texts).
 
-    Case does not count. A text of fewer than n words has one hash, of all its words; one without words has none.
+    texts: strings, or an Arrow array of them, whose bytes are read as they are. Case does not count. A text of fewer than n words has one
+    hash, of all its words; one without words has none.
     """
-    parts, counts = [], []
-    start = 0
-    while start < len(texts):
-        end, size = start, 0
-        while end < len(texts) and (size < _CHUNK or end == start):
-            size += len(texts[end])
-            end += 1
-        found, of_text = _chunk(texts[start:end], n)
+    parts, counts = [np.empty(0, dtype=np.uint64)], [np.zeros(1, dtype=np.int64)]
+    for found, of_text in ngrams(texts, n):
         parts.append(found)
         counts.append(of_text)
+    return np.concatenate(parts), np.cumsum(np.concatenate(counts))
+
+
+def ngrams(texts: Sequence[str] | Any, n: int) -> Iterator[tuple[U64, I64]]:
+    """The same for so many texts at once as the processor's cache holds: their hashes, and how many each text has."""
+    data, offsets = utf8(texts)
+    count, start = len(offsets) - 1, 0
+    while start < count:
+        end = max(start + 1, int(np.searchsorted(offsets, offsets[start] + _CHUNK, side="right")) - 1)
+        bounds = offsets[start : end + 1]
+        hashes, words_of = word_hashes(data[bounds[0] : bounds[-1]], bounds - bounds[0])
+        yield _ngrams(hashes, words_of, n)
         start = end
-    offsets = np.zeros(len(texts) + 1, dtype=np.int64)
-    if counts:
-        np.cumsum(np.concatenate(counts), out=offsets[1:])
-    return (np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)), offsets
 
 
-def _chunk(texts: Sequence[str], n: int) -> tuple[U64, I64]:
-    """N-gram hashes of some texts, and how many each has."""
-    lowered = [text.lower() for text in texts]
-    encoded = [text.encode() if text.isascii() else spaced(text).encode() for text in lowered]
-    data = np.frombuffer(b"\0".join(encoded) + b"\0", dtype=np.uint8)
-    starts_of_text = np.cumsum([0, *(len(text) + 1 for text in encoded)], dtype=np.int64)
-    inside = _IN_WORD[data]
-    edges = np.flatnonzero(np.diff(inside.astype(np.int8), prepend=np.int8(0), append=np.int8(0)))
-    begins, ends = edges[::2], edges[1::2]
-    word_hashes = _word_hashes(data, begins, ends)
-    words_of = np.diff(np.searchsorted(begins, starts_of_text))
-    return _ngrams(word_hashes, words_of, n)
+def utf8(texts: Sequence[str] | Any) -> tuple[U8, I64]:
+    """The bytes of texts, one after the other, and where each begins (one more entry than texts). Missing texts are empty."""
+    import pyarrow as pa
 
-
-def _word_hashes(data: NDArray[np.uint8], begins: I64, ends: I64) -> U64:
-    """Polynomial hashes by prefix sums: the sum over a word, divided by the power at its beginning, does not depend on where it stands."""
-    size = max(_CHUNK // 4, 1 << (len(data) - 1).bit_length())
-    with np.errstate(over="ignore"):
-        prefix = np.zeros(len(data) + 1, dtype=np.uint64)
-        values = data.astype(np.uint64)
-        values += np.uint64(1)
-        values *= _powers(_PRIME, size)[: len(data)]
-        np.cumsum(values, out=prefix[1:])
-        found = prefix[ends]
-        found -= prefix[begins]
-        found *= _powers(_INVERSE, size)[begins]
-        return _mixed(found + (ends - begins).astype(np.uint64))
-
-
-@functools.lru_cache(maxsize=4)
-def _powers(base: int, size: int) -> U64:
-    """1, base, base**2, ... modulo 2**64."""
-    found = np.full(size, base, dtype=np.uint64)
-    found[0] = 1
-    with np.errstate(over="ignore"):
-        np.multiply.accumulate(found, out=found)
-    return found
-
-
-def _mixed(values: U64) -> U64:
-    """The finalizer of MurmurHash3 (Appleby, public domain): every bit of the input reaches every bit of the output."""
-    with np.errstate(over="ignore"):
-        values = (values ^ (values >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-        values = (values ^ (values >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-        return values ^ (values >> np.uint64(33))
+    array = getattr(texts, "arrow", texts)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    array = array.cast(pa.large_string()) if isinstance(array, pa.Array) else pa.array(array, pa.large_string())
+    if array.null_count:
+        array = array.fill_null("")
+    if not len(array):
+        return np.empty(0, dtype=np.uint8), np.zeros(1, dtype=np.int64)
+    _, offsets, data = array.buffers()
+    bounds = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+    return np.empty(0, dtype=np.uint8) if data is None else np.frombuffer(data, dtype=np.uint8), bounds
 
 
 def _ngrams(words: U64, words_of: I64, n: int) -> tuple[U64, I64]:
-    counts = np.where(words_of >= n, words_of - n + 1, np.minimum(words_of, 1))
-    offsets = np.cumsum(words_of) - words_of
-    total = int(counts.sum())
-    if not total:
-        return np.empty(0, dtype=np.uint64), counts
-    # N-grams over all texts as if they were one; then those that begin where their text still has n words.
-    padded = np.concatenate([words, np.zeros(n, dtype=np.uint64)])
-    with np.errstate(over="ignore"):
-        grams = np.zeros(len(words), dtype=np.uint64)
-        for shift in range(n):
-            grams *= np.uint64(_PRIME)
-            grams += padded[shift : shift + len(words)]
-    first = np.repeat(offsets - np.cumsum(counts) + counts, counts) + np.arange(total)
-    found = grams[first]
+    """N-grams over all texts as if they were one; then those that begin where their text still has n words."""
+    ends = np.cumsum(words_of)
+    found = _polynomials(words, n)
+    kept = np.ones(len(words), dtype=bool)
+    for last in range(1, n):
+        kept[ends[words_of > last] - last] = False
     short = np.flatnonzero((words_of > 0) & (words_of < n))
     if len(short):
-        place = np.cumsum(counts) - counts
-        for text in short.tolist():
-            with np.errstate(over="ignore"):
-                value = np.zeros(1, dtype=np.uint64)
-                for word in range(n):
-                    value *= np.uint64(_PRIME)
-                    if word < words_of[text]:
-                        value += words[offsets[text] + word]
-            found[place[text]] = value[0]
-    return _mixed(found), counts
+        begins = (ends - words_of)[short]
+        found[begins] = _of_short(words, begins, words_of[short], n)
+    return mixed(found[kept]), np.where(words_of >= n, words_of - n + 1, np.minimum(words_of, 1))
+
+
+def _polynomials(words: U64, n: int) -> U64:
+    """At each word the polynomial of n words from there, by doubling: that of 2m words is made of two of m."""
+    found, length = words.copy(), 1
+    for bit in f"{n:b}"[1:]:
+        double = found * np.uint64(pow(int(PRIME), length, 2**64))
+        double[:-length] += found[length:]
+        found, length = double, 2 * length
+        if bit == "1":
+            found *= PRIME
+            found[:-length] += words[length:]
+            length += 1
+    return found
+
+
+def _of_short(words: U64, begins: I64, words_of: I64, n: int) -> U64:
+    """The one hash of each text of fewer than n words."""
+    found = np.zeros(len(begins), dtype=np.uint64)
+    for place in range(n):
+        found *= PRIME
+        found += np.where(place < words_of, words.take(begins + place, mode="clip"), np.uint64(0))
+    return found
+
+
+def sets(hashes: U64, counts: I64) -> tuple[U64, I64]:
+    """Each text's hashes in order and without repeats, and how many are left. `hashes` is sorted in place."""
+    ends = np.cumsum(counts)
+    start = 0
+    for end in ends.tolist():
+        hashes[start:end].sort()
+        start = end
+    kept = np.ones(len(hashes), dtype=bool)
+    np.not_equal(hashes[1:], hashes[:-1], out=kept[1:])
+    kept[(ends - counts)[counts > 0]] = True
+    left = np.cumsum(np.concatenate([[0], kept]))[np.concatenate([[0], ends])]
+    return hashes[kept], np.diff(left)
 
 
 def signatures(hashes: U64, offsets: I64, size: int, seed: int = 1) -> U32:
     """MinHash signatures [texts, size]: for each of `size` random affine maps the least value over a text's hashes.
 
-    A text without hashes gets a signature of ones only, which `candidates` leaves alone.
+    By rensa's exact interface; its `rho` ones look at a sample of the hashes. A text without hashes gets the greatest value throughout.
     """
-    draw = np.random.default_rng(seed)
-    a = draw.integers(0, 2**32, size, dtype=np.uint32) | np.uint32(1)
-    b = draw.integers(0, 2**32, size, dtype=np.uint32)
-    texts = len(offsets) - 1
-    found = np.full((texts, size), 2**32 - 1, dtype=np.uint32)
-    short = (hashes >> np.uint64(32)).astype(np.uint32)
-    filled = np.flatnonzero(np.diff(offsets))
-    start = 0
-    while start < len(filled):
-        # So many hashes at once as stay in the processor's cache.
-        end = max(start + 1, int(np.searchsorted(offsets[filled + 1], offsets[filled[start]] + 65_536)))
-        rows = filled[start:end]
-        part = short[offsets[rows[0]] : offsets[rows[-1] + 1]]
-        begins = offsets[rows] - offsets[rows[0]]
-        for index in range(size):
-            found[rows, index] = np.minimum.reduceat(part * a[index] + b[index], begins)
-        start = end
-    return found
+    from rensa import RMinHash  # type: ignore[import-untyped]
+
+    compute, pack = RMinHash.digest_matrix_from_flat_token_hashes, struct.Struct(f"={size}I").pack
+    offsets = np.asarray(offsets, dtype=np.uint64)
+    parts = []
+    for start in range(0, len(offsets) - 1, _BATCH):
+        bounds = offsets[start : start + _BATCH + 1]
+        parts += [pack(*row) for row in compute(hashes[bounds[0] : bounds[-1]], bounds - bounds[0], size, seed).to_rows()]
+    return np.frombuffer(b"".join(parts), dtype=np.uint32).reshape(-1, size)
 
 
 def bands(threshold: float, size: int) -> tuple[int, int]:
@@ -177,7 +157,7 @@ def candidates(found: U32, count: int, rows: int, *, most: int = 48) -> I64:
         with np.errstate(over="ignore"):
             value = np.zeros(texts, dtype=np.uint64)
             for column in range(rows):
-                value = _mixed(value * np.uint64(_PRIME) + part[:, column] + np.uint64(1))
+                value = mixed(value * PRIME + part[:, column] + np.uint64(1))
         order = np.lexsort((np.arange(texts), value))
         order = order[~empty[order]]
         same = value[order]
