@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from finecomb import __version__
 from finecomb.config.errors import Problem, UserError, nearest
-from finecomb.verbs import compare, doctor, predict, prepare, reproduce, runs, study, sweep
+from finecomb.verbs import annotate, compare, doctor, predict, prepare, reproduce, runs, study, sweep
 
 if TYPE_CHECKING:
     from finecomb.config.compose import Composition
@@ -169,6 +169,7 @@ def explain(args: list[str]) -> int:
 VERBS = {
     "train": "train one model, or many with -m; asked again, a finished run is returned and an interrupted one goes on",
     "prepare": prepare.SUMMARY,
+    "annotate": annotate.SUMMARY,
     "study": study.SUMMARY,
     "sweep": sweep.SUMMARY,
     "compare": compare.SUMMARY,
@@ -181,6 +182,7 @@ VERBS = {
 _COMPOSING: dict[str, Callable[[list[str]], int]] = {"train": train, "explain": explain}
 _OTHERS = {
     "prepare": prepare,
+    "annotate": annotate,
     "study": study,
     "sweep": sweep,
     "compare": compare,

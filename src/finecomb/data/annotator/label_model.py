@@ -31,10 +31,15 @@ class Fitted:
     tied: NDArray[np.bool_]
 
 
-def fit(votes: Votes, classes: int, model: str = "dawid_skene", balance: Floats | None = None) -> Fitted:
-    """Votes [n, m]: class indices, ABSTAIN for none. balance: shares of the classes where they are known."""
+def fit(votes: Votes, classes: int, model: str = "dawid_skene", balance: Floats | None = None, *, silence: bool = True) -> Fitted:
+    """Votes [n, m]: class indices, ABSTAIN for none. balance: shares of the classes where they are known.
+
+    silence: whether abstaining tells anything, as it does of rules; of people who were not asked it does not.
+    """
     # [n, m, k + 1]: the last answer is an abstention.
     answers = (np.where(votes == ABSTAIN, classes, votes)[:, :, None] == np.arange(classes + 1)).astype(np.float64)
+    if not silence:
+        answers[:, :, classes] = 0.0
     probabilities = _normalised(answers[:, :, :classes].sum(axis=1), np.full(classes, 1 / classes))
     if model == "majority":
         return _fitted(probabilities, _mean(probabilities, votes), None)

@@ -1,0 +1,212 @@
+"""Rows that `finecomb annotate` takes: a table, JSON lines, or a prepared folder, as documents; and a model's answers to them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finecomb.config.errors import Problem, UserError, nearest
+
+if TYPE_CHECKING:
+    from finecomb.data.annotator.documents import Bad, Document, Imported
+
+_OWN = ("id", "text", "label", "spans", "annotator", "answer", "origin", "confidence", "time")
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    """The flags that say which column is what."""
+    parser.add_argument("--text-column", default="text", help="column of the text (default: text)")
+    parser.add_argument("--id-column", help="column of the id (default: id, or else rows are counted)")
+    parser.add_argument("--label-column", help="column of the label (default: label, where there is one)")
+    parser.add_argument("--split", default="train", help="which split of a prepared folder (default: train)")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out rows that cannot be read or written, and say which")
+
+
+def tell(notes: Sequence[str]) -> None:
+    """Notes on standard error."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def settle_bad(bad: Sequence[Bad], *, skip: bool, done: str) -> None:
+    """Tell what was left out, or, unless it may be skipped, raise the user's error."""
+    from finecomb.data.annotator.documents import refuse
+
+    if bad and not skip:
+        raise refuse(bad, done)
+    for each in bad[:20]:
+        print(f"left out: {each.where}: {each.why}", file=sys.stderr)
+    if bad:
+        print(f"{len(bad):,} left out", file=sys.stderr)
+
+
+def read_rows(paths: Sequence[str], given: argparse.Namespace) -> list[Document]:
+    """Documents of all files, each annotator's last word on each row.
+
+    Raises:
+        UserError: a file, a column or a row cannot be read, an id stands for two texts or occurs twice.
+    """
+    from finecomb.data.annotator.documents import settled, unique
+
+    documents = [document for path in paths for document in read_file(Path(path), given)]
+    kept = settled(documents)
+    # Of rows that nobody has answered none may be lost behind another of the same id.
+    unique([each for each in documents if each.annotator is None])
+    unique(kept)
+    return kept
+
+
+def read_file(path: Path, given: argparse.Namespace) -> list[Document]:
+    """Documents of one file, or of a split of a prepared folder, in its order."""
+    from finecomb.data.annotator.documents import Imported
+    from finecomb.data.dataset.table import format_of
+    from finecomb.data.dataset.text_file import existing
+
+    path = existing(path, "rows")
+    if path.is_dir():
+        path = _of_folder(path, given.split)
+    found = Imported()
+    rows = _json_lines(path) if format_of(path) == "jsonl" else _table(path, given)
+    for number, (where, row) in enumerate(rows):
+        _take(found, number, where, row, given)
+    settle_bad(found.bad, skip=given.skip_bad, done="nothing was written")
+    if not found.documents:
+        raise UserError(Problem("there are no rows", str(path)))
+    return found.documents
+
+
+def _of_folder(folder: Path, split: str) -> Path:
+    path = folder / f"{split}.parquet"
+    if not path.is_file():
+        there = ", ".join(sorted(each.name for each in folder.glob("*.parquet"))) or "no Parquet files"
+        raise UserError(
+            Problem(f"{folder} holds no {path.name}", "rows", there, "name a folder of finecomb prepare, and --split, or a file")
+        )
+    return path
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    from finecomb.data.annotator.documents import items
+    from finecomb.data.dataset.text_file import read_text
+
+    yield from items(read_text(path, "utf-8"), str(path))
+
+
+def _table(path: Path, given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    from finecomb.data.dataset.table import format_of, read_table
+
+    table = read_table([path], format=format_of(path), encoding="utf-8", quotes="auto")
+    named = {"--text-column": given.text_column, "--id-column": given.id_column, "--label-column": given.label_column}
+    missing = [(flag, name) for flag, name in named.items() if name is not None and name not in table.names]
+    if missing:
+        flag, name = missing[0]
+        near = nearest(name, table.names)
+        listed = ", ".join(table.names[:30])
+        raise UserError(Problem(f"no column {name!r} in {table.file}", flag, f"its columns: {listed}", f"{flag} {near or 'NAME'}"))
+    if "text_pair" in table.names:
+        tell([f"{table.file}: the second texts of pairs are left out"])
+    wanted = [name for name in table.names if name in _OWN or name in named.values()]
+    cells = {name: table.column(name) for name in wanted}
+    for row in range(len(table)):
+        # An empty cell is no value: a table has no other way to say so.
+        yield table.place(row), {name: column[row] for name, column in cells.items() if column[row] is not None and column[row] != ""}
+
+
+def _take(found: Imported, number: int, where: str, row: Any, given: argparse.Namespace) -> None:
+    from finecomb.data.annotator.documents import Bad, checked
+    from finecomb.data.annotator.storage import from_object
+
+    if isinstance(row, Bad):
+        found.bad.append(row)
+        return
+    own = dict(row)
+    for name, column in (("text", given.text_column), ("id", given.id_column), ("label", given.label_column)):
+        if column is not None and column != name:
+            own[name] = row.get(column)
+    try:
+        if given.text_column not in row:
+            columns = ", ".join(map(str, row))
+            raise ValueError(f"no {given.text_column!r} among {columns}: name the text by --text-column")
+        checked(found, from_object(own, number), where)
+    except ValueError as error:
+        found.bad.append(Bad(where, str(error)))
+
+
+def write_file(path: Path, text: str, inputs: Sequence[str]) -> None:
+    """Write a file whole or not at all; never over what was read."""
+    from finecomb.runs.atomic import write_text
+
+    if any(path.resolve() == Path(each).resolve() for each in inputs):
+        raise UserError(Problem(f"{path} is what was read, and would be overwritten", "--output", mend="name another file"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    except OSError as error:
+        raise UserError(Problem(f"{path} cannot be written: {error.strerror}", "--output", mend="name another file")) from error
+
+
+# What a model says of the rows
+
+
+@dataclass(frozen=True)
+class Answers:
+    """For each row its probabilities and what the model would say. several: each label by itself. origin: whose answers they are."""
+
+    probabilities: list[list[float]]
+    labels: list[tuple[str, ...]]
+    several: bool
+    origin: str
+
+
+def answers_of(source: str, rows: Sequence[Document], given: argparse.Namespace) -> Answers:
+    """Answers of a finished run, computed now, or of a file: predictions of a run (Parquet) or of `finecomb predict` (JSON lines).
+
+    Raises:
+        UserError: there is no such run or file, a row has no answer, or answers are numbers.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        origin = path.stem
+        found: Sequence[Mapping[str, Any]] = _matched(path, rows)
+    else:
+        from finecomb.serving.predict import finished_run
+
+        run = finished_run(source, given.output_dir)
+        from finecomb.serving import Predictor
+
+        found, origin = Predictor(run, device=given.device)([row.text for row in rows]), run.path.name
+    if wrong := next((each for each in found if not each.get("probabilities")), None):
+        what = "the answers are numbers, not classes" if wrong.get("value") is not None else "an answer has no probabilities"
+        raise UserError(Problem(what, source, mend="give a run of task=sequence_classification"))
+    said = [each["prediction"] if "prediction" in each else each["label"] for each in found]
+    labels = [tuple(each) if isinstance(each, list) else (str(each),) for each in said]
+    return Answers([_values(each["probabilities"]) for each in found], labels, any(isinstance(each, list) for each in said), origin)
+
+
+def _values(probabilities: Mapping[str, float] | Sequence[float]) -> list[float]:
+    return [float(each) for each in (probabilities.values() if isinstance(probabilities, Mapping) else probabilities)]
+
+
+def _matched(path: Path, rows: Sequence[Document]) -> list[Mapping[str, Any]]:
+    """The file's answer to each row, by id, or by text where answers carry no ids."""
+    from finecomb.data.dataset.table import format_of, read_table
+
+    table = read_table([path], format=format_of(path), encoding="utf-8", quotes="auto")
+    key = next((name for name in ("id", "text") if name in table.names), None)
+    if key is None or "probabilities" not in table.names:
+        listed = ", ".join(table.names[:30])
+        mend = "give RUN/predictions/test.parquet, or what finecomb predict --format jsonl prints"
+        raise UserError(Problem(f"{path.name} holds no answers: id or text, and probabilities", str(path), f"its columns: {listed}", mend))
+    columns = {name: table.column(name) for name in (key, "probabilities", "label", "prediction", "value") if name in table.names}
+    known: dict[str, Mapping[str, Any]] = {
+        str(columns[key][at]): {name: column[at] for name, column in columns.items()} for at in range(len(table))
+    }
+    missing = [row for row in rows if (row.id if key == "id" else row.text) not in known]
+    if missing:
+        what = f"{len(missing):,} of {len(rows):,} rows have no answer in {path.name}, the first {missing[0].id!r}"
+        raise UserError(Problem(what, str(path), mend=f"rows are matched by {key}; or name the run itself, which answers all of them"))
+    return [known[row.id if key == "id" else row.text] for row in rows]
