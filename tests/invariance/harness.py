@@ -61,15 +61,15 @@ def tuning_overrides(name: str) -> list[str]:
     return [f"tuning={name}", *extra.get(name, [])]
 
 
-def prepared(folder: Path, task: str) -> Path:
+def prepared(folder: Path, task: str, *, weighted: bool = False) -> Path:
     """The prepared data of a task; 20 training rows, so that batches of 8 leave a tail of 4."""
-    target = folder / f"data-{task}"
-    return target if target.exists() else make_data(target, train=20, **TASKS[task][0])
+    target = folder / f"data-{task}{'-weighted' if weighted else ''}"
+    return target if target.exists() else make_data(target, train=20, weighted=weighted, **TASKS[task][0])
 
 
-def cell_config(folder: Path, task: str, tuning: str, *overrides: str) -> Train:
-    """The config of one cell, for the plain comparison."""
-    return tiny_config(prepared(folder, task), *TASKS[task][1], *tuning_overrides(tuning), *PLAIN, *overrides)
+def cell_config(folder: Path, task: str, tuning: str, *overrides: str, weighted: bool = False) -> Train:
+    """The config of one cell, for the plain comparison. weighted: each training example has a weight of its own."""
+    return tiny_config(prepared(folder, task, weighted=weighted), *TASKS[task][1], *tuning_overrides(tuning), *PLAIN, *overrides)
 
 
 def parts_of(config: Train, *, double: bool = True) -> Parts:
@@ -138,7 +138,7 @@ def plain(config: Train, *, double: bool = True) -> Outcome:
     for rows in parts.data.plan.epoch(0):
         batch = parts.data.splits["train"].batch(rows)
         logits = parts.tuned.forward(batch.inputs)
-        loss = _mean_loss(parts.task.problem_type, config, logits, batch.targets)
+        loss = _mean_loss(parts.task.problem_type, config, logits, batch.targets, batch.weights)
         optimizer.zero_grad()
         loss.backward()
         gradients.append(_gradients(parts.tuned))
@@ -146,8 +146,10 @@ def plain(config: Train, *, double: bool = True) -> Outcome:
     return Outcome(gradients, {name: tensor.clone() for name, tensor in parts.tuned.trainable_state().items()}, frozen=True)
 
 
-def _mean_loss(problem_type: str, config: Train, logits: Tensor, targets: Any) -> Tensor:
-    """Torch's own mean loss of a whole batch."""
+def _mean_loss(problem_type: str, config: Train, logits: Tensor, targets: Any, weights: Tensor | None) -> Tensor:
+    """Torch's own mean loss of a whole batch; with weights of examples the mean of the losses times weights."""
+    if weights is not None:
+        return torch.stack([w * _mean_loss(problem_type, config, logits[[n]], targets[[n]], None) for n, w in enumerate(weights)]).mean()
     if problem_type == "single_label_classification":
         return F.cross_entropy(logits, targets, weight=class_weights(config, logits))
     if problem_type == "multi_label_classification":

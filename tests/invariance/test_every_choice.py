@@ -193,7 +193,8 @@ def train_on_it(folder: Path, overrides: list[str]) -> None:
     composition = compose(overrides)
     config = resolve(composition.config, machine=Machine(cores=1, gpus=0, bf16=False, gpu_bf16=False))
     validate(config, composition.origins)
-    data = prepare(config.dataset, config.cleaner, config.annotator, task_variant=variant(config.task))
+    groups = config.dataset, config.cleaner, config.annotator
+    data = prepare(*groups, augmenter=config.augmenter, sampler=config.sampler, task_variant=variant(config.task))
     take_a_step(folder, config, data.directory)
 
 
@@ -203,6 +204,11 @@ def test_every_annotator(data_folder: Path) -> None:
     files = ["dataset=files", f"dataset.files.train={data_folder / 'raw.txt'}", "dataset.columns.label=null"]
     assert choices("annotator") == ["labelling_functions", "none"]
     train_on_it(data_folder, [*files, "annotator=labelling_functions", *rules, "model=tiny_bert", *ONE_STEP])
+
+
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group in ("augmenter", "sampler") for name in choices(group)])
+def test_every_way_of_balancing(group: str, name: str, data_folder: Path) -> None:
+    train_on_it(data_folder, [*dataset_overrides(data_folder, "sst2"), f"{group}={name}", "model=tiny_bert", *ONE_STEP])
 
 
 def test_no_group_is_left_out() -> None:
@@ -219,5 +225,7 @@ def test_no_group_is_left_out() -> None:
         "dataset",
         "cleaner",
         "annotator",
+        "augmenter",
+        "sampler",
     }
     assert here == set(GROUPS)

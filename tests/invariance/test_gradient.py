@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness import FAMILIES, TASKS, TUNINGS, cell_config, check_same, largest_difference, plain, train, with_split
+from harness import FAMILIES, TASKS, TUNINGS, cell_config, check_same, largest_difference, parts_of, plain, train, with_split
 
 from finecomb.learning.tuning import Tuned
+from finecomb.training.evaluate import score
 
 # float64; measured: below 1e-15.
 TOLERANCE = 1e-9
@@ -34,6 +35,24 @@ def test_class_weights_are_a_weighted_mean_over_the_global_batch(data_folder: Pa
     config = cell_config(data_folder, "single", "full", "loss.class_weights=[1,5,0.2]")
     # Weights are fp32 in the loss, as torch's own would be in an fp32 model.
     check_same(plain(config), train(tmp_path, with_split(config, parts=8)), 1e-6)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_weights_of_examples_give_one_gradient_however_the_batch_is_split(task: str, data_folder: Path, tmp_path: Path) -> None:
+    config = cell_config(data_folder, task, "full", weighted=True)
+    expected = plain(config)
+    for split in ({"parts": 1}, {"parts": 4}, {"parts": 8}, {"tokens": 40}):
+        check_same(expected, train(tmp_path, with_split(config, **split)), TOLERANCE)
+    assert largest_difference(plain(cell_config(data_folder, task, "full")).gradients[0], expected.gradients[0]) > 0.01
+
+
+def test_evaluation_is_never_weighted(data_folder: Path, tmp_path: Path) -> None:
+    parts = parts_of(cell_config(data_folder, "single", "full", weighted=True))
+    splits, loss = parts.data.splits, parts.loss
+    assert splits["train"].weights is not None
+    assert splits["validation"].weights is None
+    logits = torch.zeros(len(splits["train"]), 3, dtype=torch.float64)
+    assert torch.equal(score(parts.task, loss, logits, splits["train"]).weights, torch.ones(len(logits), dtype=torch.float64))
 
 
 def test_batches_collated_by_worker_processes_are_the_same(data_folder: Path, tmp_path: Path) -> None:

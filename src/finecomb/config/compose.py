@@ -24,6 +24,7 @@ from finecomb.config.collect import PRIMARY, collect, is_choice
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fields import MISSING, fields_of, leaf_keys
 from finecomb.config.plain import from_values, to_plain
+from finecomb.config.schema.augmenter import Operations
 from finecomb.config.schema.train import GROUPS, Train
 from finecomb.config.settings import Collected
 from finecomb.config.sources import Origin, search_dirs
@@ -131,6 +132,8 @@ class _Hydra:
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(hydra_problem(error)) from error
         config.cleaner.steps = {name: step for name, step in config.cleaner.steps.items() if step is not None}
+        if isinstance(config.augmenter, Operations):
+            config.augmenter.operations = {name: each for name, each in config.augmenter.operations.items() if each is not None}
         to_plain(config)
         return config  # type: ignore[no-any-return]
 

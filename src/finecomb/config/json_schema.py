@@ -17,10 +17,16 @@ from typing import Any
 from finecomb.config import plugins
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.locate import conf_dir
+from finecomb.config.schema.augmenter import OPERATIONS
 from finecomb.config.schema.cleaner import STEPS
 from finecomb.config.schema.train import BUNDLES, GROUPS, Train
 
 Schema = dict[str, Any]
+# Mappings with names of the user's own, whose values are of one of several kinds: which key names the kind, and the kinds.
+_NAMED: dict[tuple[str, str], tuple[str, Mapping[str, type]]] = {
+    ("Cleaner", "steps"): ("step", STEPS),
+    ("Operations", "operations"): ("operation", OPERATIONS),
+}
 _INTERPOLATION: Schema = {"type": "string", "pattern": r"^(\?\?\?|.*\$\{.*)$"}
 _DEFAULTS: Schema = {
     "type": "array",
@@ -65,9 +71,11 @@ def _object(cls: type) -> Schema:
 def _property(cls: type, field: Field) -> Schema:
     if field.nested is not None:
         return {**_object(field.nested), "description": field.help}
-    if field.name == "steps" and cls.__name__ == "Cleaner":
-        named = {kind: _step(_object(cls)["properties"]) for kind, cls in STEPS.items()}
-        return {"type": "object", "description": field.help, "properties": named, "additionalProperties": _step(_any_step())}
+    if found := _NAMED.get((cls.__name__, field.name)):
+        key, kinds = found
+        named = {kind: _one_of(key, kinds, _object(cls)["properties"]) for kind, cls in kinds.items()}
+        other = _one_of(key, kinds, _of_any(kinds))
+        return {"type": "object", "description": field.help, "properties": named, "additionalProperties": other}
     if field.allowed is not None:
         values = [*field.allowed, *([None] if field.optional else [])]
         return {"description": field.help, "enum": list(dict.fromkeys(values))}
@@ -83,18 +91,18 @@ def _property(cls: type, field: Field) -> Schema:
     return {"description": field.help, **(alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives})}
 
 
-def _any_step() -> Schema:
-    """Values of a step under a name of its own: of keys that several kinds have, any of their values."""
+def _of_any(kinds: Mapping[str, type]) -> Schema:
+    """Values of an entry under a name of its own: of keys that several kinds have, any of their values."""
     keys: dict[str, list[Schema]] = {}
-    for cls in STEPS.values():
+    for cls in kinds.values():
         for key, schema in _object(cls)["properties"].items():
             keys.setdefault(key, []).append(schema)
     return {key: found[0] if len(found) == 1 else {"anyOf": found} for key, found in keys.items()}
 
 
-def _step(keys: Schema) -> Schema:
-    step = {"enum": list(STEPS), "description": "the kind of step, where its key is another name"}
-    return {"type": ["object", "null"], "additionalProperties": False, "properties": {"step": step, **keys}}
+def _one_of(key: str, kinds: Mapping[str, type], values: Schema) -> Schema:
+    kind = {"enum": list(kinds), "description": f"the kind of {key}, where its key is another name"}
+    return {"type": ["object", "null"], "additionalProperties": False, "properties": {key: kind, **values}}
 
 
 def _type(field: Field) -> Schema:

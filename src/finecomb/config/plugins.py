@@ -21,13 +21,30 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.config.errors import Problem, UserError, nearest
-from finecomb.config.schema import annotator, callbacks, cleaner, dataset, logger, loss, model, optimizer, scheduler, task, trainer, tuning
+from finecomb.config.schema import (
+    annotator,
+    augmenter,
+    callbacks,
+    cleaner,
+    dataset,
+    logger,
+    loss,
+    model,
+    optimizer,
+    sampler,
+    scheduler,
+    task,
+    trainer,
+    tuning,
+)
 from finecomb.config.schema.train import GROUPS, Train
 
 _SHIPPED: dict[str, Mapping[str, type]] = {
     "dataset": dataset.CHOICES,
     "cleaner": cleaner.CHOICES,
     "annotator": annotator.CHOICES,
+    "augmenter": augmenter.CHOICES,
+    "sampler": sampler.CHOICES,
     "task": task.CHOICES,
     "model": model.CHOICES,
     "tuning": tuning.CHOICES,

@@ -15,6 +15,7 @@ from finecomb.config.schema.dataset import Dataset, Files, HubDataset, MovieRevi
 from finecomb.config.schema.loss import CrossEntropy
 from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel
 from finecomb.config.schema.optimizer import Adam, Sgd
+from finecomb.config.schema.sampler import Balanced
 from finecomb.config.schema.task import FACTS, variant
 from finecomb.config.schema.train import GROUPS, Train
 from finecomb.config.schema.tuning import OPTIMIZER_FAMILY, REFUSED, Lora, Prompt, TopLayers
@@ -117,6 +118,22 @@ def _known_classes(dataset: Dataset) -> int | None:
     if isinstance(dataset, MovieReviews):
         return {"binary": 2, "ternary": 3}.get(dataset.target)
     return None
+
+
+def _sampler(config: Train, where: Where) -> Iterator[Problem]:
+    sampler, loss = config.sampler, config.loss
+    if not isinstance(sampler, Balanced):
+        return
+    facts = FACTS.get(variant(config.task))
+    if "label" in sampler.by and facts is not None and "class" not in facts.label_kinds:
+        what = f"sampler.by={sampler.by} needs one class for each text; task={_task_text(variant(config.task))} has other labels"
+        yield Problem(what, where("sampler.by"), "group", "balance by group, or choose task=sequence_classification")
+    if sampler.target == "independent" and sampler.by != "label_group":
+        what = "sampler.target=independent is about labels and groups"
+        yield Problem(what, where("sampler.target"), "equal", "set sampler.by=label_group, or sampler.target=equal")
+    if sampler.method == "weights" and isinstance(loss, CrossEntropy) and loss.class_weights is not None:
+        what = "sampler.method=weights with loss.class_weights weighs the loss twice"
+        yield Problem(what, where("loss.class_weights"), mend="set loss.class_weights=null, or choose another sampler.method")
 
 
 def _monitor(config: Train, where: Where) -> Iterator[Problem]:
@@ -308,5 +325,5 @@ def _positions(config: Train, where: Where) -> Iterator[Problem]:
 
 
 _RULES: tuple[Rule, ...] = (
-    _names, _labels, _loss, _monitor, _optimizer, _batch, _devices, _time, _split, _files, _model, _tuning, _positions,
+    _names, _labels, _loss, _sampler, _monitor, _optimizer, _batch, _devices, _time, _split, _files, _model, _tuning, _positions,
 )  # fmt: skip

@@ -29,6 +29,9 @@ def funnel_lines(manifest: dict[str, Any], name: str) -> list[str]:
             for rule in annotated["functions"]
         ]
         lines.append(f"  {annotated['caveat']}")
+    if weighted := [cell for cell in manifest.get("records", {}).get("sampler", {}).get("cells", {}).items() if "weight" in cell[1]]:
+        told = ", ".join(f"{name} {cell['weight']:.3g} ({cell['rows']:,} rows)" for name, cell in weighted[:12])
+        lines.append(f"  {'sampler':<16}{'train':<11}weights in the loss: {told}{', ...' if len(weighted) > 12 else ''}")
     return lines
 
 

@@ -130,8 +130,9 @@ def read(path: Path) -> Run:
     run = RunDirectory(path)
     config = run.config
     hidden = not_identity()
-    # A run from before there were annotators had none.
-    identity = {"annotator.name": "none"} | {key: value for key, value in flatten(config).items() if key != "seed" and key not in hidden}
+    # A run from before there were these groups had none of them.
+    older = {f"{group}.name": "none" for group in ("annotator", "augmenter", "sampler")}
+    identity = older | {key: value for key, value in flatten(config).items() if key != "seed" and key not in hidden}
     provenance = path / "provenance.json"
     return Run(
         path=path,

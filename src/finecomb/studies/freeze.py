@@ -188,9 +188,10 @@ def _prepare(config: Train) -> Prepared:
     from finecomb.data.prepare import prepare
 
     kind = variant(config.task)
-    key = _key(config.dataset, config.cleaner, config.annotator, kind)
+    groups = config.dataset, config.cleaner, config.annotator
+    key = _key(*groups, config.augmenter, config.sampler, kind)
     if key not in _prepared:
-        _prepared[key] = prepare(config.dataset, config.cleaner, config.annotator, task_variant=kind)
+        _prepared[key] = prepare(*groups, augmenter=config.augmenter, sampler=config.sampler, task_variant=kind)
     return _prepared[key]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -39,6 +39,7 @@ class Split:
         self.ids: list[str] = list(rows["id"])
         self.labels: list[Any] = list(rows["label"])
         self.groups: list[str] | None = [str(group) for group in rows["group"]] if "group" in rows.column_names else None
+        self.weights = torch.tensor(rows["weight"][:]) if "weight" in rows.column_names else None
         self._tokenizer, self._task = tokenizer, task
 
     def __len__(self) -> int:
@@ -51,7 +52,8 @@ class Split:
 
     def batch(self, rows: Rows) -> Batch:
         """The padded batch of some examples."""
-        return self._task.collate(self._tokenizer, self.encoded.features(rows), [self.labels[row] for row in rows])
+        batch = self._task.collate(self._tokenizer, self.encoded.features(rows), [self.labels[row] for row in rows])
+        return batch if self.weights is None else replace(batch, weights=self.weights[torch.from_numpy(rows)])
 
     def batches(self, size: int, *, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """This rank's evaluation batches."""

@@ -2,7 +2,11 @@
 
 Law 1: the gradient is that of sum(values * weights) / sum(weights) over all micro-batches and ranks. The denominator is known before the
 first forward pass, because weights need no logits; so every micro-batch adds its exact part, and clipping, loss scaling, the exchange of
-gradients and the schedule remain Lightning's. Law 3: modes are set by the tuning method. Law 4: random numbers depend on the step alone.
+gradients and the schedule remain Lightning's. Weights of examples (sampler.method=weights) multiply values alone: their mean over the
+training rows is 1, so the count stays one of examples, and the gradient's expectation is that of the weighted loss over all rows. Divided
+by the weights of a batch instead, a batch of one group would pull as if it had no weights.
+
+Law 3: modes are set by the tuning method. Law 4: random numbers depend on the step alone.
 """
 
 from __future__ import annotations
@@ -58,6 +62,8 @@ class Module(pl.LightningModule):
         logits = self.tuned.forward(batch.inputs)
         with torch.autocast(self.device.type, enabled=False):
             values, weights = self.loss(logits.to(torch.promote_types(logits.dtype, torch.float32)), batch.targets)
+            if batch.weights is not None:
+                values = values * batch.weights.to(values.dtype)
             loss = (values * weights).sum() * scale.to(values.dtype)
         detached = loss.detach()
         self._loss_sum = detached if self._loss_sum is None else self._loss_sum.to(detached.device) + detached

@@ -9,7 +9,8 @@ SUMMARY = "collect, clean and split data, and say what became of every row; trai
 HELP = """\
 usage: finecomb prepare [GROUP=CHOICE ...] [KEY=VALUE ...] [--output DIR]
 
-Reads the dataset, runs the cleaner and carves the splits exactly as `finecomb train` with the same overrides does, and writes a folder:
+Reads the dataset, runs the cleaner, carves the splits, augments and balances train exactly as `finecomb train` with the same overrides
+does, and writes a folder:
 train.parquet, validation.parquet, test.parquet, dropped.parquet (every row that went, with step and reason), scores.parquet, data.json and
 report.html. Its path is the last line. `finecomb train dataset=prepared dataset.path=DIR` trains on it.
 
@@ -19,6 +20,7 @@ examples:
   finecomb prepare
   finecomb prepare dataset=files dataset.files.train=reviews.csv dataset.columns.label=stars cleaner=classification
   finecomb prepare cleaner=web cleaner.steps.near_duplicates.threshold=0.9 cleaner.steps.length.min_words=5
+  finecomb prepare augmenter=eda sampler=balanced sampler.by=label
   finecomb prepare dataset.require.rows=5000 dataset.require.languages=[en] dataset.require.min_label_share=0.2"""
 
 
@@ -46,8 +48,10 @@ def main(args: list[str]) -> int:
     from finecomb.studies.account import funnel_lines
 
     task_variant = None if cleaned_only else variant(config.task)
-    prepared = prepare(config.dataset, config.cleaner, config.annotator, task_variant=task_variant)
-    name = f"{config.dataset.name}-{config.cleaner.name}"
+    groups = config.dataset, config.cleaner, config.annotator
+    prepared = prepare(*groups, augmenter=config.augmenter, sampler=config.sampler, task_variant=task_variant)
+    balancing = [each.name for each in (config.augmenter, config.sampler) if each.name != "none"]
+    name = "-".join([config.dataset.name, config.cleaner.name, *balancing])
     folder = output or Path("prepared") / f"{name}-{prepared.content_hash[:8]}"
     for line in funnel_lines(prepared.manifest, config.dataset.name):
         print(line)

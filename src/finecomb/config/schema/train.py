@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from finecomb.config.schema.annotator import Annotator
+from finecomb.config.schema.augmenter import Augmenter
 from finecomb.config.schema.base import option
 from finecomb.config.schema.callbacks import Callbacks
 from finecomb.config.schema.cleaner import Cleaner
@@ -14,6 +15,7 @@ from finecomb.config.schema.logger import Logger
 from finecomb.config.schema.loss import Loss
 from finecomb.config.schema.model import Model
 from finecomb.config.schema.optimizer import Optimizer
+from finecomb.config.schema.sampler import Sampler
 from finecomb.config.schema.scheduler import Scheduler
 from finecomb.config.schema.task import Task
 from finecomb.config.schema.trainer import Trainer
@@ -63,6 +65,8 @@ class Train:
     dataset: Dataset = option("group")
     cleaner: Cleaner = option("group")
     annotator: Annotator = option("group", before=Annotator("none"))
+    augmenter: Augmenter = option("group", before=Augmenter("none"))
+    sampler: Sampler = option("group", before=Sampler("none"))
     task: Task = option("group")
     model: Model = option("group")
     tuning: Tuning = option("group")
@@ -74,5 +78,9 @@ class Train:
     callbacks: Callbacks = option("group")
 
 
-GROUPS = ("dataset", "cleaner", "annotator", "task", "model", "tuning", "loss", "optimizer", "scheduler", "trainer", "logger", "callbacks")
+GROUPS = (
+    *("dataset", "cleaner", "annotator", "augmenter", "sampler"),
+    *("task", "model", "tuning", "loss", "optimizer", "scheduler"),
+    *("trainer", "logger", "callbacks"),
+)
 BUNDLES = ("experiment", "debug")

@@ -18,7 +18,8 @@ from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.repetition import repeated_characters
 from finecomb.data.cleaner.step import Batch, Decision, Step
 from finecomb.data.cleaner.word_arrays import WordArrays, chunks
-from finecomb.data.cleaner.words import UNSPACED, require_language
+from finecomb.data.cleaner.words import require_language
+from finecomb.data.scripts import UNSPACED
 
 Measured = dict[str, Any]
 TERMINAL = (".", "!", "?", '"', "'", "\u201d", "\u3002", "\uff01", "\uff1f", "\u2026")

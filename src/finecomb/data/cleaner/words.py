@@ -10,12 +10,8 @@ import re
 from collections.abc import Sequence
 
 from finecomb.config.errors import Problem, UserError
+from finecomb.data.scripts import UNSPACED
 
-# CJK ideographs, kana, Thai, Lao, Burmese, Khmer; half-width kana; ideographs beyond the basic plane.
-UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
-    "\U00020000-\U0003ffff"
-)
 _WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 _ASCII_WORD = re.compile(r"\w+", re.ASCII)
 _UNSPACED = re.compile(f"[{UNSPACED}]")
@@ -38,10 +34,10 @@ def unspaced_share(text: str) -> float:
     return 0.0 if text.isascii() or not text else len(_UNSPACED.findall(text)) / len(text)
 
 
-def require_language(texts: Sequence[str], language: str, step: str) -> None:
+def require_language(texts: Sequence[str], language: str, step: str, where: str = "") -> None:
     """Raise UserError when most of a sample of the texts are in another language than a step's rules were written for.
 
-    The sample is spread evenly; texts too short to tell are passed over.
+    where: the key that asks for the rules, if it is not the step's. The sample is spread evenly; texts too short to tell are passed over.
     """
     from finecomb.data.cleaner.language import identify
 
@@ -54,4 +50,4 @@ def require_language(texts: Sequence[str], language: str, step: str) -> None:
         most = max(set(found), key=found.count)
         what = f"the rules of {step} were written for {language!r}; {found.count(most):,} of a sample of {len(sample):,} texts are {most!r}"
         mend = "leave the step out, or say which language its rules are to be applied to by its key `language`"
-        raise UserError(Problem(what, f"cleaner.steps.{step}", mend=mend))
+        raise UserError(Problem(what, where or f"cleaner.steps.{step}", mend=mend))

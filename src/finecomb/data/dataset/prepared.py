@@ -58,8 +58,7 @@ def write(target: Path, splits: dict[str, Rows], manifest: dict[str, Any], besid
     kind = manifest["label_kind"]
     with staging() as stage, room_on_disk(target.parent, _size(splits)):
         folder = stage / "prepared"
-        features = _features(splits["train"], kind)
-        tables = {name: datasets.Dataset(_arrow(rows, kind, features.arrow_schema)) for name, rows in splits.items()}
+        tables = {name: datasets.Dataset(_arrow(rows, kind, _features(rows, kind).arrow_schema)) for name, rows in splits.items()}
         shown = datasets.are_progress_bars_disabled()
         datasets.disable_progress_bars()
         try:
@@ -104,7 +103,7 @@ def read_rows(prepared: Prepared) -> dict[str, Rows]:
     for name, table in prepared.load().items():
         columns = {column: table[column][:] for column in table.column_names}
         line = range(len(table))
-        optional = {"text_pair": columns.get("text_pair"), "group": columns.get("group")}
+        optional = {name: columns.get(name) for name in ("text_pair", "group", "weight")}
         label = columns.get("label", [None] * len(table))
         splits[name] = Rows(columns["id"], columns["text"], label=label, line=line, file=name, unit="row", **optional)
     return splits
@@ -126,7 +125,7 @@ def _size(splits: dict[str, Rows]) -> int:
 
 def _columns(rows: Rows, kind: str) -> dict[str, list[Any]]:
     label = None if kind == "none" else rows.label
-    columns = {"id": rows.id, "text": rows.text, "text_pair": rows.text_pair, "label": label, "group": rows.group}
+    columns = {"id": rows.id, "text": rows.text, "text_pair": rows.text_pair, "label": label, "group": rows.group, "weight": rows.weight}
     return {name: column for name, column in columns.items() if column is not None}
 
 
@@ -143,5 +142,5 @@ def _features(rows: Rows, kind: str) -> Any:
 
     text, number, index = datasets.Value("string"), datasets.Value("float64"), datasets.Value("int64")
     label = {"number": number, "class": index, "classes": datasets.List(index), "none": None}[kind]
-    types = {"id": text, "text": text, "text_pair": text, "label": label, "group": text}
+    types = {"id": text, "text": text, "text_pair": text, "label": label, "group": text, "weight": number}
     return datasets.Features({name: types[name] for name in _columns(rows, kind)})

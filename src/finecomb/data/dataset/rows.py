@@ -21,6 +21,7 @@ class Rows:
     label: a name (class), a list of names (classes) or a float (number); after encoding, indices in place of names.
     line: where the row stands in `file`, for messages: its line, or its row where a format has no lines (`unit` says which).
     provenance: where each row comes from, as far as the source knows it: columns named by PROVENANCE.
+    weight: how much each row counts in training; their mean is 1. None: all alike.
     """
 
     id: list[str]
@@ -32,6 +33,7 @@ class Rows:
     file: str
     unit: str = "line"
     provenance: dict[str, list[str | None]] | None = None
+    weight: list[float] | None = None
 
     def __len__(self) -> int:
         return len(self.id)
@@ -47,6 +49,7 @@ class Rows:
             group=None if self.group is None else [self.group[i] for i in indices],
             line=[self.line[i] for i in indices],
             provenance=None if self.provenance is None else {name: [cells[i] for i in indices] for name, cells in self.provenance.items()},
+            weight=None if self.weight is None else [self.weight[i] for i in indices],
         )
 
     def with_texts(self, text: list[str], text_pair: list[str] | None) -> Rows:
@@ -58,24 +61,16 @@ class Rows:
         return f"{self.file}, {self.unit} {self.line[index]}"
 
     def sha256(self) -> str:
-        """Hash of ids, texts, labels and groups, in this order; not of where they stood."""
+        """Hash of ids, texts, labels, groups and (where there are any) weights, in this order; not of where they stood."""
         digest = hashlib.sha256()
         nothing = [None] * len(self)
-        columns = zip(self.id, self.text, self.text_pair or nothing, self.label, self.group or nothing, strict=True)
+        weight = [] if self.weight is None else [self.weight]
+        columns = zip(self.id, self.text, self.text_pair or nothing, self.label, self.group or nothing, *weight, strict=True)
         encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
         for row in columns:
             digest.update(encode(row).encode())
             digest.update(b"\n")
         return digest.hexdigest()
-
-
-def rank(seed: int, purpose: str, name: str) -> bytes:
-    """A pseudo-random number that depends on nothing but its arguments.
-
-    Splits and shuffles sort by it, so that a row's place does not move when other rows are dropped, and no library's random
-    stream is part of a result.
-    """
-    return hashlib.sha256(f"{seed}\0{purpose}\0{name}".encode()).digest()
 
 
 def joined(chunks: Iterable[Rows]) -> Rows:

@@ -8,7 +8,8 @@ from typing import Any
 
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.dataset import Limit, Split
-from finecomb.data.dataset.rows import SPLITS, Rows, rank
+from finecomb.data.chance import rank
+from finecomb.data.dataset.rows import SPLITS, Rows
 
 _BINS = 10
 

@@ -83,6 +83,8 @@ def _write_rows(path: Path, rows: Rows, kind: str, names: list[str] | None) -> N
         columns["label"] = _named(rows.label, kind, names)
     if rows.group is not None:
         columns["group"] = rows.group
+    if rows.weight is not None:
+        columns["weight"] = rows.weight
     pa.parquet.write_table(pa.table(columns), path, compression="zstd")
 
 

@@ -13,8 +13,10 @@ from typing import Any
 from finecomb.assets import cache_dir, lock
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema import annotator as annotator_schema
+from finecomb.config.schema import augmenter as augmenter_schema
 from finecomb.config.schema import cleaner as cleaner_schema
 from finecomb.config.schema import dataset as dataset_schema
+from finecomb.config.schema import sampler as sampler_schema
 from finecomb.data import annotator as annotators
 from finecomb.data import cleaner as cleaners
 from finecomb.data import dataset as datasets
@@ -22,7 +24,7 @@ from finecomb.data.dataset import Raw, labels, split
 from finecomb.data.dataset.prepared import Prepared, content_hash, open_prepared, read_rows, write
 from finecomb.data.dataset.rows import Rows, joined
 from finecomb.data.dataset.text_file import existing
-from finecomb.data.prepare import labelling
+from finecomb.data.prepare import balance, labelling
 
 # Goes up when the same input and config give other rows.
 VERSION = 2
@@ -37,6 +39,8 @@ def prepare(
     cleaner: cleaner_schema.Cleaner,
     annotator: annotator_schema.Annotator | None = None,
     *,
+    augmenter: augmenter_schema.Augmenter | None = None,
+    sampler: sampler_schema.Sampler | None = None,
     task_variant: str | None,
 ) -> Prepared:
     """Make the rows a task trains on, or find them in the cache.
@@ -48,26 +52,27 @@ def prepare(
     has = dataset_schema.label_kind(dataset)
     if has != NO_LABELS or annotator is None or annotator.name == "none":
         _check_kind(dataset.name, has, kind, task_variant)
+    balancing = balance.build(augmenter, sampler)
     if isinstance(dataset, dataset_schema.Prepared):
-        return _reuse(dataset, kind, task_variant)
+        return _reuse(dataset, balancing, kind, task_variant)
     source = datasets.build(dataset)
     recipe = cleaners.build(cleaner)
     annotator = annotator or annotator_schema.Annotator("none")
     annotate = annotators.build(annotator)
     inputs = source.inputs()
     identity = recipe.identity if annotate is None else (*recipe.identity, dataclasses.asdict(annotator))
-    key = _key(dataset, identity, inputs, kind)
+    key = _key(dataset, (*identity, *balancing.identity), inputs, kind)
     directory = cache_dir() / "prepared" / key
     with lock(key):
         if (found := _cached(directory)) is not None:
             return found
-        splits, manifest, beside = _make(dataset, recipe, annotate, source.read(kind), kind)
+        splits, manifest, beside = _make(dataset, recipe, annotate, balancing, source.read(kind), kind)
         write(directory, splits, manifest | {"key": key, "files": inputs}, beside)
     return open_prepared(directory)
 
 
-def _reuse(dataset: dataset_schema.Prepared, kind: str, task_variant: str | None) -> Prepared:
-    """A folder that was prepared before: as it is, or with fewer rows."""
+def _reuse(dataset: dataset_schema.Prepared, balancing: balance.Balancing, kind: str, task_variant: str | None) -> Prepared:
+    """A folder that was prepared before: as it is, or with fewer rows, or balanced."""
     if not dataset.path:
         raise UserError(
             Problem("dataset=prepared needs a folder", "dataset.path", mend="dataset.path=DIR, a folder that finecomb prepared")
@@ -75,16 +80,22 @@ def _reuse(dataset: dataset_schema.Prepared, kind: str, task_variant: str | None
     found = open_prepared(existing(Path(dataset.path), "dataset.path").absolute())
     _check_kind(found.directory.name, found.label_kind, kind, task_variant)
     limits = dataclasses.asdict(dataset.limit)
-    if all(limit is None or limit >= found.manifest["rows"].get(name, 0) for name, limit in limits.items()):
+    balance.refuse_twice(found.manifest, balancing, dataset.limit.train)
+    if not balancing and all(limit is None or limit >= found.manifest["rows"].get(name, 0) for name, limit in limits.items()):
         return found
-    key = hashlib.sha256(json.dumps([VERSION, found.content_hash, limits], sort_keys=True).encode()).hexdigest()[:32]
+    key = hashlib.sha256(json.dumps([VERSION, found.content_hash, limits, *balancing.identity], sort_keys=True).encode()).hexdigest()[:32]
     directory = cache_dir() / "prepared" / key
     with lock(key):
         if (cached := _cached(directory)) is not None:
             return cached
         splits, limiting = split.limited(read_rows(found), dataset.limit)
-        record = _record(splits, kind, found.label_names) | {"funnel": found.manifest["funnel"] + limiting, "key": key}
-        write(directory, splits, found.manifest | record)
+        balanced = balancing.run(splits, found.label_names)
+        record = _record(balanced.splits, kind, found.label_names) | {"funnel": found.manifest["funnel"] + limiting + balanced.funnel}
+        told = {
+            name: found.manifest.get(name, type(more)()) for name, more in (("examples", balanced.examples), ("records", balanced.records))
+        }
+        record |= {"examples": told["examples"] + balanced.examples, "records": told["records"] | balanced.records, "key": key}
+        write(directory, balanced.splits, found.manifest | record)
     return open_prepared(directory)
 
 
@@ -124,7 +135,12 @@ def _cached(directory: Path) -> Prepared | None:
 
 
 def _make(
-    dataset: dataset_schema.Dataset, recipe: cleaners.Recipe, annotate: annotators.Annotate | None, raw: Raw, kind: str
+    dataset: dataset_schema.Dataset,
+    recipe: cleaners.Recipe,
+    annotate: annotators.Annotate | None,
+    balancing: balance.Balancing,
+    raw: Raw,
+    kind: str,
 ) -> tuple[dict[str, Rows], dict[str, Any], dict[str, Any]]:
     """Splits, their manifest, and what stands beside them: every dropped row, every score."""
     read = {name: joined(chunks) for name, chunks in raw.splits.items()}
@@ -137,16 +153,18 @@ def _make(
     _refuse_empty(labelled, funnel)
     encoded, names = labels.encode(labelled, kind, raw.label_names)
     carved, carving = split.carve(encoded, dataset.split, kind)
-    splits, limiting = split.limited(split.shuffled(carved, dataset.split.seed), dataset.limit)
+    limited, limiting = split.limited(split.shuffled(carved, dataset.split.seed), dataset.limit)
+    balanced = balancing.run(limited, names)
+    splits = balanced.splits
     manifest = {
         "source": raw.source,
         "licence": raw.licence,
-        "funnel": funnel + carving + limiting,
-        "examples": cleaned.examples,
+        "funnel": funnel + carving + limiting + balanced.funnel,
+        "examples": cleaned.examples + balanced.examples,
         "unmapped": raw.unmapped,
-        "records": cleaned.records | ({"annotator": annotations.record} if annotations is not None else {}),
+        "records": cleaned.records | ({"annotator": annotations.record} if annotations is not None else {}) | balanced.records,
     }
-    beside = {DROPPED: _dropped(cleaned), SCORES: _scores(cleaned), SECONDS: _seconds(cleaned)}
+    beside = {DROPPED: _dropped(cleaned.dropped + balanced.dropped), SCORES: _scores(cleaned), SECONDS: _seconds(cleaned)}
     if annotations is not None:
         beside[ANNOTATIONS] = labelling.annotation_table(cleaned.splits["train"], annotations)
     return splits, manifest | _record(splits, kind, names), beside
@@ -159,12 +177,12 @@ def _seconds(cleaned: cleaners.Cleaned[Rows]) -> Any:
     return pa.table({"step": pa.array(cleaned.seconds, pa.string()), "seconds": pa.array(cleaned.seconds.values(), pa.float64())})
 
 
-def _dropped(cleaned: cleaners.Cleaned[Rows]) -> Any:
+def _dropped(dropped: list[dict[str, Any]]) -> Any:
     """Every row that a step dropped, as a table; labels as text."""
     import pyarrow as pa
 
     names = ("step", "reason", "split", "id", "text", "text_pair", "label")
-    rows = [{**row, "label": row["label"] if isinstance(row["label"], str) else json.dumps(row["label"])} for row in cleaned.dropped]
+    rows = [{**row, "label": row["label"] if isinstance(row["label"], str) else json.dumps(row["label"])} for row in dropped]
     return pa.table({name: pa.array([row[name] for row in rows], pa.string()) for name in names})
 
 
@@ -190,7 +208,7 @@ def _record(splits: dict[str, Rows], kind: str, names: list[str] | None) -> dict
         "label_names": names,
         "label_counts": {name: labels.counts(rows, kind, names) for name, rows in splits.items()},
         "columns": ["id", "text", *(["text_pair"] if train.text_pair is not None else []), *([] if kind == NO_LABELS else ["label"]),
-                    *(["group"] if train.group is not None else [])],
+                    *(["group"] if train.group is not None else []), *(["weight"] if train.weight is not None else [])],
         "straddling_groups": _straddling(splits),
         "hashes": {name: rows.sha256() for name, rows in splits.items()},
         "content_hash": content_hash(splits, kind, names),

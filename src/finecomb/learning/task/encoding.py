@@ -16,17 +16,20 @@ class Batch:
 
     inputs: what the model takes, each [B, L]. targets: see TaskRunner.targets; None when there are no labels.
     index: [B] int64, the row of each example in its split.
+    weights: [B], how much the loss of each example counts in training; None: all alike. Evaluation does not look at them.
     """
 
     inputs: dict[str, Tensor]
     targets: Tensor | None
     index: Tensor
+    weights: Tensor | None = None
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The batch on another device."""
         move = {"device": device, "non_blocking": non_blocking}
         targets = None if self.targets is None else self.targets.to(**move)
-        return replace(self, inputs={name: value.to(**move) for name, value in self.inputs.items()}, targets=targets)
+        weights = None if self.weights is None else self.weights.to(**move)
+        return replace(self, inputs={name: value.to(**move) for name, value in self.inputs.items()}, targets=targets, weights=weights)
 
     def __len__(self) -> int:
         return len(self.index)
