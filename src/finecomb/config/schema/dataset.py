@@ -136,6 +136,43 @@ class Prepared(Dataset):
     """A folder that `finecomb prepare` wrote; dataset.path names it. Its rows are taken as they are: only dataset.limit applies."""
 
 
+@dataclass
+class Crawl(Dataset):
+    """The pages of web sites, crawled politely; what was fetched is kept, so that only the first use asks the network."""
+
+    start: list[str] = option("addresses to start at, http:// or https://")
+    hosts: Optional[list[str]] = option(
+        "hosts that may be asked, with :port where it is not the default; *.NAME is every host below NAME; null: those of start"
+    )
+    include: list[str] = option("RE2 patterns of which an address must match one; empty: every address")
+    exclude: list[str] = option("RE2 patterns of which an address must match none")
+    max_depth: int = option("most links from a start address to a page", low=0)
+    max_pages: int = option("most addresses asked for, whatever they answer; robots.txt and sitemaps do not count", low=1)
+    max_bytes: int = option("no request is begun after so many bytes were received", low=1)
+    page_bytes: int = option("largest page, decompressed; a larger one is cut and rejected", low=1)
+    max_redirects: int = option("most redirects from one address to the next", low=0)
+    sitemap: bool = option("also ask for the addresses in the sites' sitemaps")
+    user_agent: str = option("how the crawler names itself; say where you can be reached: NAME/1.0 (+ADDRESS)")
+    allow_private: bool = option("also speak to loopback, private and reserved addresses")
+    keep_warc: bool = option("also keep every page as it was sent, in a WARC file beside the crawl's state")
+    refresh: Optional[str] = option("any word; another word crawls again and keeps the older crawl", identity=False)
+    delay: float = option("least seconds between two requests to one site; robots.txt may ask for more", low=0.0, identity=False)
+    host_concurrency: int = option("most requests to one site at a time; 1 where robots.txt asks for a delay", low=1, identity=False)
+    concurrency: int = option("most requests at a time", low=1, identity=False)
+    retries: int = option(
+        "how often a request that failed for now (429, 500, 502 to 504, no connection) is repeated", low=0, identity=False
+    )
+    backoff: float = option("seconds before the first repetition; doubled each time, and Retry-After is obeyed", low=0.0, identity=False)
+    connect_timeout: float = option("seconds to connect", low=0.01, identity=False)
+    read_timeout: float = option("seconds without a byte", low=0.01, identity=False)
+    total_timeout: float = option("seconds for a whole answer, so that a server that drips bytes is cut", low=0.01, identity=False)
+    extraction: str = option(
+        "main text by the fast extractor, by the better one, or by the better one where a score asks for it",
+        allowed=("fast", "cascade", "quality"),
+    )
+    labels: dict[str, str] = option("label: RE2 pattern of the addresses that get it, the first that fits; empty: no labels")
+
+
 @dataclass(frozen=True)
 class Size:
     """Rows of train and tokens of a row (word pieces, both texts of a pair), for estimates before anything is read."""
@@ -165,6 +202,7 @@ CHOICES = {
     "hub": HubDataset,
     "files": Files,
     "prepared": Prepared,
+    "crawl": Crawl,
 }
 
 

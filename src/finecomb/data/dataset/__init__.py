@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import dataset as schema
+from finecomb.data.dataset.crawl import CrawlSource
 from finecomb.data.dataset.files import FilesSource
 from finecomb.data.dataset.hub import HubSource
 from finecomb.data.dataset.movie_reviews import MovieReviewsSource, NytEditorialsSource
@@ -25,6 +26,8 @@ def build(config: schema.Dataset) -> Source:
         return HubSource(config)
     if isinstance(config, schema.Files):
         return FilesSource(config)
+    if isinstance(config, schema.Crawl):
+        return CrawlSource(config)
     raise TypeError(f"no dataset for a {type(config).__name__}")
 
 

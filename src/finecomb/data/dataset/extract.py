@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,24 @@ class Extracted:
     problem: str | None = None
 
 
+@dataclass(frozen=True)
+class Links:
+    """Where a page leads: absolute addresses in its own order, each once.
+
+    cut: it holds more links than are followed (10,000). nofollow_links: links that ask not to be followed, left out.
+    nofollow, noindex: what its meta data asks of robots. canonical: the address it gives as its own.
+    problem: why it could not be read, else None.
+    """
+
+    links: list[str] = field(default_factory=list)
+    cut: bool = False
+    nofollow_links: int = 0
+    nofollow: bool = False
+    noindex: bool = False
+    canonical: str | None = None
+    problem: str | None = None
+
+
 def require_web(what: str) -> None:
     """Raise UserError where the packages of the extra `web` are not installed. what: the override that needs them."""
     needed = ("resiliparse", "trafilatura", "fastwarc", "warcio", "selectolax", "protego", "courlan", "mwparserfromhell", "lxml")
@@ -84,45 +102,54 @@ def extract(html: bytes, url: str | None, *, mode: str = "cascade", charset: str
     limits = limits or Limits()
     if len(html) > limits.page_bytes:
         return Extracted("", problem="page too large")
-    with _LOCK:
-        return _ask(html, {"url": url, "mode": mode, "charset": charset, "quality_bytes": limits.quality_bytes}, limits)
+    found = _ask(html, {"url": url, "mode": mode, "charset": charset, "quality_bytes": limits.quality_bytes}, limits)
+    return Extracted(**{"text": ""} | found)
+
+
+def links(html: bytes, url: str, *, charset: str | None = None, limits: Limits | None = None) -> Links:
+    """Where a page leads and what it asks of robots, within the same limits. Arguments as for `extract`."""
+    limits = limits or Limits()
+    if len(html) > limits.page_bytes:
+        return Links(problem="page too large")
+    return Links(**_ask(html, {"url": url, "mode": "links", "charset": charset}, limits))
 
 
 _LOCK = threading.Lock()
-# The child and the limits it was started with.
-_CHILD: tuple[subprocess.Popen[bytes], Limits] | None = None
+# The child, and the seconds and bytes it was started with.
+_CHILD: tuple[subprocess.Popen[bytes], tuple[float, int]] | None = None
 
 
-def _ask(html: bytes, request: dict[str, Any], limits: Limits) -> Extracted:
+def _ask(html: bytes, request: dict[str, Any], limits: Limits) -> dict[str, Any]:
     """Send a page to the child; its answers come as lines, each better than the one before, and the last says that it is."""
-    child = _child(limits)
-    found: dict[str, Any] = {"text": ""}
     head = json.dumps(request).encode()
-    try:
+    found: dict[str, Any] = {}
+    with _LOCK:
+        child = _child(limits)
         assert child.stdin is not None
         assert child.stdout is not None
-        child.stdin.write(struct.pack(">QQ", len(head), len(html)) + head + html)
-        child.stdin.flush()
-        while line := child.stdout.readline():
-            found = json.loads(line)
-            if found.pop("done"):
-                return Extracted(**found)
-    except (BrokenPipeError, ValueError):  # it ended while it was written to, or in the middle of a line
-        pass
-    _end()
-    return Extracted(**found, problem="time or memory limit")
+        try:
+            child.stdin.write(struct.pack(">QQ", len(head), len(html)) + head + html)
+            child.stdin.flush()
+            while line := child.stdout.readline():
+                found = json.loads(line)
+                if found.pop("done"):
+                    return found
+        except (BrokenPipeError, ValueError):  # it ended while it was written to, or in the middle of a line
+            pass
+        _end()
+    return found | {"problem": "time or memory limit"}
 
 
 def _child(limits: Limits) -> subprocess.Popen[bytes]:
     global _CHILD
-    if _CHILD is None or _CHILD[1] != limits or _CHILD[0].poll() is not None:
+    if _CHILD is None or _CHILD[1] != (limits.seconds, limits.memory_bytes) or _CHILD[0].poll() is not None:
         _end()
         require_web("main text of web pages")
         script = Path(__file__).with_name("extract_worker.py")
         # -P: the script's folder holds modules of ours that must not stand in for others of the same name.
         command = [sys.executable, "-P", str(script), str(limits.seconds), str(limits.memory_bytes)]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        _CHILD = subprocess.Popen(command, **pipes), limits
+        _CHILD = subprocess.Popen(command, **pipes), (limits.seconds, limits.memory_bytes)
     return _CHILD[0]
 
 

@@ -20,6 +20,7 @@ from urllib.parse import urljoin
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _META = re.compile(rb"""<meta[^>]{0,400}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.+-]+)""", re.IGNORECASE)
 _PRESCAN = 4096  # bytes in which a page's own declaration is looked for; the standard's 1,024 miss pages with long heads
+_LINKS = 10_000  # links of one page that are followed
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?")
 _DATES = (
     ("meta[property='article:published_time']", "content"), ("meta[itemprop=datePublished]", "content"), ("meta[name=date]", "content"),
@@ -62,22 +63,20 @@ def decode(html: bytes, charset: str | None) -> tuple[str, str]:
 
 
 def declared_facts(tree: Any, url: str | None) -> dict[str, str | None]:
-    """Title, language, date and licence, as the page itself says."""
-    root = tree.document
-    html = root.query_selector("html")
-    licence = root.query_selector("a[rel~=license], link[rel~=license]")
-    target = licence.getattr("href") if licence is not None else None
+    """Title, language, date and licence, as the page itself says. tree: selectolax's."""
+    licence = tree.css_first("a[rel~=license i][href], link[rel~=license i][href]")
+    title, html = tree.css_first("title"), tree.css_first("html")
     date = None
     for selector, attribute in _DATES:
-        node = root.query_selector(selector)
-        if node is not None and (found := _DATE.match((node.getattr(attribute) or "").strip())):
+        node = tree.css_first(selector)
+        if node is not None and (found := _DATE.match((node.attributes.get(attribute) or "").strip())):
             date = found[0]
             break
     return {
-        "title": " ".join((tree.title or "").split()) or None,
-        "language": ((html.getattr("lang") or "").strip() if html is not None else "") or None,
+        "title": (" ".join(title.text().split()) if title is not None else "") or None,
+        "language": ((html.attributes.get("lang") or "").strip() if html is not None else "") or None,
         "date": date,
-        "licence": _resolved(target, url) if target else None,
+        "licence": _resolved(licence.attributes["href"] or "", url) if licence is not None else None,
     }
 
 
@@ -96,12 +95,15 @@ def doubtful(text: str, everything: int, links: int) -> bool:
     return len(text) < 500 or len(text) > 0.5 * everything or links > 0.2 * len(text)
 
 
-def _fast(tree: Any) -> tuple[str, bool]:
+def _fast(page: str, tree: Any) -> tuple[str, bool]:
+    """The fast extractor's text, and whether it is doubtful."""
     from resiliparse.extract.html2text import extract_plain_text
+    from resiliparse.parse.html import HTMLTree
 
-    text = extract_plain_text(tree, main_content=True, alt_texts=False)
-    everything = len(extract_plain_text(tree, preserve_formatting=False, alt_texts=False))
-    links = sum(len(node.text_content or "") for node in tree.body.query_selector_all("p a, li a") or []) if tree.body else 0
+    parsed = HTMLTree.parse(page)
+    text = extract_plain_text(parsed, main_content=True, alt_texts=False)
+    everything = len(extract_plain_text(parsed, preserve_formatting=False, alt_texts=False))
+    links = sum(len(node.text()) for node in tree.css("p a, li a"))
     return text, doubtful(text, everything, links)
 
 
@@ -113,11 +115,11 @@ def _quality(page: str, url: str | None) -> str | None:
 
 def answer(html: bytes, request: dict[str, Any], out: BinaryIO) -> None:
     """Extract one page; the fast text is written before the better extractor starts, so that it is there if that one is cut."""
-    from resiliparse.parse.html import HTMLTree
+    from selectolax.lexbor import LexborHTMLParser
 
     page, encoding = decode(html, request["charset"])
-    tree = HTMLTree.parse(page)
-    text, unsure = _fast(tree)
+    tree = LexborHTMLParser(page)
+    text, unsure = _fast(page, tree)
     found = {**declared_facts(tree, request["url"]), "text": text.strip(), "method": "fast", "encoding": encoding}
     wanted = request["mode"] == "quality" or (request["mode"] == "cascade" and unsure)
     if wanted and len(html) > request["quality_bytes"]:
@@ -135,6 +137,37 @@ def answer(html: bytes, request: dict[str, Any], out: BinaryIO) -> None:
     _write(out, {**found, "done": True})
 
 
+def links(html: bytes, request: dict[str, Any]) -> dict[str, Any]:
+    """Where a page leads, as absolute addresses in its own order, and what it asks of robots.
+
+    cut: whether it holds more links than are followed. A link that says nofollow is left out and counted.
+    """
+    from selectolax.lexbor import LexborHTMLParser
+
+    page, _ = decode(html, request["charset"])
+    tree = LexborHTMLParser(page)
+    base, canonical = tree.css_first("base[href]"), tree.css_first("link[rel~=canonical i][href]")
+    start = _resolved(base.attributes["href"] or "", request["url"]) if base is not None else request["url"]
+    found: dict[str, None] = {}
+    nofollow = 0
+    for node in tree.css("a[href], area[href], frame[src]"):
+        attributes = node.attributes
+        if "nofollow" in (attributes.get("rel") or "").lower().split():
+            nofollow += 1
+        else:
+            found[_resolved(attributes.get("href") or attributes.get("src") or "", start)] = None
+    rules = {word.strip().lower() for node in tree.css("meta[name=robots i]") for word in (node.attributes.get("content") or "").split(",")}
+    distinct = list(found)
+    return {
+        "links": distinct[:_LINKS],
+        "cut": len(distinct) > _LINKS,
+        "nofollow_links": nofollow,
+        "nofollow": bool(rules & {"nofollow", "none"}),
+        "noindex": bool(rules & {"noindex", "none"}),
+        "canonical": _resolved(canonical.attributes["href"] or "", start) if canonical is not None else None,
+    }
+
+
 def _write(out: BinaryIO, message: dict[str, Any]) -> None:
     out.write(json.dumps(message).encode() + b"\n")
     out.flush()
@@ -150,7 +183,10 @@ def main(seconds: float, memory_bytes: int) -> None:
         head_size, size = struct.unpack(">QQ", sizes)
         request, html = json.loads(source.read(head_size)), source.read(size)
         signal.setitimer(signal.ITIMER_PROF, seconds)
-        answer(html, request, out)
+        if request["mode"] == "links":
+            _write(out, {**links(html, request), "done": True})
+        else:
+            answer(html, request, out)
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
