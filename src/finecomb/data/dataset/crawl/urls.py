@@ -17,7 +17,8 @@ _PORTS = {"http": 80, "https": 443}
 _TRACKING = re.compile(
     r"(utm_\w+|gclid|gclsrc|dclid|fbclid|msclkid|yclid|igshid|mc_[ce]id|_ga|_gl|_hs(enc|mi)|mkt_tok|wt_mc|phpsessid|jsessionid)", re.I
 )
-_NUMBERS = re.compile(r"(0x[0-9a-f]*|\d+)(\.(0x[0-9a-f]*|\d+)){0,3}", re.I)
+# A host whose last label is a number is an IPv4 address, in one of its many spellings, or nothing.
+_NUMBERS = re.compile(r"(.*\.)?(0x[0-9a-f]*|\d+)", re.I)
 
 
 class Refused(Exception):
