@@ -217,6 +217,7 @@ def test_no_shipped_file_is_left_out_of_the_groups():
 NEEDS = {
     "dataset=files": ["dataset.files.train=pyproject.toml"],
     "dataset=prepared": ["dataset.path=."],
+    "dataset=crawl": ["dataset.start=[http://site.example/]"],
     "dataset=stsb": ["task=regression", "loss=mse"],
     "task=regression": ["dataset=stsb", "loss=mse"],
     "loss=huber": ["dataset=stsb", "task=regression"],
