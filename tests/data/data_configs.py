@@ -1,5 +1,9 @@
 """Configs and rows that the tests of the data wing start from."""
 
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -7,6 +11,11 @@ import yaml
 from finecomb.config.locate import conf_dir
 from finecomb.config.schema import cleaner as cleaner_schema
 from finecomb.config.schema import dataset as schema
+from finecomb.data.cleaner.recipe import Cleaned, Recipe
+from finecomb.data.dataset.rows import Rows, to_table
+from finecomb.data.engine import Engine
+from finecomb.data.prepare.reading import opened
+from finecomb.data.shards import write_shards
 
 _PARTS = {"columns": schema.Columns, "split": schema.Split, "limit": schema.Limit, "require": schema.Require, "files": schema.FileSplits}
 
@@ -27,3 +36,35 @@ def make_cleaner(name: str = "basic", **steps: Any) -> cleaner_schema.Cleaner:
 
 def rows(count: int, labels: tuple[str, ...] = ("bad", "good"), start: int = 0) -> list[dict[str, Any]]:
     return [{"text": f"sentence number {n}", "label": labels[n % len(labels)]} for n in range(start, start + count)]
+
+
+@dataclass
+class Result:
+    """What a recipe made of rows, opened."""
+
+    splits: dict[str, Rows]
+    cleaned: Cleaned
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.cleaned, name)
+
+    @property
+    def gone(self) -> list[dict[str, Any]]:
+        return [row | {"split": split} for split, parts in self.cleaned.dropped for part in parts() for row in part.to_pylist()]
+
+    @property
+    def values(self) -> dict[str, list[float]]:
+        """The values of each score, over all splits."""
+        found: dict[str, list[float]] = {}
+        for entry in self.cleaned.scores:
+            for _, values in entry.parts():
+                found.setdefault(entry.score, []).extend(values)
+        return found
+
+
+def clean(recipe: Recipe, splits: Mapping[str, Rows], engine: Engine | None = None) -> Result:
+    """Take rows through a recipe, as `prepare` does."""
+    folder = Path(tempfile.mkdtemp())
+    shards = {split: list(write_shards(folder, split, [to_table(rows)])) for split, rows in splits.items()}
+    cleaned = recipe.run(shards, engine)
+    return Result(opened(cleaned.splits, folder / "opened"), cleaned)

@@ -1,13 +1,15 @@
 """Cleaning: every row is accounted for with its reason, ids stay, test wins over train."""
 
+import numpy as np
 import pytest
-from data_configs import make_cleaner
+from data_configs import clean, make_cleaner
 
 from finecomb.config.errors import UserError
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
-from finecomb.data.cleaner.recipe import BATCH, EXAMPLES, Recipe
-from finecomb.data.cleaner.step import Decision, Step
+from finecomb.data.cleaner.recipe import Recipe
+from finecomb.data.cleaner.stage import EXAMPLES
+from finecomb.data.cleaner.step import CorpusStep, Decision
 from finecomb.data.dataset.rows import Rows
 
 
@@ -17,7 +19,7 @@ def make(texts, pairs=None, labels=None):
 
 
 def run(splits, **steps):
-    return cleaner.build(make_cleaner(**steps)).run(splits)
+    return clean(cleaner.build(make_cleaner(**steps)), splits)
 
 
 def reasons(cleaned, step, split="train"):
@@ -73,9 +75,9 @@ def test_every_row_is_accounted_for_in_each_step_and_split():
 
 
 def test_examples_of_each_reason_are_few_and_do_not_depend_on_batches(monkeypatch):
-    rows = make([f"text {n % 3000}" + " " * (n % 2) for n in range(2 * BATCH + 7)])
+    rows = make([f"text {n % 3000}" + " " * (n % 2) for n in range(20_007)])
     first = run({"train": rows})
-    monkeypatch.setattr("finecomb.data.cleaner.recipe.BATCH", 13)
+    monkeypatch.setattr("finecomb.data.shards.SHARD_ROWS", 1300)
     second = run({"train": rows})
     assert (first.funnel, first.examples) == (second.funnel, second.examples)
     assert first.splits["train"].text == second.splits["train"].text
@@ -88,8 +90,8 @@ def test_examples_of_each_reason_are_few_and_do_not_depend_on_batches(monkeypatc
 
 def test_none_keeps_everything():
     rows = make(["", "a", "a"])
-    cleaned = cleaner.build(make_cleaner("none")).run({"train": rows})
-    assert cleaned.splits["train"] == rows
+    cleaned = clean(cleaner.build(make_cleaner("none")), {"train": rows})
+    assert cleaned.splits["train"].sha256() == rows.sha256()
     assert cleaned.funnel == []
 
 
@@ -98,23 +100,30 @@ def test_a_step_may_come_twice_and_be_removed():
         Cleaner("mine", {"a": {"step": "empty", "min_characters": 1}, "b": {"step": "empty", "min_characters": 3}, "unicode": None})
     )
     assert [name for name, _ in recipe.steps] == ["a", "b"]
-    assert recipe.run({"train": make(["", "ab", "abc"])}).splits["train"].text == ["abc"]
+    assert clean(recipe, {"train": make(["", "ab", "abc"])}).splits["train"].text == ["abc"]
 
 
-class KeepLongest(Step):
-    """A step of one's own that compares all rows of a split."""
+class KeepLongest(CorpusStep):
+    """A step of one's own that compares all rows."""
 
-    whole = True
+    def sketch(self, batch):
+        return {"lengths": np.array([len(text) for text in batch.text])}
 
-    def decide(self, batch):
-        longest = max(range(len(batch)), key=lambda row: len(batch.text[row]))
-        return Decision({row: "not the longest" for row in range(len(batch)) if row != longest})
+    def plan(self, sketches, corpus):
+        lengths = np.concatenate([each.facts["lengths"] for each in sketches])
+        assert [len(corpus.text(row)) for row in range(len(lengths))] == lengths.tolist()
+        return {"longest": int(lengths.argmax())}
+
+    def carry_out(self, batch, state):
+        return Decision({row: "not the longest" for row in range(len(batch)) if row + batch.start != state["longest"]})
 
 
-def test_a_step_of_ones_own_may_see_a_whole_split(monkeypatch):
-    monkeypatch.setattr("finecomb.data.cleaner.recipe.BATCH", 2)
-    cleaned = Recipe((("longest", KeepLongest),), ()).run({"train": make(["a", "bbb", "cc", "dddd", "e"]), "test": make(["x", "yy"])})
-    assert {name: rows.text for name, rows in cleaned.splits.items()} == {"train": ["dddd"], "test": ["yy"]}
+def test_a_step_of_ones_own_may_see_the_whole_corpus(monkeypatch):
+    monkeypatch.setattr("finecomb.data.shards.SHARD_ROWS", 2)
+    given = {"train": make(["a", "bbb", "cc", "dddd", "e"]), "test": make(["x", "yy"])}
+    cleaned = clean(Recipe((("longest", KeepLongest),), ()), given)
+    assert {name: list(rows.text) for name, rows in cleaned.splits.items()} == {"train": ["dddd"], "test": []}
+    assert reasons(cleaned, "longest", "test") == {"not the longest": 2}
     assert reasons(cleaned, "longest") == {"not the longest": 4}
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from data_configs import clean
 
 from finecomb.config.errors import UserError
 from finecomb.config.schema.cleaner import STEPS, Cleaner
@@ -19,7 +20,7 @@ def rows(texts, pairs=None):
 
 def run(step, texts, **values):
     given = texts if isinstance(texts, dict) else {"train": rows(texts)}
-    return cleaner.build(Cleaner("own", {step: values})).run(given)
+    return clean(cleaner.build(Cleaner("own", {step: values})), given)
 
 
 def texts_after(step, texts, **values):
@@ -72,7 +73,7 @@ def test_lengths_count_characters_of_scripts_without_spaces_as_words():
     cleaned = run("length", ["one two", "这部电影很好", "x" * 50], min_characters=3, max_characters=40, min_words=3, max_words=None)
     assert cleaned.splits["train"].text == ["这部电影很好"]
     assert reasons(cleaned) == {"fewer than 3 words": 1, "more than 40 characters": 1}
-    assert cleaned.scores[1]["value"] == [2.0, 6.0, 1.0]
+    assert cleaned.values["words"] == [2.0, 6.0, 1.0]
 
 
 def test_languages():
@@ -138,7 +139,7 @@ def test_gopher_keeps_prose_and_names_the_rule_that_is_broken():
         "number of words": 1, "too many bullet lines": 1, "too many symbols": 1, "mean word length": 1, "too few stop words": 1,
     }  # fmt: skip
     # Another threshold needs no new measurement: the scores are there.
-    kept = {entry["score"]: entry["value"] for entry in cleaned.scores}
+    kept = cleaned.values
     assert [value >= 5 for value in kept["words"]] == [True] * 6
 
 
@@ -153,7 +154,7 @@ def test_english_rules_are_not_applied_to_other_languages_in_silence():
 def test_gopher_repetition_measures_what_the_paper_defines():
     values = preset("gopher", "gopher_repetition")
     cleaned = run("gopher_repetition", ["same line here\n" * 10, PROSE, "one two three four five six seven eight " * 6], **values)
-    scores = {entry["score"]: entry["value"] for entry in cleaned.scores}
+    scores = cleaned.values
     assert scores["duplicate_lines"][0] == pytest.approx(0.9)
     assert scores["top_2gram"][1] < 0.2
     # 48 words of which the first 8 are new: 5/6 of the characters lie in n-grams that stood there before.
@@ -207,7 +208,7 @@ def test_long_ngrams_shared_with_test_are_contamination():
 
 def test_every_dropped_row_is_kept_aside_with_its_reason():
     cleaned = run("length", ["a", "long enough"], min_characters=3, max_characters=None, min_words=None, max_words=None)
-    assert [(row["step"], row["reason"], row["id"], row["text"]) for row in cleaned.dropped] == [
+    assert [(row["step"], row["reason"], row["id"], row["text"]) for row in cleaned.gone] == [
         ("length", "fewer than 3 characters", "0", "a")
     ]
     entry = cleaned.funnel[0]

@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pyarrow as pa
 import pytest
+from data_configs import clean
 
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
@@ -22,7 +23,7 @@ def rows(texts):
 
 def run(splits, **values):
     given = splits if isinstance(splits, dict) else {"train": rows(splits)}
-    return cleaner.build(Cleaner("own", {"near_duplicates": VALUES | values})).run(given)
+    return clean(cleaner.build(Cleaner("own", {"near_duplicates": VALUES | values})), given)
 
 
 @functools.cache
@@ -169,7 +170,7 @@ def test_what_goes_is_near_what_stays_and_nothing_near_stays_but_for_the_curve()
     texts = corpus(400, seed=3)
     cleaned = run(texts)
     kept = {int(name) for name in cleaned.splits["train"].id}
-    dropped = [int(row["id"]) for row in cleaned.dropped]
+    dropped = [int(row["id"]) for row in cleaned.gone]
     assert len(dropped) > 70
     for row in dropped:
         assert max(exact(texts[row], texts[other]) for other in kept) >= 0.7
@@ -196,7 +197,7 @@ def test_test_wins_over_validation_and_both_over_train_and_the_longest_may_win_w
     splits = {"train": rows([base + " end", "other text"]), "validation": rows([base + " stop"]), "test": rows([base])}
     cleaned = run(splits)
     assert {name: len(part) for name, part in cleaned.splits.items()} == {"train": 1, "validation": 0, "test": 1}
-    assert {row["reason"] for row in cleaned.dropped} == {"near-duplicate of a row in test"}
+    assert {row["reason"] for row in cleaned.gone} == {"near-duplicate of a row in test"}
     clusters = cleaned.records["near_duplicates"]["clusters"]
     assert clusters[0]["size"] == 3
     assert clusters[0]["kept"]["split"] == "test"

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from data_configs import clean
 
 from finecomb.config.errors import UserError
 from finecomb.config.schema.cleaner import Cleaner
@@ -23,7 +24,7 @@ def rows(texts):
 
 
 def run(texts, **values):
-    return cleaner.build(Cleaner("own", {"spelling": VALUES | values})).run({"train": rows(texts)})
+    return clean(cleaner.build(Cleaner("own", {"spelling": VALUES | values})), {"train": rows(texts)})
 
 
 def test_rare_misspellings_of_frequent_words_are_corrected_with_their_capital():

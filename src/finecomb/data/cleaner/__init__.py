@@ -62,7 +62,7 @@ def build(config: schema.Cleaner) -> Recipe:
         inputs = getattr(make, "inputs", None)
         files = [] if inputs is None else [inputs(settings)]
         identity.append([name, kind, dataclasses.asdict(settings), getattr(make, "VERSION", 1), *files])
-    return Recipe(tuple(steps), tuple(identity))
+    return Recipe(tuple(steps), tuple(identity), config)
 
 
 def _settings(name: str, kind: str, values: dict[str, Any]) -> Any:

@@ -10,118 +10,133 @@ import numpy as np
 
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.shingles import bands, candidates, curve, hashed, jaccard, signatures
-from finecomb.data.cleaner.step import Batch, Decision, Step
+from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, joined
 from finecomb.data.cleaner.word_hashes import U64
 
 SHOWN = 20  # clusters in the report
+SPLITS = ("test", "validation", "train")
+PLACE = {split: place for place, split in enumerate(SPLITS)}
 _CUT = 200
 
 
-class NearDuplicates(Step):
+class NearDuplicates(CorpusStep):
     """Drops rows whose text is nearly that of a row that stays.
 
     A row goes only if its similarity to a kept row, not to a chain of others, reaches the threshold. Which row stays is decided by
     `keep`; test wins over validation, and both over train. Texts of a pair are compared as one.
     """
 
-    whole = True
     VERSION = 2
+    SKETCHED_BY = ("ngram", "permutations")
 
     def __init__(self, config: schema.NearDuplicates) -> None:
         self._config = config
         self._bands = bands(config.threshold, config.permutations)
-        # Of the rows kept so far, in all splits: their sets of hashes, where they stand, their texts.
-        self._sets: list[U64] = []
-        self._signatures: list[Any] = []
-        self._names: list[tuple[str, str]] = []
-        self._texts: list[str] = []
-        self._clusters: dict[int, list[tuple[str, str, float]]] = defaultdict(list)
-        self._checked = self._found = 0
 
-    def decide(self, batch: Batch) -> Decision:
-        """Judge a whole split against itself and the splits before it. The score is the similarity to the row that stays."""
-        config = self._config
-        texts = _joined(batch)
-        hashes, offsets = hashed(texts, config.ngram)
+    def sketch(self, batch: Batch) -> Facts:
+        """Each row's signature and its set of n-gram hashes, sorted; and its length in characters."""
+        texts = joined(batch)
+        hashes, offsets = hashed(texts, self._config.ngram)
         sets = [np.unique(hashes[offsets[row] : offsets[row + 1]]) for row in range(len(texts))]
-        own = signatures(hashes, offsets, config.permutations)
-        known = len(self._sets)
-        every = np.concatenate([np.stack(self._signatures), own]) if known else own
+        return {
+            "signatures": signatures(hashes, offsets, self._config.permutations),
+            "hashes": np.concatenate(sets) if sets else hashes,
+            "offsets": np.cumsum([0, *map(len, sets)], dtype=np.int64),
+            "lengths": np.array([len(text) for text in texts], dtype=np.int64),
+        }
+
+    def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
+        """Candidates of all splits together, checked; then split by split the rows that go."""
+        starts = np.array([each.start for each in sketches])
+
+        def grams(row: int) -> U64:
+            each = sketches[int(np.searchsorted(starts, row, side="right")) - 1]
+            at = row - each.start
+            found: U64 = each.facts["hashes"][each.facts["offsets"][at] : each.facts["offsets"][at + 1]]
+            return found
+
+        pairs = candidates(np.concatenate([each.facts["signatures"] for each in sketches]), *self._bands)
         partners: dict[int, list[tuple[int, float]]] = defaultdict(list)
-        for first, second in candidates(every, *self._bands).tolist():
-            if second < known:
-                continue
-            mine = sets[second - known]
-            other = self._sets[first] if first < known else sets[first - known]
-            self._checked += 1
-            similarity = jaccard(other, mine)
-            if similarity >= config.threshold:
-                self._found += 1
+        for first, second in pairs.tolist():
+            similarity = jaccard(grams(first), grams(second))
+            if similarity >= self._config.threshold:
                 partners[second].append((first, similarity))
                 partners[first].append((second, similarity))
-        drop, best = self._choose(batch, texts, partners, known)
-        for row in range(len(texts)):
-            if row not in drop:
-                self._sets.append(sets[row])
-                self._signatures.append(own[row])
-                self._names.append((batch.split, batch.id[row]))
-                self._texts.append(texts[row][:_CUT])
-        return Decision(drop, scores={"similarity": best})
+        lengths = np.concatenate([each.facts["lengths"] for each in sketches])
+        split = np.concatenate([np.full(each.rows, PLACE[each.split]) for each in sketches])
+        gone = self._choose(partners, lengths, split)
+        rows = np.array(sorted(gone), dtype=np.int64)
+        return {
+            "rows": rows,
+            "kept": np.array([gone[row][0] for row in rows.tolist()], dtype=np.int64),
+            "similarity": np.array([gone[row][1] for row in rows.tolist()], dtype=np.float64),
+            "elsewhere": np.array(
+                [split[gone[row][0]] if split[gone[row][0]] != split[row] else -1 for row in rows.tolist()], dtype=np.int64
+            ),
+            "record": self._found(len(pairs), sum(map(len, partners.values())) // 2, gone, corpus),
+        }
 
-    def _choose(
-        self, batch: Batch, texts: Sequence[str], partners: dict[int, list[tuple[int, float]]], known: int
-    ) -> tuple[dict[int, str], list[float]]:
-        """Rows in the order of preference; each stays unless a row that stays is near enough."""
-        order = list(range(len(texts)))
-        if self._config.keep == "longest":
-            order.sort(key=lambda row: (-len(texts[row]), row))
-        kept, drop = set(range(known)), {}
-        best = [0.0] * len(texts)
-        place = {}
+    def _choose(self, partners: dict[int, list[tuple[int, float]]], lengths: Any, split: Any) -> dict[int, tuple[int, float]]:
+        """Row that goes -> (row that stays, similarity). Rows in order of preference; each stays unless one that stays is near enough."""
+        order = sorted(partners, key=lambda row: (split[row], -lengths[row] if self._config.keep == "longest" else 0, row))
+        gone: dict[int, tuple[int, float]] = {}
+        kept: set[int] = set()
         for row in order:
-            near = [(similarity, -other) for other, similarity in partners.get(row + known, ()) if other in kept]
-            if not near:
-                kept.add(row + known)
-                continue
-            similarity, other = max(near)
-            best[row], place[row] = similarity, -other
-            split = self._names[-other][0] if -other < known else batch.split
-            drop[row] = "near-duplicate" if split == batch.split else f"near-duplicate of a row in {split}"
-        # Kept rows of this batch get their numbers in the order of their rows.
-        number = {row + known: known + index for index, row in enumerate(row for row in range(len(texts)) if row not in drop)}
-        for row, other in place.items():
-            self._clusters[number.get(other, other)].append((batch.split, batch.id[row], best[row]))
-        return drop, best
+            near = [(similarity, -other) for other, similarity in partners[row] if other in kept]
+            if near:
+                similarity, other = max(near)
+                gone[row] = (-other, similarity)
+            else:
+                kept.add(row)
+        return gone
+
+    def carry_out(self, batch: Batch, state: Facts) -> Decision:
+        """The score is the similarity to the row that stays."""
+        low, high = np.searchsorted(state["rows"], [batch.start, batch.start + len(batch)]).tolist()
+        rows, elsewhere = state["rows"][low:high] - batch.start, state["elsewhere"][low:high].tolist()
+        best = np.zeros(len(batch))
+        best[rows] = state["similarity"][low:high]
+        reasons = ["near-duplicate" if where < 0 else f"near-duplicate of a row in {SPLITS[where]}" for where in elsewhere]
+        return Decision(dict(zip(rows.tolist(), reasons, strict=True)), scores={"similarity": best.tolist()})
 
     def thresholds(self) -> dict[str, tuple[float | None, float | None]]:
         """The similarity from which rows go."""
         return {"similarity": (None, self._config.threshold)}
 
-    def record(self) -> dict[str, Any]:
+    def record(self, state: Facts) -> dict[str, Any]:
         """Largest clusters, how candidates were found, and how likely a pair of each similarity was to be one."""
+        found: dict[str, Any] = state["record"]
+        return found
+
+    def _found(self, checked: int, pairs: int, gone: dict[int, tuple[int, float]], corpus: Corpus) -> dict[str, Any]:
+        clusters: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        for row, (kept, similarity) in sorted(gone.items()):
+            clusters[kept].append((row, similarity))
+        largest = sorted(clusters, key=lambda kept: (-len(clusters[kept]), kept))[:SHOWN]
         count, rows = self._bands
-        largest = sorted(self._clusters, key=lambda kept: (-len(self._clusters[kept]), kept))[:SHOWN]
         return {
             "bands": count,
             "rows": rows,
             "ngram": self._config.ngram,
             "threshold": self._config.threshold,
             "curve": {f"{similarity / 20:.2f}": round(curve(similarity / 20, count, rows), 4) for similarity in range(6, 21)},
-            "candidates_checked": self._checked,
-            "pairs_found": self._found,
+            "candidates_checked": checked,
+            "pairs_found": pairs,
             "clusters": [
                 {
-                    "size": len(self._clusters[kept]) + 1,
-                    "kept": {"split": self._names[kept][0], "id": self._names[kept][1], "text": self._texts[kept]},
-                    "dropped": [{"split": s, "id": i, "similarity": round(v, 4)} for s, i, v in self._clusters[kept][:10]],
+                    "size": len(clusters[kept]) + 1,
+                    "kept": {"split": corpus.split(kept), "id": corpus.id(kept), "text": corpus.text(kept)[:_CUT]},
+                    "dropped": [
+                        {"split": corpus.split(row), "id": corpus.id(row), "similarity": round(value, 4)}
+                        for row, value in clusters[kept][:10]
+                    ],
                 }
                 for kept in largest
             ],
-            "cluster_count": len(self._clusters),
+            "cluster_count": len(clusters),
         }
 
 
-def _joined(batch: Batch) -> list[str]:
-    if batch.text_pair is None:
-        return list(batch.text)
-    return [f"{text}\n{pair}" for text, pair in zip(batch.text, batch.text_pair, strict=True)]
+def _elsewhere(split: Any, row: int, kept: int) -> int:
+    """The split of the row that stays, where it is another one; -1 where it is not."""
+    return int(split[kept]) if split[kept] != split[row] else -1

@@ -8,17 +8,17 @@ punctuation is no word, other than where texts are cut by a tokenizer made for o
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.repetition import repeated_characters
-from finecomb.data.cleaner.step import Batch, Decision, Step
+from finecomb.data.cleaner.step import Batch, Decision, Scorer, Step
 from finecomb.data.cleaner.word_arrays import WordArrays, chunks
-from finecomb.data.cleaner.words import require_language
 from finecomb.data.scripts import UNSPACED
 
 Measured = dict[str, Any]
@@ -30,37 +30,32 @@ _BAD_LINES = ("javascript", "terms of use", "privacy policy", "cookie policy", "
 _TOUCHING = re.compile(rf"[^\W{UNSPACED}]")
 
 
-class Rules(Step):
+class Rules(Scorer):
     """Measures each text and drops it by the first rule that it breaks. `rules`: name of the score -> (least, most, reason)."""
-
-    language: str | None = None
-    name = ""
 
     def __init__(self) -> None:
         self._rules: dict[str, tuple[float | None, float | None, str]] = {}
 
-    def look(self, splits: object) -> None:
-        """Rules of one language are not applied to others in silence."""
-        assert isinstance(splits, dict)
-        if self.language is not None:
-            require_language([text for batch in splits.values() for text in batch.text], self.language, self.name)
-
-    def measure(self, texts: Sequence[str], arrays: WordArrays) -> Measured:
+    def measure_texts(self, texts: Sequence[str], arrays: WordArrays) -> Measured:
         """The scores of some texts, whose words are in `arrays`: for each score a number for each text."""
         raise NotImplementedError
 
-    def decide(self, batch: Batch) -> Decision:
-        """All scores are kept; the reason is the first rule broken."""
+    def measure(self, batch: Batch) -> dict[str, NDArray[Any]]:
+        """The scores of all rules."""
         scores = {score: np.zeros(len(batch)) for score in self._rules}
         for numbers, arrays in chunks(batch.text):
-            measured = self.measure([batch.text[number] for number in numbers], arrays)
+            measured = self.measure_texts([batch.text[number] for number in numbers], arrays)
             for score, values in scores.items():
                 values[numbers] = measured[score]
+        return dict(scores)
+
+    def judge(self, batch: Batch, measured: Mapping[str, NDArray[Any]]) -> Decision:
+        """All scores are kept; the reason is the first rule broken."""
         drop: dict[int, str] = {}
         for score, (low, high, reason) in reversed(self._rules.items()):
             least, most = -np.inf if low is None else low, np.inf if high is None else high
-            drop |= dict.fromkeys(np.flatnonzero((scores[score] < least) | (scores[score] > most)).tolist(), reason)
-        return Decision(drop, scores={score: values.tolist() for score, values in scores.items()})
+            drop |= dict.fromkeys(np.flatnonzero((measured[score] < least) | (measured[score] > most)).tolist(), reason)
+        return Decision(drop, scores={score: measured[score].tolist() for score in self._rules})
 
     def thresholds(self) -> dict[str, tuple[float | None, float | None]]:
         """Least and most of each score."""
@@ -70,7 +65,7 @@ class Rules(Step):
 class GopherQuality(Rules):
     """Gopher's quality rules: number and mean length of words, symbols, bullets, ellipses, alphabetic words, stop words."""
 
-    name = "gopher_quality"
+    MEASURED_BY = ("stop_words",)
 
     def __init__(self, config: schema.GopherQuality) -> None:
         super().__init__()
@@ -85,7 +80,7 @@ class GopherQuality(Rules):
             "stop_words": (config.min_stop_words, None, "too few stop words"),
         }
 
-    def measure(self, texts: Sequence[str], arrays: WordArrays) -> Measured:
+    def measure_texts(self, texts: Sequence[str], arrays: WordArrays) -> Measured:
         """Numbers and shares as the paper defines them; different stop words are counted."""
         count = np.maximum(1, arrays.counts)
         with_letter, tokens = arrays.tokens_with_letter()
@@ -128,8 +123,6 @@ def _touches(outside: str, inside: str) -> bool:
 class GopherRepetition(Rules):
     """Gopher's repetition rules: duplicated lines and paragraphs, the most frequent and all repeated n-grams, as shares of characters."""
 
-    name = "gopher_repetition"
-
     def __init__(self, config: schema.GopherRepetition) -> None:
         super().__init__()
         self._rules = {
@@ -147,7 +140,7 @@ class GopherRepetition(Rules):
         for n, most in zip(range(5, 11), config.max_repeated_ngram_characters, strict=True):
             self._rules[f"repeated_{n}grams"] = (None, most, f"repeated {n}-grams")
 
-    def measure(self, texts: Sequence[str], arrays: WordArrays) -> Measured:
+    def measure_texts(self, texts: Sequence[str], arrays: WordArrays) -> Measured:
         """Lines and paragraphs without those that are blank."""
         size = np.maximum(1, arrays.sums(arrays.lengths))
         scores: Measured = {name: [] for name in list(self._rules)[:4]}
@@ -172,7 +165,7 @@ def _repeated(parts: list[str]) -> tuple[float, int]:
 class FineWeb(Rules):
     """FineWeb's own rules, beyond Gopher's and C4's: line ends, short lines, duplicated lines, words per line."""
 
-    name = "fineweb"
+    MEASURED_BY = ("short_line",)
 
     def __init__(self, config: schema.FineWeb) -> None:
         super().__init__()
@@ -184,7 +177,7 @@ class FineWeb(Rules):
             "newlines_per_word": (None, config.max_newlines_per_word, "too many line ends"),
         }
 
-    def measure(self, texts: Sequence[str], arrays: WordArrays) -> Measured:
+    def measure_texts(self, texts: Sequence[str], arrays: WordArrays) -> Measured:
         """Shares of the lines that are not blank."""
         terminal, short, duplicated, ends = [], [], [], []
         for text in texts:
@@ -207,12 +200,7 @@ class C4(Step):
     """C4's rules: bad lines go, then texts with placeholder text, code, or too few sentences. Its bad words are `word_list`'s task."""
 
     def __init__(self, config: schema.C4) -> None:
-        self._config = config
-
-    def look(self, splits: object) -> None:
-        """Its sentences and phrases are English."""
-        assert isinstance(splits, dict)
-        require_language([text for batch in splits.values() for text in batch.text], self._config.language, "c4")
+        self._config, self.language = config, config.language
 
     def decide(self, batch: Batch) -> Decision:
         """Texts lose lines, or go."""

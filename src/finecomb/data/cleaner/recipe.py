@@ -1,175 +1,326 @@
-"""A recipe runs its steps in order over all splits, counts every row in and out with its reason, and keeps examples."""
+"""A recipe runs its steps in order over the shards of all splits, counts every row in and out with its reason, and keeps examples.
+
+Steps that judge each text by itself are done together, shard by shard; before a step that looks at the whole corpus every shard has come
+so far. Each task's result lies in the cache under a name that follows from the steps, their values and versions, and the shard's content:
+asked again, or after it was killed, a recipe does what is not there yet. Neither the order of tasks nor the number of processes shows in
+a result.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import time
+import functools
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, Self, TypeVar
+from pathlib import Path
+from typing import Any
 
-from finecomb.data.cleaner.step import Batch, Decision, Step
+import numpy as np
 
-# The order in which splits are cleaned: a text that stands in several of them stays in the first.
+from finecomb.config.schema import cleaner as schema
+from finecomb.data.cleaner import stage
+from finecomb.data.cleaner.language import LanguageGate
+from finecomb.data.cleaner.step import CorpusStep, Scorer, Sketch, Step
+from finecomb.data.engine import Engine
+from finecomb.data.shards import Folder, Shard, advanced, key_of, load_facts, root, save_facts
+
+# The order in which splits are cleaned and their rows numbered: a text that stands in several of them stays in the first.
 PRECEDENCE = ("test", "validation", "train")
-BATCH = 10_000
-EXAMPLES = 5
-_SHOWN = 200
-
-
-class Cleanable(Protocol):
-    """What a recipe needs of the rows of a split; `Self` is what it gives back."""
-
-    @property
-    def id(self) -> list[str]:
-        """Unique names."""
-
-    @property
-    def text(self) -> list[str]:
-        """The texts."""
-
-    @property
-    def text_pair(self) -> list[str] | None:
-        """The second texts of pairs."""
-
-    @property
-    def label(self) -> list[Any]:
-        """Labels as the source wrote them."""
-
-    def __len__(self) -> int: ...
-
-    def take(self, indices: Sequence[int]) -> Self:
-        """These rows, in this order."""
-
-    def with_texts(self, text: list[str], text_pair: list[str] | None) -> Self:
-        """The same rows with other texts."""
-
-
-R = TypeVar("R", bound=Cleanable)
 
 
 @dataclass
-class Cleaned(Generic[R]):
+class Score:
+    """A score of a step over one split. low, high: the bounds applied. parts: for each shard the ids and values of the rows seen."""
+
+    step: str
+    score: str
+    low: float | None
+    high: float | None
+    split: str
+    parts: Callable[[], Iterator[tuple[list[str], list[float]]]]
+
+
+@dataclass
+class Cleaned:
     """The splits after the recipe, and its record.
 
     funnel: for each step and split {"step", "split", "rows_in", "rows_out", "bytes_in", "bytes_out", "changed", "reasons": {reason: rows
     dropped}}; bytes are of texts in UTF-8.
     examples: for each step and reason at most five rows {"step", "reason", "split", "id", "before", "after"}; after is None when dropped.
+    dropped: for each step and split tables of the rows that went, as the step saw them (step, reason, id, text, text_pair, label).
+    scores: each score of each step. records: what steps found out about the corpus. seconds: of all processes together, by step.
     """
 
-    splits: dict[str, R]
+    splits: dict[str, list[Shard]]
     funnel: list[dict[str, Any]] = field(default_factory=list)
     examples: list[dict[str, Any]] = field(default_factory=list)
-    # Every row that went: {"step", "reason", "split", "id", "text", "text_pair", "label"}, as the step saw it.
-    dropped: list[dict[str, Any]] = field(default_factory=list)
-    # For each score of a step {"step", "score", "low", "high", "split", "id": [...], "value": [...]}.
-    scores: list[dict[str, Any]] = field(default_factory=list)
-    # What steps found out about the corpus, and how long each took.
+    dropped: list[tuple[str, Callable[[], Iterator[Any]]]] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Named steps in order. `make` builds a fresh step, since a step may remember what it saw."""
+    """Named steps in order. `make` builds a fresh step.
+
+    identity: kind, values and VERSION of each step: what a cached result depends on. config: what another process builds the same recipe
+    of; None: only this process can.
+    """
 
     steps: tuple[tuple[str, Callable[[], Step]], ...]
-    # Kind, values and VERSION of each step: what a cached result depends on.
     identity: tuple[Any, ...]
+    config: schema.Cleaner | None = None
 
-    def run(self, splits: dict[str, R]) -> Cleaned[R]:
+    def run(self, splits: Mapping[str, Sequence[Shard]], engine: Engine | None = None) -> Cleaned:
         """Clean all splits. Ids never change."""
-        cleaned = Cleaned(dict(splits))
-        for name, make in self.steps:
-            step, samples, started = make(), _Samples(name), time.perf_counter()
-            step.look({split: _batch(split, rows, slice(None)) for split, rows in cleaned.splits.items()})
-            entries = {}
-            for split in (split for split in PRECEDENCE if split in splits):
-                cleaned.splits[split], entries[split] = _apply(step, name, split, cleaned, samples)
-            cleaned.funnel += [entries[split] for split in reversed(PRECEDENCE) if split in entries]
-            cleaned.examples += samples.chosen()
-            if found := step.record():
-                cleaned.records[name] = found
-            cleaned.seconds[name] = time.perf_counter() - started
+        cleaned = Cleaned({split: list(splits[split]) for split in PRECEDENCE if split in splits})
+        run = _Run(self, engine or Engine(1), cleaned)
+        for first, last in _stages([step for _, step in run.steps]):
+            run.stage(first, last)
         return cleaned
 
+    def built(self) -> list[tuple[str, Step]]:
+        """The steps, and before each whose rules are of one language the gate that asks whether the texts are."""
+        built: list[tuple[str, Step]] = []
+        for name, make in self.steps:
+            step = make()
+            if step.language is not None:
+                built.append((f"{name}:language", LanguageGate(step.language, name)))
+            built.append((name, step))
+        return built
 
-def _batch(split: str, rows: Cleanable, part: slice) -> Batch:
-    return Batch(split, rows.id[part], rows.text[part], None if rows.text_pair is None else rows.text_pair[part], rows.label[part])
-
-
-def _bytes(*columns: Sequence[str] | None) -> int:
-    return sum(len(text) if text.isascii() else len(text.encode()) for column in columns if column is not None for text in column)
-
-
-def _apply(step: Step, name: str, split: str, cleaned: Cleaned[R], samples: _Samples) -> tuple[R, dict[str, Any]]:
-    """One step over one split."""
-    rows = cleaned.splits[split]
-    scores: dict[str, list[float]] = {}
-    text, pair = list(rows.text), None if rows.text_pair is None else list(rows.text_pair)
-    kept: list[int] = []
-    reasons: Counter[str] = Counter()
-    changed = 0
-    size = max(1, len(rows)) if step.whole else BATCH
-    for start in range(0, len(rows), size):
-        batch = _batch(split, rows, slice(start, start + size))
-        decision = step.decide(batch)
-        for score, values in decision.scores.items():
-            scores.setdefault(score, []).extend(map(float, values))
-        cleaned.dropped += [_dropped(name, reason, batch, row) for row, reason in sorted(decision.drop.items())]
-        for row, (new, new_pair) in decision.replace.items():
-            text[start + row] = new
-            if pair is not None and new_pair is not None:
-                pair[start + row] = new_pair
-        kept += [start + row for row in range(len(batch)) if row not in decision.drop]
-        reasons.update(decision.drop.values())
-        changed += len(decision.replace.keys() - decision.drop.keys())
-        samples.add(batch, decision)
-    for score, values in scores.items():
-        low, high = step.thresholds().get(score, (None, None))
-        cleaned.scores.append({"step": name, "score": score, "low": low, "high": high, "split": split, "id": rows.id, "value": values})
-    after = rows.with_texts(text, pair).take(kept)
-    entry = {"step": name, "split": split, "rows_in": len(rows), "rows_out": len(kept), "changed": changed}
-    entry |= {"bytes_in": _bytes(rows.text, rows.text_pair), "bytes_out": _bytes(after.text, after.text_pair)}
-    return after, entry | {"reasons": dict(sorted(reasons.items()))}
+    def facts(self) -> list[Any]:
+        """The identity of each of the built steps."""
+        facts: list[Any] = []
+        for number, (_, make) in enumerate(self.steps):
+            own = self.identity[number] if number < len(self.identity) else ["only here", number]
+            if (language := make().language) is not None:
+                facts.append(["gate", language, LanguageGate.VERSION])
+            facts.append(own)
+        return facts
 
 
-def _dropped(step: str, reason: str, batch: Batch, row: int) -> dict[str, Any]:
-    pair = None if batch.text_pair is None else batch.text_pair[row]
-    where = {"step": step, "reason": reason, "split": batch.split, "id": batch.id[row]}
-    return where | {"text": batch.text[row], "text_pair": pair, "label": batch.label[row]}
+def _stages(steps: Sequence[Step]) -> Iterator[tuple[int, int]]:
+    """Runs of steps [first, last) of which only the first may look at the whole corpus."""
+    first = 0
+    for number in range(1, len(steps) + 1):
+        if number == len(steps) or isinstance(steps[number], CorpusStep):
+            yield first, number
+            first = number
 
 
-class _Samples:
-    """Five rows for each reason, chosen by their ids alone: the same whatever the batches."""
+class _Run:
+    """One recipe over one set of shards."""
 
-    def __init__(self, step: str) -> None:
-        self._step = step
-        self._kept: dict[str, list[tuple[bytes, str, dict[str, Any]]]] = {}
+    def __init__(self, recipe: Recipe, engine: Engine, cleaned: Cleaned) -> None:
+        self.recipe, self.engine, self.cleaned = recipe, engine, cleaned
+        self.steps, self.facts = recipe.built(), recipe.facts()
+        # Steps that no other process can build have no name that would mean the same another time.
+        self.alone = recipe.config is None
+        self.salt = [id(cleaned)] if self.alone and not recipe.identity else []
 
-    def add(self, batch: Batch, decision: Decision) -> None:
-        for row, reason in decision.drop.items():
-            self._offer(batch, row, reason, None)
-        for row, after in decision.replace.items():
-            if row not in decision.drop:
-                self._offer(batch, row, "changed", after)
+    def shards(self) -> list[Shard]:
+        return [shard for split in PRECEDENCE for shard in self.cleaned.splits.get(split, [])]
 
-    def _offer(self, batch: Batch, row: int, reason: str, after: tuple[str, str | None] | None) -> None:
-        chosen = self._kept.setdefault(reason, [])
-        order = (hashlib.sha256(batch.id[row].encode()).digest(), batch.split)
-        if len(chosen) == EXAMPLES and order >= chosen[-1][:2]:
-            return
-        before = (batch.text[row], None if batch.text_pair is None else batch.text_pair[row])
-        example: dict[str, Any] = {"step": self._step, "reason": reason, "split": batch.split, "id": batch.id[row]}
-        example |= {"before": _cut(before), "after": None if after is None else _cut(after)}
-        chosen.append((*order, example))
-        chosen.sort(key=lambda entry: entry[:2])
-        del chosen[EXAMPLES:]
+    def stage(self, first: int, last: int) -> None:
+        """Plan the first step where it needs one, then take every shard through the steps."""
+        state = None
+        name, step = self.steps[first]
+        if isinstance(step, CorpusStep):
+            state = self._planned(first, name, step)
+        shards = self.shards()
+        starts = np.cumsum([0, *(shard.rows for shard in shards)]).tolist()
+        outputs = [self._named("stage", self.facts[first:last], state and state.name, shard.key) for shard in shards]
+        specs = [
+            {"task": "stage", "first": first, "last": last, "shard": _plain(shard), "start": start, "state": state and str(state),
+             "measures": self._measures(first, last), "output": str(output)}
+            for shard, start, output in zip(shards, starts, outputs, strict=False)
+        ]  # fmt: skip
+        accounts = self._do(specs, [shard.bytes for shard in shards], f"cleaning: {', '.join(n for n, _ in self.steps[first:last])}")
+        self._account(first, last, shards, outputs, accounts)
 
-    def chosen(self) -> list[dict[str, Any]]:
-        return [example for reason in sorted(self._kept) for _, _, example in self._kept[reason]]
+    def _planned(self, number: int, name: str, step: CorpusStep) -> Path:
+        """The folder of a step's plan, made when it is not there."""
+        shards = self.shards()
+        outputs = [self._named("sketch", _sketched(self.facts[number], step), shard.key) for shard in shards]
+        specs = [
+            {"task": "sketch", "step": number, "shard": _plain(shard), "output": str(o)} for shard, o in zip(shards, outputs, strict=True)
+        ]
+        self._do(specs, [shard.bytes for shard in shards], f"looking: {name}")
+        folder = self._named(
+            "plan", self.facts[number], [[shard.split, shard.rows, o.name] for shard, o in zip(shards, outputs, strict=True)]
+        )
+        if Folder(folder).facts() is None:
+            starts = np.cumsum([0, *(shard.rows for shard in shards)]).tolist()
+            sketches = [Sketch(s.split, start, s.rows, load_facts(o)) for s, start, o in zip(shards, starts, outputs, strict=False)]
+            Folder(folder).make(lambda where: save_facts(where, step.plan(sketches, _Rows(shards, starts))))
+        if found := step.record(load_facts(folder)):
+            self.cleaned.records[name] = found
+        return folder
+
+    def _measures(self, first: int, last: int) -> list[str | None]:
+        """Where each step that measures keeps its measures."""
+        found: list[str | None] = []
+        for number in range(first, last):
+            step, facts = self.steps[number][1], self.facts[number]
+            cached = isinstance(step, Scorer) and not self.alone
+            found.append(str(root() / "measured" / key_of(_measured(facts, step))) if cached and isinstance(step, Scorer) else None)
+        return found
+
+    def _named(self, *facts: Any) -> Path:
+        return root() / str(facts[0]) / key_of(*facts, *self.salt)
+
+    def _do(self, specs: Sequence[dict[str, Any]], sizes: Sequence[int], what: str) -> list[dict[str, Any]]:
+        """Do the tasks that have not been done; returns what each says of itself."""
+        told = [Folder(Path(spec["output"])).facts() for spec in specs]
+        todo = [number for number, facts in enumerate(told) if facts is None]
+        self.engine.reused += len(specs) - len(todo)
+        work = functools.partial(_work, self.steps) if self.alone else functools.partial(work_elsewhere, _config(self.recipe))
+        size = sum(sizes[number] for number in todo)
+        self.engine.run(work, [specs[number] for number in todo], size=size, what=what, alone=self.alone)
+        for number in todo:
+            told[number] = Folder(Path(specs[number]["output"])).facts()
+        return [facts if facts is not None else _vanished(spec) for facts, spec in zip(told, specs, strict=True)]
+
+    def _account(self, first: int, last: int, shards: list[Shard], outputs: list[Path], accounts: list[dict[str, Any]]) -> None:
+        """Merge what the shards' accounts say, step by step and split by split; the shards go on with their deltas."""
+        cleaned = self.cleaned
+        after = [
+            advanced(shard, output / stage.DELTA, key_of("delta", output.name), told["rows"], told["bytes"])
+            for shard, output, told in zip(shards, outputs, accounts, strict=True)
+        ]
+        for number in range(first, last):
+            name, step = self.steps[number]
+            if isinstance(step, LanguageGate):
+                continue
+            samples: list[tuple[str, dict[str, Any]]] = []
+            entries: dict[str, dict[str, Any]] = {}
+            for shard, told in zip(shards, accounts, strict=True):
+                mine = told["steps"][number - first]
+                samples += [(order, example) for order, example in mine["samples"]]
+                entry = entries.setdefault(
+                    shard.split, {"step": name, "split": shard.split} | dict.fromkeys(_COUNTS, 0) | {"reasons": Counter()}
+                )
+                for key in _COUNTS:
+                    entry[key] += mine[key]
+                entry["reasons"].update(mine["reasons"])
+                cleaned.seconds[name] = cleaned.seconds.get(name, 0.0) + mine["seconds"]
+            for entry in entries.values():
+                entry["reasons"] = dict(sorted(entry["reasons"].items()))
+            cleaned.funnel += [entries[split] for split in reversed(PRECEDENCE) if split in entries]
+            cleaned.examples += stage.merged(samples)
+            for split in entries:
+                mine_of = [(s, o) for s, o in zip(shards, outputs, strict=True) if s.split == split]
+                cleaned.dropped.append((split, functools.partial(_dropped, [output for _, output in mine_of], name)))
+                for score in next(told["steps"][number - first]["scores"] for told in accounts):
+                    low, high = step.thresholds().get(score, (None, None))
+                    parts = functools.partial(_score_parts, mine_of, number - first, score)
+                    cleaned.scores.append(Score(name, score, low, high, split, parts))
+        numbered = iter(after)
+        cleaned.splits = {split: [next(numbered) for _ in mine] for split, mine in cleaned.splits.items()}
 
 
-def _cut(texts: tuple[str, str | None]) -> str:
-    return " | ".join(text if len(text) <= _SHOWN else text[:_SHOWN] + " ..." for text in texts if text is not None)
+_COUNTS = ("rows_in", "rows_out", "bytes_in", "bytes_out", "changed")
+
+
+def _dropped(outputs: Sequence[Path], name: str) -> Iterator[Any]:
+    return (stage.dropped_of(output, name) for output in outputs)
+
+
+def _score_parts(shards: Sequence[tuple[Shard, Path]], number: int, score: str) -> Iterator[tuple[list[str], list[float]]]:
+    for shard, output in shards:
+        with np.load(output / stage.MEASURED, allow_pickle=False) as found:
+            rows, values = found[f"{number}:"], found[f"{number}:{score}"]
+        yield shard.table().column("id").take(rows).to_pylist(), values.tolist()
+
+
+def _vanished(spec: Mapping[str, Any]) -> dict[str, Any]:
+    raise RuntimeError(f"the result of a task is not there: {spec['output']}")
+
+
+def _sketched(facts: Any, step: CorpusStep) -> Any:
+    """The part of a step's identity that its sketch depends on."""
+    return facts if step.SKETCHED_BY is None else _part(facts, step.SKETCHED_BY)
+
+
+def _measured(facts: Any, step: Scorer) -> Any:
+    return _part(facts, step.MEASURED_BY)
+
+
+def _part(facts: Any, names: Sequence[str]) -> Any:
+    """Kind, the named values and VERSION, without the step's name and the other values."""
+    if not isinstance(facts, list | tuple) or len(facts) < 4:
+        return facts
+    _, kind, values, version, *files = facts
+    return [kind, {name: values[name] for name in names}, version, *files]
+
+
+def _plain(shard: Shard) -> dict[str, Any]:
+    return {"split": shard.split, "path": str(shard.path), "key": shard.key, "rows": shard.rows, "bytes": shard.bytes,
+            "deltas": [str(delta) for delta in shard.deltas]}  # fmt: skip
+
+
+def _shard(plain: Mapping[str, Any]) -> Shard:
+    return Shard(plain["split"], Path(plain["path"]), plain["key"], plain["rows"], plain["bytes"], tuple(map(Path, plain["deltas"])))
+
+
+def _config(recipe: Recipe) -> str:
+    assert recipe.config is not None
+    return json.dumps({"name": recipe.config.name, "steps": recipe.config.steps}, default=str)
+
+
+def work_elsewhere(config: str, spec: dict[str, Any]) -> None:
+    """A task in any process: the recipe is built of its config."""
+    _work(_rebuilt(config), spec)
+
+
+@functools.lru_cache(maxsize=4)
+def _rebuilt(config: str) -> list[tuple[str, Step]]:
+    from finecomb.data.cleaner import build
+
+    values = json.loads(config)
+    return build(schema.Cleaner(values["name"], values["steps"])).built()
+
+
+def _work(steps: Sequence[tuple[str, Step]], spec: dict[str, Any]) -> None:
+    shard, output = _shard(spec["shard"]), Path(spec["output"])
+    if spec["task"] == "sketch":
+        step = steps[spec["step"]][1]
+        assert isinstance(step, CorpusStep)
+        stage.sketch(step, shard.table(), shard.split, output)
+        return
+    mine = steps[spec["first"] : spec["last"]]
+    stage.run(mine, shard, spec["start"], state=spec["state"] and Path(spec["state"]), measures=spec["measures"], output=output)
+
+
+class _Rows:
+    """The corpus as a plan may ask for it: single rows, by their number; a few shards are kept open."""
+
+    def __init__(self, shards: Sequence[Shard], starts: Sequence[int]) -> None:
+        self._shards, self._starts = shards, np.asarray(starts[:-1], dtype=np.int64)
+        self._open = functools.lru_cache(maxsize=8)(lambda number: self._shards[number].table())
+
+    def _at(self, row: int) -> tuple[int, int]:
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return number, row - int(self._starts[number])
+
+    def _cell(self, row: int, name: str) -> Any:
+        number, place = self._at(row)
+        return self._open(number).column(name)[place].as_py()
+
+    def text(self, row: int) -> str:
+        number, _ = self._at(row)
+        text: str = self._cell(row, "text")
+        return f"{text}\n{self._cell(row, 'text_pair')}" if "text_pair" in self._open(number).column_names else text
+
+    def id(self, row: int) -> str:
+        found: str = self._cell(row, "id")
+        return found
+
+    def label(self, row: int) -> Any:
+        return json.loads(self._cell(row, "label"))
+
+    def split(self, row: int) -> str:
+        return self._shards[self._at(row)[0]].split

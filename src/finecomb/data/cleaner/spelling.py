@@ -10,14 +10,13 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner.step import Batch, TextRewrite
-from finecomb.data.cleaner.words import require_language
+from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, TextRewrite
 
 # Whole words only: not within URLs, paths, addresses, hashtags, identifiers, numbers or hyphenated compounds.
 _TOKEN = re.compile(r"(?<![\w@#/\\.:=`$<&'\u2019-])[^\W\d_]+(?![\w@/\\=`(]|['\u2019-]\w|[.:]\w)")
@@ -25,7 +24,7 @@ _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 HEAD = "wrong\tright\tcount\tcount_right"
 
 
-class Spelling(TextRewrite):
+class Spelling(CorpusStep, TextRewrite):
     """Applies a map of corrections: that of `map`, or one built from the training texts, which the report and corrections.tsv show."""
 
     VERSION = 1
@@ -33,20 +32,36 @@ class Spelling(TextRewrite):
     def __init__(self, config: schema.Spelling) -> None:
         self._config = config
         self._map: dict[str, str] = {}
-        self._rows: list[tuple[str, str, int, int]] = []
         if config.map is not None:
             self._map = read_map(Path(config.map))
+        elif config.dictionary is None:
+            self.language = "en"
 
-    def look(self, splits: Mapping[str, Batch]) -> None:
-        """Build the map, unless one was given."""
+    def sketch(self, batch: Batch) -> Facts:
+        """How often each word stands in a shard; nothing where the map is given."""
         if self._config.map is not None:
-            return
-        batch = splits.get("train") or next(iter(splits.values()))
-        if self._config.dictionary is None:
-            require_language(batch.text, "en", "spelling")
-        texts = [*batch.text, *(batch.text_pair or ())]
-        self._rows = build_map(texts, dictionary(self._config.dictionary), self._config)
-        self._map = {wrong: right for wrong, right, _, _ in self._rows}
+            return {}
+        lower, capital = _counts([*batch.text, *(batch.text_pair or ())])
+        return {"lower": lower, "capital": capital}
+
+    def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
+        """The map: the given one, or built from the words of train (of all splits where there is no train)."""
+        if self._config.map is not None:
+            return {"corrections": [], "map": self._map}
+        mine = [each for each in sketches if each.split == "train"] or sketches
+        lower: Counter[str] = Counter()
+        capital: Counter[str] = Counter()
+        for each in mine:
+            lower.update(each.facts["lower"])
+            capital.update(each.facts["capital"])
+        rows = map_of_counts(lower, capital, dictionary(self._config.dictionary), self._config)
+        named = [{"wrong": w, "right": r, "count": c, "count_right": n} for w, r, c, n in rows]
+        return {"corrections": named, "map": {row["wrong"]: row["right"] for row in named}}
+
+    def carry_out(self, batch: Batch, state: Facts) -> Decision:
+        """Rewrite by the map."""
+        self._map = dict(state["map"])
+        return TextRewrite.decide(self, batch)
 
     @property
     def learns(self) -> bool:  # type: ignore[override]
@@ -76,10 +91,9 @@ class Spelling(TextRewrite):
             return word
         return right if word.islower() else right[0].upper() + right[1:]
 
-    def record(self) -> dict[str, Any]:
+    def record(self, state: Facts) -> dict[str, Any]:
         """The map, the most frequent first."""
-        rows = [{"wrong": w, "right": r, "count": c, "count_right": n} for w, r, c, n in self._rows]
-        return {"corrections": rows, "given": self._config.map is not None}
+        return {"corrections": state["corrections"], "given": self._config.map is not None}
 
     @staticmethod
     def inputs(config: schema.Spelling) -> list[Any]:
@@ -90,9 +104,15 @@ class Spelling(TextRewrite):
 
 def build_map(texts: Iterable[str], known: Mapping[str, int], config: schema.Spelling) -> list[tuple[str, str, int, int]]:
     """Rows (wrong, right, count of wrong, count of right), the most frequent first. known: the dictionary with its frequencies."""
+    return map_of_counts(*_counts(texts), known, config)
+
+
+def map_of_counts(
+    lower: Counter[str], capital: Counter[str], known: Mapping[str, int], config: schema.Spelling
+) -> list[tuple[str, str, int, int]]:
+    """The same, of the words' counts in lower case and with a capital."""
     from symspellpy import SymSpell, Verbosity
 
-    lower, capital = _counts(texts)
     suspects = [
         word
         for word, count in sorted(lower.items(), key=lambda each: (-each[1], each[0]))

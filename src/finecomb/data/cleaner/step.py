@@ -1,7 +1,8 @@
-"""What a cleaning step is: it sees a batch of rows and says which to drop or replace, and why. The recipe does the rest.
+"""What a cleaning step is: it sees a batch of rows and says which to drop or replace, and why. The engine does the rest.
 
-A step that judges or rewrites one text at a time extends `TextFilter` or `TextRewrite` and writes one method. A step that compares rows
-implements `Step` itself; a fresh one is made for each recipe run, so it may remember what it saw.
+A step that judges or rewrites one text at a time extends `TextFilter`, `TextRewrite` or `Scorer` and writes one or two methods. A step that
+compares rows extends `CorpusStep`: a sketch of each shard, one plan for all, and then each shard by the plan. Shards are worked on in any
+order by several processes, so `decide` depends on nothing but the step's values, the batch and, for a `CorpusStep`, the plan.
 """
 
 from __future__ import annotations
@@ -9,18 +10,34 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finecomb.data.texts import Texts
+
+# Arrays and plain JSON values by name, as they are kept on disk between the parts of a step.
+Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of one split, as lists of equal length. `label` is as the source wrote it (None where there is none)."""
+    """Rows of one split, as columns of equal length. `label` is as the source wrote it (None where there is none).
+
+    text has the texts as Python strings and, in `text.arrow`, as a pyarrow array. start: the number of the first row among all rows of all
+    splits, test first, then validation, then train. provenance: columns of `Rows.provenance`. scores: what earlier steps measured, by
+    "step.score".
+    """
 
     split: str
     id: Sequence[str]
-    text: Sequence[str]
-    text_pair: Sequence[str] | None
+    text: Texts
+    text_pair: Texts | None
     label: Sequence[Any]
+    start: int = 0
+    provenance: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.id)
@@ -43,14 +60,11 @@ class Step(ABC):
     """One step of a recipe. `__init__` takes the step's schema.
 
     VERSION goes up when the same values decide differently: cached results and run fingerprints hang on it.
-    whole: give this step each split as one batch. Splits come in the order test, validation, train.
+    language: ISO 639-1 code of the language that the step's rules were written for; texts that are mostly in another are refused.
     """
 
     VERSION: ClassVar[int] = 1
-    whole: ClassVar[bool] = False
-
-    def look(self, splits: Mapping[str, Batch]) -> None:  # noqa: B027 (most steps need no look)
-        """See all rows before the first is judged; for steps that decide by the corpus."""
+    language: str | None = None
 
     @abstractmethod
     def decide(self, batch: Batch) -> Decision:
@@ -60,9 +74,102 @@ class Step(ABC):
         """For each score the least and the most that is kept; None: no such bound."""
         return {}
 
-    def record(self) -> dict[str, Any]:
+
+class Scorer(Step):
+    """A step that measures texts and then judges by what it measured. Measures are cached: another threshold computes nothing again.
+
+    MEASURED_BY: the fields of the step's schema that `measure` depends on.
+    """
+
+    MEASURED_BY: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def measure(self, batch: Batch) -> dict[str, NDArray[Any]]:
+        """Arrays with an entry for each row."""
+
+    @abstractmethod
+    def judge(self, batch: Batch, measured: Mapping[str, NDArray[Any]]) -> Decision:
+        """The decision, given what `measure` found."""
+
+    def decide(self, batch: Batch) -> Decision:
+        """Measure and judge."""
+        return self.judge(batch, self.measure(batch))
+
+
+class Corpus(Protocol):
+    """All rows at the point of the recipe where a plan is made, by their number; one at a time, for what a report shows."""
+
+    def text(self, row: int) -> str:
+        """The text, with that of its pair behind a line end."""
+
+    def id(self, row: int) -> str:
+        """The id."""
+
+    def label(self, row: int) -> Any:
+        """The label as the source wrote it."""
+
+    def split(self, row: int) -> str:
+        """The split."""
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What a step noted of one shard. facts: its arrays (mapped from disk, read-only) and plain values. start: number of its first row."""
+
+    split: str
+    start: int
+    rows: int
+    facts: Facts
+
+
+class CorpusStep(Step):
+    """A step that decides by the whole corpus.
+
+    SKETCHED_BY: the fields of the step's schema that `sketch` depends on, so that another value of the others sketches nothing again; None:
+    all of them.
+    """
+
+    SKETCHED_BY: ClassVar[tuple[str, ...] | None] = None
+
+    @abstractmethod
+    def sketch(self, batch: Batch) -> Facts:
+        """What the plan has to know of a shard."""
+
+    @abstractmethod
+    def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
+        """What follows from all shards; they come in the order test, validation, train. Rows are numbered in that order."""
+
+    @abstractmethod
+    def carry_out(self, batch: Batch, state: Facts) -> Decision:
+        """Judge one batch by the plan."""
+
+    def decide(self, batch: Batch) -> Decision:
+        """A batch that is the whole corpus."""
+        return self.carry_out(batch, self.plan([Sketch(batch.split, 0, len(batch), self.sketch(batch))], _Alone(batch)))
+
+    def record(self, state: Facts) -> dict[str, Any]:
         """What the step found out about the corpus, as plain JSON values, for the report."""
         return {}
+
+
+class _Alone:
+    """The corpus of one batch."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    def text(self, row: int) -> str:
+        pair = self._batch.text_pair
+        return self._batch.text[row] if pair is None else f"{self._batch.text[row]}\n{pair[row]}"
+
+    def id(self, row: int) -> str:
+        return self._batch.id[row]
+
+    def label(self, row: int) -> Any:
+        return self._batch.label[row]
+
+    def split(self, row: int) -> str:
+        return self._batch.split
 
 
 class TextRewrite(Step):
@@ -105,3 +212,10 @@ class TextFilter(Step):
             if row not in drop and (reason := self.reason(text)):
                 drop[row] = f"{reason} (text_pair)"
         return Decision(drop)
+
+
+def joined(batch: Batch) -> list[str]:
+    """The texts of a batch; of pairs both, with a line end between."""
+    if batch.text_pair is None:
+        return list(batch.text)
+    return [f"{text}\n{pair}" for text, pair in zip(batch.text, batch.text_pair, strict=True)]

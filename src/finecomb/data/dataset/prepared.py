@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from finecomb.assets import hash_file, room_on_disk
 from finecomb.assets.cache import staging
 from finecomb.config.errors import Problem, UserError
 from finecomb.data.dataset.rows import Rows
+from finecomb.data.texts import Texts
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+_BATCH = 2_000  # rows written at once
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,17 @@ def content_hash(splits: dict[str, Rows], kind: str, names: list[str] | None) ->
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def write(target: Path, splits: dict[str, Rows], manifest: dict[str, Any], beside: Mapping[str, Any] | None = None) -> None:
-    """Write rows and manifest to a new directory `target`; it appears complete or not at all. beside: other tables, by file name."""
+def write(target: Path, splits: dict[str, Rows], manifest: dict[str, Any], beside: Mapping[str, Iterable[Any]] | None = None) -> None:
+    """Write rows and manifest to a new directory `target`; it appears complete or not at all.
+
+    beside: other tables by file name, each in one or several parts.
+    """
     import datasets
-    import pyarrow.parquet
 
     kind = manifest["label_kind"]
     with staging() as stage, room_on_disk(target.parent, _size(splits)):
         folder = stage / "prepared"
-        tables = {name: datasets.Dataset(_arrow(rows, kind, _features(rows, kind).arrow_schema)) for name, rows in splits.items()}
+        tables = {name: _mapped(rows, kind, _features(rows, kind).arrow_schema, stage / f"{name}.arrow") for name, rows in splits.items()}
         shown = datasets.are_progress_bars_disabled()
         datasets.disable_progress_bars()
         try:
@@ -66,8 +70,8 @@ def write(target: Path, splits: dict[str, Rows], manifest: dict[str, Any], besid
         finally:
             if not shown:
                 datasets.enable_progress_bars()
-        for name, table in (beside or {}).items():
-            pyarrow.parquet.write_table(table, folder / name, compression="zstd")
+        for name, parts in (beside or {}).items():
+            write_parquet(folder / name, parts)
         stored = {file.relative_to(folder).as_posix(): hash_file(file) for file in sorted(folder.rglob("*.arrow"))}
         text = json.dumps(manifest | {"stored": stored, "format": FORMAT}, indent=1, ensure_ascii=False)
         (folder / MANIFEST).write_text(text, encoding="utf-8")
@@ -98,14 +102,15 @@ def open_prepared(directory: Path) -> Prepared:
 
 
 def read_rows(prepared: Prepared) -> dict[str, Rows]:
-    """The rows of every split, in memory."""
+    """The rows of every split; texts stay in their mapped files."""
     splits = {}
     for name, table in prepared.load().items():
-        columns = {column: table[column][:] for column in table.column_names}
+        text = {c: Texts(table.data.column(c).chunks) for c in ("text", "text_pair") if c in table.column_names}
+        group = table["group"][:] if "group" in table.column_names else None
         line = range(len(table))
-        optional = {name: columns.get(name) for name in ("text_pair", "group", "weight")}
-        label = columns.get("label", [None] * len(table))
-        splits[name] = Rows(columns["id"], columns["text"], label=label, line=line, file=name, unit="row", **optional)
+        label = table["label"][:] if "label" in table.column_names else [None] * len(table)
+        weight = table["weight"][:] if "weight" in table.column_names else None
+        splits[name] = Rows(table["id"][:], text["text"], text.get("text_pair"), label, group, line, name, "row", weight=weight)
     return splits
 
 
@@ -119,22 +124,41 @@ def _damaged(file: Path) -> Problem:
 
 def _size(splits: dict[str, Rows]) -> int:
     """About how many bytes the rows need."""
-    texts = (text for rows in splits.values() for column in (rows.text, rows.text_pair or [], rows.id) for text in column)
-    return sum(len(text) + 8 for text in texts) + 64 * 1024
+    columns = [column for rows in splits.values() for column in (rows.text, rows.text_pair or [], rows.id)]
+    bytes_ = sum(column.bytes if isinstance(column, Texts) else sum(map(len, column)) for column in columns)
+    return bytes_ + 8 * sum(map(len, columns)) + 64 * 1024
 
 
-def _columns(rows: Rows, kind: str) -> dict[str, list[Any]]:
+def _columns(rows: Rows, kind: str) -> dict[str, Sequence[Any]]:
     label = None if kind == "none" else rows.label
     columns = {"id": rows.id, "text": rows.text, "text_pair": rows.text_pair, "label": label, "group": rows.group, "weight": rows.weight}
     return {name: column for name, column in columns.items() if column is not None}
 
 
-def _arrow(rows: Rows, kind: str, schema: Any) -> Any:
-    """The rows as `datasets` holds them. Its own `from_dict` would look at every cell in Python."""
+def _mapped(rows: Rows, kind: str, schema: Any, path: Path) -> Any:
+    """The rows as `datasets` holds them, written a batch at a time and mapped: texts need not fit in memory."""
+    import datasets
     import pyarrow
-    from datasets.table import InMemoryTable
 
-    return InMemoryTable(pyarrow.table(_columns(rows, kind), schema=schema))
+    columns = _columns(rows, kind)
+    with pyarrow.OSFile(str(path), "wb") as sink, pyarrow.ipc.new_stream(sink, schema) as writer:
+        for start in range(0, len(rows), _BATCH):
+            part = {name: cells[start : start + _BATCH] for name, cells in columns.items()}
+            writer.write_table(pyarrow.table(part, schema=schema))
+    return datasets.Dataset.from_file(str(path))
+
+
+def write_parquet(path: Path, parts: Iterable[Any]) -> None:
+    """One or several tables of the same columns as one Parquet file."""
+    import pyarrow.parquet
+
+    parts = iter(parts)
+    first = next(parts)
+    with pyarrow.parquet.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        writer.write_table(first)
+        for part in parts:
+            if len(part):
+                writer.write_table(part.cast(first.schema))
 
 
 def _features(rows: Rows, kind: str) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+from finecomb.data.texts import Texts
 
 SPLITS = ("train", "validation", "test")
 # url: address or file; source: which collection; time: ISO 8601; licence: as stated by the source.
@@ -21,18 +23,20 @@ class Rows:
     label: a name (class), a list of names (classes) or a float (number); after encoding, indices in place of names.
     line: where the row stands in `file`, for messages: its line, or its row where a format has no lines (`unit` says which).
     provenance: where each row comes from, as far as the source knows it: columns named by PROVENANCE.
+    files: the file of each row, where there are several. Texts may be `Texts`, which lie in mapped files.
     weight: how much each row counts in training; their mean is 1. None: all alike.
     """
 
     id: list[str]
-    text: list[str]
-    text_pair: list[str] | None
+    text: Sequence[str]
+    text_pair: Sequence[str] | None
     label: list[Any]
     group: list[str] | None
     line: Sequence[int]
     file: str
     unit: str = "line"
     provenance: dict[str, list[str | None]] | None = None
+    files: Sequence[str] | None = None
     weight: list[float] | None = None
 
     def __len__(self) -> int:
@@ -43,22 +47,19 @@ class Rows:
         return replace(
             self,
             id=[self.id[i] for i in indices],
-            text=[self.text[i] for i in indices],
-            text_pair=None if self.text_pair is None else [self.text_pair[i] for i in indices],
+            text=_taken(self.text, indices),
+            text_pair=None if self.text_pair is None else _taken(self.text_pair, indices),
             label=[self.label[i] for i in indices],
             group=None if self.group is None else [self.group[i] for i in indices],
             line=[self.line[i] for i in indices],
             provenance=None if self.provenance is None else {name: [cells[i] for i in indices] for name, cells in self.provenance.items()},
+            files=None if self.files is None else [self.files[i] for i in indices],
             weight=None if self.weight is None else [self.weight[i] for i in indices],
         )
 
-    def with_texts(self, text: list[str], text_pair: list[str] | None) -> Rows:
-        """The same rows with other texts."""
-        return replace(self, text=text, text_pair=text_pair)
-
     def place(self, index: int) -> str:
         """Where a row stands, as the user is told."""
-        return f"{self.file}, {self.unit} {self.line[index]}"
+        return f"{self.files[index] if self.files else self.file}, {self.unit} {self.line[index]}"
 
     def sha256(self) -> str:
         """Hash of ids, texts, labels, groups and (where there are any) weights, in this order; not of where they stood."""
@@ -73,22 +74,50 @@ class Rows:
         return digest.hexdigest()
 
 
-def joined(chunks: Iterable[Rows]) -> Rows:
-    """The rows of several chunks of one split as one. Columns that only some chunks have are empty in the others."""
-    parts = list(chunks)
-    if len(parts) == 1:
-        return parts[0]
-    names = [name for name in PROVENANCE if any(part.provenance and name in part.provenance for part in parts)]
-    provenance = {name: [cell for part in parts for cell in (part.provenance or {}).get(name, [None] * len(part))] for name in names}
-    paired, grouped = any(part.text_pair is not None for part in parts), any(part.group is not None for part in parts)
+def _taken(texts: Sequence[str], indices: Sequence[int]) -> Sequence[str]:
+    return texts.take(indices) if isinstance(texts, Texts) else [texts[i] for i in indices]
+
+
+def to_table(rows: Rows) -> Any:
+    """Rows as a pyarrow table, as shards hold them: labels as JSON, provenance in columns `from:NAME`."""
+    import pyarrow
+
+    text, name = pyarrow.large_string(), pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+    columns = {"id": pyarrow.array(rows.id, text), "text": pyarrow.array(rows.text, text)}
+    if rows.text_pair is not None:
+        columns["text_pair"] = pyarrow.array(rows.text_pair, text)
+    columns["label"] = pyarrow.array([json.dumps(label, ensure_ascii=False) for label in rows.label], text)
+    if rows.group is not None:
+        columns["group"] = pyarrow.array(rows.group, text)
+    columns["line"] = pyarrow.array(rows.line, pyarrow.int64())
+    columns["file"] = pyarrow.array(rows.files or [rows.file] * len(rows), name)
+    columns["unit"] = pyarrow.array([rows.unit] * len(rows), name)
+    for key, cells in (rows.provenance or {}).items():
+        columns[f"from:{key}"] = pyarrow.array(cells, text)
+    return pyarrow.table(columns)
+
+
+def from_tables(tables: Sequence[Any]) -> Rows:
+    """The rows of tables as `to_table` makes them; texts stay where they are."""
+    import pyarrow
+
+    if not tables:
+        return Rows([], [], None, [], None, [], "")
+    table = pyarrow.concat_tables(tables, promote_options="default")
+    column = {name: table.column(name) for name in table.column_names}
+    known: dict[str, Any] = {}
+    labels = [known[cell] if cell in known else known.setdefault(cell, json.loads(cell)) for cell in column["label"].to_pylist()]
+    files, units = column["file"].to_pylist(), column["unit"].to_pylist()
+    provenance = {name.removeprefix("from:"): cells.to_pylist() for name, cells in column.items() if name.startswith("from:")}
     return Rows(
-        [each for part in parts for each in part.id],
-        [each for part in parts for each in part.text],
-        [each for part in parts for each in (part.text_pair or [""] * len(part))] if paired else None,
-        [each for part in parts for each in part.label],
-        [each for part in parts for each in (part.group or [""] * len(part))] if grouped else None,
-        [each for part in parts for each in part.line],
-        parts[0].file if parts else "",
-        parts[0].unit if parts else "line",
+        column["id"].to_pylist(),
+        Texts(column["text"].chunks),
+        Texts(column["text_pair"].chunks) if "text_pair" in column else None,
+        labels,
+        [cell or "" for cell in column["group"].to_pylist()] if "group" in column else None,
+        column["line"].to_numpy(),
+        files[0] if files else "",
+        units[0] if units else "line",
         provenance or None,
+        files if len(set(files)) > 1 else None,
     )

@@ -12,7 +12,7 @@ from finecomb.config.schema import sampler as sampler_schema
 from finecomb.data import augmenter as augmenters
 from finecomb.data import sampler as samplers
 from finecomb.data.chance import rank
-from finecomb.data.cleaner.words import require_language
+from finecomb.data.cleaner.language import require_language
 from finecomb.data.dataset.rows import Rows
 
 # Goes up when the same augmenter and sampler give other rows.

@@ -17,7 +17,7 @@ from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.dataset import Require
 from finecomb.data.cleaner import spelling
 from finecomb.data.cleaner.language import identify
-from finecomb.data.dataset.prepared import MANIFEST, Prepared, read_rows
+from finecomb.data.dataset.prepared import MANIFEST, Prepared, read_rows, write_parquet
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.prepare import page
 from finecomb.data.prepare.leakage import overlap
@@ -25,6 +25,7 @@ from finecomb.data.prepare.rows import SCORES, SECONDS
 
 CORRECTIONS, FACTS, REPORT = "corrections.tsv", "data.json", "report.html"
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+_BATCH = 20_000  # rows of a row group
 _SAMPLE = 500  # texts whose language is asked for dataset.require.languages
 
 
@@ -74,9 +75,8 @@ def _put(folder: Path, target: Path) -> None:
 def _write_rows(path: Path, rows: Rows, kind: str, names: list[str] | None) -> None:
     """Labels as names, so that the file says what it holds without its manifest."""
     import pyarrow as pa
-    import pyarrow.parquet
 
-    columns: dict[str, Any] = {"id": rows.id, "text": rows.text}
+    columns: dict[str, Sequence[Any]] = {"id": rows.id, "text": rows.text}
     if rows.text_pair is not None:
         columns["text_pair"] = rows.text_pair
     if kind != "none":
@@ -85,7 +85,8 @@ def _write_rows(path: Path, rows: Rows, kind: str, names: list[str] | None) -> N
         columns["group"] = rows.group
     if rows.weight is not None:
         columns["weight"] = rows.weight
-    pa.parquet.write_table(pa.table(columns), path, compression="zstd")
+    starts = range(0, max(1, len(rows)), _BATCH)
+    write_parquet(path, (pa.table({name: cells[at : at + _BATCH] for name, cells in columns.items()}) for at in starts))
 
 
 def _named(labels: Sequence[Any], kind: str, names: list[str] | None) -> list[Any]:

@@ -7,10 +7,12 @@ import hashlib
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from finecomb.assets import cache_dir, lock
+from finecomb.assets.cache import staging
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema import annotator as annotator_schema
 from finecomb.config.schema import augmenter as augmenter_schema
@@ -20,11 +22,13 @@ from finecomb.config.schema import sampler as sampler_schema
 from finecomb.data import annotator as annotators
 from finecomb.data import cleaner as cleaners
 from finecomb.data import dataset as datasets
-from finecomb.data.dataset import Raw, labels, split
+from finecomb.data.dataset import labels, split
 from finecomb.data.dataset.prepared import Prepared, content_hash, open_prepared, read_rows, write
-from finecomb.data.dataset.rows import Rows, joined
+from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.text_file import existing
-from finecomb.data.prepare import balance, labelling
+from finecomb.data.engine import Engine
+from finecomb.data.prepare import balance, labelling, reading
+from finecomb.data.prepare.reading import Reading
 
 # Goes up when the same input and config give other rows.
 VERSION = 2
@@ -42,10 +46,13 @@ def prepare(
     augmenter: augmenter_schema.Augmenter | None = None,
     sampler: sampler_schema.Sampler | None = None,
     task_variant: str | None,
+    workers: int | None = None,
+    progress: bool = False,
 ) -> Prepared:
     """Make the rows a task trains on, or find them in the cache.
 
     task_variant: a key of config.schema.task.FACTS; it says what a label is. None: the rows are only cleaned and need no labels.
+    workers: processes; None: one for each core. Their number never changes the rows. progress: show on a terminal how far it is.
     Raises UserError for everything wrong with the input; nothing but cache is left behind.
     """
     kind = NO_LABELS if task_variant is None else KINDS[task_variant]
@@ -66,8 +73,15 @@ def prepare(
     with lock(key):
         if (found := _cached(directory)) is not None:
             return found
-        splits, manifest, beside = _make(dataset, recipe, annotate, balancing, source.read(kind), kind)
-        write(directory, splits, manifest | {"key": key, "files": inputs}, beside)
+        engine = Engine(workers, progress=progress)
+        try:
+            read = reading.read(source, _key(dataset, (), inputs, kind, ("split", "limit")), kind)
+            cleaned = recipe.run(read.splits, engine)
+        finally:
+            engine.close()
+        with staging() as stage:
+            splits, manifest, beside = _make(dataset, cleaned, annotate, balancing, read, kind, stage)
+            write(directory, splits, manifest | {"key": key, "files": inputs}, beside)
     return open_prepared(directory)
 
 
@@ -110,12 +124,12 @@ def _check_kind(name: str, has: str, kind: str, task_variant: str | None) -> Non
                             allowed=f"task: {', '.join(fits)}"))  # fmt: skip
 
 
-def _key(dataset: dataset_schema.Dataset, recipe: tuple[Any, ...], inputs: dict[str, str], kind: str) -> str:
-    """Hash of the inputs' content and of every value that shapes the rows; paths are not among them."""
+def _key(dataset: dataset_schema.Dataset, recipe: tuple[Any, ...], inputs: dict[str, str], kind: str, later: tuple[str, ...] = ()) -> str:
+    """Hash of the inputs' content and of every value that shapes the rows; paths are not among them. later: values that do not yet."""
     values = {
         field.name: value if not dataclasses.is_dataclass(value) else dataclasses.asdict(value)  # type: ignore[arg-type]
         for field in dataclasses.fields(dataset)
-        if field.metadata.get("identity", True) and field.name not in ("path", "files")
+        if field.metadata.get("identity", True) and field.name not in ("path", "files", *later)
         for value in (getattr(dataset, field.name),)
     }
     facts = [VERSION, values, recipe, inputs, kind]
@@ -136,67 +150,85 @@ def _cached(directory: Path) -> Prepared | None:
 
 def _make(
     dataset: dataset_schema.Dataset,
-    recipe: cleaners.Recipe,
+    cleaned: cleaners.Cleaned,
     annotate: annotators.Annotate | None,
     balancing: balance.Balancing,
-    raw: Raw,
+    read: Reading,
     kind: str,
+    stage: Path,
 ) -> tuple[dict[str, Rows], dict[str, Any], dict[str, Any]]:
-    """Splits, their manifest, and what stands beside them: every dropped row, every score."""
-    read = {name: joined(chunks) for name, chunks in raw.splits.items()}
-    _refuse_empty(read, raw.funnel)
-    cleaned = recipe.run(read)
-    funnel = raw.funnel + cleaned.funnel
-    _refuse_empty(cleaned.splits, funnel)
-    labelled, labels_funnel, annotations = labelling.labelled(cleaned.splits, annotate, kind)
+    """Splits, their manifest, and what stands beside them: every dropped row, every score. stage: a folder for the texts meanwhile."""
+    funnel = read.funnel + cleaned.funnel
+    rows = reading.opened(cleaned.splits, stage)
+    _refuse_empty(rows, funnel, read.source)
+    labelled, labels_funnel, annotations = labelling.labelled(rows, annotate, kind)
     funnel += labels_funnel
-    _refuse_empty(labelled, funnel)
-    encoded, names = labels.encode(labelled, kind, raw.label_names)
+    _refuse_empty(labelled, funnel, read.source)
+    encoded, names = labels.encode(labelled, kind, read.label_names)
     carved, carving = split.carve(encoded, dataset.split, kind)
     limited, limiting = split.limited(split.shuffled(carved, dataset.split.seed), dataset.limit)
     balanced = balancing.run(limited, names)
     splits = balanced.splits
     manifest = {
-        "source": raw.source,
-        "licence": raw.licence,
+        "source": read.source,
+        "licence": read.licence,
         "funnel": funnel + carving + limiting + balanced.funnel,
         "examples": cleaned.examples + balanced.examples,
-        "unmapped": raw.unmapped,
+        "unmapped": read.unmapped,
         "records": cleaned.records | ({"annotator": annotations.record} if annotations is not None else {}) | balanced.records,
     }
-    beside = {DROPPED: _dropped(cleaned.dropped + balanced.dropped), SCORES: _scores(cleaned), SECONDS: _seconds(cleaned)}
+    beside = {DROPPED: _dropped(read, cleaned, balanced.dropped), SCORES: _scores(cleaned), SECONDS: [_seconds(cleaned)]}
     if annotations is not None:
-        beside[ANNOTATIONS] = labelling.annotation_table(cleaned.splits["train"], annotations)
+        beside[ANNOTATIONS] = [labelling.annotation_table(rows["train"], annotations)]
     return splits, manifest | _record(splits, kind, names), beside
 
 
-def _seconds(cleaned: cleaners.Cleaned[Rows]) -> Any:
+def _seconds(cleaned: cleaners.Cleaned) -> Any:
     """How long each step took; beside the manifest, which says only what is the same each time."""
     import pyarrow as pa
 
     return pa.table({"step": pa.array(cleaned.seconds, pa.string()), "seconds": pa.array(cleaned.seconds.values(), pa.float64())})
 
 
-def _dropped(dropped: list[dict[str, Any]]) -> Any:
-    """Every row that a step dropped, as a table; labels as text."""
+def _dropped(read: Reading, cleaned: cleaners.Cleaned, later: list[dict[str, Any]]) -> Iterator[Any]:
+    """Every row that could not be read, that a step dropped, and that went later; labels as text."""
     import pyarrow as pa
 
     names = ("step", "reason", "split", "id", "text", "text_pair", "label")
-    rows = [{**row, "label": row["label"] if isinstance(row["label"], str) else json.dumps(row["label"])} for row in dropped]
-    return pa.table({name: pa.array([row[name] for row in rows], pa.string()) for name in names})
+    schema = pa.schema([(name, pa.string()) for name in names])
+    rejected = [
+        {"step": "read", "reason": each["reason"], "split": each["split"], "id": f"{each['file']}:{each['line']}", "text": each["text"]}
+        for each in read.rejected
+    ]
+    yield _plain_table(rejected, schema)
+    for split_name, parts in cleaned.dropped:
+        for part in parts():
+            yield part.append_column("split", pa.array([split_name] * len(part), pa.string())).select(names).cast(schema)
+    yield _plain_table(
+        [row | {"label": row["label"] if isinstance(row["label"], str) else json.dumps(row["label"])} for row in later], schema
+    )
 
 
-def _scores(cleaned: cleaners.Cleaned[Rows]) -> Any:
+def _plain_table(rows: list[dict[str, Any]], schema: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in schema.names}, schema=schema)
+
+
+def _scores(cleaned: cleaners.Cleaned) -> Iterator[Any]:
     """Every score of every row that a step saw, as a long table."""
     import pyarrow as pa
 
-    columns: dict[str, list[Any]] = {name: [] for name in ("step", "score", "split", "id", "value", "low", "high")}
-    for entry in cleaned.scores:
-        count = len(entry["value"])
-        for name in columns:
-            columns[name] += list(entry[name]) if name in ("id", "value") else [entry[name]] * count
     text, number = pa.string(), pa.float64()
-    return pa.table({name: pa.array(values, number if name in ("value", "low", "high") else text) for name, values in columns.items()})
+    types = {"step": text, "score": text, "split": text, "id": text, "value": number, "low": number, "high": number}
+    yield pa.table({name: pa.array([], kind) for name, kind in types.items()})
+    for entry in cleaned.scores:
+        for ids, values in entry.parts():
+            columns = {name: [getattr(entry, name)] * len(ids) for name in ("step", "score", "split", "low", "high")} | {
+                "id": ids,
+                "value": values,
+            }
+            yield pa.table({name: pa.array(columns[name], kind) for name, kind in types.items()})
 
 
 def _record(splits: dict[str, Rows], kind: str, names: list[str] | None) -> dict[str, Any]:
@@ -215,14 +247,16 @@ def _record(splits: dict[str, Rows], kind: str, names: list[str] | None) -> dict
     }  # fmt: skip
 
 
-def _refuse_empty(splits: dict[str, Rows], funnel: list[dict[str, Any]]) -> None:
+def _refuse_empty(splits: dict[str, Rows], funnel: list[dict[str, Any]], source: str) -> None:
     problems = []
     for name, rows in splits.items():
         if len(rows) == 0:
             lost = [f"{entry['step']}: {reason} {count:,}" for entry in funnel if entry["split"] == name
                     for reason, count in entry["reasons"].items()]  # fmt: skip
             problems.append(
-                Problem(f"no row is left in {name}", rows.file, allowed="; ".join(lost), mend="check the file, or the cleaner's steps")
+                Problem(
+                    f"no row is left in {name}", rows.file or source, allowed="; ".join(lost), mend="check the file, or the cleaner's steps"
+                )
             )
     if problems:
         raise UserError(problems)

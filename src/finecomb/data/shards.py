@@ -1,0 +1,237 @@
+"""Rows on disk in shards: pieces of a split that fit in memory easily, each an Arrow file that is mapped, not read.
+
+A shard is written once, when its rows are read. What cleaning makes of it is kept as deltas: which of its rows stay and which texts are
+others, one small file for each stage, applied in order whenever the shard is opened. So no text is stored twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from finecomb.assets import cache_dir, room_on_disk
+
+# A shard is closed by the row that brings it to either of these.
+SHARD_BYTES, SHARD_ROWS = 8 << 20, 50_000
+# Columns that hold texts.
+TEXTS = ("text", "text_pair")
+DONE = "done.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One piece of a split: a file of rows and what stages made of it.
+
+    key: names the content that results. rows, bytes: after all deltas; bytes are of texts in UTF-8.
+    """
+
+    split: str
+    path: Path
+    key: str
+    rows: int
+    bytes: int
+    deltas: tuple[Path, ...] = ()
+
+    def table(self) -> Any:
+        """The rows as they are after all deltas, as a pyarrow table of one chunk for each column."""
+        table = read_arrow(self.path)
+        for delta in self.deltas:
+            table = _applied(table, read_arrow(delta))
+        return table
+
+
+def root() -> Path:
+    """Where shards and what was computed from them lie in the cache."""
+    return cache_dir() / "shards"
+
+
+def read_arrow(path: Path) -> Any:
+    """An Arrow file as a table whose columns are parts of the mapped file."""
+    import pyarrow
+
+    with pyarrow.memory_map(str(path)) as source:
+        return pyarrow.ipc.open_file(source).read_all()
+
+
+def write_arrow(path: Path, table: Any) -> None:
+    """Write a table as an Arrow file of one batch, at once or not at all."""
+    _write_bytes(path, _as_file(table))
+
+
+def _as_file(table: Any) -> Any:
+    import pyarrow
+
+    table = table.combine_chunks()
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return memoryview(sink.getvalue())
+
+
+def _write_bytes(path: Path, content: Any) -> None:
+    with room_on_disk(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def key_of(*facts: Any) -> str:
+    """The name of a result: a hash of everything it follows from."""
+    return xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str).encode())
+
+
+def text_bytes(table: Any) -> int:
+    """Bytes of all texts in UTF-8."""
+    import pyarrow.compute as pc
+
+    return sum(pc.sum(pc.binary_length(table.column(name))).as_py() or 0 for name in TEXTS if name in table.column_names)
+
+
+def _applied(table: Any, delta: Any) -> Any:
+    """A table after one delta: rows that stay, texts that are others, scores that came."""
+    import pyarrow.compute as pc
+
+    taken = table.take(delta.column("row"))
+    for name in TEXTS:
+        if name in delta.column_names:
+            changed = pc.coalesce(delta.column(name), taken.column(name))
+            taken = taken.set_column(taken.column_names.index(name), name, changed)
+    for name in delta.column_names:
+        if name.startswith("score:"):
+            taken = taken.append_column(name, delta.column(name))
+    return taken.combine_chunks()
+
+
+class Folder:
+    """A folder that holds the result of one task, complete with a file `done.json`, or nothing.
+
+    Files are written to a folder beside it, which takes its place at the end; where another process was faster, its result stays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def facts(self) -> dict[str, Any] | None:
+        """What `done.json` says, or None where the task has not been done or a file of it is not what was written."""
+        try:
+            told: dict[str, Any] = json.loads((self.path / DONE).read_text(encoding="utf-8"))
+            whole = all(_hash_file(self.path / name) == digest for name, digest in told["files"].items())
+        except (OSError, ValueError, KeyError):
+            return None
+        if not whole:
+            shutil.rmtree(self.path, ignore_errors=True)
+            return None
+        return told
+
+    def make(self, write: Callable[[Path], dict[str, Any]]) -> None:
+        """Let `write` fill a folder and return what `done.json` is to say; then put it in its place."""
+        with room_on_disk(self.path.parent):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            stage = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=".part-"))
+            try:
+                told = write(stage)
+                told["files"] = {file.name: _hash_file(file) for file in sorted(stage.iterdir())}
+                (stage / DONE).write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+                try:
+                    os.replace(stage, self.path)
+                except OSError:
+                    if self.facts() is None:  # what is there is damaged, not another's result
+                        shutil.rmtree(self.path, ignore_errors=True)
+                        os.replace(stage, self.path)
+            finally:
+                shutil.rmtree(stage, ignore_errors=True)
+
+
+def _hash_file(path: Path) -> str:
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def save_facts(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Arrays as .npy files, plain values together in facts.json. Returns what `done.json` is to say of them: nothing."""
+    plain = {}
+    for name, value in facts.items():
+        if isinstance(value, np.ndarray):
+            np.save(folder / f"{name}.npy", value, allow_pickle=False)
+        else:
+            plain[name] = value
+    (folder / "facts.json").write_text(json.dumps(plain, ensure_ascii=False), encoding="utf-8")
+    return {}
+
+
+def load_facts(folder: Path) -> dict[str, Any]:
+    """What `save_facts` wrote; arrays are mapped."""
+    facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    for path in folder.glob("*.npy"):
+        # An empty file cannot be mapped.
+        array = np.load(path, allow_pickle=False, mmap_mode="r" if path.stat().st_size > 4096 else None)
+        facts[path.stem] = array
+    return facts
+
+
+def write_shards(folder: Path, split: str, tables: Iterable[Any]) -> Iterator[Shard]:
+    """Cut a split's rows into shards and write those that are not there yet. Where shards end depends on the rows alone.
+
+    A shard whose file is there with the same content is left as it is, so that reading that was interrupted writes nothing twice.
+    """
+    for number, table in enumerate(_cut(tables)):
+        path, note = folder / f"{split}-{number:05d}.arrow", folder / f"{split}-{number:05d}.json"
+        content = _as_file(table)
+        told: dict[str, Any] = {"key": xxhash.xxh3_128_hexdigest(content), "rows": len(table), "bytes": text_bytes(table)}
+        if not (path.is_file() and note.is_file() and json.loads(note.read_text()) == told):
+            _write_bytes(path, content)
+            _write_bytes(note, json.dumps(told).encode())
+        yield Shard(split, path, told["key"], told["rows"], told["bytes"])
+
+
+def _cut(tables: Iterable[Any]) -> Iterator[Any]:
+    import pyarrow
+
+    waiting: list[Any] = []
+    size = rows = 0
+    for whole in tables:
+        table = whole
+        while len(table):
+            room = SHARD_ROWS - rows
+            sizes = np.cumsum(_row_bytes(table))
+            last = int(np.searchsorted(sizes, SHARD_BYTES - size)) + 1  # the row that fills the shard belongs to it
+            count = min(len(table), last, room)
+            waiting.append(table.slice(0, count))
+            size += int(sizes[count - 1])
+            rows += count
+            table = table.slice(count)
+            if size >= SHARD_BYTES or rows >= SHARD_ROWS:
+                yield pyarrow.concat_tables(waiting, promote_options="default").combine_chunks()
+                waiting, size, rows = [], 0, 0
+    if waiting:
+        yield pyarrow.concat_tables(waiting, promote_options="default").combine_chunks()
+
+
+def _row_bytes(table: Any) -> Any:
+    import pyarrow.compute as pc
+
+    lengths = [pc.binary_length(table.column(name)).to_numpy() for name in TEXTS if name in table.column_names]
+    return np.sum(lengths, axis=0)
+
+
+def advanced(shard: Shard, delta: Path, key: str, rows: int, size: int) -> Shard:
+    """The shard after one more delta."""
+    return replace(shard, key=key, rows=rows, bytes=size, deltas=(*shard.deltas, delta))

@@ -1,0 +1,127 @@
+"""`Texts`: a column of texts that lies in Arrow memory, often a mapped file, and gives Python strings only to who asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+_AT_ONCE = 4096
+
+
+class Texts(Sequence[str]):
+    """Texts in one or several Arrow arrays, in an order of their own.
+
+    chunks: pyarrow large_string arrays without nulls. order: which texts, counted over all chunks; None: all as they stand.
+    """
+
+    def __init__(self, chunks: Sequence[Any], order: NDArray[np.int64] | None = None) -> None:
+        self._chunks = list(chunks)
+        self._starts = np.cumsum([0, *(len(chunk) for chunk in self._chunks)], dtype=np.int64)
+        self._order = order
+        self._list: list[str] | None = None
+        self._keep = False
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Texts:
+        """Python strings as an Arrow array."""
+        import pyarrow
+
+        return texts if isinstance(texts, Texts) else cls([pyarrow.array(list(texts), pyarrow.large_string())])
+
+    @property
+    def arrow(self) -> Any:
+        """All texts as one pyarrow large_string array, without a copy where they are one already."""
+        import pyarrow
+
+        if self._order is None and len(self._chunks) == 1:
+            return self._chunks[0]
+        if self._order is None:
+            return pyarrow.concat_arrays(self._chunks) if self._chunks else pyarrow.array([], pyarrow.large_string())
+        return pyarrow.array(list(self), pyarrow.large_string())
+
+    def __len__(self) -> int:
+        return len(self._order) if self._order is not None else int(self._starts[-1])
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        strings = self._strings()
+        if isinstance(index, slice):
+            return strings[index] if strings is not None else self._some(np.arange(len(self), dtype=np.int64)[index])
+        if strings is not None:
+            return strings[index]
+        row = range(len(self))[index]
+        place = int(self._order[row]) if self._order is not None else row
+        chunk = int(np.searchsorted(self._starts, place, side="right")) - 1
+        text: str = self._chunks[chunk][place - int(self._starts[chunk])].as_py()
+        return text
+
+    def __iter__(self) -> Iterator[str]:
+        if (strings := self._strings()) is not None:
+            yield from strings
+            return
+        for start in range(0, len(self), _AT_ONCE):
+            yield from self._some(np.arange(start, min(start + _AT_ONCE, len(self)), dtype=np.int64))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Texts({self[:5]!r}{', ...' if len(self) > 5 else ''})"
+
+    def kept(self) -> Texts:
+        """The same texts; their Python strings are made once, when the first is asked for: for a batch that several steps read."""
+        self._keep = True
+        return self
+
+    def _strings(self) -> list[str] | None:
+        if self._keep and self._list is None:
+            self._list = (
+                [text for chunk in self._chunks for text in chunk.to_pylist()]
+                if self._order is None
+                else self._some(np.arange(len(self), dtype=np.int64))
+            )
+        return self._list
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all texts in UTF-8."""
+        import pyarrow.compute as pc
+
+        lengths = [pc.binary_length(chunk).to_numpy(zero_copy_only=False) for chunk in self._chunks]
+        every = np.concatenate(lengths) if lengths else np.empty(0, dtype=np.int64)
+        return int((every if self._order is None else every[self._order]).sum())
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Texts:
+        """These texts, in this order; nothing is copied."""
+        wanted = np.asarray(rows, dtype=np.int64)
+        return Texts(self._chunks, wanted if self._order is None else self._order[wanted])
+
+    def _some(self, rows: NDArray[np.int64]) -> list[str]:
+        """The strings of some rows, a chunk at a time."""
+        places = self._order[rows] if self._order is not None else rows
+        if not len(places):
+            return []
+        chunks = np.searchsorted(self._starts, places, side="right") - 1
+        if chunks[0] == chunks[-1] and (chunks == chunks[0]).all():
+            return self._of_chunk(int(chunks[0]), places)
+        found = np.empty(len(places), dtype=object)
+        for chunk in np.unique(chunks).tolist():
+            mine = np.flatnonzero(chunks == chunk)
+            found[mine] = self._of_chunk(chunk, places[mine])
+        return found.tolist()
+
+    def _of_chunk(self, chunk: int, places: NDArray[np.int64]) -> list[str]:
+        local = places - self._starts[chunk]
+        if len(local) > 1 and (np.diff(local) == 1).all():
+            return self._chunks[chunk].slice(int(local[0]), len(local)).to_pylist()
+        return self._chunks[chunk].take(local).to_pylist()
