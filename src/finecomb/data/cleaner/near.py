@@ -70,9 +70,7 @@ class NearDuplicates(CorpusStep):
             "rows": rows,
             "kept": np.array([gone[row][0] for row in rows.tolist()], dtype=np.int64),
             "similarity": np.array([gone[row][1] for row in rows.tolist()], dtype=np.float64),
-            "elsewhere": np.array(
-                [split[gone[row][0]] if split[gone[row][0]] != split[row] else -1 for row in rows.tolist()], dtype=np.int64
-            ),
+            "elsewhere": np.array([_elsewhere(split, row, gone[row][0]) for row in rows.tolist()], dtype=np.int64),
             "record": self._found(len(pairs), sum(map(len, partners.values())) // 2, gone, corpus),
         }
 
@@ -135,6 +133,11 @@ class NearDuplicates(CorpusStep):
             ],
             "cluster_count": len(clusters),
         }
+
+
+def _elsewhere(split: Any, row: int, kept: int) -> int:
+    """The split of the row that stays, where it is another one; -1 where it is not."""
+    return int(split[kept]) if split[kept] != split[row] else -1
 
 
 def _elsewhere(split: Any, row: int, kept: int) -> int:
