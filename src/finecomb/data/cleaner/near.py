@@ -138,8 +138,3 @@ class NearDuplicates(CorpusStep):
 def _elsewhere(split: Any, row: int, kept: int) -> int:
     """The split of the row that stays, where it is another one; -1 where it is not."""
     return int(split[kept]) if split[kept] != split[row] else -1
-
-
-def _elsewhere(split: Any, row: int, kept: int) -> int:
-    """The split of the row that stays, where it is another one; -1 where it is not."""
-    return int(split[kept]) if split[kept] != split[row] else -1
