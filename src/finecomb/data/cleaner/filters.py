@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner.step import Batch, Decision, Step, TextFilter
-from finecomb.data.cleaner.words import words
+from finecomb.data.cleaner.step import Batch, Decision, Step
+from finecomb.data.cleaner.word_arrays import chunks
+from finecomb.data.cleaner.words import unspaced_share
+
+PAIR = " (text_pair)"  # after reasons and scores of the second text of a pair
+_AT_ONCE = 1 << 21  # characters searched as one
 
 
 class Length(Step):
@@ -19,19 +28,19 @@ class Length(Step):
 
     def decide(self, batch: Batch) -> Decision:
         """The lengths are kept as scores."""
-        characters = [len(text) for text in batch.text]
-        counts = [len(words(text)) for text in batch.text]
-        config, drop = self._config, {}
-        for row, (length, count) in enumerate(zip(characters, counts, strict=True)):
-            if config.min_characters is not None and length < config.min_characters:
-                drop[row] = f"fewer than {config.min_characters} characters"
-            elif config.max_characters is not None and length > config.max_characters:
-                drop[row] = f"more than {config.max_characters} characters"
-            elif config.min_words is not None and count < config.min_words:
-                drop[row] = f"fewer than {config.min_words} words"
-            elif config.max_words is not None and count > config.max_words:
-                drop[row] = f"more than {config.max_words} words"
-        return Decision(drop, scores={"characters": characters, "words": counts})
+        characters = np.array([len(text) for text in batch.text], dtype=np.float64)
+        counts = np.zeros(len(batch))
+        for numbers, arrays in chunks(batch.text):
+            counts[numbers] = arrays.counts
+        scores = {"characters": characters, "words": counts}
+        drop: dict[int, str] = {}
+        # The first bound that is broken gives the reason, so that the last is asked first.
+        for name, (least, most) in reversed(self.thresholds().items()):
+            if most is not None:
+                drop |= dict.fromkeys(np.flatnonzero(scores[name] > most).tolist(), f"more than {int(most)} {name}")
+            if least is not None:
+                drop |= dict.fromkeys(np.flatnonzero(scores[name] < least).tolist(), f"fewer than {int(least)} {name}")
+        return Decision(drop, scores={name: values.tolist() for name, values in scores.items()})
 
     def thresholds(self) -> dict[str, tuple[float | None, float | None]]:
         """The bounds."""
@@ -55,23 +64,59 @@ def compiled(pattern: str, where: str, *, any_case: bool) -> Any:
         raise UserError(Problem(f"the pattern {pattern[:200]!r} cannot be used: {told}", where, mend=mend)) from error
 
 
-class Patterns(TextFilter):
+class Patterns(Step):
     """Drops texts that match any of some regular expressions, or that match none of those that one must."""
 
     def __init__(self, config: schema.Patterns) -> None:
-        where = "cleaner.steps.patterns"
-        self._drop = [(pattern, compiled(pattern, f"{where}.drop", any_case=config.any_case)) for pattern in config.drop]
-        self._keep = [compiled(pattern, f"{where}.keep", any_case=config.any_case) for pattern in config.keep]
+        self._drop = _Alternatives(config.drop, "cleaner.steps.patterns.drop", any_case=config.any_case)
+        self._keep = _Alternatives(config.keep, "cleaner.steps.patterns.keep", any_case=config.any_case)
 
-    def reason(self, text: str) -> str | None:
-        """Names the first pattern that matches."""
-        found = next((pattern for pattern, search in self._drop if search.search(text)), None)
-        if found is not None:
-            return f"matches {found}"
-        return None if not self._keep or any(search.search(text) for search in self._keep) else "matches no pattern to keep"
+    def decide(self, batch: Batch) -> Decision:
+        """The reason names the first pattern that matches. The scores: how many patterns to drop and to keep match."""
+        drop: dict[int, str] = {}
+        scores: dict[str, Sequence[float]] = {}
+        for column, texts in _columns(batch):
+            matched = [self._drop.matching(text) for text in texts]
+            kept = [len(self._keep.matching(text)) for text in texts] if self._keep.patterns else []
+            for row, found in enumerate(matched):
+                if found:
+                    drop.setdefault(row, f"matches {found[0]}{column}")
+                elif kept and not kept[row]:
+                    drop.setdefault(row, f"matches no pattern to keep{column}")
+            scores[f"to_drop{column}"] = [float(len(found)) for found in matched]
+            if kept:
+                scores[f"to_keep{column}"] = [float(count) for count in kept]
+        return Decision(drop, scores=scores)
+
+    def thresholds(self) -> dict[str, tuple[float | None, float | None]]:
+        """None that drops, and one that keeps where there are any."""
+        keep: dict[str, tuple[float | None, float | None]] = (
+            {"to_keep": (1, None), f"to_keep{PAIR}": (1, None)} if self._keep.patterns else {}
+        )
+        return {"to_drop": (None, 0), f"to_drop{PAIR}": (None, 0)} | keep
 
 
-class WordList(TextFilter):
+class _Alternatives:
+    """Several patterns; which of them a text matches is asked only where it matches any, by one search for all."""
+
+    def __init__(self, patterns: Sequence[str], where: str, *, any_case: bool) -> None:
+        self.patterns = list(patterns)
+        self._each = [compiled(pattern, where, any_case=any_case) for pattern in patterns]
+        try:
+            self._any = compiled("|".join(f"(?:{pattern})" for pattern in patterns), where, any_case=any_case) if patterns else None
+        except UserError:
+            # Each is right by itself, but not all together, as when two have a group of the same name.
+            self._any = None
+
+    def matching(self, text: str) -> list[str]:
+        """The patterns that match, in their order."""
+        data = text.encode("utf-8", "replace")
+        if not self.patterns or (self._any is not None and self._any.search(data) is None):
+            return []
+        return [pattern for pattern, search in zip(self.patterns, self._each, strict=True) if search.search(data)]
+
+
+class WordList(Step):
     """Drops texts in which words of a list occur too often. A word counts where no letter or digit touches it; in scripts without spaces
     anywhere."""
 
@@ -79,25 +124,60 @@ class WordList(TextFilter):
         listed = [*config.words, *_lines(config.file)]
         if not listed:
             raise UserError(Problem("the list of words is empty", "cleaner.steps.word_list", "words: [...] or file: PATH"))
+        if any("\0" in word for word in listed):
+            raise UserError(Problem("a word of the list holds a NUL", "cleaner.steps.word_list", mend="take it out"))
         import re2
 
         self._most = config.max_count
-        escaped = sorted({re2.escape(word.casefold()) for word in listed}, key=lambda word: (-len(word), word))
+        # Lower case and case folding differ (stra\u00dfe, strasse); RE2 compares single characters without case.
+        folded = {form for word in listed for form in (word.casefold(), word.lower())}
+        escaped = sorted(map(re2.escape, folded), key=lambda word: (-len(word), word))
         spaced = [word for word in escaped if word.isascii() or not _unspaced(word)]
         together = [word for word in escaped if word not in set(spaced)]
-        parts = [rf"(?:^|[^\pL\pN_])(?:{'|'.join(spaced)})(?:$|[^\pL\pN_])"] if spaced else []
-        self._search = compiled("|".join([*parts, *together]), "cleaner.steps.word_list", any_case=True)
+        where = "cleaner.steps.word_list"
+        self._apart = compiled(rf"[^\pL\pN_](?:{'|'.join(spaced)})[^\pL\pN_]", where, any_case=True) if spaced else None
+        self._within = compiled("|".join(together), where, any_case=True) if together else None
 
-    def reason(self, text: str) -> str | None:
-        """Counts words of the list up to one more than may be."""
-        start = found = 0
-        while (match := self._search.search(text, start)) is not None:
-            found += 1
-            if found > self._most:
-                return f"more than {self._most} words of the list"
-            # The character after a word may be the one before the next.
-            start = max(match.end() - 1, match.start() + 1)
-        return None
+    def decide(self, batch: Batch) -> Decision:
+        """The score is how many words of the list a text holds."""
+        drop: dict[int, str] = {}
+        scores: dict[str, Sequence[float]] = {}
+        for column, texts in _columns(batch):
+            counts = self.count(texts)
+            scores[f"listed_words{column}"] = [float(count) for count in counts]
+            for row, count in enumerate(counts):
+                if count > self._most:
+                    drop.setdefault(row, f"more than {self._most} words of the list{column}")
+        return Decision(drop, scores=scores)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Words of the list in each text. Many texts are searched as one, a NUL around each, which is part of no word."""
+        counts = [0] * len(texts)
+        start = 0
+        while start < len(texts):
+            end, size = start, 0
+            while end < len(texts) and (size < _AT_ONCE or end == start):
+                size += len(texts[end])
+                end += 1
+            self._count(texts[start:end], counts, start)
+            start = end
+        return counts
+
+    def _count(self, texts: Sequence[str], counts: list[int], first: int) -> None:
+        data = [text.encode("utf-8", "replace") for text in texts]
+        joined = b"\0" + b"\0".join(data) + b"\0"
+        ends = list(accumulate(len(text) + 1 for text in data))
+        place = 0
+        while self._apart is not None and (match := self._apart.search(joined, place)) is not None:
+            counts[first + bisect_right(ends, match.start())] += 1
+            # The last character of a word, or the one after it, may be the one before the next.
+            place = max(_before(joined, _before(joined, match.end())), match.start() + 1)
+        for match in self._within.finditer(joined) if self._within is not None else ():
+            counts[first + bisect_right(ends, match.start())] += 1
+
+    def thresholds(self) -> dict[str, tuple[float | None, float | None]]:
+        """So many may be."""
+        return {"listed_words": (None, self._most), f"listed_words{PAIR}": (None, self._most)}
 
     @staticmethod
     def inputs(config: schema.WordList) -> list[str]:
@@ -105,9 +185,20 @@ class WordList(TextFilter):
         return _lines(config.file)
 
 
-def _unspaced(word: str) -> bool:
-    from finecomb.data.cleaner.words import unspaced_share
+def _before(data: bytes, place: int) -> int:
+    """Where the character begins that ends at a place in UTF-8."""
+    place -= 1
+    while place > 0 and data[place] & 0xC0 == 0x80:
+        place -= 1
+    return place
 
+
+def _columns(batch: Batch) -> list[tuple[str, Sequence[str]]]:
+    """The texts, and those of pairs with what is said of them."""
+    return [("", batch.text)] if batch.text_pair is None else [("", batch.text), (PAIR, batch.text_pair)]
+
+
+def _unspaced(word: str) -> bool:
     return unspaced_share(word) > 0
 
 
