@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from finecomb.data.texts import Texts
 
 from benchmarks.near_duplicates import documents
 from finecomb.config.locate import conf_dir
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner import filters, quality, spelling
 from finecomb.data.cleaner.step import Batch, Step
-from finecomb.data.texts import Texts
 
 BATCH = 1000
 PATTERNS = [r"(?i)copyright", r"[\w.+-]+@[\w-]+\.[\w.]+", r"\b\d{1,3}(?:\.\d{1,3}){3}\b", r"https?://\S+", r"lorem\s+ipsum"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from finecomb.config.errors import Problem, nearest
 from finecomb.config.fields import Field, complaint, fields_of, leaf_keys
+from finecomb.config.schema.base import UNSET
 from finecomb.config.schema.cleaner import STEPS
 from finecomb.config.schema.train import GROUPS, Train
 from finecomb.config.sources import Entry, Origin, options, schema_of
@@ -152,7 +153,7 @@ class Collected:
                     self.problems.append(Problem(what, str(setting.origin), known[part].allowed_text))
             elif part != "step":
                 self.problems.append(self.unknown_key(f"{key}.{part}", setting.origin, STEPS[kind]))
-        missing = [part for part in known if part not in given]
+        missing = [part for part, field in known.items() if part not in given and field.before is UNSET]
         if missing:
             what = f"{key}: {', '.join(missing)} is missing"
             self.problems.append(Problem(what, str(where), mend=f"set {key}.{missing[0]}, {known[missing[0]].allowed_text}"))

@@ -61,6 +61,11 @@ class Html:
 
 
 @dataclass
+class Ligatures:
+    """Typographic ligatures become their letters."""
+
+
+@dataclass
 class Lowercase:
     """Lower case."""
 
@@ -83,9 +88,10 @@ class PersonalData:
     """Placeholders for e-mail and IP addresses, phone and card numbers."""
 
     email: bool = option("e-mail addresses become [EMAIL]")
-    ip: bool = option("public IPv4 addresses become [IP]")
+    ip: bool = option("public IPv4 and IPv6 addresses become [IP]")
     phone: bool = option("phone numbers become [PHONE]")
     card: bool = option("card numbers with a right check digit become [CARD]")
+    placeholder: str = option("what is put there; {kind} becomes EMAIL, IP, PHONE or CARD", before="[{kind}]")
 
 
 @dataclass
@@ -225,6 +231,7 @@ STEPS = {
     "mojibake": Mojibake,
     "controls": Controls,
     "html": Html,
+    "ligatures": Ligatures,
     "lowercase": Lowercase,
     "punctuation": Punctuation,
     "placeholders": Placeholders,

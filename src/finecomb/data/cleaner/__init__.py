@@ -11,8 +11,10 @@ from functools import partial
 from typing import Any
 
 from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.fields import fields_of
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import cleaner as schema
+from finecomb.config.schema.base import UNSET
 from finecomb.data.cleaner import filters, language, near, normalise, overlap, personal, quality, spelling
 from finecomb.data.cleaner.duplicates import Duplicates
 from finecomb.data.cleaner.recipe import Cleaned, Recipe
@@ -27,6 +29,7 @@ STEPS: dict[str, Callable[[Any], Step]] = {
     "mojibake": normalise.Mojibake,
     "controls": normalise.Controls,
     "html": normalise.Html,
+    "ligatures": normalise.Ligatures,
     "lowercase": normalise.Lowercase,
     "punctuation": normalise.Punctuation,
     "placeholders": normalise.Placeholders,
@@ -69,13 +72,15 @@ def _settings(name: str, kind: str, values: dict[str, Any]) -> Any:
     where = f"cleaner.steps.{name}"
     if kind not in STEPS:
         raise UserError(Problem(f"unknown cleaning step {kind!r}", where, allowed=", ".join(STEPS), mend=_meant(kind, STEPS)))
-    fields = [field.name for field in dataclasses.fields(schema.STEPS[kind])]
+    fields = fields_of(schema.STEPS[kind])
     for key in values:
         if key not in fields:
             raise UserError(Problem(f"unknown key {key!r}", where, allowed=", ".join(fields), mend=_meant(key, fields)))
-    if missing := [key for key in fields if key not in values]:
+    # A field that came later has the value that recipes had without it.
+    given = {key: field.before for key, field in fields.items() if field.before is not UNSET} | values
+    if missing := [key for key in fields if key not in given]:
         raise UserError(Problem(f"missing value: {', '.join(missing)}", where, allowed=", ".join(fields)))
-    return schema.STEPS[kind](**values)
+    return schema.STEPS[kind](**given)
 
 
 def _meant(name: str, names: Any) -> str:

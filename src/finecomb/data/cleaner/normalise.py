@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 import unicodedata
@@ -16,6 +17,7 @@ _SUSPICIOUS = re.compile(
 )
 # Line feeds and tabs are white space, not noise; joiners belong to the writing of several scripts and to emoji.
 _KEPT = {"\n", "\t", "\r", "\u200c", "\u200d"}
+_LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _TAG = re.compile(r"<(?:!--.*?--|/?[A-Za-z][A-Za-z0-9]{0,15}(?:\s[^<>]{0,2000})?/?)>", re.DOTALL)
 _SCRIPT = re.compile(r"<(script|style)\b[^<>]{0,2000}>.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 _URL = re.compile(r"\b(?:https?://|www\.)[^\s<>\"'\]\[]{1,2000}", re.IGNORECASE)
@@ -23,6 +25,10 @@ _NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:[.,]\d+)*(?![\w])")
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201a": "'", "\u201b": "'", "\u201c": '"', "\u201d": '"', "\u201e": '"',
                          "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2015": "-",
                          "\u2026": "..."})  # fmt: skip
+
+_LIGATURES = str.maketrans(
+    {chr(0xFB00 + place): letters for place, letters in enumerate(("ff", "fi", "fl", "ffi", "ffl", "\u017ft", "st"))}
+)
 
 
 class Mojibake(TextRewrite):
@@ -46,17 +52,29 @@ class Mojibake(TextRewrite):
 
 
 class Controls(TextRewrite):
-    """Removes control characters, zero-width characters and byte order marks; line ends become line feeds."""
+    """Removes control and zero-width characters, soft hyphens, marks of direction and of byte order; line ends become line feeds.
+
+    So do form feeds, vertical tabs and Unicode's separators of lines and paragraphs: without them words would run together.
+    """
+
+    VERSION = 2
 
     def __init__(self, config: schema.Controls) -> None:
         pass
 
     def rewrite(self, text: str) -> str:
-        """Joiners inside words and emoji stay, because removing them changes what is read."""
+        """Joiners inside words and emoji stay, because removing them changes what is read; so do characters newer than this Python."""
         if text.isprintable() and text.isascii():
             return text
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-        return "".join(char for char in text if char in _KEPT or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
+        return _removed().sub("", _LINE_END.sub("\n", text))
+
+
+@functools.cache
+def _removed() -> re.Pattern[str]:
+    """Characters of the categories control, format, surrogate and private use, and those that Unicode says will never be any."""
+    planes = (range(0xD800), range(0xFB00, 0x20000), range(0xE0000, 0xE1000))
+    single = [char for plane in planes for char in map(chr, plane) if unicodedata.category(char) in ("Cc", "Cf") and char not in _KEPT]
+    return re.compile(f"[{''.join(map(re.escape, single))}\ud800-\uf8ff\ufdd0-\ufdef\ufffe\uffff\U000f0000-\U0010ffff]+")
 
 
 class Html(TextRewrite):
@@ -92,6 +110,17 @@ class Punctuation(TextRewrite):
     def rewrite(self, text: str) -> str:
         """The text with plain punctuation."""
         return text if text.isascii() else text.translate(_QUOTES)
+
+
+class Ligatures(TextRewrite):
+    """Typographic ligatures, as text taken from pages for print has them, become their letters."""
+
+    def __init__(self, config: schema.Ligatures) -> None:
+        pass
+
+    def rewrite(self, text: str) -> str:
+        """The letters one by one. Letters of an alphabet that only look like two (\u00e6, \u0153) stay."""
+        return text if text.isascii() else text.translate(_LIGATURES)
 
 
 class Placeholders(TextRewrite):

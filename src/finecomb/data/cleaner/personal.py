@@ -8,17 +8,30 @@ import re
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.step import TextRewrite
 
-_EMAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,8}[A-Za-z]{2,24}(?![\w-])")
+_LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
+_EMAIL = re.compile(
+    rf"(?<![\w.%+-])[\w.%+-]{{1,64}}@(?:(?:{_LABEL}\.){{1,8}}[^\W\d_]{{2,24}}|\[?\d{{1,5}}(?:\.\d{{1,5}}){{3}}\]?)(?![\w-])"
+)
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
-# With a country code, or with separators that only phone numbers have.
+_IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?(?![\w:]|\.\d)")
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_GAP = r"[ .\-/\u00a0\u2010\u2011\u2013]"
+# With a country code; with an area code in brackets; with the separators that only phone numbers have, or with a leading zero and those.
 _PHONE = re.compile(
-    r"(?<![\w.+-])(?:\+\d{1,3}[ .-]?(?:\(?\d{1,4}\)?[ .-]?){2,5}\d{2,4}|\(\d{3}\) ?\d{3}[ .-]\d{4}|\d{3}-\d{3}-\d{4})(?![\w-])"
+    rf"(?<![\w.+-])(?<!\d[ \u00a0])(?:(?:\+|00{_GAP}?)[1-9]\d{{0,2}}{_GAP}?(?:\(?\d{{1,4}}\)?{_GAP}?){{2,5}}\d{{2,4}}"
+    rf"|\(\d{{3}}\) ?\d{{3}}[ .-]\d{{4}}|\d{{3}}-\d{{3}}-\d{{4}}|\(0\d{{2,4}}\) ?\d{{3,8}}"
+    r"|0\d(?:[ .]\d\d){4}|0[1-9]\d{1,3}[ -]\d{3,4}[ -]\d{3,4}|0[1-9]\d{1,3} ?/[ ]?\d{4,8})(?![\w-]|[.,]\d)"
 )
 _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
 
 
 class PersonalData(TextRewrite):
-    """Puts placeholders such as [EMAIL] in the place of what is found. Names and postal addresses are not found by patterns."""
+    """Puts placeholders such as [EMAIL] in the place of what is found. Names and postal addresses are not found by patterns.
+
+    What looks like an address but breaks the rules of one (two dots in a row) goes too: too much is taken rather than too little.
+    """
+
+    VERSION = 2
 
     def __init__(self, config: schema.PersonalData) -> None:
         self._config = config
@@ -27,17 +40,24 @@ class PersonalData(TextRewrite):
         """The text with placeholders."""
         config = self._config
         if config.email and "@" in text:
-            text = _EMAIL.sub("[EMAIL]", text)
+            text = _EMAIL.sub(lambda _: self._instead("EMAIL"), text)
         if config.card:
-            text = _CARD.sub(_card, text)
+            text = _CARD.sub(lambda found: self._instead("CARD") if _is_card(found[0]) else found[0], text)
         if config.phone:
-            text = _PHONE.sub(_phone, text)
-        return _IPV4.sub(_address, text) if config.ip else text
+            text = _PHONE.sub(lambda found: self._instead("PHONE") if 8 <= sum(map(str.isdigit, found[0])) <= 15 else found[0], text)
+        if not config.ip:
+            return text
+        if text.count(":") > 1:
+            text = _IPV6.sub(lambda found: self._instead("IP") if _is_public(found[0]) else found[0], text)
+        return _IPV4.sub(lambda found: self._instead("IP") if _is_public(found[0]) else found[0], text)
+
+    def _instead(self, kind: str) -> str:
+        return self._config.placeholder.replace("{kind}", kind)
 
 
-def _card(match: re.Match[str]) -> str:
-    digits = [int(char) for char in match[0] if char.isdigit()]
-    return "[CARD]" if luhn(digits) and len(set(digits)) > 1 else match[0]
+def _is_card(found: str) -> bool:
+    digits = [int(char) for char in found if char.isdigit()]
+    return luhn(digits) and len(set(digits)) > 1
 
 
 def luhn(digits: list[int]) -> bool:
@@ -46,15 +66,15 @@ def luhn(digits: list[int]) -> bool:
     return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
 
 
-def _phone(match: re.Match[str]) -> str:
-    count = sum(char.isdigit() for char in match[0])
-    return "[PHONE]" if 8 <= count <= 15 else match[0]
-
-
-def _address(match: re.Match[str]) -> str:
+def _is_public(found: str) -> bool:
+    """Whether this is an address of somebody's machine: those that name none (127.0.0.1, 192.168.0.1, fe80::1) stand in every manual."""
     try:
-        found = ipaddress.IPv4Address(match[0])
+        address = ipaddress.ip_address(found)
     except ValueError:
-        return match[0]
-    # Addresses that name no machine of anybody (127.0.0.1, 192.168.0.1) are examples in every manual.
-    return "[IP]" if found.is_global else match[0]
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped.is_global
+        # Others are not given out, and are hexadecimal numbers with colons by chance.
+        return address in _UNICAST and address.is_global
+    return address.is_global
