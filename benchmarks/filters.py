@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from finecomb.data.texts import Texts
 
 from benchmarks.near_duplicates import documents
 from finecomb.config.locate import conf_dir
@@ -61,12 +60,10 @@ def main() -> None:
     texts = documents(given.folder, given.limit)
     size = sum(len(text.encode()) for text in texts) / 1e6
     batches = [
-        Batch("train", list(map(str, range(start, start + len(part)))), Texts.of(part).kept(), None, [None] * len(part))
+        Batch("train", list(map(str, range(start, start + len(part)))), part, None, [None] * len(part))
         for start in range(0, len(texts), BATCH)
         for part in [texts[start : start + BATCH]]
     ]
-    for batch in batches:
-        len(batch.text[0])  # the Python strings are there, as for any step after the first
     print(f"{len(texts):,} documents, {size:.1f} MB")
     words = listed(400)
     steps: list[tuple[str, Step]] = [
