@@ -105,6 +105,14 @@ def test_twenty_rows_labelled_by_keys_train_a_model(folder):
     assert done.returncode == 0, done.stderr
     result = json.loads((folder / done.stdout.splitlines()[-1] / "result.json").read_text())
     assert result["metrics"]["test/accuracy"] is not None
+    # The run says which rows to label next, and the queue is what the page takes.
+    (folder / "more.csv").write_text("text\n" + "".join(f"another film {row}\n" for row in range(6)))
+    run = done.stdout.splitlines()[-1]
+    assert cli.main(["annotate", "next", run, "--rows", "more.csv", "--k", "3", "--output", "queue.jsonl"]) == 0
+    queue = lines(folder / "queue.jsonl")
+    assert len({each["id"] for each in queue}) == 3
+    assert all(each["label"] in ("poor", "fine") and each["origin"] in run and "answer" not in each for each in queue)
+    assert [each["confidence"] for each in queue] == sorted(each["confidence"] for each in queue)
 
 
 def test_spans_by_keys_and_mouse_are_code_points_in_any_script(folder):

@@ -3,6 +3,8 @@
 import csv
 import json
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from finecomb import cli
@@ -82,3 +84,103 @@ def test_every_action_shows_examples(capsys, action):
         cli.main(["annotate", action, "--help"])
     assert ended.value.code == 0
     assert f"  finecomb annotate {action} " in capsys.readouterr().out
+
+
+def answers(folder, name, labels):
+    rows = [
+        {"id": row, "text": f"text {row}", "label": label, "annotator": name, "answer": "accept"} if label
+        else {"id": row, "text": f"text {row}", "annotator": name, "answer": "ignore"}
+        for row, label in labels.items()
+    ]  # fmt: skip
+    (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_agreement_is_told_and_ties_stay_out_of_training(folder, capsys):
+    answers(folder, "ann", {"1": "good", "2": "bad", "3": "good", "4": None})
+    answers(folder, "bob", {"1": "good", "2": "bad", "3": "bad", "4": "good"})
+    words = ["agreement", "ann.jsonl", "bob.jsonl", "--json", "told.json", "--consensus", "agreed.jsonl", "--bootstrap", "50"]
+    code, out, err = annotate(capsys, *words)
+    assert code == 0
+    told = json.loads((folder / "told.json").read_text())["labels"]
+    assert (told["rows_with_all"], told["pairs"][0]["cohen_kappa"]) == (3, pytest.approx(0.4))
+    assert "ann and bob  3               0.667  0.400" in out
+    assert "tie: row 3: bad and good" in err
+    assert "3 rows agreed on by majority, 1 ties left open" in err
+    code, _, err = annotate(capsys, "import", "agreed.jsonl", "--format", "jsonl", "--output", "train.csv")
+    assert code == 0
+    assert "left out: 1 not answered" in err
+    with (folder / "train.csv").open() as file:
+        assert [(row["id"], row["label"]) for row in csv.DictReader(file)] == [("1", "good"), ("2", "bad"), ("4", "good")]
+    code, _, err = annotate(capsys, "agreement", "ann.jsonl", "ann.jsonl")
+    assert code == 2
+    assert "the id '1' occurs twice by ann" in err
+
+
+def test_tables_that_name_nobody_are_one_annotator_each(folder, capsys):
+    (folder / "one.csv").write_text("id,text,label\n1,a,x\n2,b,y\n")
+    (folder / "two.csv").write_text("id,text,label\n2,b,y\n1,a,x\n")
+    code, out, _ = annotate(capsys, "agreement", "one.csv", "two.csv")
+    assert code == 0
+    assert "one and two  2               1.000  1.000" in out
+    (folder / "two.csv").write_text("id,text,label\n2,b,y\n1,other,x\n")
+    code, _, err = annotate(capsys, "agreement", "one.csv", "two.csv")
+    assert code == 2
+    assert "stands for two texts" in err
+
+
+def test_rows_of_a_prepared_folder_go_out(folder, capsys):
+    (folder / "mine").mkdir()
+    table = pyarrow.table({"id": ["a", "b"], "text": ["x\r\ny", "z"], "label": ["good", "bad"], "source": ["s", "s"]})
+    pyarrow.parquet.write_table(table, folder / "mine" / "train.parquet")
+    code, _, _ = annotate(capsys, "export", "mine", "--format", "label_studio", "--labels", "good,bad,mixed", "--output", "tasks.json")
+    assert code == 0
+    tasks = json.loads((folder / "tasks.json").read_text())
+    assert [task["data"] for task in tasks] == [{"text": "x\r\ny", "example_id": "a"}, {"text": "z", "example_id": "b"}]
+    assert tasks[0]["predictions"][0]["result"][0]["value"] == {"choices": ["good"]}
+    assert (folder / "tasks.xml").read_text().count("<Choice ") == 3
+    code, _, err = annotate(capsys, "export", "mine", "--split", "test", "--format", "label_studio", "--output", "tasks.json")
+    assert code == 2
+    assert "train.parquet" in err
+
+
+def test_the_rows_that_predictions_are_least_sure_of_come_first(folder, capsys):
+    (folder / "rows.jsonl").write_text("".join(json.dumps({"id": f"r{row}", "text": f"text {row}"}) + "\n" for row in range(4)))
+    shares = [[0.9, 0.1], [0.5, 0.5], [0.6, 0.4], [0.99, 0.01]]
+    predictions = {"id": [f"r{row}" for row in (3, 2, 1, 0)], "label": ["a"] * 4, "prediction": ["a"] * 4, "probabilities": shares[::-1]}
+    pyarrow.parquet.write_table(pyarrow.table(predictions), folder / "test.parquet")
+    words = ["next", "test.parquet", "--rows", "rows.jsonl", "--k", "2", "--output", "queue.jsonl"]
+    code, out, _ = annotate(capsys, *words)
+    assert (code, out) == (0, "queue.jsonl\n")
+    queue = [json.loads(line) for line in (folder / "queue.jsonl").read_text().splitlines()]
+    assert queue == [
+        {"id": "r1", "text": "text 1", "label": "a", "origin": "test", "confidence": 0.5},
+        {"id": "r2", "text": "text 2", "label": "a", "origin": "test", "confidence": 0.6},
+    ]
+    # What is answered does not come again; answers of `finecomb predict` are matched by text.
+    answers(folder, "ann", {})
+    (folder / "ann.jsonl").write_text(json.dumps({"id": "r1", "text": "text 1", "label": "b", "annotator": "ann"}) + "\n")
+    said = [{"text": f"text {row}", "label": "a", "probabilities": {"a": a, "b": b}} for row, (a, b) in enumerate(shares)]
+    (folder / "predict.jsonl").write_text("".join(json.dumps(each) + "\n" for each in said))
+    code, _, err = annotate(capsys, *["next", "predict.jsonl", *words[2:], "--answered", "ann.jsonl", "--by", "margin"])
+    assert code == 0
+    assert "2 of 3 rows without an answer, by margin" in err
+    assert [json.loads(line)["id"] for line in (folder / "queue.jsonl").read_text().splitlines()] == ["r2", "r0"]
+    (folder / "predict.jsonl").write_text(json.dumps(said[0]) + "\n")
+    code, _, err = annotate(capsys, "next", "predict.jsonl", *words[2:])
+    assert code == 2
+    assert "3 of 4 rows have no answer in predict.jsonl, the first 'r1'" in " ".join(err.split())
+    code, _, _ = annotate(capsys, "next", "--by", "farthest", *words[2:])
+    assert code == 0
+
+
+def test_lines_of_a_person_that_were_taken_back_are_not_exported(folder, capsys):
+    lines = [
+        {"id": "a", "text": "one", "label": "x", "annotator": "ann", "answer": "accept"},
+        {"id": "a", "text": "one", "label": "y", "annotator": "ann", "answer": "accept"},
+        {"id": "b", "text": "two", "label": "x", "annotator": "ann", "answer": "accept"},
+        {"id": "b", "text": "two", "annotator": "ann", "answer": None},
+    ]
+    (folder / "ann.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert annotate(capsys, "export", "ann.jsonl", "--format", "prodigy", "--output", "out.jsonl")[0] == 0
+    tasks = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    assert [(task["meta"]["id"], task.get("label"), task.get("answer")) for task in tasks] == [("a", "y", "accept"), ("b", None, None)]

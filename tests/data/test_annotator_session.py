@@ -34,6 +34,7 @@ def test_an_answer_is_on_the_disk_before_it_counts_and_the_last_one_wins(session
     kept = storage.read((tmp_path / "ann.jsonl").read_text(), "f").documents
     assert (kept[0].labels, kept[0].spans, kept[0].annotator, kept[0].answer) == (("good",), (Span(2, 5, "PER"),), "ann", "accept")
     assert kept[0].time.endswith("+00:00")
+    assert session.shown(0)["answer"]["spans"] == [{"start": 3, "end": 6, "label": "PER"}]
     session.answer(0, {"answer": "accept", "labels": ["bad"], "spans": []})
     session.answer(1, {"answer": "ignore", "labels": ["bad"]})
     assert session.counts() == {"rows": 3, "answered": 2, "skipped": 1}

@@ -86,7 +86,11 @@ def fault(document: Document) -> str | None:
 
 
 def _half_surrogate(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def checked(found: Imported, document: Document, where: str) -> None:

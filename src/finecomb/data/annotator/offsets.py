@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import accumulate
 
 from finecomb.data.annotator.documents import Document, Malformed, Span
@@ -16,7 +16,7 @@ class Offsets:
 
     def __init__(self, text: str, count: str) -> None:
         self.text = text
-        astral = count == UTF_16 and not text.isascii() and any(character > "\uffff" for character in text)
+        astral = count == UTF_16 and beyond(text)
         # Units before each code point, and before the end of the text; None where both counts are the same.
         self._units = list(accumulate((1 + (character > "\uffff") for character in text), initial=0)) if astral else None
         self._points = {unit: point for point, unit in enumerate(self._units)} if self._units else None
@@ -34,6 +34,11 @@ class Offsets:
         if unit not in self._points:
             raise Malformed(f"the offset {unit} is inside a character of two UTF-16 units")
         return self._points[unit]
+
+
+def beyond(text: str) -> bool:
+    """Whether a text has characters beyond U+FFFF, which are two UTF-16 units."""
+    return not text.isascii() and max(text) > "\uffff"
 
 
 def span_of(offsets: Offsets, start: int, end: int, label: str, said: str | None = None) -> Span:
@@ -73,14 +78,9 @@ def _short(text: str) -> str:
 
 def unsure(documents: Iterable[Document], count: str, tool: str) -> list[str]:
     """A note on the rows whose offsets could be counted in two ways and whose form carries nothing to check them by."""
-    rows = sum(bool(each.spans) and any(character > "\uffff" for character in each.text) for each in documents)
+    rows = sum(bool(each.spans) and beyond(each.text) for each in documents)
     if not rows:
         return []
     other = next(each for each in COUNTS if each != count)
     what = "row has spans and characters" if rows == 1 else "rows have spans and characters"
     return [f"{rows:,} {what} beyond U+FFFF; offsets are counted in {count}, as {tool} does; otherwise give --offsets {other}"]
-
-
-def texts_of(document: Document) -> Sequence[str]:
-    """What each span covers."""
-    return [document.text[span.start : span.end] for span in document.spans]

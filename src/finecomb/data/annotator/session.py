@@ -105,9 +105,10 @@ class Session:
         return answers
 
     def close(self) -> None:
-        """Let the file go."""
-        self._file.close()
-        self._lock.release()
+        """Let the file go, after an answer that is on its way."""
+        with self._guard:
+            self._file.close()
+            self._lock.release()
 
     def counts(self) -> dict[str, int]:
         """Rows; how many of them are answered; how many of these were skipped."""

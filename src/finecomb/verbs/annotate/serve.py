@@ -36,7 +36,11 @@ j and k move, u undo, s skip, Enter saves; for spans arrows go from word to word
     from finecomb.data.annotator.session import Session, Task, asked
 
     task = Task(listed(given.labels) or (), listed(given.spans) or (), given.several)
-    rows = asked(read_rows(given.rows, given), task)
+    given_rows = read_rows(given.rows, given)
+    rows = asked(given_rows, task)
+    hidden = sum(len(a.labels) > len(b.labels) or len(a.spans) > len(b.spans) for a, b in zip(given_rows, rows, strict=True))
+    if hidden:
+        tell([f"{hidden:,} rows suggest labels that are not among those asked for; these are not shown"])
     session = Session(rows, task, given.annotator, Path(given.output))
     try:
         server = Server(session, port=given.port, suggestions=not given.hide_suggestions)

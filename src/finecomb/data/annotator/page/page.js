@@ -305,10 +305,11 @@ function button(label, number, choose_, kind) {
 
 function tapped(event) {
   if (!row || !words.length || !window.getSelection().isCollapsed) return;
-  const range = document.caretRangeFromPoint
-    ? document.caretRangeFromPoint(event.clientX, event.clientY)
-    : (({ offsetNode, offset: at }) => ({ startContainer: offsetNode, startOffset: at }))(document.caretPositionFromPoint(event.clientX, event.clientY));
-  const at = range && offset(range.startContainer, range.startOffset);
+  const point = [event.clientX, event.clientY];
+  const place = document.caretPositionFromPoint ? document.caretPositionFromPoint(...point) : null;
+  const range = place || !document.caretRangeFromPoint ? null : document.caretRangeFromPoint(...point);
+  if (!place && !range) return;
+  const at = place ? offset(place.offsetNode, place.offset) : offset(range.startContainer, range.startOffset);
   const word = at === null ? -1 : words.findIndex((each) => each.start <= at && at <= each.end);
   // A second tap reaches from the first word to this one.
   if (word >= 0) pickWords(word, event.shiftKey || (event.pointerType === "touch" && anchor >= 0 && word !== cursor));
