@@ -1,98 +1,181 @@
 """From votes to one label with its probability: majority, weighted majority, and the EM of Dawid & Skene (1979, Applied Statistics 28).
 
-For EM abstaining is an answer like any other: a rule that can only say one class tells by its silence too.
+For EM abstaining is an answer like any other: a rule that can only say one class tells by its silence too. Sources that repeat each other
+share one voice in it (see dependence.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from finecomb.data.annotator import dependence
+
 ABSTAIN = -1
 MODELS = ("majority", "weighted", "dawid_skene")
-Votes: TypeAlias = NDArray[np.int8]
+Votes: TypeAlias = NDArray[Any]  # any signed integer
 Floats: TypeAlias = NDArray[np.float64]
 # Pseudo-counts towards a source that is right seven times of ten: with few votes EM would otherwise turn a source round.
 _PRIOR_VOTES, _PRIOR_ACCURACY = 2.0, 0.7
+# Pseudo-counts towards being as good in each class as over all: few rows tell little of a source's classes one by one.
+_POOLED_VOTES = 20.0
+# Rows added to each class when shares are estimated: where sources hardly meet, the classes count as equally common.
+_EVEN_ROWS = 10.0
+# Votes at the prior accuracy that lone votes of a source are judged by, beside its votes in company.
+_LONE_VOTES = 10.0
 _ITERATIONS, _TOLERANCE = 200, 1e-7
 
 
 @dataclass(frozen=True)
 class Fitted:
     """probabilities [n, k] of the classes of each row. balance [k]. confusion [m, k, k]: of each source, row true class, column vote; None
-    for majority. tied: rows where the best two classes cannot be told apart."""
+    for majority. tied: rows where the best two classes cannot be told apart. excess [m, m]: how much more each pair of sources agrees than
+    independent ones would, from 0 to 1 (see dependence.py)."""
 
     probabilities: Floats
     balance: Floats
     confusion: Floats | None
     tied: NDArray[np.bool_]
+    excess: Floats
 
 
 def fit(votes: Votes, classes: int, model: str = "dawid_skene", balance: Floats | None = None, *, silence: bool = True) -> Fitted:
-    """Votes [n, m]: class indices, ABSTAIN for none. balance: shares of the classes where they are known.
+    """Votes [n, m]: class indices, ABSTAIN for none. balance: shares of the classes where they are known; majority takes none.
 
     silence: whether abstaining tells anything, as it does of rules; of people who were not asked it does not.
     """
-    # [n, m, k + 1]: the last answer is an abstention.
-    answers = (np.where(votes == ABSTAIN, classes, votes)[:, :, None] == np.arange(classes + 1)).astype(np.float64)
-    if not silence:
-        answers[:, :, classes] = 0.0
-    probabilities = _normalised(answers[:, :, :classes].sum(axis=1), np.full(classes, 1 / classes))
+    # Rows with the same votes get the same answer: each pattern is computed once.
+    patterns, place, counts = np.unique(votes, axis=0, return_inverse=True, return_counts=True)
+    place = place.reshape(-1)
+    found = _of_patterns(patterns, counts.astype(np.float64), classes, model, balance, silence)
+    return Fitted(found.probabilities[place], found.balance, found.confusion, found.tied[place], found.excess)
+
+
+def _of_patterns(votes: Votes, counts: Floats, classes: int, model: str, balance: Floats | None, silence: bool) -> Fitted:
+    """`fit` for different rows, each of which stands for several."""
+    voted = (votes != ABSTAIN).any(axis=1)
+    majority = _majority(votes, classes, np.ones(votes.shape[1]), None)
+    shares = _shares(majority, counts * voted)
+    prior = _prior(votes, counts, classes)
+    confusion = _given_a_vote(_confusion(votes, counts, majority, prior))
+    excess = dependence.excess_agreement(votes, counts, confusion, shares)
     if model == "majority":
-        return _fitted(probabilities, _mean(probabilities, votes), None)
+        return _fitted(majority, shares, None, excess)
     if model == "weighted":
-        confusion = _confusion(answers, probabilities, _prior(answers))
-        # One weight for each source: the log-odds of how often its votes agree with the majority (Nitzan & Paroush 1982).
-        agreed = np.einsum("nmk,nk->m", answers[:, :, :classes], probabilities)
-        accuracy = np.clip(agreed / np.maximum(answers[:, :, :classes].sum(axis=(0, 2)), 1.0), 0.05, 0.95)
-        scores = np.einsum("nmk,m->nk", answers[:, :, :classes], np.log(accuracy * max(1, classes - 1) / (1 - accuracy)))
-        return _fitted(_softmax(scores), _mean(probabilities, votes), _given_a_vote(confusion))
-    # Rows that nobody votes on are no evidence: EM would make them a class of their own, whose mark is silence.
-    voted = np.flatnonzero(np.any(votes != ABSTAIN, axis=1))
-    if not len(voted):
-        return _fitted(probabilities, _mean(probabilities, votes), None)
-    found = _em(votes[voted], answers[voted], probabilities[voted], _prior(answers[voted]), balance)
-    every = np.tile(found.balance, (len(votes), 1))
-    every[voted] = found.probabilities
-    return _fitted(every, found.balance, found.confusion)
+        return _fitted(_weighted(votes, counts, majority, balance), shares if balance is None else balance, confusion, excess)
+    weights = dependence.voices(excess)
+    start = _majority(votes, classes, weights, balance)
+    found = _em(votes, counts, start, prior, weights, balance, silence)
+    return _fitted(*found, excess)
 
 
-def _em(votes: Votes, answers: Floats, probabilities: Floats, prior: Floats, balance: Floats | None) -> Fitted:
-    shares = _mean(probabilities, votes) if balance is None else balance
-    confusion = _confusion(answers, probabilities, prior)
-    before = -np.inf
+def _majority(votes: Votes, classes: int, weights: Floats, balance: Floats | None) -> Floats:
+    """Shares of the votes for each class [n, k]; without a vote the shares of the classes, or even ones."""
+    tally = np.stack([(votes == c) @ weights for c in range(classes)], axis=1)
+    return _normalised(tally if balance is None else tally * balance, np.full(classes, 1 / classes) if balance is None else balance)
+
+
+def _weighted(votes: Votes, counts: Floats, majority: Floats, balance: Floats | None) -> Floats:
+    """One weight for each source: the log-odds of how often its votes agree with the majority (Nitzan & Paroush 1982)."""
+    classes = majority.shape[1]
+    scores = np.zeros_like(majority) if balance is None else np.tile(np.log(balance), (len(majority), 1))
+    for column in votes.T:
+        said = np.flatnonzero(column != ABSTAIN)
+        agreed = (counts[said] * majority[said, column[said]]).sum() / max(counts[said].sum(), 1.0)
+        accuracy = min(max(agreed, 0.05), 0.95)
+        scores[said, column[said]] += np.log(accuracy * max(1, classes - 1) / (1 - accuracy))
+    return _softmax(scores)
+
+
+def _em(
+    votes: Votes, counts: Floats, start: Floats, prior: Floats, weights: Floats, balance: Floats | None, silence: bool
+) -> tuple[Floats, Floats, Floats]:
+    """Probabilities, balance and confusion by EM.
+
+    Only rows with several votes are evidence. A lone vote counts as its source's votes in company do. A row that nobody votes on counts by
+    the shares of the classes: it tells how rarely sources speak, but judged by its silence it would become a class of its own.
+    """
+    spoke = (votes != ABSTAIN).sum(axis=1)
+    lone: NDArray[np.bool_] = np.equal(spoke, 1)
+    several = counts * (spoke > 1)
+    shares = _shares(start, counts * (spoke > 0), _EVEN_ROWS) if balance is None else balance
+    probabilities, before = start, -np.inf
     for _ in range(_ITERATIONS):
-        scores = np.log(shares) + np.einsum("nma,mca->nc", answers, np.log(confusion))
-        peak = scores.max(axis=1, keepdims=True)
-        likelihood = float((peak[:, 0] + np.log(np.exp(scores - peak).sum(axis=1))).sum())
+        believed = np.where((spoke > 0)[:, None], probabilities, shares)
+        believed[lone] = _alone(votes, several, probabilities, lone)
+        confusion = _confusion(votes, counts, believed, prior)
+        logs = np.log(confusion) if silence else _silent(np.log(_given_a_vote(confusion)))
+        scores = np.tile(np.log(shares), (len(votes), 1))
+        for source, column in enumerate(votes.T):
+            scores += weights[source] * logs[source].T[column]  # ABSTAIN is the last answer, as -1 is the last index
         probabilities = _softmax(scores)
-        confusion = _confusion(answers, probabilities, prior)
-        shares = _mean(probabilities, votes) if balance is None else balance
+        peak = scores.max(axis=1)
+        likelihood = float((several * (peak + np.log(np.exp(scores - peak[:, None]).sum(axis=1)))).sum())
+        shares = _shares(np.where(lone[:, None], start, probabilities), counts * (spoke > 0), _EVEN_ROWS) if balance is None else balance
         if abs(likelihood - before) <= _TOLERANCE * max(1.0, abs(likelihood)):
             break
         before = likelihood
-    return _fitted(probabilities, shares, _given_a_vote(confusion))
+    return np.where((spoke > 0)[:, None], probabilities, shares), shares, _given_a_vote(confusion)
 
 
-def _prior(answers: Floats) -> Floats:
-    """Pseudo-counts [m, k, k + 1]: as often as the source votes, it is right in seven cases of ten; what it never says it may not say."""
-    classes = answers.shape[2] - 1
-    coverage = np.clip(answers[:, :, :classes].mean(axis=(0, 2)) * classes, 0.01, 0.99)[:, None, None]
+def _alone(votes: Votes, several: Floats, probabilities: Floats, lone: NDArray[np.bool_]) -> Floats:
+    """Probabilities of rows with one vote: those of the rows on which the same source votes the same in company, and beforehand 0.7."""
+    classes = probabilities.shape[1]
     other = (1 - _PRIOR_ACCURACY) / max(1, classes - 1)
-    says = np.asarray(answers[:, :, :classes].max(axis=0) > 0)[:, None, :]
+    right = np.zeros((votes.shape[1], classes, classes))
+    for source, column in enumerate(votes.T):
+        for c in range(classes):
+            mine = several * np.equal(column, c)
+            right[source, c] = mine @ probabilities + _LONE_VOTES * (np.eye(classes)[c] * (_PRIOR_ACCURACY - other) + other)
+    right /= right.sum(axis=2, keepdims=True)
+    source = (votes[lone] != ABSTAIN).argmax(axis=1)
+    found: Floats = right[source, votes[lone].max(axis=1)]
+    return found
+
+
+def _silent(logs: Floats) -> Floats:
+    """Answers [m, k, k] with an abstention that tells nothing beside them."""
+    return np.concatenate([logs, np.zeros((*logs.shape[:2], 1))], axis=2)
+
+
+def _prior(votes: Votes, counts: Floats, classes: int) -> Floats:
+    """Pseudo-counts [m, k, k + 1]: as often as the source votes, it is right in seven cases of ten; what it never says it may not say."""
+    coverage = np.clip(counts @ (votes != ABSTAIN) / counts.sum(), 0.01, 0.99)[:, None, None]
+    other = (1 - _PRIOR_ACCURACY) / max(1, classes - 1)
+    says: NDArray[np.bool_] = np.stack([(votes == c).any(axis=0) for c in range(classes)], axis=1)[:, None, :]
     voting = coverage * (np.eye(classes) * (_PRIOR_ACCURACY - other) + other)[None] * np.where(says, 1.0, 1e-3)
     silent = 1.0 - voting.sum(axis=2, keepdims=True)
     found: Floats = _PRIOR_VOTES * np.concatenate([voting, np.clip(silent, 0.01, None)], axis=2)
     return found
 
 
-def _confusion(answers: Floats, probabilities: Floats, prior: Floats) -> Floats:
-    """P(answer | class) of each source, [m, k, k + 1]."""
-    counts = np.einsum("nc,nma->mca", probabilities, answers) + prior
-    found: Floats = counts / counts.sum(axis=2, keepdims=True)
+def _confusion(votes: Votes, counts: Floats, probabilities: Floats, prior: Floats) -> Floats:
+    """P(answer | class) of each source, [m, k, k + 1]; the last answer is an abstention."""
+    classes = probabilities.shape[1]
+    weighted = counts[:, None] * probabilities
+    found = prior.copy()
+    for source, column in enumerate(votes.T):
+        answers = np.where(column == ABSTAIN, classes, column)
+        for c in range(classes):
+            found[source, c] += np.bincount(answers, weights=weighted[:, c], minlength=classes + 1)
+    every: NDArray[np.bool_] = np.all(prior[:, 0, :classes] > _PRIOR_VOTES * 1e-3, axis=1)  # sources that have said every class
+    found += _POOLED_VOTES * every[:, None, None] * _pooled(found)
+    normalised: Floats = found / found.sum(axis=2, keepdims=True)
+    return normalised
+
+
+def _pooled(counts: Floats) -> Floats:
+    """P(answer | class), [m, k, k + 1], of sources that are as often right and silent in every class, and wrong evenly."""
+    classes = counts.shape[1]
+    totals = counts.sum(axis=(1, 2))
+    right = np.einsum("mcc->m", counts[:, :, :classes]) / totals
+    silent = counts[:, :, classes].sum(axis=1) / totals
+    found = np.tile(((1 - right - silent) / max(1, classes - 1))[:, None, None], (1, classes, classes + 1))
+    found[:, np.arange(classes), np.arange(classes)] = right[:, None]
+    found[:, :, classes] = silent[:, None]
     return found
 
 
@@ -103,13 +186,9 @@ def _given_a_vote(confusion: Floats) -> Floats:
     return found
 
 
-def _mean(probabilities: Floats, votes: Votes) -> Floats:
-    """Shares of the classes over the rows that anybody voted on."""
-    voted = (votes != ABSTAIN).any(axis=1)
-    classes = probabilities.shape[1]
-    if not voted.any():
-        return np.full(classes, 1 / classes)
-    found = probabilities[voted].sum(axis=0) + 1.0
+def _shares(probabilities: Floats, counts: Floats, even: float = 1.0) -> Floats:
+    """Shares of the classes over rows that count so much, and `even` rows more of each class."""
+    found: Floats = counts @ probabilities + even
     return found / found.sum()
 
 
@@ -124,7 +203,7 @@ def _softmax(scores: Floats) -> Floats:
     return found
 
 
-def _fitted(probabilities: Floats, balance: Floats, confusion: Floats | None) -> Fitted:
+def _fitted(probabilities: Floats, balance: Floats, confusion: Floats | None, excess: Floats) -> Fitted:
     top = np.sort(probabilities, axis=1)
     tied = np.isclose(top[:, -1], top[:, -2], rtol=0, atol=1e-9) if probabilities.shape[1] > 1 else np.zeros(len(top), dtype=bool)
-    return Fitted(probabilities, balance, confusion, tied)
+    return Fitted(probabilities, balance, confusion, tied, excess)
