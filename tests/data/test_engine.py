@@ -19,7 +19,6 @@ from finecomb.data.engine import Engine
 from finecomb.data.prepare import prepare, reading
 from finecomb.data.shards import Folder
 
-STEPS = ("web", {"length": None, "gopher_repetition": None})
 # A small shard makes many tasks of a small corpus; only the process that reads cuts shards.
 PROGRAM = """
 import sys
@@ -28,6 +27,18 @@ finecomb.data.shards.SHARD_BYTES, finecomb.data.engine.WORTH_A_PROCESS = 60_000,
 if __name__ == "__main__":
     from finecomb.cli import main
     sys.exit(main(sys.argv[1:]))
+"""
+
+LONE = """
+import os, sys, time
+from finecomb.data.engine import Engine
+
+def work(spec):
+    open(spec["path"], "w").write(str(os.getpid()))
+    time.sleep(60)
+
+if __name__ == "__main__":
+    Engine(2).run(work, [{"path": sys.argv[1] + str(number)} for number in range(2)], size=1 << 30, what="sleeping")
 """
 
 
@@ -127,13 +138,13 @@ def test_another_threshold_measures_and_sketches_nothing_again(file, monkeypatch
         return cleaner.build(Cleaner("own", steps)).run(splits, engine), engine
 
     strict, first = run(0.8, 0.3)
-    monkeypatch.setattr("finecomb.data.cleaner.quality.FineWeb.measure", lambda *_: pytest.fail("measured again"))
-    same_rows, third = run(0.8, 0.05)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("finecomb.data.cleaner.quality.FineWeb.measure", lambda *_: pytest.fail("measured again"))
+        same_rows, third = run(0.8, 0.05)
     assert third.kinds.count("sketch") == 0
     assert third.kinds.count("stage") == first.kinds.count("stage")
     kept = [sum(entry["rows_out"] for entry in found.funnel if entry["step"] == "fineweb") for found in (strict, same_rows)]
     assert kept[1] < kept[0]
-    monkeypatch.undo()
     loose, second = run(0.5, 0.3)
     assert first.kinds.count("sketch") > 3
     assert second.kinds.count("sketch") == 0
@@ -164,8 +175,9 @@ def test_killed_at_ten_random_moments_it_loses_nothing_and_repeats_no_finished_s
     write("program.py", PROGRAM)
 
     def start(cache: str, output: str) -> subprocess.Popen:
-        command = [sys.executable, str(tmp_path / "program.py"), "prepare", "dataset=files", f"dataset.files.train={tmp_path / 'corpus.jsonl'}",
-                   "cleaner=web", "cleaner.steps.length=null", "--workers", "2", "--output", str(tmp_path / output)]  # fmt: skip
+        data = f"dataset.files.train={tmp_path / 'corpus.jsonl'}"
+        command = [sys.executable, str(tmp_path / "program.py"), "prepare", "dataset=files", data, "cleaner=web",
+                    "cleaner.steps.length=null", "--workers", "2", "--output", str(tmp_path / output)]  # fmt: skip
         environment = os.environ | {"FINECOMB_CACHE": str(tmp_path / cache), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
@@ -192,23 +204,18 @@ def test_killed_at_ten_random_moments_it_loses_nothing_and_repeats_no_finished_s
         done = now
     assert midway >= 2, "no kill fell into the work"
     last = start("killed", "killed_out")
-    out, error = last.communicate(timeout=300)
+    _, error = last.communicate(timeout=300)
     assert last.returncode == 0, error
     after = finished(tmp_path / "killed")
     assert {path: after[path] for path in done} == done
     assert {Path(path).parent.name for path in after} == {Path(path).parent.name for path in finished(tmp_path / "calm")}
-    assert everything(tmp_path / "calm_out" / "").keys() == everything(tmp_path / "killed_out").keys()
     calm, killed = everything(tmp_path / "calm_out"), everything(tmp_path / "killed_out")
     for name in ("train.parquet", "validation.parquet", "test.parquet", "dropped.parquet", "scores.parquet", "manifest"):
         assert calm[name] == killed[name], name
 
 
 def test_workers_end_when_their_parent_is_killed(write, tmp_path):
-    program = write("lone.py", (
-        "import os, signal, time\nfrom finecomb.data.engine import Engine\n\ndef work(spec):\n    open(spec['path'], 'w').write(str(os.getpid()))\n"
-        "    time.sleep(60)\n\nif __name__ == '__main__':\n    import sys\n    specs = [{'path': sys.argv[1] + str(n)} for n in range(2)]\n"
-        "    Engine(2).run(work, specs, size=1 << 30, what='x')\n"
-    ))  # fmt: skip
+    program = write("lone.py", LONE)
     process = subprocess.Popen([sys.executable, str(program), str(tmp_path / "pid")])
     paths = [tmp_path / "pid0", tmp_path / "pid1"]
     until = time.monotonic() + 60

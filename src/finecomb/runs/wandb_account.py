@@ -1,4 +1,4 @@
-"""Whether there is a W&B account here, and so whether a mirror is online."""
+"""Whether there is a W&B account here, and so whether a mirror is online; and how W&B is to behave there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ import netrc
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlparse
+
+# Names with x_ are W&B's to change, so that only those it knows are passed. Packages, code and machine stand in provenance.json.
+_SETTINGS: dict[str, Any] = {
+    "console": "off",
+    "silent": True,
+    "save_code": False,
+    "disable_job_creation": True,
+    "x_disable_stats": True,
+    "x_save_requirements": False,
+    "init_timeout": 30,  # seconds to reach the server before the run is mirrored offline
+    "finish_timeout": 60,  # seconds for the last upload
+    "finish_timeout_raises": False,
+}
 
 
 def mode(asked: str, environment: Mapping[str, str]) -> Any:
@@ -24,3 +37,10 @@ def has_account(environment: Mapping[str, str]) -> bool:
         return netrc.netrc(environment.get("NETRC")).authenticators(host) is not None
     except (OSError, netrc.NetrcParseError):
         return False
+
+
+def settings() -> Any:
+    """How W&B is to behave in a mirror; settings that the installed version does not know are left out."""
+    import wandb
+
+    return wandb.Settings(**{name: value for name, value in _SETTINGS.items() if name in wandb.Settings.model_fields})

@@ -10,24 +10,12 @@ from finecomb.config.plain import flatten
 from finecomb.config.schema.logger import Wandb
 from finecomb.config.schema.train import GROUPS
 from finecomb.runs.directory import RunDirectory
-from finecomb.runs.wandb_account import mode
+from finecomb.runs.wandb_account import mode, settings
 from finecomb.training import tables
 from finecomb.training.mirrors import Mirror
 
 log = logging.getLogger(__name__)
 STEP = "trainer/global_step"
-# Names with x_ are W&B's to change, so that only those it knows are passed. Packages, code and machine stand in provenance.json.
-SETTINGS: dict[str, Any] = {
-    "console": "off",
-    "silent": True,
-    "save_code": False,
-    "disable_job_creation": True,
-    "x_disable_stats": True,
-    "x_save_requirements": False,
-    "init_timeout": 30,  # seconds to reach the server before the run is mirrored offline
-    "finish_timeout": 60,  # seconds for the last upload
-    "finish_timeout_raises": False,
-}
 # Choices that say nothing of what was trained.
 _NO_TAGS = ("logger", "callbacks", "trainer")
 
@@ -60,8 +48,9 @@ class WandbMirror(Mirror):
     def _init(self, chosen: Any) -> Any:
         import wandb
 
-        settings = wandb.Settings(**{name: value for name, value in SETTINGS.items() if name in wandb.Settings.model_fields})
-        return wandb.init(mode=chosen, dir=str(self.run.path), reinit="create_new", settings=settings, **arguments(self.run, self._config))
+        return wandb.init(
+            mode=chosen, dir=str(self.run.path), reinit="create_new", settings=settings(), **arguments(self.run, self._config)
+        )
 
     def write(self, metrics: dict[str, float], step: int) -> None:
         """Repeat metrics, with the optimizer step as their x-axis."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
+from finecomb.config.errors import Problem, UserError
+from finecomb.verbs.arguments import parser_of
+
 SUMMARY = "collect, clean and split data, and say what became of every row; trains nothing"
 HELP = """\
-usage: finecomb prepare [GROUP=CHOICE ...] [KEY=VALUE ...] [--output DIR]
+usage: finecomb prepare [GROUP=CHOICE ...] [KEY=VALUE ...] [--output DIR] [--workers N] [--wandb]
 
 Reads the dataset, runs the cleaner, carves the splits, augments and balances train exactly as `finecomb train` with the same overrides
 does, and writes a folder:
@@ -15,6 +19,10 @@ train.parquet, validation.parquet, test.parquet, dropped.parquet (every row that
 report.html. Its path is the last line. `finecomb train dataset=prepared dataset.path=DIR` trains on it.
 
   --output DIR   where to write (default: prepared/<dataset>-<cleaner>-<hash>)
+  --workers N    processes (default: one for each core); their number changes nothing but the time
+  --wandb        also log funnel, overlap and samples to W&B, as logger.* says: online with an account, else offline in the folder
+
+Killed and asked again it goes on where it was. What another command has read, measured or cleaned before is not done again.
 
 examples:
   finecomb prepare
@@ -28,11 +36,10 @@ def main(args: list[str]) -> int:
     """Prepare data and print what became of it."""
     from finecomb.config import hydra_app
     from finecomb.config.compose import compose
-    from finecomb.config.errors import Problem, UserError
     from finecomb.config.schema.task import variant
     from finecomb.config.validate import unlabelled, validate
 
-    words, output = _output(args)
+    words, options = _options(args)
     given = hydra_app.read(words)
     if given.help:
         print(HELP)
@@ -49,10 +56,12 @@ def main(args: list[str]) -> int:
 
     task_variant = None if cleaned_only else variant(config.task)
     groups = config.dataset, config.cleaner, config.annotator
-    prepared = prepare(*groups, augmenter=config.augmenter, sampler=config.sampler, task_variant=task_variant)
+    prepared = prepare(
+        *groups, augmenter=config.augmenter, sampler=config.sampler, task_variant=task_variant, workers=options.workers, progress=True
+    )
     balancing = [each.name for each in (config.augmenter, config.sampler) if each.name != "none"]
     name = "-".join([config.dataset.name, config.cleaner.name, *balancing])
-    folder = output or Path("prepared") / f"{name}-{prepared.content_hash[:8]}"
+    folder = options.output or Path("prepared") / f"{name}-{prepared.content_hash[:8]}"
     for line in funnel_lines(prepared.manifest, config.dataset.name):
         print(line)
     told = deliver(prepared, folder, name=name, require=config.dataset.require)
@@ -60,20 +69,23 @@ def main(args: list[str]) -> int:
         print(
             f"  {pair}: {found['exact']:,} rows the same, {found['near']:,} nearly, {found['ngram_13']:,} share 13 words", file=sys.stdout
         )
+    if options.wandb:
+        from finecomb.studies.data_mirror import mirror
+
+        mirror(told, folder, config.logger)
     print(folder)
     return 0
 
 
-def _output(args: list[str]) -> tuple[list[str], Path | None]:
-    """Take --output off; the rest are Hydra's words."""
-    from finecomb.config.errors import Problem, UserError
-
-    words = list(args)
-    for index, word in enumerate(words):
-        if word == "--output":
-            if index + 1 == len(words):
-                raise UserError(Problem("--output needs a folder", "command line", mend="--output DIR"))
-            return words[:index] + words[index + 2 :], Path(words[index + 1])
-        if word.startswith("--output="):
-            return words[:index] + words[index + 1 :], Path(word.removeprefix("--output="))
-    return words, None
+def _options(args: list[str]) -> tuple[list[str], argparse.Namespace]:
+    """Take our own options off; the rest are Hydra's words."""
+    parser = parser_of("prepare", SUMMARY, "")
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--wandb", action="store_true")
+    parser.add_help = False
+    own = [word for word in args if word not in ("-h", "--help")]
+    options, words = parser.parse_known_args(own)
+    if options.workers is not None and options.workers < 1:
+        raise UserError(Problem(f"--workers {options.workers}", "command line", "a whole number of at least 1"))
+    return [*words, *(["--help"] if len(own) < len(args) else [])], options

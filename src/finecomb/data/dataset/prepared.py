@@ -14,7 +14,7 @@ from typing import Any
 from finecomb.assets import hash_file, room_on_disk
 from finecomb.assets.cache import staging
 from finecomb.config.errors import Problem, UserError
-from finecomb.data.dataset.rows import Rows
+from finecomb.data.dataset.rows import PROVENANCE, Rows
 from finecomb.data.texts import Texts
 
 MANIFEST = "manifest.json"
@@ -110,7 +110,8 @@ def read_rows(prepared: Prepared) -> dict[str, Rows]:
         line = range(len(table))
         label = table["label"][:] if "label" in table.column_names else [None] * len(table)
         weight = table["weight"][:] if "weight" in table.column_names else None
-        splits[name] = Rows(table["id"][:], text["text"], text.get("text_pair"), label, group, line, name, "row", weight=weight)
+        found = {column: table[column][:] for column in PROVENANCE if column in table.column_names} or None
+        splits[name] = Rows(table["id"][:], text["text"], text.get("text_pair"), label, group, line, name, "row", found, weight=weight)
     return splits
 
 
@@ -132,6 +133,7 @@ def _size(splits: dict[str, Rows]) -> int:
 def _columns(rows: Rows, kind: str) -> dict[str, Sequence[Any]]:
     label = None if kind == "none" else rows.label
     columns = {"id": rows.id, "text": rows.text, "text_pair": rows.text_pair, "label": label, "group": rows.group, "weight": rows.weight}
+    columns |= rows.provenance or {}
     return {name: column for name, column in columns.items() if column is not None}
 
 
@@ -139,13 +141,15 @@ def _mapped(rows: Rows, kind: str, schema: Any, path: Path) -> Any:
     """The rows as `datasets` holds them, written a batch at a time and mapped: texts need not fit in memory."""
     import datasets
     import pyarrow
+    from datasets.table import MemoryMappedTable
 
     columns = _columns(rows, kind)
     with pyarrow.OSFile(str(path), "wb") as sink, pyarrow.ipc.new_stream(sink, schema) as writer:
         for start in range(0, len(rows), _BATCH):
             part = {name: cells[start : start + _BATCH] for name, cells in columns.items()}
             writer.write_table(pyarrow.table(part, schema=schema))
-    return datasets.Dataset.from_file(str(path))
+    # Left to itself `datasets` makes its fingerprint of the path and the time.
+    return datasets.Dataset(MemoryMappedTable.from_file(str(path)), fingerprint=hash_file(path)[:16])
 
 
 def write_parquet(path: Path, parts: Iterable[Any]) -> None:
@@ -166,5 +170,5 @@ def _features(rows: Rows, kind: str) -> Any:
 
     text, number, index = datasets.Value("string"), datasets.Value("float64"), datasets.Value("int64")
     label = {"number": number, "class": index, "classes": datasets.List(index), "none": None}[kind]
-    types = {"id": text, "text": text, "text_pair": text, "label": label, "group": text, "weight": number}
+    types = {"id": text, "text": text, "text_pair": text, "label": label, "group": text, "weight": number} | dict.fromkeys(PROVENANCE, text)
     return datasets.Features({name: types[name] for name in _columns(rows, kind)})

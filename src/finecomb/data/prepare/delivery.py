@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from finecomb.assets import lock
 from finecomb.assets.cache import staging
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.dataset import Require
@@ -22,7 +24,10 @@ from finecomb.data.dataset.rows import Rows
 from finecomb.data.prepare import page
 from finecomb.data.prepare.leakage import overlap
 from finecomb.data.prepare.rows import SCORES, SECONDS
+from finecomb.data.shards import key_of
 
+# Goes up when the same rows are told of otherwise.
+VERSION = 1
 CORRECTIONS, FACTS, REPORT = "corrections.tsv", "data.json", "report.html"
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _BATCH = 20_000  # rows of a row group
@@ -32,12 +37,33 @@ _SAMPLE = 500  # texts whose language is asked for dataset.require.languages
 def deliver(prepared: Prepared, target: Path, *, name: str, require: Require) -> dict[str, Any]:
     """Write the folder, whole or not at all; returns what data.json holds.
 
-    Raises UserError, after the folder was written, when the rows do not meet what was required.
+    What stands there from an earlier time is left where it says the same. Raises UserError, after the folder was written, when the rows do
+    not meet what was required.
     """
+    with lock(key_of("delivery", str(target.absolute()))):
+        key = key_of(VERSION, prepared.manifest["key"], prepared.content_hash, name, dataclasses.asdict(require))
+        if (told := _delivered(target, key)) is None:
+            told, problems = _write(prepared, target, name, require, key)
+            if problems:
+                raise UserError(problems)
+    return told
+
+
+def _delivered(target: Path, key: str) -> dict[str, Any] | None:
+    """What an earlier time wrote, where it met all requirements and is whole."""
+    try:
+        told: dict[str, Any] = json.loads((target / FACTS).read_text(encoding="utf-8"))
+        whole = all((target / f"{split}.parquet").is_file() for split in told["rows"]) and (target / REPORT).is_file()
+        return told if whole and told["key"] == key and not told["requirements_not_met"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write(prepared: Prepared, target: Path, name: str, require: Require, key: str) -> tuple[dict[str, Any], list[Problem]]:
     splits = read_rows(prepared)
     told = facts(prepared, splits, name)
     problems = missing(splits, told, require)
-    told["requirements_not_met"] = [problem.what for problem in problems]
+    told |= {"requirements_not_met": [problem.what for problem in problems], "key": key}
     with staging() as stage:
         folder = stage / "delivery"
         folder.mkdir()
@@ -53,9 +79,7 @@ def deliver(prepared: Prepared, target: Path, *, name: str, require: Require) ->
         if (rows_of_map := told["corrections"]) is not None:
             (folder / CORRECTIONS).write_text(spelling.write_map(rows_of_map), encoding="utf-8")
         _put(folder, target)
-    if problems:
-        raise UserError(problems)
-    return told
+    return told, problems
 
 
 def _put(folder: Path, target: Path) -> None:
@@ -85,6 +109,7 @@ def _write_rows(path: Path, rows: Rows, kind: str, names: list[str] | None) -> N
         columns["group"] = rows.group
     if rows.weight is not None:
         columns["weight"] = rows.weight
+    columns |= rows.provenance or {}
     starts = range(0, max(1, len(rows)), _BATCH)
     write_parquet(path, (pa.table({name: cells[at : at + _BATCH] for name, cells in columns.items()}) for at in starts))
 
