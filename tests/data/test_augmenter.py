@@ -114,7 +114,15 @@ def test_negations_are_left_alone(kind: str) -> None:
     for kept in ("isn’t", "not", "NEVER", "good"):
         assert kept in after.text.split()
     chinese = made("deletion", protect=("negations",), language="zh", strength=0.9)
-    assert "没有" in once(chinese, "这部电影没有意思").text
+    assert all("没有" in once(chinese, "这部电影没有意思", seed=seed).text for seed in range(20))
+    assert "at all" in once(made("deletion", protect=("at all",), strength=1.0), "It is at all times so").text
+
+
+def test_words_of_ascii_texts_are_those_of_any_text() -> None:
+    draw = random.Random(1)
+    for _ in range(200):
+        text = "".join(draw.choices("ab_1 '-.!Z", k=20))
+        assert words(text) == words(f"{text} é")[:-1]
 
 
 def test_each_operation_does_what_it_says() -> None:

@@ -121,7 +121,9 @@ def build(config: schema.Augmenter, *, translate: Translate | None = None) -> Au
             continue
         built.append((name, settings.rate, operation))
         speaks = speaks or operation.speaks
-        identity.append([name, kind, dataclasses.asdict(settings), operation.VERSION, operation.inputs()])
+        # Lists count by what they say, not by where they lie.
+        plain = {key: value for key, value in dataclasses.asdict(settings).items() if key not in ("file", "terms")}
+        identity.append([name, kind, plain, operation.VERSION, operation.inputs()])
     if problems:
         raise UserError(problems)
     speaks = speaks or schema.NEGATIONS in config.protect

@@ -36,7 +36,7 @@ class Marked:
 
     def free(self, start: int, end: int) -> bool:
         """Whether an edit of text[start:end] (an insertion, where they are equal) leaves every span whole."""
-        return all(end <= span.start or start >= span.end for span in self.spans)
+        return not self.spans or all(end <= span.start or start >= span.end for span in self.spans)
 
     def edited(self, edits: Iterable[Edit]) -> Marked:
         """The text after the edits, and its spans. Raises ValueError for edits that overlap each other or a span."""

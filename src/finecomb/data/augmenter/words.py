@@ -43,23 +43,26 @@ def marks() -> str:
 
 
 @functools.cache
-def _pattern() -> re.Pattern[str]:
-    letter = rf"[^\W{UNSPACED}]"
-    run = rf"(?:{letter}[{marks()}]*)+"
+def _pattern(*, ascii_only: bool) -> re.Pattern[str]:
+    if ascii_only:  # the same words, several times as fast
+        return re.compile(rf"\w+(?:[{_INNER}]\w+)*", re.ASCII)
+    run = rf"(?:[^\W{UNSPACED}][{marks()}]*)+"
     return re.compile(rf"[{UNSPACED}][{marks()}]*|{run}(?:[{_INNER}]{run})*")
 
 
 def words(text: str) -> list[Word]:
     """The words of a text in order."""
-    return [Word(match.start(), match.end(), match[0]) for match in _pattern().finditer(text)]
+    return [Word(*match.span(), match[0]) for match in _pattern(ascii_only=text.isascii()).finditer(text)]
 
 
 class Protection:
-    """Words that are left alone, in any case; a word that ends in n't is a negation too where those of English are."""
+    """Words that are left alone, in any case, and phrases of several; what ends in n't is a negation too where those of English are."""
 
-    def __init__(self, words: Sequence[str], *, contractions: bool = False) -> None:
-        self.words = {word.casefold() for word in words}
+    def __init__(self, listed: Sequence[str], *, contractions: bool = False) -> None:
+        self.words = {word.casefold() for word in listed}
         self._contractions = contractions
+        phrases = sorted((word for word in self.words if len(words(word)) > 1), key=lambda word: (-len(word), word))
+        self._phrases = re.compile("|".join(map(re.escape, phrases)), re.IGNORECASE) if phrases else None
 
     def __contains__(self, word: str) -> bool:
         plain = word.casefold().replace("’", "'")
@@ -67,19 +70,14 @@ class Protection:
 
     def touchable(self, marked: Marked) -> list[Word]:
         """The words of a text that may be touched: in no span, and not protected."""
-        found = [word for word in words(marked.text) if marked.free(word.start, word.end)]
-        return [word for word in found if word.text not in self and not self._beside(marked.text, word)]
-
-    def _beside(self, text: str, word: Word) -> bool:
-        """Whether a character of a script without spaces is part of a protected word of several."""
-        if re.fullmatch(f"[{UNSPACED}].*", word.text) is None:
-            return False
-        longest = max(map(len, self.words), default=0)
-        window = text[max(0, word.start - longest + 1) : word.end + longest - 1]
-        offset = word.start - max(0, word.start - longest + 1)
-        return any(
-            window.startswith(each, at) for each in self.words for at in range(max(0, offset - len(each) + 1), offset + 1) if len(each) > 1
-        )
+        taken = [match.span() for match in self._phrases.finditer(marked.text)] if self._phrases is not None else []
+        return [
+            word
+            for word in words(marked.text)
+            if marked.free(word.start, word.end)
+            and word.text not in self
+            and all(word.end <= start or word.start >= end for start, end in taken)
+        ]
 
 
 def negations(language: str, others: Sequence[str] = ()) -> Protection:
