@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def _simple_finish(folders: list[str]) -> list[int]:
     facts = [load_facts(Path(folder)) for folder in folders]
     signatures = np.concatenate([each["signatures"] for each in facts])
     arrays = [(np.asarray(each["hashes"]), each["offsets"].tolist()) for each in facts]
-    hashes = [found[a:b] for found, bounds in arrays for a, b in zip(bounds, bounds[1:], strict=False)]
+    hashes = [found[a:b] for found, bounds in arrays for a, b in pairwise(bounds)]
     count, depth = bands(THRESHOLD, PERMUTATIONS)
     before: list[set[int]] = [set() for _ in hashes]
     for band in range(count):

@@ -58,9 +58,8 @@ def accuracy(texts: list[str], rows: Rows) -> None:
     right = ours.keys() & near.keys()
     expected = sum(curve(similarity, count, depth) for similarity in near.values()) / len(near)
     print(f"\n{count} bands of {depth}: {len(pairs):,} candidates; {len(near):,} pairs at {THRESHOLD} by plain Python sets")
-    print(
-        f"  {len(ours):,} pairs found, precision {len(right) / len(ours):.4f}, recall {len(right) / len(near):.4f}; the S-curve says {expected:.4f}"
-    )
+    precision, recall = len(right) / len(ours), len(right) / len(near)
+    print(f"  {len(ours):,} pairs found: precision {precision:.4f}, recall {recall:.4f}; the S-curve says {expected:.4f}")
     print(f"  greatest difference of a similarity from the exact one: {max(abs(ours[pair] - near[pair]) for pair in right):.1e}")
     for low in (0.3, 0.5, 0.7, 0.8, 0.9):
         mine = {pair: s for pair, s in truth.items() if low <= s < low + (0.2 if low < 0.7 else 0.1)}
@@ -143,7 +142,7 @@ def contest(path: Path, texts: list[str], processes: list[int], rounds: int) -> 
             median, processor = statistics.median(rates), size / statistics.median(each.processor for each in done)
             own = own if own[0] else (median, processor)
             gone = sum(row != other for row, other in enumerate(done[0].owner))
-            print(f"  {name:<24} {median:6.1f} MB/s ({min(rates):.1f} to {max(rates):.1f}), {processor:6.1f} MB for each second of a processor; "
+            print(f"  {name:<24} {median:6.1f} MB/s ({min(rates):.1f} to {max(rates):.1f}), {processor:6.1f} MB in a processor's second; "
                   f"finecomb {own[0] / median:.2f} and {own[1] / processor:.2f} times as much; "
                   f"{gone:,} rows go of {len(done[0].owner):,}")  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,9 @@ class Duplicates(CorpusStep):
 
     def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
         """The rows that go, by number, and why."""
-        high, low, label = (np.concatenate([np.zeros(0, np.uint64), *(s.facts[name] for s in sketches)]) for name in ("high", "low", "label"))
+        high, low, label = (
+            np.concatenate([np.zeros(0, np.uint64), *(s.facts[name] for s in sketches)]) for name in ("high", "low", "label")
+        )
         names = list(dict.fromkeys(each.split for each in sketches))
         split = np.concatenate([np.zeros(0, np.int8), *(np.full(each.rows, names.index(each.split), np.int8) for each in sketches)])
         # The few rows that share half a hash with another are all that has to be sorted.
@@ -75,10 +78,12 @@ def _digests(batch: Batch) -> list[bytes]:
     digest = xxhash.xxh3_128_digest
     data, bounds = _bytes(batch.text)
     if batch.text_pair is None:
-        return [digest(data[start:end]) for start, end in zip(bounds, bounds[1:], strict=False)]
+        return [digest(data[start:end]) for start, end in pairwise(bounds)]
     other, others = _bytes(batch.text_pair)
-    rows = zip(bounds, bounds[1:], others, others[1:], strict=False)
-    return [digest(b"".join(((end - start).to_bytes(8, "little"), data[start:end], other[a:b]))) for start, end, a, b in rows]
+    return [
+        digest(b"".join(((end - start).to_bytes(8, "little"), data[start:end], other[a:b])))
+        for (start, end), (a, b) in zip(pairwise(bounds), pairwise(others), strict=True)
+    ]
 
 
 def _bytes(texts: Any) -> tuple[memoryview, list[int]]:

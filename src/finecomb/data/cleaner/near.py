@@ -110,8 +110,8 @@ class NearDuplicates(CorpusStep):
         return state | {"record": self._found(settled, owner, members, split, index, corpus)}
 
     def carry_out(self, batch: Batch, state: Facts) -> Decision:
-        """Scores: the similarity to the row that stays (for one that stays the greatest it was found to have to another that stays), and the
-        number of that row, which names the cluster; numbers below 0 are rows of the index."""
+        """Scores: the similarity to the row that stays (for one that stays the greatest to another of them that it was compared with), and
+        the number of that row, which names the cluster; numbers below 0 are rows of the index."""
         here = slice(batch.start, batch.start + len(batch))
         owner, elsewhere = state["owner"][here], state["elsewhere"][here]
         scores = {"similarity": state["similarity"][here].tolist(), "cluster": owner.tolist()}
@@ -131,7 +131,9 @@ class NearDuplicates(CorpusStep):
         found: dict[str, Any] = state["record"]
         return found
 
-    def _found(self, settled: Settled, owner: I64, members: I64, split: Any, index: near_index.Index | None, corpus: Corpus) -> dict[str, Any]:
+    def _found(
+        self, settled: Settled, owner: I64, members: I64, split: Any, index: near_index.Index | None, corpus: Corpus
+    ) -> dict[str, Any]:
         heads, sizes = np.unique(owner[members], return_counts=True)
         sizes = sizes + 1
         largest = np.lexsort((heads, -sizes))[:SHOWN]
