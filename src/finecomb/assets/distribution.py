@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +116,10 @@ def _run(command: list[str], environment: dict[str, str], stage: Path, title: st
 def _largest(stage: Path) -> int:
     """Size of the largest file pip has written so far."""
     sizes = [0]
-    for file in stage.rglob("*"):
-        try:
-            sizes.append(file.stat().st_size)
-        except OSError:  # pip moved it meanwhile
-            continue
+    with suppress(OSError):  # pip removed a folder while it was listed: the next look will do
+        for file in stage.rglob("*"):
+            with suppress(OSError):  # pip moved it meanwhile
+                sizes.append(file.stat().st_size)
     return max(sizes)
 
 
