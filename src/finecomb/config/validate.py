@@ -11,7 +11,7 @@ from pathlib import Path
 
 from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError, nearest
-from finecomb.config.schema.dataset import Dataset, Files, HubDataset, MovieReviews, Prepared
+from finecomb.config.schema.dataset import Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared
 from finecomb.config.schema.loss import CrossEntropy
 from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel
 from finecomb.config.schema.optimizer import Adam, Sgd
@@ -45,7 +45,9 @@ def problems_of(config: Train, origins: Mapping[str, Origin], *, trains: bool = 
 
 def unlabelled(config: Train) -> bool:
     """Whether the rows will have no labels: none are read, and no annotator gives them. Such a corpus can only be prepared."""
-    return config.annotator.name == "none" and (config.dataset.label_kind == "none" or config.dataset.columns.label is None)
+    by_address = isinstance(config.dataset, Crawl) and bool(config.dataset.labels)
+    none_read = config.dataset.label_kind == "none" or (config.dataset.columns.label is None and not by_address)
+    return config.annotator.name == "none" and none_read
 
 
 def label_kind(dataset: Dataset) -> str:

@@ -170,7 +170,9 @@ class Crawl(Dataset):
         "main text by the fast extractor, by the better one, or by the better one where a score asks for it",
         allowed=("fast", "cascade", "quality"),
     )
-    labels: dict[str, str] = option("label: RE2 pattern of the addresses that get it, the first that fits; empty: no labels")
+    labels: dict[str, str] = option(
+        "label: RE2 pattern of the addresses that get it, the first that fits; pages that get none are dropped; empty: no labels"
+    )
 
 
 @dataclass(frozen=True)
