@@ -251,9 +251,15 @@ def _files(config: Train, where: Where) -> Iterator[Problem]:
     if isinstance(dataset, Files):
         folder = Path(dataset.path).expanduser() if dataset.path else Path()
         for split in ("train", "validation", "test"):
-            name = getattr(dataset.files, split)
-            if name is not None and not (folder / Path(name).expanduser()).exists():
-                yield _absent(f"dataset.files.{split}", str(folder / Path(name).expanduser()), where, "a file")
+            key, given = f"dataset.files.{split}", getattr(dataset.files, split)
+            names = given if isinstance(given, list) else [] if given is None else [given]
+            if wrong := [name for name in names if not isinstance(name, str) or not name]:
+                yield Problem(f"{key}={given}: {wrong[0]!r} names no file", where(key), "a path, a folder, a pattern, or a list of these")
+                continue
+            for path in (folder / Path(name).expanduser() for name in names):
+                # What a pattern such as DIR/**/*.jsonl fits is looked up when the files are read.
+                if not path.exists() and not re.search(r"[*?\[]", str(path)):
+                    yield _absent(key, str(path), where, "a file")
 
 
 def _absent(key: str, given: str, where: Where, kind: str) -> Problem:
