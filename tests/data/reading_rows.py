@@ -6,7 +6,8 @@ from typing import Any
 from data_configs import make_dataset
 
 from finecomb.data.dataset import Raw, build
-from finecomb.data.dataset.rows import Rows, joined
+from finecomb.data.dataset.reading import _joined
+from finecomb.data.dataset.rows import Rows
 
 
 def source(train: Any, **changes: Any) -> Any:
@@ -20,7 +21,7 @@ def source(train: Any, **changes: Any) -> Any:
 def read(train: Any, kind: str = "none", **changes: Any) -> tuple[Rows, Raw]:
     """All rows of train, and what was said of them."""
     raw = source(train, **changes).read(kind)
-    rows = joined(raw.splits["train"])
+    rows = _joined(list(raw.splits["train"]))
     for split in raw.splits.keys() - {"train"}:
         list(raw.splits[split])
     return rows, raw

@@ -58,7 +58,7 @@ def test_a_pattern_takes_files_in_order_whatever_their_packing(write, tmp_path):
     assert rows.text == [item["text"] for item in ITEMS[:30]]
     assert rows.id[:2] == ["train:a.jsonl.zst:0", "train:a.jsonl.zst:1"]
     assert rows.id[-1] == "train:c/c/c.jsonl.xz:4"
-    assert rows.place(17).endswith("file b/10.jsonl.bz2, line 3")
+    assert rows.place(17) == "b/10.jsonl.bz2, line 3"
     assert rows.provenance["url"][17] == "b/10.jsonl.bz2"
     assert set(rows.provenance["source"]) == {"files"}
     assert not raw.funnel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -13,7 +13,7 @@ from finecomb.data.dataset.broken import EMPTY_FILE, Broken, Intake
 from finecomb.data.dataset.columns import needed, refuse_numbers, to_rows
 from finecomb.data.dataset.compressed import BOMB, CUT_SHORT, Damaged
 from finecomb.data.dataset.formats.piece import PIECE, How, Table
-from finecomb.data.dataset.rows import Rows, joined
+from finecomb.data.dataset.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class _Reader:
             url: list[str | None] = [table.file] * len(rows)
             source: list[str | None] = [want.source] * len(rows)
             rows = replace(rows, provenance={"url": url, "source": source})
-            yield rows if self.plan.single else _placed(rows, self.plan.given)
+            yield rows if self.plan.single else replace(rows, files=[table.file] * len(rows))
 
     def _named(self, names: list[str], file: str, *, open_names: bool) -> dict[str, str]:
         if open_names and self._open is not None:
@@ -194,10 +194,18 @@ class _Reader:
         return UserError(Problem(f"{name} holds no row", f"{self.plan.parts[0].where} ({self.plan.key})", mend=mend))
 
 
-def _placed(rows: Rows, given: str) -> Rows:
-    """Rows of one of several files, which say so themselves, so that they can stand beside rows of another."""
-    places = [f"{rows.file}, {rows.unit} {line}" for line in rows.line]
-    return replace(rows, file=given, unit="file", line=places)
+def _joined(parts: Sequence[Rows]) -> Rows:
+    """Rows of one split one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+
+    def each(name: str) -> list[Any]:
+        return [cell for part in parts for cell in getattr(part, name)]
+
+    optional: dict[str, Any] = {name: None if getattr(first, name) is None else each(name) for name in ("text_pair", "group", "files")}
+    provenance = {name: [cell for part in parts for cell in (part.provenance or {})[name]] for name in first.provenance or {}}
+    return replace(first, id=each("id"), text=each("text"), label=each("label"), line=each("line"), provenance=provenance, **optional)
 
 
 def _stream(split: str, plan: Plan, want: Want, funnel: list[dict[str, Any]], rejected: list[dict[str, Any]]) -> Iterator[Rows]:
@@ -209,7 +217,7 @@ def _stream(split: str, plan: Plan, want: Want, funnel: list[dict[str, Any]], re
     def chunk() -> Rows:
         nonlocal size, numbers_checked
         reader.intake.check()
-        rows = joined(waiting)
+        rows = _joined(waiting)
         if not numbers_checked and not plan.named:
             refuse_numbers(rows, want.columns.text)
         numbers_checked, size = True, 0
@@ -222,6 +230,8 @@ def _stream(split: str, plan: Plan, want: Want, funnel: list[dict[str, Any]], re
             reader.intake.good -= max(0, len(rows) - left)
             rows = rows.take(range(len(rows))[:left])
             left -= len(rows)
+        if waiting and waiting[0].unit != rows.unit:  # lines of one file, rows of the next
+            yield chunk()
         waiting.append(rows)
         size += sum(map(len, rows.text)) + 16 * len(rows)
         if size >= PIECE:

@@ -32,7 +32,7 @@ class Rows:
     text_pair: Sequence[str] | None
     label: list[Any]
     group: list[str] | None
-    line: Sequence[int | str]
+    line: Sequence[int]
     file: str
     unit: str = "line"
     provenance: dict[str, list[str | None]] | None = None
