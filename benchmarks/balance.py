@@ -78,7 +78,7 @@ def swapped(terms: Path) -> Arm:
         built = augmenter.build(Operations("own", seed, "en", [], operations))
         assert built is not None
         after = Rows(list(rows.ids), list(rows.texts), list(rows.labels), list(rows.groups))
-        for name, added in built.run(rows.ids, [rows.texts], {(text,) for text in rows.texts}):
+        for name, added in built.run(rows.ids, [rows.texts]):
             for new in added.rows:
                 text = new.texts[0].text
                 after.ids.append(f"{rows.ids[new.origin]}+{name}{new.copy}")

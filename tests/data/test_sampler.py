@@ -197,6 +197,17 @@ def test_weights_twice_and_labels_that_are_no_classes_are_refused_before_anythin
         assert message in capsys.readouterr().err
 
 
+def test_copies_do_not_count_as_rows_that_were_collected(write: Any, tmp_path: Any, capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [f"dataset.files.{split}={path}" for split, path in files(write).items()]
+    words = ["prepare", "dataset=files", *words, "dataset.columns.id=id", "sampler=balanced", "--output=mine"]
+    assert cli.main([*words, "dataset.require.rows=121"]) == 2
+    assert "train has 120 rows" in capsys.readouterr().err
+    assert cli.main([*words, "dataset.require.rows=120", "dataset.require.min_label_share=0.5"]) == 0
+    facts = json.loads((tmp_path / "mine" / "data.json").read_text())
+    assert (facts["rows"]["train"], facts["train_rows_before_balancing"]) == (180, 120)
+
+
 def test_the_default_is_none() -> None:
     assert sampler.build(compose([]).config.sampler) is None
     assert json.dumps(compose(["sampler=balanced"]).config.sampler.__dict__) == json.dumps(config().__dict__)

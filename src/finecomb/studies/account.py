@@ -18,11 +18,12 @@ def funnel_lines(manifest: dict[str, Any], name: str) -> list[str]:
     """
     steps = [entry for entry in manifest["funnel"] if entry["rows_in"] != entry["rows_out"] or entry["changed"]]
     lines = [f"data {name}: " + ", ".join(f"{split} {rows:,}" for split, rows in manifest["rows"].items())]
+    width = max([16, *(len(entry["step"]) + 2 for entry in steps)])
     for entry in steps:
         reasons = [f"{count:,} {reason}" for reason, count in entry["reasons"].items()]
         reasons += [f"{entry['changed']:,} changed"] if entry["changed"] else []
         rows = f"{entry['rows_in']:,} -> {entry['rows_out']:,}" if entry["rows_in"] != entry["rows_out"] else f"{entry['rows_in']:,}"
-        lines.append(f"  {entry['step']:<16}{entry['split']:<11}{rows:<18} {', '.join(reasons)}".rstrip())
+        lines.append(f"  {entry['step']:<{width}}{entry['split']:<11}{rows:<18} {', '.join(reasons)}".rstrip())
     if annotated := manifest.get("records", {}).get("annotator"):
         lines += [
             f"  rule {rule['name']}: {rule['label']} for {rule['coverage']:.1%} of the texts, {rule['conflict']:.1%} against another rule"
@@ -31,7 +32,7 @@ def funnel_lines(manifest: dict[str, Any], name: str) -> list[str]:
         lines.append(f"  {annotated['caveat']}")
     if weighted := [cell for cell in manifest.get("records", {}).get("sampler", {}).get("cells", {}).items() if "weight" in cell[1]]:
         told = ", ".join(f"{name} {cell['weight']:.3g} ({cell['rows']:,} rows)" for name, cell in weighted[:12])
-        lines.append(f"  {'sampler':<16}{'train':<11}weights in the loss: {told}{', ...' if len(weighted) > 12 else ''}")
+        lines.append(f"  {'sampler':<{width}}{'train':<11}weights in the loss: {told}{', ...' if len(weighted) > 12 else ''}")
     return lines
 
 

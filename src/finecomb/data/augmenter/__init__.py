@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,8 @@ from finecomb.data.augmenter.operation import UNCHANGED, Operation
 from finecomb.data.augmenter.words import Protection, negations
 from finecomb.data.chance import Draws, share
 
-KNOWN = "the same as another row"
+KNOWN, HELD_OUT = "the same as another row", "the same as a row of validation or test"
+Texts = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,27 @@ class Augment:
     identity: tuple[Any, ...]
     language: str | None
 
-    def run(self, ids: Sequence[str], texts: Sequence[Sequence[str]], known: set[tuple[str, ...]]) -> Iterator[tuple[str, Added]]:
-        """For each operation in order its new rows. Every operation sees the rows as they came.
+    def run(
+        self, ids: Sequence[str], texts: Sequence[Sequence[str]], held_out: Callable[[Texts], bool] = lambda _: False
+    ) -> Iterator[tuple[str, Added]]:
+        """For each operation in order its new rows. Every operation sees the rows as they came; no row is added that is there already.
 
-        texts: one or two columns. known: the texts of all rows of all splits; what is among them is not added again, and what is added is
-        put among them, in the order of the ids. So the order of the rows changes nothing.
+        texts: one or two columns of the training rows. held_out: whether validation or test has a row of such texts; then it is not added.
+        Of equal new rows the first by id is kept, so that the order of the rows changes nothing.
         """
+        known = set(zip(*texts, strict=True))
         for name, rate, operation in self.operations:
-            yield name, self._one(name, rate, operation, ids, texts, known)
+            yield name, self._one(name, rate, operation, ids, texts, known, held_out)
 
     def _one(
-        self, name: str, rate: float, operation: Operation, ids: Sequence[str], texts: Sequence[Sequence[str]], known: set[tuple[str, ...]]
+        self,
+        name: str,
+        rate: float,
+        operation: Operation,
+        ids: Sequence[str],
+        texts: Sequence[Sequence[str]],
+        known: set[Texts],
+        held_out: Callable[[Texts], bool],
     ) -> Added:
         by_id = sorted(range(len(ids)), key=ids.__getitem__)
         asked = [(row, copy) for row in by_id for copy in range(1, self._copies(name, rate, ids[row]) + 1)]
@@ -75,9 +86,10 @@ class Augment:
         for at, (row, copy) in enumerate(asked):
             made = [column[at] for column in columns]
             found = tuple(Marked(texts[number][row]) if isinstance(each, str) else each for number, each in enumerate(made))
-            reason = _refusal(made, found, known)
+            plain = tuple(marked.text for marked in found)
+            reason = _refusal(made) or (KNOWN if plain in known else HELD_OUT if held_out(plain) else None)
             if reason is None:
-                known.add(tuple(marked.text for marked in found))
+                known.add(plain)
                 added.rows.append(New(row, copy, found))
             else:
                 added.refused[reason] += 1
@@ -87,14 +99,12 @@ class Augment:
         return int(rate) + (share(self.seed, f"augmenter {name} rate", key) < rate % 1)
 
 
-def _refusal(made: Sequence[Marked | str], found: tuple[Marked, ...], known: set[tuple[str, ...]]) -> str | None:
-    """Why a new row is not added: no text changed, a text must not be changed, or there is such a row."""
+def _refusal(made: Sequence[Marked | str]) -> str | None:
+    """Why there is no new row: no text changed, or one must not be changed."""
     reasons = [each for each in made if isinstance(each, str)]
     if hard := [reason for reason in reasons if reason != UNCHANGED]:
         return hard[0]
-    if len(reasons) == len(made):
-        return UNCHANGED
-    return KNOWN if tuple(marked.text for marked in found) in known else None
+    return UNCHANGED if len(reasons) == len(made) else None
 
 
 def build(config: schema.Augmenter, *, translate: Translate | None = None) -> Augment | None:

@@ -5,8 +5,8 @@ The data wing runs no model. Who has one gives `build` a function from texts to 
     augmenter.build(config, translate=lambda texts: english_of(german_of(texts)))
 
 or wraps that in a plug-in's choice, whose build returns the same call. What the function computes cannot be seen from here: a plug-in
-names its model in the values of its choice, so that another model makes other rows in the cache too. A span survives where its own text stands in the new text exactly
-as often as there are spans of it; otherwise the row gets no new one, and is counted.
+names its model in the values of its choice, so that another model makes other rows in the cache too. A span survives where its own text
+stands in the new text exactly as often as there are spans of it; otherwise the row gets no new one, and is counted.
 """
 
 from __future__ import annotations

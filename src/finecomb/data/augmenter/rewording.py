@@ -134,7 +134,7 @@ class Insertion(EditOperation):
     def edits(self, marked: Marked, draws: Draws) -> list[Edit] | str:
         """See EditOperation."""
         found = self._protection.touchable(marked)
-        known = [others for word in found if (others := self._thesaurus.of(word.text))]
+        known = [others for word in found if (others := self._thesaurus.of(word.text.lower()))]
         if not known:
             return []
         places = draws.some([word.start for word in found], how_many(self._strength, len(found)))

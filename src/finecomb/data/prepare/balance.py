@@ -13,6 +13,7 @@ from finecomb.data import augmenter as augmenters
 from finecomb.data import sampler as samplers
 from finecomb.data.chance import rank
 from finecomb.data.cleaner.language import require_language
+from finecomb.data.cleaner.words import spaced
 from finecomb.data.dataset.rows import Rows
 
 # Goes up when the same augmenter and sampler give other rows.
@@ -83,10 +84,10 @@ def _augment(augment: augmenters.Augment, done: Balanced) -> None:
     if augment.language is not None:
         require_language(train.text, augment.language, "the augmenter", "augmenter.language")
     columns = [train.text] if train.text_pair is None else [train.text, train.text_pair]
-    known = {each for rows in done.splits.values() for each in _texts(rows)}
+    held_out = {_plain(texts) for split, rows in done.splits.items() if split != "train" for texts in _texts(rows)}
     size, count = sum(map(_bytes, columns)), len(train)
     made: list[tuple[int, int, str, tuple[str, ...]]] = []
-    for number, (name, added) in enumerate(augment.run(train.id, columns, known)):
+    for number, (name, added) in enumerate(augment.run(train.id, columns, lambda texts: _plain(texts) in held_out)):
         step = f"augmenter.{name}"
         new = [(row.origin, number, f"{train.id[row.origin]}+{name}{row.copy}", tuple(m.text for m in row.texts)) for row in added.rows]
         grown = size + sum(_bytes(texts) for *_, texts in new)
@@ -99,6 +100,11 @@ def _augment(augment: augmenters.Augment, done: Balanced) -> None:
 
 def _texts(rows: Rows) -> Sequence[tuple[str, ...]]:
     return [(text,) for text in rows.text] if rows.text_pair is None else list(zip(rows.text, rows.text_pair, strict=True))
+
+
+def _plain(texts: Sequence[str]) -> tuple[str, ...]:
+    """Texts as leakage is counted: case, space and punctuation do not."""
+    return tuple(spaced(text.lower()) or text for text in texts)
 
 
 def _with_new(train: Rows, made: Sequence[tuple[int, int, str, tuple[str, ...]]]) -> Rows:

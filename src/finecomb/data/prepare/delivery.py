@@ -145,6 +145,7 @@ def facts(prepared: Prepared, splits: Mapping[str, Rows], name: str) -> dict[str
         "licence": manifest["licence"],
         "content_hash": prepared.content_hash,
         "rows": manifest["rows"],
+        "train_rows_before_balancing": next((entry["rows_in"] for entry in manifest["funnel"] if entry.get("balance")), None),
         "steps": list(steps.values()),
         "label_names": prepared.label_names,
         "label_counts": manifest["label_counts"],
@@ -185,8 +186,10 @@ def missing(splits: Mapping[str, Rows], told: Mapping[str, Any], require: Requir
             Problem(what, f"dataset.require.{key}", f"wanted: {wanted}", "collect other rows, change the cleaner, or ask for less")
         )
 
-    if require.rows is not None and len(train) < require.rows:
-        short("rows", f"train has {len(train):,} rows", f"at least {require.rows:,}")
+    # Rows made of others are none that were collected.
+    collected = min(len(train), told["train_rows_before_balancing"] or len(train))
+    if require.rows is not None and collected < require.rows:
+        short("rows", f"train has {collected:,} rows", f"at least {require.rows:,}")
     if require.languages:
         sample = train.text[:: max(1, len(train) // _SAMPLE)][:_SAMPLE]
         others = Counter(code for text in sample if len(text) >= 20 and (code := identify(text)[0]) not in require.languages)
