@@ -17,7 +17,8 @@ from finecomb.data.engine import Engine
 from finecomb.data.prepare.reading import opened
 from finecomb.data.shards import write_shards
 
-_PARTS = {"columns": schema.Columns, "split": schema.Split, "limit": schema.Limit, "require": schema.Require, "files": schema.FileSplits}
+_PARTS = {"columns": schema.Columns, "split": schema.Split, "limit": schema.Limit, "require": schema.Require, "files": schema.FileSplits,
+          "fetch": schema.Fetch}  # fmt: skip
 
 
 def make_dataset(name: str, **changes: Any) -> Any:

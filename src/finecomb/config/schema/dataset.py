@@ -7,9 +7,7 @@ from typing import Any, Optional
 
 from finecomb.config.schema.base import option
 
-FORMATS = ("auto", "csv", "tsv", "jsonl", "json", "parquet", "arrow", "text", "document", "conll")
-_REJECTED = "largest share of rows that may be broken; more is an error in any case"
-_STRICT = "a row that cannot be read is an error; false: it is set aside, with its file, line and reason"
+FORMATS = ("auto", "csv", "tsv", "jsonl", "json", "parquet", "arrow", "text")
 
 # What the label of a built-in dataset is, so that a task that cannot use it is refused before anything is fetched.
 # "class": one of several names; "classes": any number of them; "number": a real value. "any": known only when read.
@@ -109,19 +107,15 @@ class HubDataset(Dataset):
     aliases: dict[str, Any] = option("other names under which a column is found in local files")
     headerless: list[str] = option("column names of local CSV or TSV files that carry no header; empty: they carry one")
     licence: str = option("licence as stated by the source", identity=False)
-    stream: bool = option("read the hub's files as they come instead of fetching the whole first", before=False)
-    first: Optional[int] = option("read only the first n rows of each split, as with stream what bounds the download", low=1, before=None)
-    strict: bool = option(_STRICT, before=False)
-    max_rejected: float = option(_REJECTED, low=0.0, high=1.0, before=0.1)
 
 
 @dataclass
 class FileSplits:
-    """The files of each split: a path, a folder, a pattern such as 'DIR/**/*.jsonl.gz', or a list of these."""
+    """One file for each split."""
 
-    train: Any = option("files of training rows: a path, a folder, a pattern, or a list of these")
-    validation: Any = option("files of validation rows, likewise")
-    test: Any = option("files of test rows, likewise")
+    train: str = option("file of training rows")
+    validation: Optional[str] = option("file of validation rows")
+    test: Optional[str] = option("file of test rows")
 
 
 @dataclass
@@ -129,19 +123,12 @@ class Files(Dataset):
     """One's own files."""
 
     files: FileSplits = option("the files; only train is needed")
-    format: str = option("file format; auto: from the name; text: a row in each line; document: a row for each file", allowed=FORMATS)
+    format: str = option("file format; auto: from the name", allowed=FORMATS)
     encoding: str = option("text encoding")
     quotes: str = option(
         "how cells of CSV and TSV are quoted; auto: as CSV does, for TSV only where every quoted cell is", allowed=("auto", "csv", "none")
     )
     label_separator: str = option("what separates several labels in one cell (label_kind=classes)")
-    extract: Optional[str] = option(
-        "format=document: how the main text of HTML files is taken; null: the file as it is",
-        allowed=("fast", "cascade", "quality"),
-        before=None,
-    )
-    strict: bool = option(_STRICT, before=False)
-    max_rejected: float = option(_REJECTED, low=0.0, high=1.0, before=0.1)
 
 
 @dataclass
@@ -183,9 +170,44 @@ class Crawl(Dataset):
         "main text by the fast extractor, by the better one, or by the better one where a score asks for it",
         allowed=("fast", "cascade", "quality"),
     )
-    labels: dict[str, str] = option(
-        "label: RE2 pattern of the addresses that get it, the first that fits; pages that get none are dropped; empty: no labels"
-    )
+    labels: dict[str, str] = option("label: RE2 pattern of the addresses that get it, the first that fits; empty: no labels")
+
+
+@dataclass
+class Fetch:
+    """How servers that many people share are asked: one connection, pauses, patience."""
+
+    user_agent: str = option("how requests name themselves; say where you can be reached: NAME/1.0 (+ADDRESS)")
+    allow_private: bool = option("also speak to loopback, private and reserved addresses, and plain http:")
+    delay: float = option("least seconds between two requests", low=0.0)
+    retries: int = option("how often in a row a request that brings nothing (429, 500, 502 to 504, no connection) is repeated", low=0)
+    backoff: float = option("seconds before the first repetition; doubled each time, and Retry-After is obeyed", low=0.0)
+    connect_timeout: float = option("seconds to connect", low=0.01)
+    read_timeout: float = option("seconds without a byte", low=0.01)
+    answer_timeout: float = option("seconds until the head of an answer is there", low=0.01)
+    least_rate: int = option("bytes per second, over read_timeout, below which a transfer counts as broken", low=0)
+    max_bytes: int = option("largest file that is fetched", low=1)
+
+
+@dataclass
+class Wikipedia(Dataset):
+    """The articles of a MediaWiki dump (pages-articles, plain or multistream bzip2, or XML), as text."""
+
+    dump: str = option("the dump: a file or an https: address", identity=False)
+    index: Optional[str] = option("index of a multistream dump: its streams are then read in parallel", identity=False)
+    sha256: Optional[str] = option("hash that the dump must have; null: any", identity=False)
+    namespaces: list[int] = option("numbers of the namespaces whose pages are kept; 0: articles")
+    articles: Optional[int] = option("the first n articles; null: all", low=1)
+    min_characters: int = option("shortest text that is kept", low=0)
+    title: bool = option("put the title in front of the text")
+    drop_sections: dict[str, Any] = option("language of the wiki: headings of the sections that are left out")
+    disambiguation: bool = option("keep disambiguation pages")
+    disambiguation_templates: dict[str, Any] = option("language of the wiki: templates that mark a disambiguation page")
+    licence: str = option("licence of the texts, as the dump's publisher states it", identity=False)
+    strict: bool = option("a broken page or a damaged dump is an error")
+    page_bytes: int = option("largest page, as XML; a larger one is rejected", low=1000)
+    workers: Any = option("processes that convert pages; auto: one for each core", low=1, number_or=("auto",), identity=False)
+    fetch: Fetch = option("how an https: dump is fetched", identity=False)
 
 
 @dataclass(frozen=True)
@@ -217,6 +239,7 @@ CHOICES = {
     "hub": HubDataset,
     "files": Files,
     "prepared": Prepared,
+    "wikipedia": Wikipedia,
     "crawl": Crawl,
 }
 

@@ -10,6 +10,7 @@ from finecomb.data.dataset.hub import HubSource
 from finecomb.data.dataset.movie_reviews import MovieReviewsSource, NytEditorialsSource
 from finecomb.data.dataset.shop_reviews import ShopReviewsSource
 from finecomb.data.dataset.source import Raw, Source
+from finecomb.data.dataset.wikipedia import WikipediaSource
 
 
 def build(config: schema.Dataset) -> Source:
@@ -28,6 +29,8 @@ def build(config: schema.Dataset) -> Source:
         return FilesSource(config)
     if isinstance(config, schema.Crawl):
         return CrawlSource(config)
+    if isinstance(config, schema.Wikipedia):
+        return WikipediaSource(config)
     raise TypeError(f"no dataset for a {type(config).__name__}")
 
 

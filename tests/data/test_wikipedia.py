@@ -1,0 +1,370 @@
+"""Articles of a dump: what templates print stays, what is left out is counted, and nothing in a dump is fatal or unbounded."""
+
+import bz2
+import time
+import tracemalloc
+from xml.sax.saxutils import escape
+
+import pytest
+from data_configs import make_dataset
+
+from finecomb.assets import fetch
+from finecomb.config.errors import UserError
+from finecomb.data.dataset.wikipedia import source as source_module
+from finecomb.data.dataset.wikipedia.dump import as_utf8, decompressed, elements, read_page
+from finecomb.data.dataset.wikipedia.source import WikipediaSource
+from finecomb.data.dataset.wikipedia.wikitext import to_text, wiki_of
+
+pytest.importorskip("mwparserfromhell")
+
+WIKI = wiki_of("en", {6: "File", 14: "Category"}, frozenset({"fr", "de"}), ["References", "See also"])
+GENSIM = "dist:gensim==4.4.0!gensim-4.4.0/gensim/test/test_data/"
+GENSIM_SHA256 = "a3f5b626da5518e79a479140361c663089fe7998df8ba52d56e1ded71ac5bdf5"
+
+# wikitext -> text, by what it shows
+TEXTS = {
+    "a quantity": ("At {{convert|1300|mi|km}}, it", "At 1,300 miles, it"),
+    "one of a unit": ("{{convert|1|mi}}", "1 mile"),
+    "a range": ("{{convert|5|-|10|km|mi|abbr=on}} and {{convert|3|to|4|ft}}", "5–10 km and 3 to 4 feet"),
+    "two units": ("{{convert|6|ft|2|in|m}} tall", "6 feet 2 inches tall"),
+    "an adjective": ("a {{convert|1300|mi|adj=on}} river", "a 1,300-mile river"),
+    "an unknown unit": ("{{convert|7|smoot|m}}", "7 smoot"),
+    "a number": ("{{formatnum:1234567.5}} and {{formatnum:1,234|R}}", "1,234,567.5 and 1234"),
+    "a measured value": ("{{val|1.50|0.02|e=6|u=m}}", "1.50±0.02×10⁶ m"),
+    "a foreign word": ("the {{lang|fr|joie de vivre}} of {{lang-ru|Москва}}", "the joie de vivre of Russian: Москва"),
+    "a word with a new name": ("({{langx|el|Αθήνα}})", "(Greek: Αθήνα)"),
+    "no break": ("{{nowrap|100 [[Metre|m]]}} {{nbsp}}x", "100 m x"),
+    "about a year": ("{{circa|1900}} to {{c.|1910|1912}}", "c. 1900 to c. 1910 – c. 1912"),
+    "a faulty word": ("a {{sic|wrod}} and {{sic|an|other|hide=y}}", "a wrod [sic] and another"),
+    "a date": ("{{start date|2010|5|4}}, {{birth date and age|df=yes|1950|1|2}}", "May 4, 2010, 2 January 1950"),
+    "an age at death": ("{{death date and age|2000|1|2|1930|3|4}}", "January 2, 2000 (aged 69)"),
+    "a date of facts": ("{{as of|2010|5}}, and {{as of|2011|lc=y}}", "As of May 2010, and as of 2011"),
+    "a fraction": ("{{frac|3|1|2}} cups", "3+1⁄2 cups"),
+    "money": ("{{US$|1500}}", "US$1,500"),
+    "chemistry": ("{{chem|H|2|O}} and CO<sub>2</sub>", "H₂O and CO₂"),
+    "a power": ("10<sup>6</sup> m<sup>-1</sup>, the 19<sup>th</sup>", "10⁶ m⁻¹, the 19th"),
+    "signs": ("a{{snd}}b {{!}} c{{'s}} {{=}}", "a – b | c's ="),
+    "nested templates": ("{{nowrap|{{convert|5|km|mi}} {{small|or so}}}}", "5 kilometres or so"),
+    "the page's own name": ("{{PAGENAME}} is {{uc:big}}", "Title is BIG"),
+    "another alphabet": ("{{nihongo|Tokyo|東京|Tōkyō}}", "Tokyo (東京, Tōkyō)"),
+    "links": ("[[A]], [[B (c)|b]], [[:Category:D]], [[fr:Titre]][[E|''e'']]s", "A, b, Category:D, es"),
+    "files and categories": ("x[[File:A.jpg|thumb|a [[link]] in it]] y[[Category:Z]]", "x y"),
+    "external links": ("[https://a.example/b the site] [https://a.example/c] https://a.example/d", "the site https://a.example/d"),
+    "references": ('One.<ref>{{cite web|url=x}}</ref> Two.<ref name="a/b" /><ref name=c>d</ref>', "One. Two."),
+    "comments": ("a<!-- {{convert|1 --> b\n<!-- line -->\nc", "a b\nc"),
+    "formulas": ("where <math>x^{2}</math> is", "where $x^{2}$ is"),
+    "literal text": ("<nowiki>{{convert|1|mi}} ''a''</nowiki>", "{{convert|1|mi}} ''a''"),
+    "emphasis and entities": ("'''A''' ''b'' &ndash; &#945; &lt;c&gt;", "A b – α <c>"),
+    "lists": ("* one\n** two\n# three\n; term: meaning", "one\ntwo\nthree\nterm: meaning"),
+    "a table": ("before\n{| class=x\n|-\n| {{nowrap|1}} ||\n{|\n| 2\n|}\n|}\nafter", "before\n\nafter"),
+    "tags": ("a<br/>b <small>c</small> <div>d</div>", "a\nb c\nd"),
+    "headings": ("== One ==\ntext\n== Empty ==\n== References ==\nref\n=== of it ===\nx\n== Last ==\nend", "One\n\ntext\n\nLast\n\nend"),
+    "traces": ("Paris ({{IPA-unknown}}; {{xyz}}) is, Rome ({{xyz}}; 1900) was {{xyz}}.", "Paris is, Rome (1900) was."),
+    "an infobox": ("{{Infobox x\n| a = {{convert|1|mi}}\n| b = [[c]]\n}}\n'''It''' is", "It is"),
+    "marks without a partner": ("a }} b [[c x {{f ]", "a }} b [[c x {{f ]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reference", [False, True], ids=["fast", "reference"])
+@pytest.mark.parametrize("case", TEXTS)
+def test_text_of_wikitext(case, reference):
+    wikitext, text = TEXTS[case]
+    assert to_text(wikitext, "Title", WIKI, reference=reference).text == text
+
+
+def test_the_quantity_that_others_lose_is_kept_and_what_is_dropped_is_counted():
+    found = to_text("At {{convert|1,300|mi}}{{citation needed|date=May 2010}}, {{Main|x}}{{citation needed}} it ends.", "T", WIKI)
+    assert found.text.startswith("At 1,300 miles,")
+    assert found.templates == {"citation needed": 2, "main": 1}
+
+
+def test_other_languages_write_numbers_their_way():
+    german, french = wiki_of("de", {}, frozenset(), []), wiki_of("fr", {6: "Fichier"}, frozenset(), [])
+    assert to_text("{{formatnum:1234567.5}}", "T", german).text == "1.234.567,5"
+    assert to_text("[[Fichier:A.jpg|b]]au {{s|XIX|e}} {{unité|1300|km}}", "T", french).text == "au XIXe siècle 1 300 kilometres"
+
+
+BOMBS = {
+    "open templates": "{{a|b=c}" * 5000, "open links": "[[a|{{b|" * 10000, "open tables": "{|\n" * 10000,
+    "nested": "{{a|" * 5000 + "}}" * 5000, "known": "{{small|" * 3000 + "}}" * 3000,
+    "tags": "<div>" * 20000, "references": "<ref>" * 20000, "quotes": "''a" * 50000, "brackets": "[http://x " * 20000,
+    "closing": "}}]]|}" * 5000, "comments": "<!--" * 50000, "braces": "{" * 50000, "deep links": "[[a|" * 3000 + "]]" * 3000,
+    "parameters": "{{{a|" * 10000, "one line": "a [[b]] {{c}} " * 30000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_no_wikitext_takes_long(bomb):
+    started = time.process_time()
+    to_text(BOMBS[bomb], "Title", WIKI)
+    assert time.process_time() - started < 8
+
+
+# Dumps
+
+HEAD = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" version="0.11" xml:lang="en">
+  <siteinfo><sitename>Wikipedia</sitename><dbname>enwiki</dbname><base>https://en.wikipedia.org/wiki/Main_Page</base>
+  <namespaces><namespace key="0" /><namespace key="6">File</namespace><namespace key="10">Template</namespace></namespaces></siteinfo>
+"""
+LONG = "It has a text that is long enough to be kept by the shortest length that counts. " * 4
+
+
+def page(number, text, title=None, ns=0, extra="", model="wikitext"):
+    title = escape(title or f"Page {number}")
+    return (
+        f"  <page>\n    <title>{title}</title>\n    <ns>{ns}</ns>\n    <id>{number}</id>\n{extra}    <revision>\n"
+        f"      <id>{number + 1000}</id>\n      <timestamp>2026-01-02T03:04:05Z</timestamp>\n      <model>{model}</model>\n"
+        f'      <text xml:space="preserve">{escape(text)}</text>\n    </revision>\n  </page>\n'
+    )
+
+
+PAGES = [
+    page(1, "'''One''' is {{convert|1300|mi}} long, {{unknown thing|x}}. " + LONG, title="Ångström & Söhne"),
+    page(2, "#REDIRECT [[One]]", extra='    <redirect title="One" />\n'),
+    page(3, LONG + "{{Disambiguation}}"),
+    page(4, "{{template}}" + LONG, ns=10),
+    page(5, "short"),
+    page(6, ""),
+    page(7, '{"a": 1}' + LONG, model="json"),
+    page(8, "Eight [[File:A.jpg|b]] " + LONG),
+]
+
+
+@pytest.fixture
+def dump(tmp_path):
+    """Write a dump: pages between head and end, compressed as one stream or, with an index, one for each two pages."""
+
+    def write(pages, name="enwiki-20260101-pages-articles.xml.bz2", multistream=False, head=HEAD):
+        path = tmp_path / name
+        if not multistream:
+            data = (head + "".join(pages) + "</mediawiki>\n").encode()
+            path.write_bytes(bz2.compress(data) if name.endswith(".bz2") else data)
+            return path, None
+        parts, lines, offset = [bz2.compress(head.encode())], [], 0
+        for start in range(0, len(pages), 2):
+            offset = sum(map(len, parts))
+            lines += [f"{offset}:{number}:Some: title" for number in range(start, start + len(pages[start : start + 2]))]
+            parts.append(bz2.compress("".join(pages[start : start + 2]).encode()))
+        parts.append(bz2.compress(b"</mediawiki>"))
+        path.write_bytes(b"".join(parts))
+        index = tmp_path / "index.txt.bz2"
+        index.write_bytes(bz2.compress("\n".join(lines).encode() + b"\n"))
+        return path, index
+
+    return write
+
+
+def read(path, index=None, **changes):
+    source = WikipediaSource(make_dataset("wikipedia", dump=str(path), index=index and str(index), **{"workers": 1, **changes}))
+    raw = source.read("none")
+    return [row for rows in raw.splits["train"] for row in table(rows)], raw
+
+
+def table(rows):
+    columns = zip(rows.id, rows.text, rows.line, *rows.provenance.values(), strict=True)
+    return [dict(zip(("id", "text", "line", *rows.provenance), row, strict=True)) for row in columns]
+
+
+@pytest.mark.parametrize("how", ["bz2", "xml", "multistream", "multistream without index"])
+def test_articles_of_a_dump_with_their_origin_and_everything_else_counted(dump, how):
+    path, index = dump(PAGES, "enwiki.xml" if how == "xml" else "enwiki.xml.bz2", multistream="multi" in how)
+    rows, raw = read(path, None if "without" in how else index)
+    assert [(row["id"], row["line"]) for row in rows] == [("1", 1), ("8", 8)]
+    assert rows[0]["text"].startswith("One is 1,300 miles long,")
+    assert rows[0]["url"] == "https://en.wikipedia.org/wiki/%C3%85ngstr%C3%B6m_&_S%C3%B6hne"
+    assert (rows[0]["time"], rows[0]["licence"], rows[0]["source"]) == ("2026-01-02T03:04:05Z", "CC BY-SA 4.0", "enwiki dump")
+    entry = raw.funnel[0]
+    assert (entry["rows_in"], entry["rows_out"]) == (8, 2)
+    assert entry["reasons"] == {"redirect": 1, "disambiguation": 1, "namespace Template": 1, "too short": 1, "no text": 1,
+                                "content model json": 1}  # fmt: skip
+    assert entry["templates_dropped"] == {"unknown thing": 1}
+    assert entry["left_out"] == {"file": 1}
+    assert raw.rejected == []
+
+
+def test_options_choose_pages(dump):
+    path, _ = dump(PAGES)
+    rows, _ = read(path, namespaces=[0, 10], disambiguation=True, min_characters=0, title=True)
+    assert [row["id"] for row in rows] == ["1", "3", "4", "5", "8"]
+    assert rows[3]["text"] == "Page 5\n\nshort"
+    rows, raw = read(path, namespaces=[0, 10], articles=2)
+    assert [row["id"] for row in rows] == ["1", "4"]
+    assert raw.funnel[0]["rows_out"] == 2
+
+
+BROKEN = {
+    "bad XML": ("  <page>\n<title>A</titel></page>\n", "broken XML"),
+    "no id": ("  <page><title>A</title><revision><text>x</text></revision></page>\n", "the page has no id"),
+    "an entity": ("  <page><title>&bomb;</title><id>3</id></page>\n", "broken XML: undefined entity"),
+    "a control character": (page(9, "x\x01y"), "broken XML: not well-formed"),
+    "too large": (page(9, "x" * 30000), "more than 20,000 bytes"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_page_breaks_only_itself(dump, fault):
+    element, reason = BROKEN[fault]
+    path, _ = dump([PAGES[0], element, PAGES[7]])
+    rows, raw = read(path, page_bytes=20000)
+    assert [row["id"] for row in rows] == ["1", "8"]
+    assert raw.funnel[0]["reasons"] == {"broken": 1}
+    assert (raw.rejected[0]["line"], raw.rejected[0]["file"]) == (2, path.name)
+    assert reason in raw.rejected[0]["reason"]
+    with pytest.raises(UserError, match=reason) as caught:
+        read(path, page_bytes=20000, strict=True)
+    assert "page 2" in caught.value.problems[0].where
+
+
+def test_entities_are_never_expanded(dump):
+    bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>\n' + HEAD
+    path, _ = dump([page(1, "&b;" + LONG)], head=bomb)
+    with pytest.raises(UserError, match="declares a document type"):
+        read(path)
+
+
+def many(count):
+    return [page(number, f"Number {number} with words such as {number * 7919 % 10007}. " + LONG) for number in range(1, count + 1)]
+
+
+def random_tail(count):
+    """Pages that bzip2 cannot shrink much, so that a cut falls between them."""
+    import random
+
+    draw = random.Random(0)
+    return [page(n, LONG + "".join(draw.choices("abcdefghijklmnop ", k=20000))) for n in range(1, count + 1)]
+
+
+def test_a_dump_that_was_cut_gives_what_came_before_and_says_so(dump, capsys):
+    path, _ = dump(random_tail(150))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    rows, raw = read(path)
+    assert 0 < len(rows) < 150
+    assert [row["id"] for row in rows] == [str(number) for number in range(1, len(rows) + 1)]
+    assert "in the middle of a bzip2 stream" in raw.rejected[-1]["reason"]
+    assert "is damaged: it ends in the middle" in capsys.readouterr().err
+    with pytest.raises(UserError, match="is damaged"):
+        read(path, strict=True)
+
+
+def test_a_damaged_stream_of_a_multistream_dump_costs_only_its_own_pages(dump):
+    path, index = dump(many(10), multistream=True)
+    whole, _ = read(path, index)
+    data = bytearray(path.read_bytes())
+    starts = [at for at in range(len(data)) if data[at : at + 4] == b"BZh9"]
+    data[starts[3] + 30] ^= 0xFF  # the pages 5 and 6
+    path.write_bytes(bytes(data))
+    rows, raw = read(path, index)
+    assert [row["id"] for row in rows] == [row["id"] for row in whole if row["id"] not in ("5", "6")]
+    assert "damaged" in raw.rejected[0]["reason"]
+
+
+def test_a_giant_page_is_skipped_in_bounded_memory(tmp_path):
+    path = tmp_path / "giant.xml.bz2"
+    packer = bz2.BZ2Compressor()
+    with path.open("wb") as file:
+        file.write(packer.compress((HEAD + page(1, LONG) + "<page><title>x</title><id>2</id><revision><text>").encode()))
+        for _ in range(60):
+            file.write(packer.compress(b"x" * 1_000_000))
+        file.write(packer.compress(("</text></revision></page>" + page(3, LONG) + "</mediawiki>").encode()) + packer.flush())
+    assert path.stat().st_size < 100_000
+    tracemalloc.start()
+    rows, raw = read(path, page_bytes=2_000_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [row["id"] for row in rows] == ["1", "3"]
+    assert "more than 2,000,000 bytes" in raw.rejected[0]["reason"]
+    assert peak < 25_000_000
+
+
+def test_workers_and_index_do_not_change_the_rows(dump, monkeypatch, tmp_path):
+    path, index = dump(many(40), multistream=True)
+    monkeypatch.setattr(source_module, "_WORTH_PROCESSES", 0)
+    found = []
+    for workers, use in ((1, index), (2, index), (2, None)):
+        monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / f"cache {workers} {use is None}"))
+        rows, raw = read(path, use, workers=workers)
+        found.append((rows, raw.funnel))
+    assert len(found[0][0]) == 40
+    assert found[0] == found[1] == found[2]
+
+
+def test_parts_that_were_converted_are_not_converted_again(dump, monkeypatch):
+    path, index = dump(many(10), multistream=True)
+    done = []
+    convert = source_module.convert
+    monkeypatch.setattr(source_module, "convert", lambda part, rules: done.append(part.number) or convert(part, rules))
+    source = WikipediaSource(make_dataset("wikipedia", dump=str(path), index=str(index), workers=1))
+    chunks = iter(source.read("none").splits["train"])
+    next(chunks), next(chunks)
+    chunks.close()  # as if killed: two parts are done
+    rows, raw = read(path, index)
+    assert done == [0, 1, 2, 3, 4]
+    assert (len(rows), raw.funnel[0]["rows_in"]) == (10, 10)
+    read(path, index, min_characters=1)  # another config converts anew
+    assert done == [0, 1, 2, 3, 4] * 2
+
+
+def test_a_page_that_comes_twice_is_taken_once(dump):
+    rows, raw = read(dump([*many(3), *many(4)])[0])
+    assert [row["id"] for row in rows] == ["1", "2", "3", "4"]
+    assert raw.funnel[0]["reasons"] == {"page id twice": 3}
+
+
+def test_a_dump_in_utf_16_is_read(dump, tmp_path):
+    path = tmp_path / "wide.xml"
+    path.write_bytes((HEAD + page(1, "Това е " + LONG) + "</mediawiki>").encode("utf-16"))
+    assert read(path)[0][0]["text"].startswith("Това е")
+
+
+def test_wrong_files_are_the_users_error(dump, tmp_path):
+    path, index = dump(many(4), multistream=True)
+    other = tmp_path / "other.txt"
+    other.write_text("hello\n")
+    for changes, said in (({"dump": str(other)}, "not a dump of MediaWiki"), ({"index": str(other)}, "not the index"),
+                          ({"dump": str(tmp_path / "nothing.bz2")}, "no such file"), ({"sha256": "0" * 64}, "not the file that was pinned"),
+                          ({"dump": "http://127.0.0.1/x.bz2"}, "not an address that can be fetched")):  # fmt: skip
+        source = WikipediaSource(make_dataset("wikipedia", **({"dump": str(path), "index": str(index), "workers": 1} | changes)))
+        with pytest.raises(UserError, match=said):
+            list(source.read("none").splits["train"])
+    index.write_bytes(bz2.compress(b"77:1:a\n"))
+    with pytest.raises(UserError, match="no stream begins at byte 77"):
+        read(path, index)
+
+
+def test_the_input_is_the_content_of_the_dump(dump, tmp_path):
+    path, _ = dump(many(4))
+    moved = tmp_path / "elsewhere.bz2"
+    moved.write_bytes(path.read_bytes())
+    other, _ = dump(many(5), "other.xml.bz2")
+    inputs = [WikipediaSource(make_dataset("wikipedia", dump=str(each))).inputs() for each in (path, moved, other)]
+    assert inputs[0] == inputs[1] != inputs[2]
+
+
+@pytest.mark.registry
+def test_real_articles_read_fast_are_as_the_parser_of_reference_reads_them(monkeypatch):
+    """206 pages of the English Wikipedia (2016) and talk pages of the Bulgarian one, from gensim's own test data."""
+    monkeypatch.delenv("FINECOMB_CACHE")
+    try:
+        paths = [fetch([GENSIM + name], sha256=GENSIM_SHA256).path for name in (
+            "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2", "enwiki-table-markup.xml.bz2",
+            "bgwiki-latest-pages-articles-shortened.xml.bz2")]  # fmt: skip
+    except UserError as error:
+        pytest.skip(f"the package registry is out of reach: {error}")
+    compared, parsed, size = 0, 0, 0
+    for path in paths:
+        with path.open("rb") as file:
+            pages = [read_page(each, 10**8) for each in list(elements(as_utf8(decompressed(file, compressed=True)), 10**8))[1:]]
+        assert not [each.broken for each in pages if each.broken]
+        for each in pages:
+            if not each.redirect:
+                fast, slow = to_text(each.text, each.title, WIKI), to_text(each.text, each.title, WIKI, reference=True)
+                assert fast.text.split("\n") == slow.text.split("\n"), each.title
+                assert (fast.templates, fast.left_out) == (slow.templates, slow.left_out), each.title
+                compared, parsed, size = compared + 1, parsed + fast.parsed, size + len(each.text)
+    assert compared > 100
+    assert parsed < 0.15 * size
+    rows, raw = read(paths[0])
+    assert (raw.funnel[0]["rows_in"], raw.funnel[0]["reasons"]["redirect"]) == (206, 99)
+    texts = " ".join(row["text"] for row in rows)
+    assert not [mark for mark in ("{{cite", "{{convert", "<ref", "[[", "{|") if mark in texts]
+    assert "At 1,300 miles, Alabama" in texts
