@@ -25,6 +25,7 @@ def parquet_of(items):
 
 GOOD = csv_of(rows(40))
 REGRESSION = {"task": "regression"}
+STRICT = {"strict": True}
 MULTI = {"task": "sequence_classification multi_label"}
 
 # name of the file, its content, options, what the message says, and where.
@@ -38,27 +39,27 @@ CASES = {
     "broken JSON": ("a.jsonl", '{"text": "a", "label": "b"}\n{"text": \n', {}, "broken JSON", "a.jsonl, line 2"),
     "JSON that is no object": ("a.jsonl", '{"text": "a", "label": "b"}\n[1]\n', {}, "a JSON object is expected", "line 2"),
     "broken JSON array": ("a.json", '[{"text": "a"},\n{"text" 1}]', {}, "broken JSON", "a.json, line 2"),
-    "wrong encoding": ("a.csv", GOOD.encode() + "café,good\n".encode("latin-1"), {}, "byte 0xe9 is not utf-8", "line 42"),
+    "wrong encoding": ("a.csv", GOOD.encode() + "café,good\n".encode("latin-1"), STRICT, "byte 0xe9 is not utf-8", "line 42"),
     "UTF-16": ("a.csv", GOOD.encode("utf-16"), {}, "looks like utf-16", "line 1"),
     "unknown encoding": ("a.csv", GOOD, {"encoding": "utf-9"}, "unknown encoding", "dataset.encoding"),
-    "NUL bytes": ("a.csv", GOOD.encode() + b"x\0y,good\n", {}, "a NUL byte", "line 42"),
+    "NUL bytes": ("a.csv", GOOD.encode() + b"x\0y,good\n", STRICT, "a NUL byte", "line 42"),
     "empty file": ("a.csv", "", {}, "a.csv is empty", "a.csv"),
     "header alone": ("a.csv", "text,label\n", {}, "holds no row", "dataset.files.train"),
-    "ragged CSV": ("a.csv", GOOD + "one,two,three\n", {}, "another number of cells", "lines 42"),
-    "ragged TSV": ("a.tsv", GOOD.replace(",", "\t") + "one\n", {}, "another number of cells", "lines 42"),
-    "broken quoting": ("a.csv", GOOD + '"open,good\n', {}, "broken quoting", "line 42"),
+    "ragged CSV": ("a.csv", GOOD + "one,two,three\n", STRICT, "another number of cells", "line 42"),
+    "ragged TSV": ("a.tsv", GOOD.replace(",", "\t") + "one\n", STRICT, "another number of cells", "line 42"),
+    "broken quoting": ("a.csv", GOOD + '"open,good\n', STRICT, "broken quoting", "line 42"),
     "no number": ("a.csv", GOOD + "x,3.5\n", REGRESSION, "'bad' is not a number", "line 2"),
     "not finite": ("a.csv", "text,label\n" + "a b,1\nb c,nan\n" * 9, REGRESSION, "'nan' is not a number", "line 3"),
-    "missing label": ("a.csv", GOOD + "something,\n", {}, "1 of 41 rows: the label is missing", "line 42"),
+    "missing label": ("a.csv", GOOD + "something,\n", STRICT, "1 of 41 rows: the label is missing", "line 42"),
     "missing number": ("a.jsonl", [{"text": "a b", "label": 1}, {"text": "c"}], REGRESSION, "1 of 2 rows: the label is missing", "line 2"),
     "broken label list": ("a.csv", 'text,label\nabc,"[1,"\n', MULTI, "is not labels separated", "line 2"),
     "one class": ("a.csv", csv_of(rows(9, ("a",))), {}, "the only label in train is 'a'", "a.csv"),
     "unnamed label": ("a.csv", GOOD, {"label_names": ["goood", "bad"]}, "label 'good' is not in dataset.label_names", "20 rows of train"),
     "two columns of one name": ("a.csv", "text,label,text\na,b,c\n", {}, "two columns have the same name: text", "a.csv"),
-    "ids twice": ("a.csv", GOOD, {"columns": {"id": "label"}}, "2 ids occur more than once", "line"),
+    "ids twice": ("a.csv", GOOD, {"columns": {"id": "label"}}, "occurs more than once", "line"),
     "id missing": ("a.jsonl", [{"text": "a", "label": "b", "key": None}], {"columns": {"id": "key"}}, "an id is missing", "line 1"),
     "unknown suffix": ("a.xlsx", GOOD, {}, "cannot tell the format", "a.xlsx"),
-    "cut short": ("a.csv.gz", gzip.compress(GOOD.encode())[:-20], {}, "cannot read a.csv.gz", "a.csv.gz"),
+    "cut short": ("a.csv.gz", gzip.compress(GOOD.encode())[:-20], STRICT, "cannot read a.csv.gz", "a.csv.gz"),
     "no parquet": ("a.parquet", GOOD, {}, "not a readable parquet file", "a.parquet"),
     "no arrow": ("a.arrow", GOOD, {}, "not a readable arrow file", "a.arrow"),
     "text without labels": ("a.txt", "just a line\n", {}, "no column 'label'", "dataset.columns.label"),

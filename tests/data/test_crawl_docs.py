@@ -17,13 +17,13 @@ from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
+from benchmarks.python_docs import LEAST, Absent, python_docs
 from crawl_site import Page, Site
 from data_configs import make_dataset
 
 from finecomb.assets import offline
 from finecomb.data.dataset.crawl import CrawlSource
 
-PAGES = 500  # at least so many are wanted
 BEFORE_THE_KILL = 150
 CONCURRENCY = 6
 # Runs the crawl, and writes down every name that the process looks up and every address it connects to.
@@ -45,40 +45,13 @@ print(json.dumps(build(make_dataset("crawl", **json.loads(sys.argv[1]))).inputs(
 
 @pytest.fixture(scope="session")
 def docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Python's documentation in HTML: an installed package's, or from Debian's package, which is unpacked and not installed."""
-    installed = [
-        path.parent for path in Path("/usr/share/doc").glob("python3*/html/index.html") if len(list(path.parent.rglob("*.html"))) >= PAGES
-    ]
-    if installed:
-        return installed[0]
+    """Python's documentation in HTML: as installed, or from Debian's package."""
     if offline():
-        pytest.skip("Python's documentation is not installed, and the network is switched off")
-    place = tmp_path_factory.mktemp("docs")
+        pytest.skip("the network is switched off")
     try:
-        _fetch(place)
-    except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"Python's documentation is not installed and cannot be had as a Debian package: {error}")
-    found = next((path.parent for path in place.glob("usr/share/doc/python3*/html/index.html") if path.is_file()), None)
-    if found is None:
-        pytest.skip("Debian's package of Python's documentation holds no pages")
-    return found
-
-
-def _fetch(place: Path) -> None:
-    """Download the package by apt, with lists of its own where the machine has none."""
-
-    def run(*command: str) -> str:
-        return subprocess.run(command, cwd=place, check=True, capture_output=True, text=True, timeout=100).stdout
-
-    options: list[str] = []
-    search = ("search", "--names-only", r"^python3\.[0-9]+-doc$")
-    if not (names := run("apt-cache", *search)):
-        (place / "lists" / "partial").mkdir(parents=True)
-        options = ["-o", f"Dir::State::lists={place}/lists", "-o", f"Dir::Cache={place}"]
-        run("apt-get", *options, "update")
-        names = run("apt-cache", *options, *search)
-    run("apt-get", *options, "download", names.split()[0])
-    run("dpkg", "-x", str(next(place.glob("*.deb"))), str(place))
+        return python_docs(tmp_path_factory.mktemp("docs"))
+    except Absent as error:
+        pytest.skip(str(error))
 
 
 def reachable(docs: Path) -> set[str]:
@@ -168,7 +141,7 @@ def test_a_killed_crawl_goes_on_and_gets_each_page_once(docs: Path, tmp_path: Pa
         assert len(site.asked) == asked
 
     expected = reachable(docs)
-    assert len(expected) >= PAGES - 100  # without the part that robots.txt forbids
+    assert len(expected) >= LEAST - 100  # without the part that robots.txt forbids
     pages = {path for path in delivered if path.endswith(".html")}
     assert expected <= pages
     assert not [path for path in site.asked if not allowed(path)]

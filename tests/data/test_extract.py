@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import time
+from pathlib import Path
 
 import pytest
+from benchmarks.extraction import Gold, scores
 
 from finecomb.config.errors import UserError
 from finecomb.data.dataset import extract as module
-from finecomb.data.dataset.extract import Limits, extract
+from finecomb.data.dataset.extract import MODES, Limits, extract, links
 
 PARAGRAPH = "The comb passes through the text again and again, until what is left of it lies straight and can be read without a stop. "
 PAGE = (
@@ -73,6 +76,16 @@ def test_a_page_beyond_the_size_limits_is_named() -> None:
     assert "lies straight" in found.text
 
 
+def test_links_are_absolute_and_what_asks_not_to_be_followed_is_left_out() -> None:
+    page = b"""<base href='/q/'><meta name=ROBOTS content='NoIndex, x'><link rel='Canonical' href='c'><a href=a>1</a><a href=a>again</a>
+    <a href=../b rel='x NoFollow'>2</a><area href='http://o.example/x'><a href='mailto:x'>m</a><a>none</a>"""
+    found = links(page, "http://s.example/u/v")
+    assert found.links == ["http://s.example/q/a", "http://o.example/x", "mailto:x"]
+    assert (found.noindex, found.nofollow, found.nofollow_links, found.canonical) == (True, False, 1, "http://s.example/q/c")
+    many = links(b"".join(b"<a href=%d>x</a>" % n for n in range(10_001)), "http://s.example/")
+    assert (len(many.links), many.cut) == (10_000, True)
+
+
 def test_a_forked_process_gets_a_child_of_its_own() -> None:
     extract(PAGE.encode(), None)
     assert module._CHILD is not None
@@ -93,3 +106,20 @@ def test_missing_packages_are_the_users_error(monkeypatch: pytest.MonkeyPatch) -
         module.require_web("dataset=crawl")
     assert "trafilatura" in caught.value.problems[0].what
     assert "finecomb[web]" in caught.value.problems[0].mend
+
+
+def test_the_cascade_is_never_worse_than_the_fast_extractor_alone() -> None:
+    """Five pages of our own; the benchmark of the same name has more."""
+    folder = Path(__file__).parent / "pages"
+    gold = [
+        Gold(name, (folder / name).read_bytes(), segments["wanted"], segments["unwanted"])
+        for name, segments in json.loads((folder / "gold.json").read_text()).items()
+    ]
+    found = {mode: [extract(page.html, None, mode=mode) for page in gold] for mode in MODES}
+    f = {mode: scores(gold, [each.text for each in texts])[2] for mode, texts in found.items()}
+    assert f["cascade"] > f["fast"]
+    assert f["cascade"] >= 0.95
+    assert {each.method for each in found["fast"]} == {"fast"}
+    assert {each.method for each in found["cascade"]} == {"fast", "quality"}
+    for page, fast, cascade in zip(gold, found["fast"], found["cascade"], strict=True):
+        assert scores([page], [cascade.text])[2] >= scores([page], [fast.text])[2], page.url

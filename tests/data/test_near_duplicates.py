@@ -1,16 +1,19 @@
 """Near-duplicates against the exact answer: what is found, what is not, which row stays."""
 
+import dataclasses
 import functools
 import random
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from data_configs import clean
 
+from finecomb.config.errors import UserError
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
-from finecomb.data.cleaner import shingles, word_hashes
+from finecomb.data.cleaner import lsh, near_index, shingles, word_hashes
 from finecomb.data.cleaner.words import words
 from finecomb.data.dataset.rows import Rows
 
@@ -161,9 +164,9 @@ def test_signatures_estimate_the_jaccard_similarity_without_bias():
 
 
 def test_bands_find_pairs_at_the_threshold_and_the_curve_says_how_likely():
-    assert shingles.bands(0.8, 128) == (14, 9) or shingles.curve(0.8, *shingles.bands(0.8, 128)) >= 0.95
-    assert shingles.curve(0.8, 14, 8) == pytest.approx(0.9236, abs=1e-3)  # FineWeb's
-    assert shingles.curve(0.5, 32, 8) == pytest.approx(0.118, abs=1e-3)  # Data-Juicer's
+    assert lsh.bands(0.8, 128) == (14, 9) or lsh.curve(0.8, *lsh.bands(0.8, 128)) >= 0.95
+    assert lsh.curve(0.8, 14, 8) == pytest.approx(0.9236, abs=1e-3)  # FineWeb's
+    assert lsh.curve(0.5, 32, 8) == pytest.approx(0.118, abs=1e-3)  # Data-Juicer's
 
 
 def test_what_goes_is_near_what_stays_and_nothing_near_stays_but_for_the_curve():
@@ -215,11 +218,76 @@ def test_scripts_without_spaces_are_compared_by_characters():
     assert len(cleaned.splits["train"]) == 2
 
 
-def test_the_published_windows_of_datatrove_give_six_clusters():
-    """Windows of 400 characters of one text at offsets whose overlaps its own tests list, compared by words of four letters."""
-    draw = random.Random(5)
-    text = "".join(f"{''.join(draw.choices('abcdefghij', k=4))} " for _ in range(600))
-    groups = [[0, 20, 50], [400, 420], [800, 810, 820, 840, 860], [1205, 1215, 1225, 1245], [1600], [2000]]
-    windows = [text[start : start + 400] for group in groups for start in group]
-    kept = run(windows, threshold=0.6, ngram=5).splits["train"]
-    assert len(kept) == 6
+GROUPS = [[0, 20, 50], [400, 420], [800, 810, 820, 840, 860], [1205, 1215, 1225, 1245], [1600], [2000]]
+
+
+@pytest.fixture(scope="module")
+def lorem():
+    """The text of datatrove's own tests of near-duplicates (Apache-2.0)."""
+    return (Path(__file__).parent / "lorem_ipsum.txt").read_text().rstrip("\n")
+
+
+def test_the_published_windows_of_datatrove_give_its_six_clusters(lorem):
+    windows = [lorem[start : start + 400] for group in GROUPS for start in group]
+    kept = run(windows, threshold=0.6, permutations=112).splits["train"]
+    assert [int(name) for name in kept.id] == [0, 3, 5, 10, 14, 15]  # the first of each group
+    # As datatrove does, keep=all joins what chains of pairs connect; it drops nothing.
+    every = run(windows, threshold=0.7, permutations=112, keep="all")
+    assert len(every.splits["train"]) == len(windows)
+    assert every.values["cluster"] == [0.0] * 3 + [3.0] * 2 + [5.0] * 5 + [10.0] * 4 + [14.0, 15.0]
+    assert [cluster["size"] for cluster in every.records["near_duplicates"]["clusters"]] == [5, 4, 3, 2]
+
+
+def test_signatures_follow_the_shared_part_of_a_text_as_datatrove_demands(lorem):
+    for percent in range(0, 100, 5):
+        end = len(lorem) * percent // 100
+        hashes, offsets = shingles.hashed([lorem, lorem[:end] + lorem[:end:-1]], 5)
+        first, second = shingles.signatures(hashes, offsets, 112)
+        assert abs((first == second).mean() - percent / 100) < 0.21
+
+
+def test_the_best_score_the_source_and_length_decide_which_row_stays():
+    base = " ".join(f"w{n}" for n in range(60))
+    texts = [base, base + " and more", base + " end"]
+    given = dataclasses.replace(rows(texts), provenance={"source": ["forum", "news", None]})
+    assert run({"train": given}, keep="longest").splits["train"].id == ["1"]
+    assert run({"train": given}, keep="source_priority", sources=["news", "forum"]).splits["train"].id == ["1"]
+    assert run({"train": given}, keep="source_priority", sources=["forum"]).splits["train"].id == ["0"]
+    best = {"near_duplicates": VALUES | {"keep": "best_score", "score": "duplicates_of_test.shared_ngrams"}}
+    steps = {"duplicates_of_test": {"step": "decontaminate", "ngram": 13, "max_matches": 10}}
+    assert clean(cleaner.build(Cleaner("own", steps | best)), {"train": given}).splits["train"].id == ["0"]  # all score alike
+
+
+def test_rows_near_to_an_earlier_corpus_go_with_that_reason(tmp_path):
+    texts = corpus(120, seed=7)
+    earlier, later = texts[:60], texts[60:]
+    near_index.write(tmp_path / "near_index", [(["a", "b"], earlier[:2]), ([str(n) for n in range(2, 60)], earlier[2:])], 5, 128)
+    cleaned = run(later, index=str(tmp_path))
+    gone = {int(row["id"]) for row in cleaned.gone if row["reason"] == "near-duplicate of a row of the index"}
+    assert gone == {row for row, text in enumerate(later) if max(exact(text, other) for other in earlier) >= 0.7}
+    assert {"index"} <= {cluster["kept"]["split"] for cluster in cleaned.records["near_duplicates"]["clusters"]}
+    with pytest.raises(UserError, match="ngram=5"):
+        run(later, index=str(tmp_path), ngram=4)
+    with pytest.raises(UserError, match="holds no index"):
+        run(later, index=str(tmp_path / "near_index"))
+    with (tmp_path / "near_index" / "hashes.bin").open("r+b") as file:
+        file.write(b"spoilt")
+    with pytest.raises(UserError, match="is damaged"):
+        run(later, index=str(tmp_path), threshold=0.71)
+
+
+def test_one_cluster_of_a_large_share_is_warned_of():
+    base = " ".join(f"w{n}" for n in range(60))
+    texts = [f"{base} {n}" for n in range(20)] + corpus(20)
+    assert "50.0%" in run(texts).records["near_duplicates"]["warnings"][0]
+    assert run(texts, max_cluster_share=0.6).records["near_duplicates"]["warnings"] == []
+
+
+def test_values_that_do_not_belong_together_are_refused():
+    for values in ({"keep": "best_score"}, {"score": "length.words"}, {"keep": "source_priority"}, {"keep": "all", "index": "folder"}):
+        with pytest.raises(UserError):
+            run(["one", "two"], **values)
+    with pytest.raises(UserError, match="no earlier step measures"):
+        run(["one", "two"], keep="best_score", score="nothing.here")
+    with pytest.raises(UserError, match="what source"):
+        run(["one", "two"], keep="source_priority", sources=["news"])

@@ -116,10 +116,10 @@ def _run(command: list[str], environment: dict[str, str], stage: Path, title: st
 def _largest(stage: Path) -> int:
     """Size of the largest file pip has written so far."""
     sizes = [0]
-    for folder, _, names in os.walk(stage):  # which passes over a folder that pip removes meanwhile
-        for name in names:
-            with suppress(OSError):  # pip moved it
-                sizes.append((Path(folder) / name).stat().st_size)
+    with suppress(OSError):  # pip removed a folder while it was listed: the next look will do
+        for file in stage.rglob("*"):
+            with suppress(OSError):  # pip moved it meanwhile
+                sizes.append(file.stat().st_size)
     return max(sizes)
 
 

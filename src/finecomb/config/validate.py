@@ -11,7 +11,7 @@ from pathlib import Path
 
 from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError, nearest
-from finecomb.config.schema.dataset import Dataset, Files, HubDataset, MovieReviews, Prepared
+from finecomb.config.schema.dataset import Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared
 from finecomb.config.schema.loss import CrossEntropy
 from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel
 from finecomb.config.schema.optimizer import Adam, Sgd
@@ -45,7 +45,9 @@ def problems_of(config: Train, origins: Mapping[str, Origin], *, trains: bool = 
 
 def unlabelled(config: Train) -> bool:
     """Whether the rows will have no labels: none are read, and no annotator gives them. Such a corpus can only be prepared."""
-    return config.annotator.name == "none" and (config.dataset.label_kind == "none" or config.dataset.columns.label is None)
+    by_address = isinstance(config.dataset, Crawl) and bool(config.dataset.labels)
+    none_read = config.dataset.label_kind == "none" or (config.dataset.columns.label is None and not by_address)
+    return config.annotator.name == "none" and none_read
 
 
 def label_kind(dataset: Dataset) -> str:
@@ -249,9 +251,15 @@ def _files(config: Train, where: Where) -> Iterator[Problem]:
     if isinstance(dataset, Files):
         folder = Path(dataset.path).expanduser() if dataset.path else Path()
         for split in ("train", "validation", "test"):
-            name = getattr(dataset.files, split)
-            if name is not None and not (folder / Path(name).expanduser()).exists():
-                yield _absent(f"dataset.files.{split}", str(folder / Path(name).expanduser()), where, "a file")
+            key, given = f"dataset.files.{split}", getattr(dataset.files, split)
+            names = given if isinstance(given, list) else [] if given is None else [given]
+            if wrong := [name for name in names if not isinstance(name, str) or not name]:
+                yield Problem(f"{key}={given}: {wrong[0]!r} names no file", where(key), "a path, a folder, a pattern, or a list of these")
+                continue
+            for path in (folder / Path(name).expanduser() for name in names):
+                # What a pattern such as DIR/**/*.jsonl fits is looked up when the files are read.
+                if not path.exists() and not re.search(r"[*?\[]", str(path)):
+                    yield _absent(key, str(path), where, "a file")
 
 
 def _absent(key: str, given: str, where: Where, kind: str) -> Problem:

@@ -40,7 +40,8 @@ class Texts(Sequence[str]):
             return self._chunks[0]
         if self._order is None:
             return pyarrow.concat_arrays(self._chunks) if self._chunks else pyarrow.array([], pyarrow.large_string())
-        return pyarrow.array(list(self), pyarrow.large_string())
+        chunks = [chunk.cast(pyarrow.large_string()) for chunk in self._chunks]
+        return pyarrow.chunked_array(chunks, pyarrow.large_string()).take(pyarrow.array(self._order)).combine_chunks()
 
     def __len__(self) -> int:
         return len(self._order) if self._order is not None else int(self._starts[-1])

@@ -9,7 +9,8 @@ from typing import Any
 
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.schema.dataset import Columns
-from finecomb.data.dataset.table import Table, format_of, read_table
+from finecomb.data.dataset.formats.piece import Table
+from finecomb.data.dataset.table import format_of, read_table
 from finecomb.data.dataset.text_file import existing
 
 

@@ -192,7 +192,17 @@ class NearDuplicates:
     permutations: int = option(
         "length of the signatures; bands are chosen so that 95 % of pairs at the threshold are found", low=8, high=1024
     )
-    keep: str = option("which row of a cluster stays", allowed=("first", "longest"))
+    keep: str = option(
+        "which row of a cluster stays; all: none goes, and splits are carved by cluster",
+        allowed=("first", "longest", "best_score", "source_priority", "all"),
+    )
+    score: Optional[str] = option(
+        "keep=best_score: the score of an earlier step, as step.score; the row with the highest stays", before=None
+    )
+    sources: list[str] = option("keep=source_priority: sources of the rows, in the order in which their rows stay", before=[])
+    index: Optional[str] = option("a folder that prepare left with write_index=true: rows near to one of its rows go too", before=None)
+    write_index: bool = option("prepare writes an index of the rows it delivers, for later corpora", before=False)
+    max_cluster_share: float = option("warn when one cluster holds a greater share of all rows", low=0, high=1, before=0.1)
 
 
 @dataclass

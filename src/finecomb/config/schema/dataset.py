@@ -7,7 +7,9 @@ from typing import Any, Optional
 
 from finecomb.config.schema.base import option
 
-FORMATS = ("auto", "csv", "tsv", "jsonl", "json", "parquet", "arrow", "text")
+FORMATS = ("auto", "csv", "tsv", "jsonl", "json", "parquet", "arrow", "text", "document", "conll")
+_REJECTED = "largest share of rows that may be broken; more is an error in any case"
+_STRICT = "a row that cannot be read is an error; false: it is set aside, with its file, line and reason"
 
 # What the label of a built-in dataset is, so that a task that cannot use it is refused before anything is fetched.
 # "class": one of several names; "classes": any number of them; "number": a real value. "any": known only when read.
@@ -107,15 +109,19 @@ class HubDataset(Dataset):
     aliases: dict[str, Any] = option("other names under which a column is found in local files")
     headerless: list[str] = option("column names of local CSV or TSV files that carry no header; empty: they carry one")
     licence: str = option("licence as stated by the source", identity=False)
+    stream: bool = option("read the hub's files as they come instead of fetching the whole first", before=False)
+    first: Optional[int] = option("read only the first n rows of each split, as with stream what bounds the download", low=1, before=None)
+    strict: bool = option(_STRICT, before=False)
+    max_rejected: float = option(_REJECTED, low=0.0, high=1.0, before=0.1)
 
 
 @dataclass
 class FileSplits:
-    """One file for each split."""
+    """The files of each split: a path, a folder, a pattern such as 'DIR/**/*.jsonl.gz', or a list of these."""
 
-    train: str = option("file of training rows")
-    validation: Optional[str] = option("file of validation rows")
-    test: Optional[str] = option("file of test rows")
+    train: Any = option("files of training rows: a path, a folder, a pattern, or a list of these")
+    validation: Any = option("files of validation rows, likewise")
+    test: Any = option("files of test rows, likewise")
 
 
 @dataclass
@@ -123,12 +129,19 @@ class Files(Dataset):
     """One's own files."""
 
     files: FileSplits = option("the files; only train is needed")
-    format: str = option("file format; auto: from the name", allowed=FORMATS)
+    format: str = option("file format; auto: from the name; text: a row in each line; document: a row for each file", allowed=FORMATS)
     encoding: str = option("text encoding")
     quotes: str = option(
         "how cells of CSV and TSV are quoted; auto: as CSV does, for TSV only where every quoted cell is", allowed=("auto", "csv", "none")
     )
     label_separator: str = option("what separates several labels in one cell (label_kind=classes)")
+    extract: Optional[str] = option(
+        "format=document: how the main text of HTML files is taken; null: the file as it is",
+        allowed=("fast", "cascade", "quality"),
+        before=None,
+    )
+    strict: bool = option(_STRICT, before=False)
+    max_rejected: float = option(_REJECTED, low=0.0, high=1.0, before=0.1)
 
 
 @dataclass
@@ -170,7 +183,9 @@ class Crawl(Dataset):
         "main text by the fast extractor, by the better one, or by the better one where a score asks for it",
         allowed=("fast", "cascade", "quality"),
     )
-    labels: dict[str, str] = option("label: RE2 pattern of the addresses that get it, the first that fits; empty: no labels")
+    labels: dict[str, str] = option(
+        "label: RE2 pattern of the addresses that get it, the first that fits; pages that get none are dropped; empty: no labels"
+    )
 
 
 @dataclass

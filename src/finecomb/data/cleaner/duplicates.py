@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import xxhash
-from numpy.typing import NDArray
 
 from finecomb.config.schema import cleaner as schema
+from finecomb.data.cleaner.shingles import repeated, utf8
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch
 
 
@@ -19,33 +20,37 @@ class Duplicates(CorpusStep):
     Texts are compared by 128-bit hashes (XXH3): among a billion texts the odds of one false match are below 10**-20.
     """
 
-    VERSION = 1
+    VERSION = 2
     SKETCHED_BY = ()
 
     def __init__(self, config: schema.Duplicates) -> None:
         self._across = config.across
 
     def sketch(self, batch: Batch) -> Facts:
-        """A hash of each row's text, and of its label."""
-        return {
-            "text": _hashes(batch),
-            "label": np.array([xxhash.xxh3_64_intdigest(repr(label).encode()) for label in batch.label], dtype=np.uint64),
-        }
+        """A hash of each row's text, in two halves, and of its label."""
+        halves = np.frombuffer(b"".join(_digests(batch)), dtype=">u8").reshape(-1, 2).T.astype(np.uint64)
+        known: dict[str, int] = {}
+        labels = [known[name] if name in known else known.setdefault(name, _number(name)) for name in map(repr, batch.label)]
+        return {"high": halves[0], "low": halves[1], "label": np.array(labels, dtype=np.uint64)}
 
     def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
         """The rows that go, by number, and why."""
-        text = np.concatenate([each.facts["text"] for each in sketches])
-        label = np.concatenate([each.facts["label"] for each in sketches])
-        names = sorted({each.split for each in sketches})
-        split = np.concatenate([np.full(each.rows, names.index(each.split)) for each in sketches])
-        apart = np.zeros(len(text), dtype=np.int64) if self._across else split
-        order = np.lexsort((np.arange(len(text)), text["low"], text["high"], apart))
-        same = np.zeros(len(text), dtype=bool)
-        same[1:] = (text[order[1:]] == text[order[:-1]]) & (apart[order[1:]] == apart[order[:-1]])
-        first = order[np.maximum.accumulate(np.where(same, 0, np.arange(len(text))))] if len(text) else order
-        rows, kept = order[same], first[same]
-        place = np.argsort(rows)
-        rows, kept = rows[place], kept[place]
+        high, low, label = (
+            np.concatenate([np.zeros(0, np.uint64), *(s.facts[name] for s in sketches)]) for name in ("high", "low", "label")
+        )
+        names = list(dict.fromkeys(each.split for each in sketches))
+        split = np.concatenate([np.zeros(0, np.int8), *(np.full(each.rows, names.index(each.split), np.int8) for each in sketches)])
+        # The few rows that share half a hash with another are all that has to be sorted.
+        some = repeated(high)
+        some = some[np.lexsort((some, split[some] if not self._across else some, low[some], high[some]))]
+        new = np.ones(len(some), dtype=bool)
+        new[1:] = (high[some[1:]] != high[some[:-1]]) | (low[some[1:]] != low[some[:-1]])
+        if not self._across:
+            new[1:] |= split[some[1:]] != split[some[:-1]]
+        first = some[np.maximum.accumulate(np.where(new, np.arange(len(some)), 0))]
+        rows, kept = some[~new], first[~new]
+        by = np.argsort(rows)
+        rows, kept = rows[by], kept[by]
         return {
             "rows": rows,
             "split": np.where(split[rows] == split[kept], -1, split[kept]),
@@ -55,25 +60,32 @@ class Duplicates(CorpusStep):
 
     def carry_out(self, batch: Batch, state: Facts) -> Decision:
         """Drop what was seen before; the reason tells where, and whether it had another label there."""
-        rows = state["rows"]
-        low, high = np.searchsorted(rows, [batch.start, batch.start + len(batch)]).tolist()
-        drop = {}
-        for row, split, other in zip(
-            rows[low:high].tolist(), state["split"][low:high].tolist(), state["other_label"][low:high].tolist(), strict=True
-        ):
-            where = "" if split < 0 else f" of a row in {state['names'][split]}"
-            drop[row - batch.start] = f"duplicate{where}" + (" with another label" if other else "")
-        return Decision(drop)
+        low, high = np.searchsorted(state["rows"], [batch.start, batch.start + len(batch)]).tolist()
+        places = [""] + [f" of a row in {name}" for name in state["names"]]
+        rows, splits, others = (state[name][low:high].tolist() for name in ("rows", "split", "other_label"))
+        return Decision({
+            row - batch.start: f"duplicate{places[split + 1]}{' with another label' if other else ''}"
+            for row, split, other in zip(rows, splits, others, strict=True)
+        })  # fmt: skip
 
 
-def _hashes(batch: Batch) -> NDArray[Any]:
-    """[rows] of pairs of 64 bits."""
+def _number(name: str) -> int:
+    return xxhash.xxh3_64_intdigest(name.encode())
+
+
+def _digests(batch: Batch) -> list[bytes]:
+    """128 bits for each row, from the bytes of its texts as they lie in memory."""
     digest = xxhash.xxh3_128_digest
+    data, bounds = _bytes(batch.text)
     if batch.text_pair is None:
-        raw = [digest(text.encode()) for text in batch.text]
-    else:
-        raw = [
-            digest(len(text).to_bytes(8, "little") + text.encode() + pair.encode())
-            for text, pair in zip(batch.text, batch.text_pair, strict=True)
-        ]
-    return np.frombuffer(b"".join(raw), dtype=[("high", ">u8"), ("low", ">u8")]).astype([("high", "<u8"), ("low", "<u8")])
+        return [digest(data[start:end]) for start, end in pairwise(bounds)]
+    other, others = _bytes(batch.text_pair)
+    return [
+        digest(b"".join(((end - start).to_bytes(8, "little"), data[start:end], other[a:b])))
+        for (start, end), (a, b) in zip(pairwise(bounds), pairwise(others), strict=True)
+    ]
+
+
+def _bytes(texts: Any) -> tuple[memoryview, list[int]]:
+    data, bounds = utf8(texts)
+    return data.data, bounds.tolist()

@@ -4,137 +4,201 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner.shingles import bands, candidates, curve, hashed, jaccard, signatures
-from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, joined
-from finecomb.data.cleaner.word_hashes import U64
+from finecomb.data.cleaner import near_index
+from finecomb.data.cleaner.lsh import Rows, Settled, bands, candidates, components, curve, settle
+from finecomb.data.cleaner.shingles import hashed, signatures
+from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch
+from finecomb.data.cleaner.word_hashes import I64
 
 SHOWN = 20  # clusters in the report
 SPLITS = ("test", "validation", "train")
-PLACE = {split: place for place, split in enumerate(SPLITS)}
 _CUT = 200
+_MEMBERS = 10
 
 
 class NearDuplicates(CorpusStep):
     """Drops rows whose text is nearly that of a row that stays.
 
     A row goes only if its similarity to a kept row, not to a chain of others, reaches the threshold. Which row stays is decided by
-    `keep`; test wins over validation, and both over train. Texts of a pair are compared as one.
+    `keep`; test wins over validation, and both over train. With keep=all none goes, and a cluster is what chains of pairs connect.
+    Texts of a pair are compared as one.
     """
 
-    VERSION = 2
-    SKETCHED_BY = ("ngram", "permutations")
+    VERSION = 3
+    SKETCHED_BY = ("ngram", "permutations", "score", "sources")
 
     def __init__(self, config: schema.NearDuplicates) -> None:
         self._config = config
         self._bands = bands(config.threshold, config.permutations)
+        _check(config)
+
+    @staticmethod
+    def inputs(config: schema.NearDuplicates) -> str | None:
+        """What the result depends on besides the values: the content of the index."""
+        return None if config.index is None else near_index.content(Path(config.index))
 
     def sketch(self, batch: Batch) -> Facts:
-        """Each row's signature and its set of n-gram hashes, sorted; and its length in characters."""
-        texts = joined(batch)
+        """Each row's signature and its n-gram hashes, and what it is preferred by."""
+        texts = joined_arrow(batch)
         hashes, offsets = hashed(texts, self._config.ngram)
-        sets = [np.unique(hashes[offsets[row] : offsets[row + 1]]) for row in range(len(texts))]
         return {
-            "signatures": signatures(hashes, offsets, self._config.permutations),
-            "hashes": np.concatenate(sets) if sets else hashes,
-            "offsets": np.cumsum([0, *map(len, sets)], dtype=np.int64),
-            "lengths": np.array([len(text) for text in texts], dtype=np.int64),
+            "signatures": np.ascontiguousarray(signatures(hashes, offsets, self._config.permutations).T),
+            "hashes": hashes,
+            "offsets": offsets,
+            "preference": self._preference(batch, texts),
         }
+
+    def _preference(self, batch: Batch, texts: Any) -> Any:
+        """The lower, the sooner a row stays; float64."""
+        import pyarrow.compute as pc
+
+        config = self._config
+        if config.score is not None:
+            if config.score not in batch.scores:
+                what = f"no earlier step measures {config.score!r}"
+                raise UserError(Problem(what, "near_duplicates.score", allowed=", ".join(batch.scores), mend="a score is named step.score"))
+            return np.nan_to_num(-batch.scores[config.score], nan=np.inf)
+        if config.sources:
+            if "source" not in batch.provenance:
+                what = "the rows do not say what source they come from"
+                raise UserError(Problem(what, "near_duplicates.sources", mend="keep: first, longest or best_score"))
+            place = {source: number for number, source in enumerate(config.sources)}
+            return np.array([place.get(source or "", len(place)) for source in batch.provenance["source"]], dtype=np.float64)
+        return -pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.float64)
 
     def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
-        """Candidates of all splits together, checked; then split by split the rows that go."""
-        starts = np.array([each.start for each in sketches])
+        """The rows of every cluster, of all splits together: which stays for each, and how alike they are."""
+        config = self._config
+        parts = [(each.facts["signatures"], each.facts["hashes"], each.facts["offsets"]) for each in sketches]
+        split = np.concatenate([np.zeros(0, np.int8), *(np.full(each.rows, SPLITS.index(each.split), np.int8) for each in sketches)])
+        preference = np.concatenate([np.zeros(0), *(each.facts["preference"] for each in sketches)])
+        index = None if config.index is None else near_index.read(Path(config.index), config.ngram, config.permutations)
+        known = 0 if index is None else len(index.ids)
+        rows = Rows(([] if index is None else [index.part]) + parts)
+        if config.keep == "all":
+            settled = self._clustered(rows)
+        else:
+            order = np.lexsort((preference, split)) if config.keep != "first" else np.argsort(split, kind="stable")
+            order = np.concatenate([np.arange(known), order + known])
+            count, depth = self._bands
+            settled = settle(rows, order, threshold=config.threshold, count=count, depth=depth, fixed=known)
+        return self._state(settled, known, split, index, corpus)
 
-        def grams(row: int) -> U64:
-            each = sketches[int(np.searchsorted(starts, row, side="right")) - 1]
-            at = row - each.start
-            found: U64 = each.facts["hashes"][each.facts["offsets"][at] : each.facts["offsets"][at + 1]]
-            return found
+    def _clustered(self, rows: Rows) -> Settled:
+        """No row goes: clusters are what pairs connect, so that none of them is torn apart."""
+        first, second = candidates(rows, *self._bands).T
+        found = rows.similarities(first, second)
+        near = found >= self._config.threshold
+        best = np.zeros(len(rows))
+        for side in (first, second):
+            np.maximum.at(best, side, found)
+        return Settled(components(len(rows), np.stack([first[near], second[near]], axis=1)), best, len(found), int(near.sum()))
 
-        pairs = candidates(np.concatenate([each.facts["signatures"] for each in sketches]), *self._bands)
-        partners: dict[int, list[tuple[int, float]]] = defaultdict(list)
-        for first, second in pairs.tolist():
-            similarity = jaccard(grams(first), grams(second))
-            if similarity >= self._config.threshold:
-                partners[second].append((first, similarity))
-                partners[first].append((second, similarity))
-        lengths = np.concatenate([each.facts["lengths"] for each in sketches])
-        split = np.concatenate([np.full(each.rows, PLACE[each.split]) for each in sketches])
-        gone = self._choose(partners, lengths, split)
-        rows = np.array(sorted(gone), dtype=np.int64)
-        return {
-            "rows": rows,
-            "kept": np.array([gone[row][0] for row in rows.tolist()], dtype=np.int64),
-            "similarity": np.array([gone[row][1] for row in rows.tolist()], dtype=np.float64),
-            "elsewhere": np.array([_elsewhere(split, row, gone[row][0]) for row in rows.tolist()], dtype=np.int64),
-            "record": self._found(len(pairs), sum(map(len, partners.values())) // 2, gone, corpus),
-        }
-
-    def _choose(self, partners: dict[int, list[tuple[int, float]]], lengths: Any, split: Any) -> dict[int, tuple[int, float]]:
-        """Row that goes -> (row that stays, similarity). Rows in order of preference; each stays unless one that stays is near enough."""
-        order = sorted(partners, key=lambda row: (split[row], -lengths[row] if self._config.keep == "longest" else 0, row))
-        gone: dict[int, tuple[int, float]] = {}
-        kept: set[int] = set()
-        for row in order:
-            near = [(similarity, -other) for other, similarity in partners[row] if other in kept]
-            if near:
-                similarity, other = max(near)
-                gone[row] = (-other, similarity)
-            else:
-                kept.add(row)
-        return gone
+    def _state(self, settled: Settled, known: int, split: Any, index: near_index.Index | None, corpus: Corpus) -> Facts:
+        """owner: for each row the number of the row that stays for it, its own where it stays, below 0 for one of the index."""
+        owner = settled.owner[known:] - known
+        members = np.flatnonzero(owner != np.arange(len(owner)))
+        elsewhere = np.where(owner < 0, len(SPLITS), np.where(split[owner] != split, split[owner], -1)) if len(owner) else owner
+        state = {"owner": owner, "similarity": settled.similarity[known:], "elsewhere": elsewhere.astype(np.int8)}
+        return state | {"record": self._found(settled, owner, members, split, index, corpus)}
 
     def carry_out(self, batch: Batch, state: Facts) -> Decision:
-        """The score is the similarity to the row that stays."""
-        low, high = np.searchsorted(state["rows"], [batch.start, batch.start + len(batch)]).tolist()
-        rows, elsewhere = state["rows"][low:high] - batch.start, state["elsewhere"][low:high].tolist()
-        best = np.zeros(len(batch))
-        best[rows] = state["similarity"][low:high]
-        reasons = ["near-duplicate" if where < 0 else f"near-duplicate of a row in {SPLITS[where]}" for where in elsewhere]
-        return Decision(dict(zip(rows.tolist(), reasons, strict=True)), scores={"similarity": best.tolist()})
+        """Scores: the similarity to the row that stays (for one that stays the greatest to another of them that it was compared with), and
+        the number of that row, which names the cluster; numbers below 0 are rows of the index."""
+        here = slice(batch.start, batch.start + len(batch))
+        owner, elsewhere = state["owner"][here], state["elsewhere"][here]
+        scores = {"similarity": state["similarity"][here].tolist(), "cluster": owner.tolist()}
+        if self._config.keep == "all":
+            return Decision(scores=scores)
+        gone = np.flatnonzero(owner != np.arange(batch.start, batch.start + len(batch)))
+        where = ["", *(f" of a row in {split}" for split in SPLITS), " of a row of the index"]
+        drop = {row: f"near-duplicate{where[elsewhere[row] + 1]}" for row in gone.tolist()}
+        return Decision(drop, scores=scores)
 
     def thresholds(self) -> dict[str, tuple[float | None, float | None]]:
         """The similarity from which rows go."""
-        return {"similarity": (None, self._config.threshold)}
+        return {} if self._config.keep == "all" else {"similarity": (None, self._config.threshold)}
 
     def record(self, state: Facts) -> dict[str, Any]:
         """Largest clusters, how candidates were found, and how likely a pair of each similarity was to be one."""
         found: dict[str, Any] = state["record"]
         return found
 
-    def _found(self, checked: int, pairs: int, gone: dict[int, tuple[int, float]], corpus: Corpus) -> dict[str, Any]:
-        clusters: dict[int, list[tuple[int, float]]] = defaultdict(list)
-        for row, (kept, similarity) in sorted(gone.items()):
-            clusters[kept].append((row, similarity))
-        largest = sorted(clusters, key=lambda kept: (-len(clusters[kept]), kept))[:SHOWN]
-        count, rows = self._bands
-        return {
+    def _found(
+        self, settled: Settled, owner: I64, members: I64, split: Any, index: near_index.Index | None, corpus: Corpus
+    ) -> dict[str, Any]:
+        heads, sizes = np.unique(owner[members], return_counts=True)
+        sizes = sizes + 1
+        largest = np.lexsort((heads, -sizes))[:SHOWN]
+        joined: dict[int, list[int]] = defaultdict(list)
+        for row in members[np.isin(owner[members], heads[largest])].tolist():
+            joined[int(owner[row])].append(row)
+        count, depth = self._bands
+        similarity = settled.similarity[len(settled.owner) - len(owner) :]
+
+        def shown(row: int) -> dict[str, Any]:
+            return {"split": corpus.split(row), "id": corpus.id(row)}
+
+        def cluster(head: int, size: int) -> dict[str, Any]:
+            kept = {"split": "index", "id": index.ids[head].as_py(), "text": ""} if head < 0 and index is not None else shown(head)
+            if head >= 0:
+                kept["text"] = corpus.text(head)[:_CUT]
+            dropped = [shown(row) | {"similarity": round(float(similarity[row]), 4)} for row in joined[head][:_MEMBERS]]
+            return {"size": size, "kept": kept, "dropped": dropped}
+
+        found = {
             "bands": count,
-            "rows": rows,
+            "rows": depth,
             "ngram": self._config.ngram,
             "threshold": self._config.threshold,
-            "curve": {f"{similarity / 20:.2f}": round(curve(similarity / 20, count, rows), 4) for similarity in range(6, 21)},
-            "candidates_checked": checked,
-            "pairs_found": pairs,
-            "clusters": [
-                {
-                    "size": len(clusters[kept]) + 1,
-                    "kept": {"split": corpus.split(kept), "id": corpus.id(kept), "text": corpus.text(kept)[:_CUT]},
-                    "dropped": [
-                        {"split": corpus.split(row), "id": corpus.id(row), "similarity": round(value, 4)}
-                        for row, value in clusters[kept][:10]
-                    ],
-                }
-                for kept in largest
-            ],
-            "cluster_count": len(clusters),
+            "keep": self._config.keep,
+            "curve": {f"{part / 20:.2f}": round(curve(part / 20, count, depth), 4) for part in range(6, 21)},
+            "candidates_checked": settled.checked,
+            "pairs_found": settled.near,
+            "clusters": [cluster(int(heads[at]), int(sizes[at])) for at in largest],
+            "cluster_count": len(heads),
+            "largest_share": round(float(sizes.max(initial=0)) / max(1, len(owner)), 4),
         }
+        if self._config.keep == "all":
+            found["clusters_in_several_splits"] = len(np.unique(owner[members[split[members] != split[owner[members]]]]))
+        return found | {"warnings": self._warnings(found)}
+
+    def _warnings(self, found: dict[str, Any]) -> list[str]:
+        """What should make one look at the clusters before one believes them."""
+        warnings = []
+        if found["largest_share"] > self._config.max_cluster_share:
+            warnings.append(
+                f"the largest cluster holds {found['largest_share']:.1%} of all rows (near_duplicates.max_cluster_share="
+                f"{self._config.max_cluster_share:g}): look at it in the report, and raise threshold or ngram if these rows are not copies"
+            )
+        if found.get("clusters_in_several_splits"):
+            count = found["clusters_in_several_splits"]
+            warnings.append(f"keep=all: {count:,} clusters have rows in several of the given splits")
+        return warnings
 
 
-def _elsewhere(split: Any, row: int, kept: int) -> int:
-    """The split of the row that stays, where it is another one; -1 where it is not."""
-    return int(split[kept]) if split[kept] != split[row] else -1
+def _check(config: schema.NearDuplicates) -> None:
+    """Values that belong together."""
+    if (config.keep == "best_score") != (config.score is not None):
+        raise UserError(Problem("keep=best_score and score=STEP.SCORE belong together", "near_duplicates.score"))
+    if (config.keep == "source_priority") != bool(config.sources):
+        raise UserError(Problem("keep=source_priority and a list of sources belong together", "near_duplicates.sources"))
+    if config.keep == "all" and config.index is not None:
+        raise UserError(Problem("with keep=all no row goes, so that there is nothing to do with an index", "near_duplicates.index"))
+
+
+def joined_arrow(batch: Batch) -> Any:
+    """The texts of a batch as an Arrow array; of pairs both, with a line end between."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    if batch.text_pair is None:
+        return batch.text.arrow
+    return pc.binary_join_element_wise(batch.text.arrow, batch.text_pair.arrow, pyarrow.scalar("\n", pyarrow.large_string()))

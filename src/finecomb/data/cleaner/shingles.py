@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from finecomb.data.cleaner.word_hashes import I64, PRIME, U8, U64, mixed, word_hashes
 
 U32: TypeAlias = NDArray[np.uint32]
-_CHUNK = 1 << 17  # bytes of text at once: what stays in the processor's cache is faster than fewer, larger batches
+_CHUNK = 1 << 19  # bytes of text at once: what lies in the cache is fast, and so is a call for much
 _BATCH = 64  # signatures at once: their numbers pass through Python objects, which so stay in the cache too
 
 
@@ -23,21 +23,21 @@ def hashed(texts: Sequence[str] | Any, n: int) -> tuple[U64, I64]:
     hash, of all its words; one without words has none.
     """
     parts, counts = [np.empty(0, dtype=np.uint64)], [np.zeros(1, dtype=np.int64)]
-    for found, of_text in ngrams(texts, n):
+    for words, words_of in worded(texts):
+        found, of_text = ngrams(words, words_of, n)
         parts.append(found)
         counts.append(of_text)
     return np.concatenate(parts), np.cumsum(np.concatenate(counts))
 
 
-def ngrams(texts: Sequence[str] | Any, n: int) -> Iterator[tuple[U64, I64]]:
-    """The same for so many texts at once as the processor's cache holds: their hashes, and how many each text has."""
+def worded(texts: Sequence[str] | Any) -> Iterator[tuple[U64, I64]]:
+    """Hashes of the words of so many texts at once as the processor's cache holds, and how many words each text has."""
     data, offsets = utf8(texts)
     count, start = len(offsets) - 1, 0
     while start < count:
         end = max(start + 1, int(np.searchsorted(offsets, offsets[start] + _CHUNK, side="right")) - 1)
         bounds = offsets[start : end + 1]
-        hashes, words_of = word_hashes(data[bounds[0] : bounds[-1]], bounds - bounds[0])
-        yield _ngrams(hashes, words_of, n)
+        yield word_hashes(data[bounds[0] : bounds[-1]], bounds - bounds[0])
         start = end
 
 
@@ -58,8 +58,9 @@ def utf8(texts: Sequence[str] | Any) -> tuple[U8, I64]:
     return np.empty(0, dtype=np.uint8) if data is None else np.frombuffer(data, dtype=np.uint8), bounds
 
 
-def _ngrams(words: U64, words_of: I64, n: int) -> tuple[U64, I64]:
-    """N-grams over all texts as if they were one; then those that begin where their text still has n words."""
+def ngrams(words: U64, words_of: I64, n: int) -> tuple[U64, I64]:
+    """Hashes of n-grams from those of words, and how many each text has."""
+    # Over all texts as if they were one; then those that begin where their text still has n words.
     ends = np.cumsum(words_of)
     found = _polynomials(words, n)
     kept = np.ones(len(words), dtype=bool)
@@ -109,6 +110,35 @@ def sets(hashes: U64, counts: I64) -> tuple[U64, I64]:
     return hashes[kept], np.diff(left)
 
 
+class Among:
+    """Which of many hashes are among some."""
+
+    def __init__(self, some: U64) -> None:
+        ordered = np.sort(some)
+        self._ordered = ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
+        # Most are told by their first bits already.
+        self._shift = np.uint64(64 - min(24, 16 + len(self._ordered).bit_length() // 2))
+        self._first = np.zeros(1 << (64 - int(self._shift)), dtype=bool)
+        self._first[self._ordered >> self._shift] = True
+
+    def __len__(self) -> int:
+        return len(self._ordered)
+
+    def __call__(self, hashes: U64) -> NDArray[np.bool_]:
+        """For each whether it is one of them."""
+        found = self._first[hashes >> self._shift]
+        maybe = np.flatnonzero(found)
+        place = np.searchsorted(self._ordered, hashes[maybe])
+        found[maybe] = self._ordered.take(place, mode="clip") == hashes[maybe] if len(self._ordered) else False
+        return found
+
+
+def repeated(hashes: U64) -> I64:
+    """Places of the hashes that occur more than once; values are sorted many times faster than places are."""
+    ordered = np.sort(hashes)
+    return np.flatnonzero(Among(ordered[1:][ordered[1:] == ordered[:-1]])(hashes))
+
+
 def signatures(hashes: U64, offsets: I64, size: int, seed: int = 1) -> U32:
     """MinHash signatures [texts, size]: for each of `size` random affine maps the least value over a text's hashes.
 
@@ -123,58 +153,3 @@ def signatures(hashes: U64, offsets: I64, size: int, seed: int = 1) -> U32:
         bounds = offsets[start : start + _BATCH + 1]
         parts += [pack(*row) for row in compute(hashes[bounds[0] : bounds[-1]], bounds - bounds[0], size, seed).to_rows()]
     return np.frombuffer(b"".join(parts), dtype=np.uint32).reshape(-1, size)
-
-
-def bands(threshold: float, size: int) -> tuple[int, int]:
-    """Bands and rows per band, of a signature of at most `size`, that find pairs at the threshold with a probability of at least 0.95.
-
-    Of those the one with the most rows, which gives the fewest false candidates. P(s) = 1 - (1 - s**rows)**bands (Leskovec et al., ch. 3).
-    """
-    best = (size, 1)
-    for rows in range(1, size + 1):
-        count = size // rows
-        if curve(threshold, count, rows) >= 0.95:
-            best = (count, rows)
-    return best
-
-
-def curve(similarity: float, count: int, rows: int) -> float:
-    """Probability that a pair of this Jaccard similarity becomes a candidate."""
-    return float(1.0 - (1.0 - similarity**rows) ** count)
-
-
-def candidates(found: U32, count: int, rows: int, *, most: int = 48) -> I64:
-    """Pairs [m, 2] of texts that agree in a band, each once, the earlier text first.
-
-    most: in a band's bucket each text is paired with so many before it. Larger buckets are chains of near-copies, which their links keep
-    together without a square number of pairs.
-    """
-    texts = len(found)
-    empty = (found == 2**32 - 1).all(axis=1)
-    keys: list[I64] = []
-    for band in range(count):
-        part = np.ascontiguousarray(found[:, band * rows : (band + 1) * rows]).astype(np.uint64)
-        with np.errstate(over="ignore"):
-            value = np.zeros(texts, dtype=np.uint64)
-            for column in range(rows):
-                value = mixed(value * PRIME + part[:, column] + np.uint64(1))
-        order = np.lexsort((np.arange(texts), value))
-        order = order[~empty[order]]
-        same = value[order]
-        for step in range(1, min(most, len(order)) + 1):
-            hit = np.flatnonzero(same[step:] == same[:-step])
-            if not len(hit):
-                break
-            keys.append(order[hit].astype(np.int64) * texts + order[hit + step])
-    if not keys:
-        return np.empty((0, 2), dtype=np.int64)
-    unique = np.unique(np.concatenate(keys))
-    return np.stack([unique // texts, unique % texts], axis=1)
-
-
-def jaccard(first: U64, second: U64) -> float:
-    """Jaccard similarity of two sorted arrays without repeats."""
-    if not len(first) and not len(second):
-        return 1.0
-    shared = len(np.intersect1d(first, second, assume_unique=True))
-    return shared / (len(first) + len(second) - shared)

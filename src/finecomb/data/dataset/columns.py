@@ -1,135 +1,115 @@
-"""A table's columns become ids, texts, labels and groups; every cell that cannot is told with its place."""
+"""A table's columns become ids, texts, labels and groups; a row with a cell that cannot is left out and told with its place."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.schema.dataset import Columns
+from finecomb.data.dataset.broken import LABEL, NO_ID, NO_LABEL, NO_TEXT, SAME_ID, SHOWN, SURROGATE, Broken
+from finecomb.data.dataset.formats.piece import Table
 from finecomb.data.dataset.rows import Rows
-from finecomb.data.dataset.table import Table
 
 
-def to_rows(
-    tables: Mapping[str, Table],
-    columns: Columns,
-    kind: str,
-    *,
-    separator: str,
-    aliases: Mapping[str, Sequence[str]] | None = None,
-    unlabelled: bool = False,
-) -> dict[str, Rows]:
-    """Rows of each split. Raises UserError with the problems of all splits at once.
+def needed(
+    names: list[str], columns: Columns, file: str, kind: str, *, aliases: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, str]:
+    """Which of a file's columns is what: role -> name. Raises UserError for each that is not there.
 
     kind: what a label becomes: "class" a name, "classes" a list of names, "number" a float; "none": nothing, no label is read.
-    separator: between several labels in one cell. aliases: other names for a column; the first that exists is used.
-    unlabelled: no label column is asked for, and labels are None.
+    aliases: other names for a column; the first that exists is used.
     """
-    problems: list[Problem] = []
-    splits = {}
-    if kind == "none":
-        columns, unlabelled = replace(columns, label=None), True
-    for split, table in tables.items():
-        named, missing = _named(table, columns, aliases or {}, unlabelled=unlabelled)
-        if missing:
-            problems += missing
-            continue
-        rows, wrong = _rows(split, table, named, kind, separator)
-        problems += wrong
-        splits[split] = rows
-    if problems:
-        raise UserError(problems)
-    return _unique(splits)
-
-
-def _named(
-    table: Table, columns: Columns, aliases: Mapping[str, Sequence[str]], *, unlabelled: bool
-) -> tuple[dict[str, str], list[Problem]]:
-    """Which of the table's columns is what, and a problem for each that is not there."""
-    separator = next((mark for mark in ";\t|" if mark in table.names[0]), None) if len(table.names) == 1 else None
+    separator = next((mark for mark in ";\t|" if mark in names[0]), None) if len(names) == 1 else None
     if separator is not None:
-        return {}, [_other_separator(table, separator)]
+        raise UserError(_other_separator(names[0], file, separator))
     found, problems = {}, []
     for role in ("text", "text_pair", "label", "id", "group"):
         name = getattr(columns, role)
-        if name is None:
+        if name is None or (role == "label" and kind == "none"):
             continue
-        known = next((other for other in (name, *aliases.get(name, ())) if other in table.names), None)
+        known = next((other for other in (name, *(aliases or {}).get(name, ())) if other in names), None)
         if known is not None:
             found[role] = known
             continue
-        near = nearest(name, table.names)
-        listed = ", ".join(table.names[:30])
+        near = nearest(name, names)
+        listed = ", ".join(names[:30])
         mend = f"set dataset.columns.{role}={near or 'NAME'}"
-        problems.append(
-            Problem(f"no column {name!r} in {table.file}", f"dataset.columns.{role}", allowed=f"its columns: {listed}", mend=mend)
-        )
-    if "label" not in found and not problems and not unlabelled:
-        problems.append(Problem("no column is named as the label", "dataset.columns.label=null", allowed=", ".join(table.names[:30])))
-    return found, problems
+        problems.append(Problem(f"no column {name!r} in {file}", f"dataset.columns.{role}", allowed=f"its columns: {listed}", mend=mend))
+    if problems:
+        raise UserError(problems)
+    return found
 
 
-def _other_separator(table: Table, separator: str) -> Problem:
+def _other_separator(name: str, file: str, separator: str) -> Problem:
     mend = "set dataset.format=tsv" if separator == "\t" else "write the file with commas, or with tabs and dataset.format=tsv"
-    what = f"{table.file} has one column, {table.names[0]!r}: its cells seem to be separated by {separator!r}"
-    return Problem(what, table.file, "commas in CSV, tabs in TSV", mend)
+    what = f"{file} has one column, {name!r}: its cells seem to be separated by {separator!r}"
+    return Problem(what, file, "commas in CSV, tabs in TSV", mend)
 
 
-def _rows(split: str, table: Table, named: dict[str, str], kind: str, separator: str) -> tuple[Rows, list[Problem]]:
-    texts, problems = _texts(table, named["text"], "text")
-    pairs = None
-    if "text_pair" in named:
-        pairs, more = _texts(table, named["text_pair"], "text_pair")
-        problems += more
-    labels: list[Any] = [None] * len(table)
-    if "label" in named:
-        labels, more = _labels(table, named["label"], kind, separator)
-        problems += more
-    ids = [f"{split}:{row}" for row in range(len(table))]
-    if "id" in named:
-        ids, more = _ids(table, named["id"])
-        problems += more
+def to_rows(
+    table: Table, named: Mapping[str, str], kind: str, separator: str, ids: Sequence[str], seen: set[str] | None
+) -> tuple[Rows, list[Broken]]:
+    """The rows of a table, and those that cannot be used. A missing text is an empty one, which the cleaner judges and counts.
+
+    named: role -> column. separator: between several labels in one cell. ids: names of the rows where no column holds ids.
+    seen: ids of the split so far, which grows; None: ids need no check.
+    """
+    broken: dict[int, Broken] = {}
+    texts = _texts(table, named["text"], broken)
+    pairs = _texts(table, named["text_pair"], broken) if "text_pair" in named else None
+    labels = _labels(table, named["label"], kind, separator, broken) if "label" in named else [None] * len(table)
     groups = [_plain(cell) or "" for cell in table.column(named["group"])] if "group" in named else None
-    return Rows(ids, texts, pairs, labels, groups, table.line, table.file, table.unit), problems
+    if "id" in named:
+        ids = [_plain(cell) or "" for cell in table.column(named["id"])]
+    if seen is not None:
+        _fresh(table, list(ids), seen, named.get("id", ""), broken)
+    rows = Rows(list(ids), texts, pairs, labels, groups, table.line, table.file, table.unit)
+    if broken:
+        rows = rows.take([row for row in range(len(table)) if row not in broken])
+    return rows, [broken[row] for row in sorted(broken)]
 
 
-def _texts(table: Table, name: str, role: str) -> tuple[list[str], list[Problem]]:
-    """The cells as text; a missing one is an empty text, which the cleaner judges and counts."""
+def _texts(table: Table, name: str, broken: dict[int, Broken]) -> list[str]:
     cells = table.column(name)
-    other = next((row for row, cell in enumerate(cells) if cell is not None and not isinstance(cell, str)), None)
-    mend = f"name the column that holds the text: dataset.columns.{role}=NAME"
-    columns = ", ".join(table.names[:30])
-    if other is not None:
-        kind = type(cells[other]).__name__
-        return [], [Problem(f"column {name!r} holds {kind}, not text", table.place(other), allowed=f"its columns: {columns}", mend=mend)]
-    texts = [cell or "" for cell in cells]
-    filled = [text for text in texts if text.strip()]
-    if filled and all(_number(text) is not None for text in filled):
-        return [], [Problem(f"column {name!r} holds numbers, not text", table.place(0), allowed=f"its columns: {columns}", mend=mend)]
-    broken = next((row for row, text in enumerate(texts) if not _encodable(text)), None)
-    if broken is not None:
-        return [], [Problem(f"half of a surrogate pair in column {name!r}: no text in any encoding", table.place(broken))]
-    return texts, []
+    texts: list[str] = []
+    for row, cell in enumerate(cells):
+        if cell is None or isinstance(cell, str):
+            texts.append(cell or "")
+        else:
+            told = f"column {name!r} holds {type(cell).__name__}, not text"
+            broken.setdefault(row, Broken(table.line[row], NO_TEXT, told, str(cell)[:SHOWN]))
+            texts.append("")
+    if not _encodable("".join(texts)):
+        for row, text in enumerate(texts):
+            if not _encodable(text):
+                told = f"half of a surrogate pair in column {name!r}: no text in any encoding"
+                broken.setdefault(row, Broken(table.line[row], SURROGATE, told, text))
+    return texts
 
 
-def _labels(table: Table, name: str, kind: str, separator: str) -> tuple[list[Any], list[Problem]]:
+def refuse_numbers(rows: Rows, name: str) -> None:
+    """Raise UserError where every text is a number: then another column is the text."""
+    filled = [row for row, text in enumerate(rows.text) if text.strip()]
+    if filled and all(_number(rows.text[row]) is not None for row in filled):
+        mend = "name the column that holds the text: dataset.columns.text=NAME"
+        raise UserError(Problem(f"column {name!r} holds numbers, not text", rows.place(0), mend=mend))
+
+
+def _labels(table: Table, name: str, kind: str, separator: str, broken: dict[int, Broken]) -> list[Any]:
     cells = table.column(name)
     read = {"class": _plain, "number": _number, "classes": lambda cell: _several(cell, separator)}[kind]
     labels = [read(cell) for cell in cells]
-    wrong = [row for row, label in enumerate(labels) if label is None or label == ""]
-    if not wrong:
-        return labels, []
-    row = wrong[0]
-    missing = cells[row] is None or cells[row] == ""
     wanted = {"class": "a label", "number": "a number", "classes": f"labels separated by {separator!r}, or a list"}[kind]
-    what = f"{len(wrong):,} of {len(cells):,} rows: the label {'is missing' if missing else f'{cells[row]!r} is not {wanted}'}"
-    mend = "fill or remove these rows" + ("; or use task=sequence_classification" if kind == "number" and not missing else "")
-    return labels, [Problem(what, f"first {table.place(row)}, column {name!r}", allowed=wanted, mend=mend)]
+    for row, label in enumerate(labels):
+        if label is None or label == "":
+            cell = cells[row]
+            missing = cell is None or cell == ""
+            reason, told = (NO_LABEL, "") if missing else (LABEL, f"the label {str(cell)[:100]!r} is not {wanted}")
+            broken.setdefault(row, Broken(table.line[row], reason, told, str(cell or "")))
+    return labels
 
 
 def _plain(cell: Any) -> str | None:
@@ -173,24 +153,15 @@ def _several(cell: Any, separator: str) -> list[str] | None:
     return sorted({name for name in names if name}) if all(names) else None
 
 
-def _ids(table: Table, name: str) -> tuple[list[str], list[Problem]]:
-    ids = [_plain(cell) or "" for cell in table.column(name)]
-    problems = []
-    if "" in ids:
-        problems.append(Problem(f"an id is missing in column {name!r}", table.place(ids.index("")), mend="or set dataset.columns.id=null"))
-    twice = [identifier for identifier, count in Counter(ids).items() if count > 1 and identifier]
-    if twice:
-        second = [row for row, identifier in enumerate(ids) if identifier == twice[0]][1]
-        what = f"{len(twice):,} ids occur more than once in column {name!r}, such as {twice[0]!r}"
-        problems.append(Problem(what, table.place(second), mend="make them unique, or set dataset.columns.id=null"))
-    return ids, problems
-
-
-def _unique(splits: dict[str, Rows]) -> dict[str, Rows]:
-    """Ids that occur in two splits, as in files that each count from 0, get the split's name in front, in every split."""
-    if len({identifier for rows in splits.values() for identifier in rows.id}) == sum(map(len, splits.values())):
-        return splits
-    return {split: replace(rows, id=[f"{split}:{identifier}" for identifier in rows.id]) for split, rows in splits.items()}
+def _fresh(table: Table, ids: list[str], seen: set[str], name: str, broken: dict[int, Broken]) -> None:
+    """Reject rows without an id, and those whose id stood before."""
+    for row, identifier in enumerate(ids):
+        if not identifier:
+            broken.setdefault(row, Broken(table.line[row], NO_ID, f"an id is missing in column {name!r}"))
+        elif identifier in seen:
+            broken.setdefault(row, Broken(table.line[row], SAME_ID, f"the id {identifier!r} in column {name!r} occurs more than once"))
+        elif row not in broken:
+            seen.add(identifier)
 
 
 def _encodable(text: str) -> bool:

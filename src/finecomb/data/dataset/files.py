@@ -1,17 +1,26 @@
-"""One's own files: `dataset=files dataset.files.train=A.csv`."""
+"""One's own files: `dataset=files dataset.files.train=A.csv`, a folder, a pattern such as 'DIR/**/*.rst.gz', or a list of these."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from finecomb.assets import hash_file
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.dataset import Files
-from finecomb.data.dataset.columns import to_rows
+from finecomb.data.dataset.formats.piece import How, Table
+from finecomb.data.dataset.found import File, Found, find
+from finecomb.data.dataset.reading import Part, Plan, Want, read_splits
+from finecomb.data.dataset.rows import SPLITS
 from finecomb.data.dataset.source import Raw
-from finecomb.data.dataset.table import Table, format_of, read_table
-from finecomb.data.dataset.text_file import existing
+from finecomb.data.dataset.table import format_of, known_format, pieces
+
+# Of more files than this the manifest keeps one hash of all.
+_LISTED = 1000
 
 
 class FilesSource:
@@ -19,49 +28,87 @@ class FilesSource:
 
     def __init__(self, config: Files) -> None:
         self._config = config
+        self._found: dict[str, Found] | None = None
 
-    def _paths(self) -> dict[str, Path]:
-        """The file of each split; all that are missing are told at once."""
-        paths, problems = {}, []
-        base = Path(self._config.path).expanduser() if self._config.path else Path()
-        for split in ("train", "validation", "test"):
-            name = getattr(self._config.files, split)
-            if name is None:
+    def _splits(self) -> dict[str, Found]:
+        """The files of each split; all that are missing are told at once."""
+        if self._found is not None:
+            return self._found
+        found: dict[str, Found] = {}
+        problems: list[Problem] = []
+        base = Path(self._config.path).expanduser() if self._config.path else None
+        for split in SPLITS:
+            given = getattr(self._config.files, split)
+            if given is None:
                 continue
             try:
-                paths[split] = _file(existing(base / Path(name).expanduser(), f"dataset.files.{split}"), split)
+                found[split] = self._of_format(find(given, base, f"dataset.files.{split}"), split)
             except UserError as error:
                 problems += error.problems
         if problems:
             raise UserError(problems)
-        return paths
+        self._found = found
+        return found
+
+    def _of_format(self, found: Found, split: str) -> Found:
+        """Of a folder's files those whose suffix names a format, where none is named; a file that was named itself must have one."""
+        if self._config.format != "auto":
+            return found
+        files = [file for file in found.files if not file.listed or file.problem is not None or known_format(file.path) is not None]
+        if not any(file.problem is None for file in files):
+            inside = ", ".join(file.name for file in found.files[:10])
+            mend = "name the format, such as dataset.format=document, or a file in it"
+            raise UserError(Problem(f"{found.given}: a folder without a file of known format", f"dataset.files.{split}", inside, mend))
+        for file in files:
+            if file.problem is None:
+                format_of(file.path)
+        return replace(found, files=files)
 
     def inputs(self) -> dict[str, str]:
-        """Format and hash of each file: the same bytes under another suffix may be read differently."""
-        paths = self._paths()
-        return {split: f"{format_of(path, self._config.format)}:{hash_file(path)}" for split, path in paths.items()}
+        """Format and hash of each file: the same bytes under another suffix may be read differently. Names are a part of ids."""
+        inputs: dict[str, str] = {}
+        with ThreadPoolExecutor(4) as pool:
+            for split, found in self._splits().items():
+                hashes = [
+                    f"{self._format(file)}:{digest}" for file, digest in zip(found.files, pool.map(File.hash, found.files), strict=True)
+                ]
+                if found.single:
+                    inputs[split] = hashes[0]
+                    continue
+                each = {f"{split}/{file.name}": digest for file, digest in zip(found.files, hashes, strict=True)}
+                if len(each) > _LISTED:
+                    listed = "".join(f"{name}\0{digest}\n" for name, digest in each.items())
+                    each = {split: f"{len(each):,} files:{hashlib.sha256(listed.encode()).hexdigest()}"}
+                inputs |= each
+        return inputs | self._extractor()
+
+    def _extractor(self) -> dict[str, str]:
+        """The version of what takes the text out of pages, where it is used."""
+        if self._config.extract is None:
+            return {}
+        from finecomb.data.dataset.extract import VERSION
+
+        return {"extract": str(VERSION)}
+
+    def _format(self, file: File) -> str:
+        return self._config.format if file.problem is not None else format_of(file.path, self._config.format)
 
     def read(self, kind: str) -> Raw:
-        """The rows of each file."""
-        config, paths = self._config, self._paths()
-        tables = {split: self._table(split, path) for split, path in paths.items()}
-        rows = to_rows(tables, config.columns, kind, separator=config.label_separator, unlabelled=config.columns.label is None)
-        names = list(config.label_names) if config.label_names else None
-        return Raw(
-            {split: [mine] for split, mine in rows.items()}, ", ".join(str(path) for path in paths.values()), "the user's own", names
-        )
-
-    def _table(self, split: str, path: Path) -> Table:
-        """One file; whatever is wrong with it also names the key that it was given by."""
+        """The rows of all files, as a stream."""
         config = self._config
-        try:
-            return read_table([path], format=format_of(path, config.format), encoding=config.encoding, quotes=config.quotes)
-        except UserError as error:
-            raise UserError(replace(problem, where=f"{problem.where} (dataset.files.{split})") for problem in error.problems) from error
+        how = How(config.encoding, config.quotes, extract=config.extract)
+        want = Want(config.columns, kind, config.label_separator, config.strict, config.max_rejected, config.name, {})
+        plans = {}
+        for split, found in self._splits().items():
+            parts = [Part(file.name, str(file.path), file.size, partial(self._tables, file)) for file in found.files]
+            single = found.single and known_format(found.files[0].path) != "zip"
+            plans[split] = Plan(parts, single, config.format == "document", how, found.given, f"dataset.files.{split}")
+        funnel: list[dict[str, Any]] = []
+        rejected: list[dict[str, Any]] = []
+        splits = read_splits(plans, want, funnel, rejected)
+        names = list(config.label_names) if config.label_names else None
+        source = ", ".join(found.given for found in self._splits().values())
+        return Raw(splits, source, "the user's own", names, funnel=funnel, rejected=rejected)
 
-
-def _file(path: Path, split: str) -> Path:
-    if path.is_dir():
-        inside = sorted(item.name for item in path.iterdir())[:10]
-        raise UserError(Problem(f"{path} is a folder", f"dataset.files.{split}", allowed=", ".join(inside), mend="name a file in it"))
-    return path
+    def _tables(self, file: File, how: How) -> Iterator[Table]:
+        return pieces(file, self._config.format, how)

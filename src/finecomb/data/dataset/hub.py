@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,19 @@ from finecomb.assets import hash_file, offline
 from finecomb.assets.hub import explain
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.dataset import HubDataset
-from finecomb.data.dataset.columns import to_rows
+from finecomb.data.dataset.compressed import COMPRESSED
+from finecomb.data.dataset.formats.columnar import table as arrow_table
+from finecomb.data.dataset.formats.piece import How, Numbers, Table
+from finecomb.data.dataset.found import File
+from finecomb.data.dataset.reading import Part, Plan, Want, read_splits
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.source import Raw
-from finecomb.data.dataset.table import SUFFIXES, Table, format_of, read_table
-from finecomb.data.dataset.text_file import COMPRESSED, existing
+from finecomb.data.dataset.table import SUFFIXES, format_of, pieces
+from finecomb.data.dataset.text_file import existing
 
 # What a split is called in the files that people hand around, by its name on the hub.
 _STEMS = {"train": ("train", "training"), "validation": ("validation", "dev", "valid", "val"), "test": ("test",)}
+_BATCH = 1000
 _HIDDEN = "GLUE hides the labels of its test sets (-1), so nothing can be measured on them"
 
 
@@ -30,32 +36,46 @@ class HubSource:
     def __init__(self, config: HubDataset) -> None:
         self._config = config
         self._hub: dict[str, Any] | None = None
+        self._resolved: tuple[str, Exception | None] | None = None
 
     def inputs(self) -> dict[str, str]:
-        """Hash of each local file; of the hub's tables the hash of the content, since a revision's name may move."""
+        """Hash of each local file; of the hub's tables the hash of the content, as a revision's name may move; of a stream the commit."""
         if self._config.path:
             return {f"{split}/{number}": f"{format_of(file)}:{hash_file(file)}"
                     for split, files in self._local().items() for number, file in enumerate(files)}  # fmt: skip
+        if self._config.stream:
+            return {split: f"hub:{self._commit()}:{theirs}" for split, theirs in self._config.splits.items()}
         return {split: _hash_table(table) for split, table in self._tables().items()}
 
     def read(self, kind: str) -> Raw:
-        """The rows of each split; a benchmark's hidden labels are refused."""
+        """The rows of each split, as a stream; a benchmark's hidden labels are refused."""
         config = self._config
-        names = list(config.label_names) if config.label_names else None
+        how = How(headerless=config.headerless)
+        want = Want(config.columns, kind, "|", config.strict, config.max_rejected, config.hub_id, config.aliases, config.first)
+        plans = {}
         if config.path:
-            files = self._local()
-            tables = {
-                split: read_table(paths, format=format_of(paths[0]), encoding="utf-8", quotes="auto", headerless=config.headerless)
-                for split, paths in files.items()
-            }
+            for split, files in self._local().items():
+                parts = [_part(path) for path in files]
+                single = len(parts) == 1
+                plans[split] = Plan(parts, single, False, how, f"{config.path}, {split}", f"dataset.path, {split}", numbered=True)
             source = f"{config.path} (files of {config.hub_id})"
         else:
-            tables = {split: _as_table(table, f"{config.hub_id}, {split}") for split, table in self._tables().items()}
+            for split, table in self._tables().items():
+                name = f"{config.hub_id}, {split}"
+                plans[split] = Plan([Part(name, name, 0, partial(_pieces, table, name))], True, False, how, name, "dataset")
             source = f"hub:{config.hub_id}/{config.hub_config or ''}@{config.revision}"
-        splits = to_rows(tables, config.columns, kind, separator="|", aliases=config.aliases)
-        for rows in splits.values():
-            _refuse_hidden(rows, kind)
-        return Raw({split: [rows] for split, rows in splits.items()}, source, config.licence, names)
+        funnel: list[dict[str, Any]] = []
+        rejected: list[dict[str, Any]] = []
+        splits = read_splits(plans, want, funnel, rejected)
+        names = list(config.label_names) if config.label_names else None
+        return Raw(
+            {split: _labels_shown(mine, kind) for split, mine in splits.items()},
+            source,
+            config.licence,
+            names,
+            funnel=funnel,
+            rejected=rejected,
+        )
 
     def _local(self) -> dict[str, list[Path]]:
         folder = existing(Path(str(self._config.path)), "dataset.path")
@@ -66,13 +86,25 @@ class HubSource:
     def _tables(self) -> dict[str, Any]:
         """The hub's tables by our split names, downloaded or from the hub's own cache."""
         if self._hub is None:
-            loaded = _load(self._config)
+            loaded = _load(self._config, *self._revision())
             missing = [name for name in self._config.splits.values() if name not in loaded]
             if missing:
                 what = f"{self._config.hub_id} has no split {', '.join(missing)}"
                 raise UserError(Problem(what, "dataset.splits", allowed=", ".join(loaded)))
             self._hub = {ours: loaded[theirs] for ours, theirs in self._config.splits.items()}
         return self._hub
+
+    def _revision(self) -> tuple[str, Exception | None]:
+        if self._resolved is None:
+            self._resolved = _resolve(self._config)
+        return self._resolved
+
+    def _commit(self) -> str:
+        """The commit that is read: what comes in a stream has no hash before it has come."""
+        revision, failure = self._revision()
+        if failure is not None:
+            raise UserError(explain(self._config.hub_id, self._config.revision, failure)) from failure
+        return revision
 
 
 def local_splits(folder: Path, config: HubDataset) -> dict[str, list[Path]]:
@@ -119,16 +151,21 @@ def _known(file: Path) -> bool:
     return file.is_file() and bool(suffixes) and suffixes[-1] in SUFFIXES
 
 
-def _load(config: HubDataset) -> Any:
+def _part(path: Path) -> Part:
+    file = File(path, path.name)
+    return Part(file.name, str(path), file.size, lambda how: pieces(file, format_of(path), how))
+
+
+def _load(config: HubDataset, revision: str, failure: Exception | None) -> Any:
     import datasets
 
     shown = datasets.are_progress_bars_disabled()
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    revision, failure = _resolve(config)
+    streaming = {"streaming": True} if config.stream else {}
     try:
         with _cache_only() if failure else nullcontext():
-            return datasets.load_dataset(config.hub_id, config.hub_config, revision=revision)
+            return datasets.load_dataset(config.hub_id, config.hub_config, revision=revision, **streaming)
     except Exception as error:  # The hub raises a dozen kinds, which `explain` tells apart.
         raise UserError(explain(config.hub_id, config.revision, failure or error)) from error
     finally:
@@ -173,8 +210,16 @@ def _cache_only() -> Iterator[None]:
             setattr(module, name, value)
 
 
-def _as_table(table: Any, file: str) -> Table:
-    return Table(file, list(table.column_names), lambda name: table[name][:], range(len(table)), "row")
+def _pieces(table: Any, name: str, how: How) -> Iterator[Table]:
+    """A table of the hub, or a stream of it, as it comes."""
+    count, given = Numbers(), table.with_format("arrow")
+    try:
+        for batch in given.iter(batch_size=_BATCH):
+            names = list(batch.column_names)
+            yield arrow_table(name, names, batch.select(list(dict.fromkeys(how.choose(names)))), count, first=0)
+    except (OSError, RuntimeError, ValueError) as error:  # The network's and the hub's own; what came before cannot stand for the whole.
+        raise UserError(Problem(f"{name}: reading stopped after {count.next:,} rows: {str(error)[:300]}", "dataset.stream",
+                                mend="run the command again; or fetch the whole first: dataset.stream=false")) from error  # fmt: skip
 
 
 def _hash_table(table: Any) -> str:
@@ -184,6 +229,21 @@ def _hash_table(table: Any) -> str:
         for cell in table[name][:]:
             digest.update(repr(cell).encode())
     return digest.hexdigest()
+
+
+def _labels_shown(chunks: Iterable[Rows], kind: str) -> Iterable[Rows]:
+    """The chunks, after a look at the labels of each; what is in memory already is looked at at once."""
+    if isinstance(chunks, list):
+        for rows in chunks:
+            _refuse_hidden(rows, kind)
+        return chunks
+    return _looked(chunks, kind)
+
+
+def _looked(chunks: Iterable[Rows], kind: str) -> Iterator[Rows]:
+    for rows in chunks:
+        _refuse_hidden(rows, kind)
+        yield rows
 
 
 def _refuse_hidden(rows: Rows, kind: str) -> None:

@@ -1,161 +1,103 @@
-"""One file, or the shards of one split, as a table of named columns: CSV, TSV, JSON lines, JSON, Parquet, Arrow and text."""
+"""Files of any format as tables, piece by piece: CSV, TSV, JSON lines, JSON, Parquet, Arrow, text, documents and CoNLL."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from finecomb.config.errors import Problem, UserError, nearest
-from finecomb.data.dataset.delimited import parse_delimited
-from finecomb.data.dataset.text_file import COMPRESSED, lines_of, read_text
+from finecomb.data.dataset.broken import Broken
+from finecomb.data.dataset.compressed import COMPRESSED, Damaged, members
+from finecomb.data.dataset.formats.columnar import arrow, parquet
+from finecomb.data.dataset.formats.delimited import delimited
+from finecomb.data.dataset.formats.objects import json_file, json_lines
+from finecomb.data.dataset.formats.piece import How, Table
+from finecomb.data.dataset.formats.plain import conll, document, text_lines
+from finecomb.data.dataset.found import File
 
 SUFFIXES = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet",
-    ".pq": "parquet", ".arrow": "arrow", ".feather": "arrow", ".txt": "text", ".text": "text",
+    ".pq": "parquet", ".arrow": "arrow", ".feather": "arrow", ".txt": "text", ".text": "text", ".conll": "conll", ".bio": "conll",
 }  # fmt: skip
-_LABEL_MARK = "__label__"
+READERS: dict[str, Callable[[File, How], Iterator[Table]]] = {
+    "csv": lambda file, how: delimited(file, how, ","), "tsv": lambda file, how: delimited(file, how, "\t"), "jsonl": json_lines,
+    "json": json_file, "parquet": parquet, "arrow": arrow, "text": text_lines, "document": document, "conll": conll,
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Table:
-    """Named columns and where each row stands. `column(name)` gives the cells: str for CSV and TSV, else what the file holds."""
-
-    file: str
-    names: list[str]
-    column: Callable[[str], list[Any]]
-    line: Sequence[int]
-    unit: str = "line"
-
-    def __len__(self) -> int:
-        return len(self.line)
-
-    def place(self, row: int) -> str:
-        """Where a row stands, as the user is told."""
-        return f"{self.file}, {self.unit} {self.line[row]}"
-
-
-def format_of(path: Path, format: str = "auto") -> str:
-    """The format of a file: the one named, else by its suffix, beneath one that tells the compression."""
+def format_of(path: Path | PurePosixPath, format: str = "auto") -> str:
+    """The format of a file: the one named, else by its suffix, beneath one that tells the compression; "zip" for an archive of others."""
     if format != "auto":
         return format
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    while suffixes and suffixes[-1] in COMPRESSED:
-        suffixes.pop()
+    if known := known_format(path):
+        return known
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSED]
     suffix = suffixes[-1] if suffixes else ""
-    if suffix in SUFFIXES:
-        return SUFFIXES[suffix]
     near = nearest(suffix, SUFFIXES)
     allowed = ", ".join(SUFFIXES) + "; each also with " + ", ".join(COMPRESSED)
     mend = "name the format, such as dataset.format=csv" + (f"; did you mean {near}?" if near else "")
     raise UserError(Problem(f"{path.name}: cannot tell the format from the suffix {suffix!r}", str(path), allowed=allowed, mend=mend))
 
 
-def read_table(paths: Sequence[Path], *, format: str, encoding: str, quotes: str, headerless: Sequence[str] = ()) -> Table:
-    """Read a file. Only Parquet and Arrow may come in several shards.
+def known_format(path: Path | PurePosixPath) -> str | None:
+    """The format that a file's suffix stands for, or None."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] == ".zip":
+        return "zip"
+    while suffixes and suffixes[-1] in COMPRESSED:
+        suffixes.pop()
+    return SUFFIXES.get(suffixes[-1]) if suffixes else None
 
-    quotes: "csv", "none" or "auto" (CSV: csv; TSV: csv where every cell with a quotation mark is quoted as CSV writes it, else none).
-    headerless: names of the columns of a CSV or TSV whose first line is already a row.
-    Raises UserError, with the line, for what is not of that format.
-    """
-    path = paths[0]
-    if format in ("parquet", "arrow"):
-        table = _columnar(paths, format)
-    elif len(paths) > 1:
-        raise UserError(Problem(f"{len(paths)} files for one split, where one is expected", ", ".join(file.name for file in paths)))
-    else:
-        text = read_text(path, encoding)
-        if format in ("csv", "tsv"):
-            names, rows, lines = parse_delimited(text, path.name, format, quotes, headerless)
-            columns = {name: position for position, name in enumerate(names)}
-            table = Table(path.name, names, lambda name: [row[columns[name]] for row in rows], lines)
-        elif format == "text":
-            table = _text_lines(text, path.name)
-        else:
-            table = _objects(text, path.name, array=format == "json")
+
+def pieces(file: File, format: str, how: How) -> Iterator[Table]:
+    """The tables of a file, or of the files in an archive. Raises Damaged where reading ends early, UserError for another format."""
+    damaged: Damaged | None = None
+    for member in members(file):
+        named = PurePosixPath(member.member) if member.member is not None else file.path
+        if member.member is not None and format == "auto" and known_format(named) in (None, "zip"):
+            raise Damaged("a file of unknown format in an archive", f"{member.name}: name the format, such as dataset.format=csv")
+        try:
+            for table in READERS[format_of(named, format)](member, how):
+                _distinct(table, file)
+                yield table
+        except Damaged as error:  # the other members can still be read
+            damaged = error if member is file else Damaged(error.reason, f"{member.name}: {error.detail}")
+    if damaged is not None:
+        raise damaged
+
+
+def _distinct(table: Table, file: File) -> None:
     twice = sorted({name for name in table.names if name and table.names.count(name) > 1})
     if twice:
-        raise UserError(Problem(f"two columns have the same name: {', '.join(twice)}", str(path), mend="rename one of them"))
-    if not len(table):
-        raise UserError(Problem(f"{path.name} holds no row", str(path), mend="a split that is given needs at least one row"))
-    return table
+        raise UserError(Problem(f"two columns have the same name: {', '.join(twice)}", str(file.path), mend="rename one of them"))
 
 
-def _columnar(paths: Sequence[Path], format: str) -> Table:
-    import pyarrow
-    import pyarrow.parquet
-
-    tables = []
+def read_table(paths: Sequence[Path], *, format: str, encoding: str, quotes: str, headerless: Sequence[str] = ()) -> Table:
+    """The whole of a file, or of the shards of one split, in memory. Raises UserError, with the line, for what cannot be read."""
+    how = How(encoding, quotes, headerless)
+    found: list[Table] = []
     for path in paths:
         try:
-            tables.append(pyarrow.parquet.read_table(path) if format == "parquet" else _arrow(path))
-        except (pyarrow.ArrowException, OSError, KeyError) as error:
-            mend = "is it complete? dataset.format=auto goes by the name"
-            raise UserError(Problem(f"{path.name} is not a readable {format} file: {str(error)[:200]}", str(path), mend=mend)) from error
-    try:
-        table = pyarrow.concat_tables(tables)
-    except pyarrow.ArrowException as error:
-        raise UserError(Problem("the shards of one split have different columns", ", ".join(file.name for file in paths))) from error
-    name = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
-    return Table(name, list(table.column_names), lambda column: table.column(column).to_pylist(), range(1, len(table) + 1), "row")
+            for table in pieces(File(path, path.name), format, how):
+                if table.broken:
+                    raise UserError(_refused(table.file, table.unit, table.broken[0]))
+                found.append(table)
+        except Damaged as error:
+            raise UserError(
+                Problem(f"cannot read {path.name}: {error.detail or error.reason}", str(path), mend="is it complete?")
+            ) from error
+    if not sum(map(len, found)):
+        what = f"{paths[0].name} is empty" if not found else f"{paths[0].name} holds no row"
+        raise UserError(Problem(what, str(paths[0])))
+    names = list(dict.fromkeys(name for table in found for name in table.names))
+
+    def column(name: str) -> list[Any]:
+        return [cell for table in found for cell in (table.column(name) if name in table.names else [None] * len(table))]
+
+    lines = [line for table in found for line in table.line]
+    return Table(found[0].file, names, column, lines, found[0].unit, range(len(lines)), open_names=found[0].open_names)
 
 
-def _arrow(path: Path) -> Any:
-    """An Arrow file, or a stream as `datasets` writes it."""
-    import pyarrow
-
-    with pyarrow.input_stream(str(path), compression="detect") as stream:
-        data = stream.read_buffer()
-    try:
-        return pyarrow.ipc.open_file(data).read_all()
-    except pyarrow.ArrowInvalid:
-        return pyarrow.ipc.open_stream(data).read_all()
-
-
-def _text_lines(text: str, file: str) -> Table:
-    """A text in each line; fastText's `__label__NAME text` gives a label too, where the first line has one."""
-    kept = [(number, line) for number, line in enumerate(lines_of(text), start=1) if line.strip()]
-    numbers, texts = [number for number, _ in kept], [line for _, line in kept]
-    if not texts[0].startswith(_LABEL_MARK):
-        return Table(file, ["text"], lambda name: texts, numbers)
-    cells: dict[str, list[Any]] = {"text": [], "label": []}
-    for number, line in kept:
-        words = line.split(" ")
-        labels = [word.removeprefix(_LABEL_MARK) for word in words if word.startswith(_LABEL_MARK)]
-        if not labels:
-            raise UserError(Problem(f"no {_LABEL_MARK} where the lines before have one", f"{file}, line {number}"))
-        cells["label"].append(labels if len(labels) > 1 else labels[0])
-        cells["text"].append(" ".join(word for word in words if not word.startswith(_LABEL_MARK)))
-    return Table(file, ["text", "label"], cells.__getitem__, numbers)
-
-
-def _objects(text: str, file: str, *, array: bool) -> Table:
-    """JSON lines, or with `array` also one JSON array of objects."""
-    if array and text.lstrip().startswith("["):
-        try:
-            items = list(enumerate(json.loads(text), start=1))
-        except json.JSONDecodeError as error:
-            raise UserError(_broken_json(error, file, error.lineno)) from error
-        unit = "item"
-    else:
-        items, unit = [], "line"
-        for number, line in enumerate(lines_of(text), start=1):
-            if line.strip():
-                try:
-                    items.append((number, json.loads(line)))
-                except json.JSONDecodeError as error:
-                    raise UserError(_broken_json(error, file, number)) from error
-    for number, item in items:
-        if not isinstance(item, dict):
-            what = f"a JSON object is expected for each row, found {type(item).__name__}"
-            raise UserError(Problem(what, f"{file}, {unit} {number}", allowed='{"text": "...", "label": "..."}'))
-    names = list(dict.fromkeys(name for _, item in items for name in item))
-    return Table(file, names, lambda name: [item.get(name) for _, item in items], [number for number, _ in items], unit)
-
-
-def _broken_json(error: json.JSONDecodeError, file: str, line: int) -> Problem:
-    return Problem(
-        f"broken JSON: {error.msg} (column {error.colno})", f"{file}, line {line}", mend="JSON lines hold one whole object in each line"
-    )
+def _refused(file: str, unit: str, row: Broken) -> Problem:
+    return Problem(row.told, f"{file}, {unit} {row.line}", mend="correct or remove it")

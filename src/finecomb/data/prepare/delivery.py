@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,11 +150,15 @@ def facts(prepared: Prepared, splits: Mapping[str, Rows], name: str) -> dict[str
         "label_names": prepared.label_names,
         "label_counts": manifest["label_counts"],
         "lengths": {split: _lengths(rows) for split, rows in splits.items()},
-        "overlap": overlap(splits),
+        "overlap": overlap({split: functools.partial(_chunks, rows) for split, rows in splits.items()}),
         "clusters": [{"step": step, **cluster} for step, record in records.items() for cluster in record.get("clusters", [])],
         "corrections": next((record["corrections"] for record in records.values() if "corrections" in record), None),
         "examples": manifest["examples"],
     }
+
+
+def _chunks(rows: Rows) -> Iterator[Rows]:
+    return (rows.take(range(at, min(at + _BATCH, len(rows)))) for at in range(0, len(rows), _BATCH))
 
 
 def _seconds(path: Path) -> dict[str, float]:

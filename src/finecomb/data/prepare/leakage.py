@@ -1,72 +1,141 @@
-"""What the splits of a data set share: the same texts, nearly the same texts, and long n-grams."""
+"""What the splits of a data set share: the same texts, nearly the same texts, and long n-grams.
+
+Of validation and test the hashes of their n-grams are kept in memory; train is read once, piece by piece.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import xxhash
 
-from finecomb.data.cleaner.shingles import bands, candidates, hashed, jaccard, signatures
-from finecomb.data.cleaner.words import spaced
+from finecomb.data.cleaner.lsh import Lookup, bands
+from finecomb.data.cleaner.lsh import Rows as Grams
+from finecomb.data.cleaner.shingles import Among, ngrams, signatures, worded
+from finecomb.data.cleaner.word_hashes import I64, U64
 from finecomb.data.dataset.rows import Rows
 
 NEAR, NGRAM, LONG, PERMUTATIONS = 0.8, 5, 13, 128
 _PAIRS = (("train", "validation"), ("train", "test"), ("validation", "test"))
 _SHOWN = 5
+_CUT = 200
+Chunks = Callable[[], Iterable[Rows]]
 
 
-def overlap(splits: Mapping[str, Rows]) -> dict[str, Any]:
+def overlap(splits: Mapping[str, Chunks]) -> dict[str, Any]:
     """For each pair of splits: rows of the first whose text is in the second (case, space and punctuation do not count), whose Jaccard
-    similarity of word 5-grams to a row there is at least 0.8, and that share 13 words in a row with one there; and examples."""
-    texts = {name: _texts(rows) for name, rows in splits.items()}
-    names = [pair for pair in _PAIRS if pair[0] in texts and pair[1] in texts]
-    grams = {name: hashed(found, NGRAM) for name, found in texts.items()}
-    long = {name: hashed(found, LONG) for name, found in texts.items()}
-    return {
-        f"{first}/{second}": {
-            "exact": _exact(texts[first], texts[second]),
-            **_near(splits[first], splits[second], texts[first], texts[second], grams[first], grams[second]),
-            "ngram_13": _shared(texts[first], long[first], long[second]),
-        }
-        for first, second in names
-    }
+    similarity of word 5-grams to a row there is at least 0.8, and that share 13 words in a row with one there; and examples.
+
+    splits: for each a function that gives its rows from the beginning, a chunk at a time.
+    """
+    pairs = [pair for pair in _PAIRS if pair[0] in splits and pair[1] in splits]
+    references = {name: _Reference(splits[name]) for name in dict.fromkeys(second for _, second in pairs)}
+    found = {pair: _Found() for pair in pairs}
+    for name in dict.fromkeys(first for first, _ in pairs):
+        against = [(references[second], found[first, second]) for first, second in pairs if first == name]
+        start = 0
+        for rows in splits[name]():
+            chunk = _Chunk.of(rows)
+            for reference, mine in against:
+                reference.compare(rows, chunk, start, mine)
+            start += len(rows)
+    return {f"{first}/{second}": found[first, second].told(splits[second]) for first, second in pairs}
 
 
-def _texts(rows: Rows) -> list[str]:
-    return list(rows.text) if rows.text_pair is None else [f"{a}\n{b}" for a, b in zip(rows.text, rows.text_pair, strict=True)]
+@dataclass
+class _Chunk:
+    """Hashes of some rows: each text as a sequence of words, its n-grams, its long n-grams."""
+
+    whole: list[bytes]
+    grams: U64
+    offsets: I64
+    long: U64
+    long_offsets: I64
+
+    @staticmethod
+    def of(rows: Rows) -> _Chunk:
+        texts = _texts(rows)
+        whole: list[bytes] = []
+        parts: dict[int, list[tuple[U64, I64]]] = {NGRAM: [], LONG: []}
+        for hashes, words_of in worded(texts):
+            ends = np.cumsum(words_of)
+            whole += [xxhash.xxh3_128_digest(hashes.data[a:b]) for a, b in zip((ends - words_of).tolist(), ends.tolist(), strict=True)]
+            for n, found in parts.items():
+                found.append(ngrams(hashes, words_of, n))
+        nothing = xxhash.xxh3_128_digest(b"")
+        for row in [row for row, digest in enumerate(whole) if digest == nothing]:
+            whole[row] = b"text" + xxhash.xxh3_128_digest(str(texts[row]).encode())  # without words: compared as it is
+        return _Chunk(whole, *_joined(parts[NGRAM]), *_joined(parts[LONG]))
+
+    @functools.cached_property
+    def signed(self) -> Grams:
+        return Grams([(np.ascontiguousarray(signatures(self.grams, self.offsets, PERMUTATIONS).T), self.grams, self.offsets)])
 
 
-def _exact(first: list[str], second: list[str]) -> int:
-    seen = {spaced(text.lower()) or text for text in second}
-    return sum((spaced(text.lower()) or text) in seen for text in first)
+def _joined(parts: list[tuple[U64, I64]]) -> tuple[U64, I64]:
+    counts = np.concatenate([np.zeros(1, dtype=np.int64), *(counts for _, counts in parts)])
+    return np.concatenate([np.empty(0, dtype=np.uint64), *(hashes for hashes, _ in parts)]), np.cumsum(counts)
 
 
-def _shared(texts: list[str], first: Any, second: Any) -> int:
-    """Rows of the first with a long n-gram of the second; a text shorter than that counts when it is the same as a whole."""
-    hits = np.isin(first[0], second[0]).astype(np.int64)
-    totals = np.concatenate([[0], np.cumsum(hits)])
-    return int((totals[first[1][1:]] > totals[first[1][:-1]]).sum())
+def _texts(rows: Rows) -> Any:
+    if rows.text_pair is None:
+        return rows.text
+    return [f"{text}\n{pair}" for text, pair in zip(rows.text, rows.text_pair, strict=True)]
 
 
-def _near(one: Rows, two: Rows, first: list[str], second: list[str], grams: Any, others: Any) -> dict[str, Any]:
-    hashes = np.concatenate([grams[0], others[0]])
-    offsets = np.concatenate([grams[1], others[1][1:] + grams[1][-1]])
-    count = len(first)
-    found: dict[int, tuple[float, int]] = {}
-    for a, b in candidates(signatures(hashes, offsets, PERMUTATIONS), *bands(NEAR, PERMUTATIONS)).tolist():
-        if a < count <= b:
-            left, right = (np.unique(hashes[offsets[row] : offsets[row + 1]]) for row in (a, b))
-            similarity = jaccard(left, right)
-            if similarity >= NEAR:
-                found[a] = max(found.get(a, (0.0, 0)), (similarity, b - count))
-    worst = sorted(found, key=lambda row: (-found[row][0], row))[:_SHOWN]
-    examples = [
-        {
-            "ids": [one.id[row], two.id[found[row][1]]],
-            "similarity": round(found[row][0], 4),
-            "texts": [first[row][:200], second[found[row][1]][:200]],
-        }
-        for row in worst
-    ]
-    return {"near": len(found), "examples": examples}
+@dataclass
+class _Found:
+    """What one split shares with another; near: the nearest pairs {similarity, row, id, text, other row}, at most five."""
+
+    exact: int = 0
+    near: int = 0
+    long: int = 0
+    nearest: list[tuple[float, int, str, str, int]] = field(default_factory=list)
+
+    def told(self, other: Chunks) -> dict[str, Any]:
+        """As it is reported; the other rows of the examples are looked up."""
+        wanted, seen, start = {entry[4] for entry in self.nearest}, {}, 0
+        if wanted:
+            for rows in other():
+                for row in [row for row in wanted if start <= row < start + len(rows)]:
+                    seen[row] = (rows.id[row - start], str(_text(rows, row - start))[:_CUT])
+                start += len(rows)
+        examples = [
+            {"ids": [name, seen[row][0]], "similarity": round(similarity, 4), "texts": [text, seen[row][1]]}
+            for similarity, _, name, text, row in self.nearest
+        ]
+        return {"exact": self.exact, "near": self.near, "examples": examples, "ngram_13": self.long}
+
+
+def _text(rows: Rows, row: int) -> str:
+    return rows.text[row] if rows.text_pair is None else f"{rows.text[row]}\n{rows.text_pair[row]}"
+
+
+class _Reference:
+    """A split that others are compared with."""
+
+    def __init__(self, chunks: Chunks) -> None:
+        parts = [_Chunk.of(rows) for rows in chunks()]
+        self._whole = {digest for part in parts for digest in part.whole}
+        self._long = Among(np.concatenate([np.empty(0, dtype=np.uint64), *(part.long for part in parts)]))
+        self._near = Lookup(Grams([line for part in parts for line in part.signed.parts]), *bands(NEAR, PERMUTATIONS))
+
+    def compare(self, rows: Rows, chunk: _Chunk, start: int, found: _Found) -> None:
+        """Add what a chunk shares with the split; start: the number of its first row."""
+        found.exact += sum(digest in self._whole for digest in chunk.whole)
+        hits = np.concatenate([[0], np.cumsum(self._long(chunk.long))])
+        found.long += int((hits[chunk.long_offsets[1:]] > hits[chunk.long_offsets[:-1]]).sum())
+        first, second, similarity = self._near.near(chunk.signed, NEAR)
+        by = np.lexsort((second, -similarity, first))
+        by = by[np.flatnonzero(np.diff(first[by], prepend=-1))]  # of each row the nearest
+        found.near += len(by)
+        by = by[np.lexsort((first[by], -similarity[by]))[:_SHOWN]]
+        found.nearest += [
+            (float(similarity[pair]), start + int(first[pair]), rows.id[first[pair]], _text(rows, first[pair])[:_CUT], int(second[pair]))
+            for pair in by.tolist()
+        ]
+        found.nearest = sorted(found.nearest, key=lambda entry: (-entry[0], entry[1]))[:_SHOWN]

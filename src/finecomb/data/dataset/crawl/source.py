@@ -62,7 +62,8 @@ class CrawlSource:
     def read(self, kind: str) -> Raw:
         """The pages as training rows; without labels unless `dataset.labels` gives them by address."""
         if self._labels and kind != "class":
-            raise UserError(Problem("dataset.labels gives one class to each page", "dataset.labels", "task=sequence_classification"))
+            what = "dataset.labels gives one class to each page, which this task cannot use"
+            raise UserError(Problem(what, "dataset.labels", "task=sequence_classification, or dataset.labels={}"))
         funnel: list[dict[str, Any]] = []
         rejected: list[dict[str, Any]] = []
         names = [label for label, _ in self._labels] or None
@@ -113,8 +114,11 @@ class CrawlSource:
                 pages += 1
                 problem = "noindex" if page.noindex else "same canonical address" if page.canonical == seen else None
                 seen = page.canonical
+                label = self._label(page.canonical)
+                if self._labels and label is None:
+                    problem = problem or "no label for its address"
                 if problem is None:
-                    problem = chunk.add(page, self._config.extraction, self._label(page.canonical), limits)
+                    problem = chunk.add(page, self._config.extraction, label, limits)
                 if problem is not None:
                     lost[problem] = lost.get(problem, 0) + 1
                     reject(page.url, problem)

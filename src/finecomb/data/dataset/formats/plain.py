@@ -1,0 +1,153 @@
+"""Plain text: a row in each line, a row for each file, or a row for each sentence of a CoNLL file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from finecomb.data.dataset.broken import TAGS, Broken
+from finecomb.data.dataset.compressed import UNREADABLE, Damaged, whole
+from finecomb.data.dataset.formats.piece import PIECE, How, Numbers, Table
+from finecomb.data.dataset.found import File
+from finecomb.data.dataset.lines import LONGEST, Decoder, bare, fault, groups
+
+_LABEL_MARK = "__label__"
+_HTML = (".html", ".htm", ".xhtml")
+
+
+def text_lines(file: File, how: How) -> Iterator[Table]:
+    """A text in each line; fastText's `__label__NAME text` gives a label too, where the first line has one."""
+    labelled: bool | None = None
+    texts: list[str] = []
+    lines: list[int] = []
+    numbers: list[int] = []
+    broken: list[Broken] = []
+    size, count = 0, Numbers()
+    damaged: Damaged | None = None
+    for group in groups(file, how.encoding):
+        for wrong in group.broken:
+            broken.append(wrong)
+            count.take()
+        for line, text in enumerate(group.lines, start=group.first):
+            if not text or text.isspace():
+                continue
+            number = count.take()
+            size += len(text)
+            found = fault(text, how.encoding, line) if group.tainted else None
+            if found is None and labelled is None:
+                labelled = text.startswith(_LABEL_MARK)
+            if found is None and labelled and _LABEL_MARK not in text:
+                found = Broken(line, "no label", f"no {_LABEL_MARK} where the lines before have one", text)
+            if found is not None:
+                broken.append(found)
+                continue
+            texts.append(bare(text))
+            lines.append(line)
+            numbers.append(number)
+        if size >= PIECE:
+            yield _lines(file, texts, lines, numbers, broken, labelled=bool(labelled))
+            texts, lines, numbers, broken, size = [], [], [], [], 0
+        damaged = group.damaged
+    if texts or broken:
+        yield _lines(file, texts, lines, numbers, broken, labelled=bool(labelled))
+    if damaged is not None:
+        raise damaged
+
+
+def _lines(file: File, texts: list[str], lines: list[int], numbers: list[int], broken: list[Broken], *, labelled: bool) -> Table:
+    if not labelled:
+        return Table(file.name, ["text"], lambda name: texts, lines, row=numbers, broken=broken)
+    cells: dict[str, list[Any]] = {"text": [], "label": []}
+    for text in texts:
+        words = text.split(" ")
+        labels = [word.removeprefix(_LABEL_MARK) for word in words if word.startswith(_LABEL_MARK)]
+        cells["label"].append(labels if len(labels) > 1 else labels[0] if labels else None)
+        cells["text"].append(" ".join(word for word in words if not word.startswith(_LABEL_MARK)))
+    return Table(file.name, ["text", "label"], cells.__getitem__, lines, row=numbers, broken=broken)
+
+
+def document(file: File, how: How) -> Iterator[Table]:
+    """The whole file as one row. Columns: text, path, and folder, the name of the folder it lies in (a label, where files lie by class)."""
+    data = whole(file, LONGEST)
+    path = PurePosixPath(file.member or file.name)
+    if how.extract is not None and path.suffix.lower() in _HTML:
+        text = _main_text(data, file, how.extract)
+    else:
+        text, tainted = Decoder(how.encoding, file).decode(data, final=True)
+        if tainted:
+            for number, line in enumerate(text.split("\n"), start=1):
+                if wrong := fault(line, how.encoding, number):
+                    yield Table(file.name, ["text", "path", "folder"], lambda name: [], [], broken=[wrong])
+                    return
+    folder = PurePosixPath(file.name.replace("!", "/")).parent.name or file.path.absolute().parent.name
+    cells = {"text": [text], "path": [file.name], "folder": [folder]}
+    if data:
+        yield Table(file.name, list(cells), cells.__getitem__, [1], row=[0])
+
+
+def _main_text(data: bytes, file: File, mode: str) -> str:
+    from finecomb.data.dataset.extract import extract
+
+    found = extract(data, file.name, mode=mode)
+    if found.problem is not None and not found.text:
+        raise Damaged(UNREADABLE, f"no main text: {found.problem}")
+    return found.text
+
+
+def conll(file: File, how: How) -> Iterator[Table]:
+    """Sentences of CoNLL-2003 and its kin (IOB2, BIOES): a token in each line with columns, a blank line between sentences.
+
+    Columns: text (the tokens with spaces between them), tags (the last column, likewise).
+    """
+    rows: list[tuple[str, str]] = []
+    lines: list[int] = []
+    numbers: list[int] = []
+    broken: list[Broken] = []
+    size, count = 0, Numbers()
+    width: int | None = None
+    sentence: list[list[str]] = []
+    start, damaged = 1, None
+    wrong: Broken | None = None
+
+    def close() -> None:
+        nonlocal sentence, wrong
+        if sentence or wrong:
+            number = count.take()
+            if wrong is None:
+                rows.append((" ".join(cells[0] for cells in sentence), " ".join(cells[-1] for cells in sentence)))
+                lines.append(start)
+                numbers.append(number)
+            else:
+                broken.append(wrong)
+        sentence, wrong = [], None
+
+    for group in groups(file, how.encoding):
+        broken += group.broken
+        for line, text in enumerate(group.lines, start=group.first):
+            cells = text.split()
+            if not cells or cells[0] == "-DOCSTART-":
+                close()
+                continue
+            start = start if sentence or wrong else line
+            width = width or len(cells)
+            size += len(text)
+            found = fault(text, how.encoding, line) if group.tainted else None
+            if found is None and len(cells) != width:
+                found = Broken(line, TAGS, f"{len(cells)} columns where the lines before have {width}", text)
+            wrong = wrong or found
+            sentence.append(cells)
+        if size >= PIECE:
+            yield _sentences(file, rows, lines, numbers, broken)
+            rows, lines, numbers, broken, size = [], [], [], [], 0
+        damaged = group.damaged
+    close()
+    if rows or broken:
+        yield _sentences(file, rows, lines, numbers, broken)
+    if damaged is not None:
+        raise damaged
+
+
+def _sentences(file: File, rows: list[tuple[str, str]], lines: list[int], numbers: list[int], broken: list[Broken]) -> Table:
+    cells = {"text": [text for text, _ in rows], "tags": [tags for _, tags in rows]}
+    return Table(file.name, ["text", "tags"], cells.__getitem__, lines, row=numbers, broken=broken)

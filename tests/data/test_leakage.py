@@ -1,0 +1,46 @@
+"""What splits share, against plain Python over all pairs."""
+
+import random
+
+import pytest
+from test_near_duplicates import corpus, exact, rows, sequence
+
+from finecomb.data.cleaner.words import spaced
+from finecomb.data.prepare.leakage import overlap
+
+
+def chunks(texts, size):
+    whole = rows(texts)
+    return lambda: (whole.take(range(start, min(start + size, len(texts)))) for start in range(0, len(texts), size))
+
+
+@pytest.fixture(scope="module")
+def splits():
+    texts = corpus(300, seed=5) + ["!!!", "???", "ok", "OK.", "", "short text", "中文这家酒店的服务非常好房间也很干净"] * 3
+    random.Random(0).shuffle(texts)
+    return {"train": texts[:200], "validation": texts[200:260], "test": texts[260:]}
+
+
+@pytest.mark.parametrize("size", [7, 1000])
+def test_overlap_counts_rows_as_plain_python_does_whatever_the_chunks(splits, size):
+    told = overlap({name: chunks(texts, size) for name, texts in splits.items()})
+    for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        one, two = splits[first], splits[second]
+        same = {spaced(text.lower()) or text for text in two}
+        long = {gram for text in two for gram in sequence(text, 13)}
+        found = told[f"{first}/{second}"]
+        assert found["exact"] == sum((spaced(text.lower()) or text) in same for text in one)
+        assert found["ngram_13"] == sum(any(gram in long for gram in sequence(text, 13)) for text in one)
+        best = [max((exact(text, other) for other in two if sequence(text, 5) and sequence(other, 5)), default=0.0) for text in one]
+        assert found["near"] <= sum(value >= 0.8 for value in best)
+        assert found["near"] >= 0.95 * sum(value >= 0.8 for value in best)
+        assert [each["similarity"] for each in found["examples"]] == [round(v, 4) for v in sorted(best, reverse=True)[:5]]
+        for example in found["examples"]:
+            mine, other = (int(name) for name in example["ids"])
+            assert round(exact(one[mine], two[other]), 4) == example["similarity"]
+            assert example["texts"] == [one[mine][:200], two[other][:200]]
+
+
+def test_a_split_without_rows_shares_nothing(splits):
+    told = overlap({"train": chunks(splits["train"], 50), "test": lambda: iter(())})
+    assert told == {"train/test": {"exact": 0, "near": 0, "examples": [], "ngram_13": 0}}
