@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import xxhash
+from numpy.typing import NDArray
 
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.shingles import hashed
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, joined
 from finecomb.data.cleaner.words import words
+from finecomb.data.texts import Texts
 
 _SHOWN = 20
+_BASE = 0x9E3779B97F4A7C15
 
 
 class Decontaminate(CorpusStep):
@@ -66,8 +68,12 @@ class Decontaminate(CorpusStep):
 
 
 class RepeatedLines(CorpusStep):
-    """Removes lines that stand in many texts: navigation, licences, signatures. A text left without words goes."""
+    """Removes lines that stand in many texts: navigation, licences, signatures. A text left without words goes.
 
+    Lines are the same when their words are: case, punctuation and white space do not count.
+    """
+
+    VERSION = 2
     SKETCHED_BY = ("min_words",)
 
     def __init__(self, config: schema.RepeatedLines) -> None:
@@ -75,14 +81,14 @@ class RepeatedLines(CorpusStep):
 
     def sketch(self, batch: Batch) -> Facts:
         """For each line in how many texts of the shard it stands, and the first row that has it."""
-        keys: list[int] = []
-        rows: list[int] = []
-        for row, text in enumerate(joined(batch)):
-            mine = {self._key(line) for line in text.split("\n") if self._counts(line)}
-            keys += mine
-            rows += [row] * len(mine)
-        values, first, counts = np.unique(np.array(keys, dtype=np.uint64), return_index=True, return_counts=True)
-        return {"values": values, "counts": counts, "first": np.array(rows, dtype=np.int64)[first]}
+        columns = [_Lines(texts, self._config.min_words) for texts in (batch.text, batch.text_pair) if texts is not None]
+        keys = np.concatenate([lines.keys for lines in columns])
+        rows = np.concatenate([lines.rows for lines in columns])
+        own = np.concatenate([lines.counted for lines in columns])
+        # Each line once for a row, whatever its column.
+        pairs = np.unique(np.stack([keys[own], rows[own].astype(np.uint64)], axis=1), axis=0)
+        values, first, counts = np.unique(pairs[:, 0], return_index=True, return_counts=True)
+        return {"values": values, "counts": counts, "first": pairs[first, 1].astype(np.int64)}
 
     def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
         """The lines that stand in too many training texts (of all splits where there is no train), and the most frequent of them."""
@@ -94,37 +100,64 @@ class RepeatedLines(CorpusStep):
         common = np.flatnonzero(counts > self._config.max_texts)
         shown = []
         for at in common[np.argsort(-counts[common], kind="stable")][:_SHOWN].tolist():
-            line = next(
-                line for line in corpus.text(int(rows[at])).split("\n") if self._counts(line) and self._key(line) == int(values[at])
-            )
+            lines = _Lines(Texts.of([corpus.text(int(rows[at]))]), self._config.min_words)
+            line = lines.line(int(np.flatnonzero(lines.keys == values[at])[0]))
             shown.append({"texts": int(counts[at]), "line": line.strip()[:200]})
         return {"common": values[common], "most_frequent": sorted(shown, key=lambda each: (-each["texts"], each["line"]))}
 
-    def _counts(self, line: str) -> bool:
-        return len(words(line)) >= self._config.min_words
-
-    @staticmethod
-    def _key(line: str) -> int:
-        return xxhash.xxh3_64_intdigest(" ".join(line.lower().split()).encode())
-
     def carry_out(self, batch: Batch, state: Facts) -> Decision:
         """Take the common lines out."""
-        common = set(state["common"].tolist())
+        texts = _without(batch.text, state["common"], self._config.min_words)
+        pairs = {} if batch.text_pair is None else _without(batch.text_pair, state["common"], self._config.min_words)
         decision = Decision()
-        for row, text in enumerate(batch.text):
-            kept = self._without(text, common)
-            pair = None if batch.text_pair is None else self._without(batch.text_pair[row], common)
-            if not words(kept) and words(text):
+        for row in sorted(texts.keys() | pairs.keys()):
+            kept = texts.get(row, batch.text[row])
+            if row in texts and not words(kept) and words(batch.text[row]):
                 decision.drop[row] = "nothing but repeated lines"
-            elif kept != text or (batch.text_pair is not None and pair != batch.text_pair[row]):
-                decision.replace[row] = (kept, pair)
+            else:
+                decision.replace[row] = (kept, None if batch.text_pair is None else pairs.get(row, batch.text_pair[row]))
         return decision
-
-    def _without(self, text: str, common: set[int]) -> str:
-        lines = text.split("\n")
-        kept = [line for line in lines if not self._counts(line) or self._key(line) not in common]
-        return text if len(kept) == len(lines) else "\n".join(kept)
 
     def record(self, state: Facts) -> dict[str, Any]:
         """The most frequent of the lines taken out."""
         return {"lines": len(state["common"]), "most_frequent": state["most_frequent"]}
+
+
+class _Lines:
+    """The lines of some texts. rows: which text each is of. keys: a hash of the words of each. counted: whether it has words enough."""
+
+    def __init__(self, texts: Texts, min_words: int) -> None:
+        import pyarrow.compute as pc
+
+        split = pc.split_pattern(texts.arrow, "\n")
+        self._raw = split.flatten()
+        self.rows = np.repeat(np.arange(len(texts)), np.diff(split.offsets.to_numpy()))
+        of_words, offsets = hashed(self._raw, 1)
+        counts = np.diff(offsets)
+        self.counted = counts >= max(1, min_words)
+        # A polynomial of the words' hashes, so that their order counts.
+        place = np.arange(len(of_words)) - np.repeat(offsets[:-1], counts)
+        powers = np.full(int(counts.max(initial=0)) + 1, _BASE, dtype=np.uint64)
+        powers[0] = 1
+        with np.errstate(over="ignore"):
+            np.multiply.accumulate(powers, out=powers)
+            totals = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(of_words * powers[place], dtype=np.uint64)])
+            self.keys = totals[offsets[1:]] - totals[offsets[:-1]]
+
+    def line(self, number: int) -> str:
+        """A line as it was written."""
+        line: str = self._raw[number].as_py()
+        return line
+
+    def of(self, kept: NDArray[np.bool_], row: int) -> str:
+        """A text with only those of its lines that are kept."""
+        low, high = np.searchsorted(self.rows, [row, row + 1]).tolist()
+        mine = self._raw.slice(low, high - low).to_pylist()
+        return "\n".join(line for line, stays in zip(mine, kept[low:high].tolist(), strict=True) if stays)
+
+
+def _without(texts: Texts, common: NDArray[np.uint64], min_words: int) -> dict[int, str]:
+    """The texts that have common lines, without them, by row."""
+    lines = _Lines(texts, min_words)
+    kept = ~(lines.counted & np.isin(lines.keys, common))
+    return {row: lines.of(kept, row) for row in np.unique(lines.rows[~kept]).tolist()}
