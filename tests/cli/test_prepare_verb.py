@@ -67,6 +67,45 @@ def test_every_row_is_in_a_split_or_among_the_dropped_with_its_reason(folder, ca
     assert ((scores["score"] == "similarity") & (scores["value"] >= 0.8)).sum() == 40
 
 
+def test_near_duplicates_that_stay_are_carved_by_cluster_and_told_as_a_table(folder, capsys):
+    code, out, _ = prepare(capsys, "cleaner.steps.near_duplicates.keep=all", "--output=mine")
+    assert code == 0
+    assert "near_duplicates: " in out
+    assert "probability that a pair is found" in out
+    splits = {name: parquet.read_table(folder / "mine" / f"{name}.parquet").to_pylist() for name in ("train", "validation", "test")}
+    assert sum(map(len, splits.values())) == 240
+    where = {row["id"]: name for name, rows in splits.items() for row in rows}
+    found = parquet.read_table(folder / "mine" / "clusters.parquet").to_pylist()
+    assert len(found) == 80
+    assert {row["size"] for row in found} == {2}
+    members = {}
+    for row in found:
+        members.setdefault(row["cluster"], set()).add(where[row["id"]])
+        assert row["similarity"] >= 0.8
+    assert len(members) == 40
+    assert all(len(names) == 1 for names in members.values())
+    assert {name for names in members.values() for name in names} == {"train", "validation", "test"}
+    facts = json.loads((folder / "mine" / "data.json").read_text())
+    assert all(found["near"] == 0 for found in facts["overlap"].values())
+
+
+def test_a_later_corpus_loses_what_is_near_to_an_earlier_one(folder, capsys):
+    assert prepare(capsys, "cleaner.steps.near_duplicates.write_index=true", "--output=earlier")[0] == 0
+    lines = [json.loads(line) for line in (folder / "a.jsonl").read_text().splitlines()[:50]]
+    fresh = [{"text": " ".join(f"fresh{row}x{place}" for place in range(30)), "label": ("good", "bad")[row % 2]} for row in range(40)]
+    (folder / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines + fresh))
+    code, _, _ = prepare(capsys, "cleaner.steps.near_duplicates.index=earlier", "cleaner.steps.decontaminate=null", "--output=later")
+    assert code == 0
+    facts = json.loads((folder / "later" / "data.json").read_text())
+    step = next(step for step in facts["steps"] if step["name"] == "near_duplicates")
+    assert step["reasons"] == {"near-duplicate of a row of the index": step["rows_in"] - 40}
+    assert sum(facts["rows"].values()) == 40
+    assert facts["clusters"][0]["kept"]["split"] == "index"
+    code, _, err = prepare(capsys, "cleaner.steps.near_duplicates.index=nowhere")
+    assert code == 2
+    assert "holds no index" in err
+
+
 def test_leakage_that_no_step_removes_is_told(folder, capsys):
     _, out, _ = prepare(capsys, "cleaner=none", "--output=mine")
     assert "rows the same" in out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from finecomb.config.errors import Problem, UserError
 from finecomb.verbs.arguments import parser_of
@@ -65,6 +66,8 @@ def main(args: list[str]) -> int:
     for line in funnel_lines(prepared.manifest, config.dataset.name):
         print(line)
     told = deliver(prepared, folder, name=name, require=config.dataset.require)
+    for step in told["steps"]:
+        _tell(step["name"], step["record"])
     for pair, found in told["overlap"].items():
         print(
             f"  {pair}: {found['exact']:,} rows the same, {found['near']:,} nearly, {found['ngram_13']:,} share 13 words", file=sys.stdout
@@ -75,6 +78,15 @@ def main(args: list[str]) -> int:
         mirror(told, folder, config.logger)
     print(folder)
     return 0
+
+
+def _tell(name: str, record: dict[str, Any]) -> None:
+    """How likely near-duplicates were found, by how alike they are; and what a step warns of."""
+    if "curve" in record:
+        odds = ", ".join(f"{record['curve'][f'{similarity / 10:.2f}']:.3f} at {similarity / 10}" for similarity in range(5, 10))
+        print(f"  {name}: {record['bands']} bands of {record['rows']}; probability that a pair is found by its similarity: {odds}")
+    for warning in record.get("warnings", []):
+        print(f"warning: {name}: {warning}", file=sys.stderr)
 
 
 def _options(args: list[str]) -> tuple[list[str], argparse.Namespace]:

@@ -37,6 +37,7 @@ class NearDuplicates(CorpusStep):
     def __init__(self, config: schema.NearDuplicates) -> None:
         self._config = config
         self._bands = bands(config.threshold, config.permutations)
+        self.groups_by = "cluster" if config.keep == "all" else None
         _check(config)
 
     @staticmethod
@@ -105,8 +106,9 @@ class NearDuplicates(CorpusStep):
         """owner: for each row the number of the row that stays for it, its own where it stays, below 0 for one of the index."""
         owner = settled.owner[known:] - known
         members = np.flatnonzero(owner != np.arange(len(owner)))
-        elsewhere = np.where(owner < 0, len(SPLITS), np.where(split[owner] != split, split[owner], -1)) if len(owner) else owner
-        state = {"owner": owner, "similarity": settled.similarity[known:], "elsewhere": elsewhere.astype(np.int8)}
+        theirs = split[np.maximum(owner, 0)]
+        elsewhere = np.where(owner < 0, len(SPLITS), np.where(theirs != split, theirs, -1)).astype(np.int8)
+        state = {"owner": owner, "similarity": settled.similarity[known:], "elsewhere": elsewhere}
         return state | {"record": self._found(settled, owner, members, split, index, corpus)}
 
     def carry_out(self, batch: Batch, state: Facts) -> Decision:
@@ -158,7 +160,9 @@ class NearDuplicates(CorpusStep):
             "rows": depth,
             "ngram": self._config.ngram,
             "threshold": self._config.threshold,
+            "permutations": self._config.permutations,
             "keep": self._config.keep,
+            "write_index": self._config.write_index,
             "curve": {f"{part / 20:.2f}": round(curve(part / 20, count, depth), 4) for part in range(6, 21)},
             "candidates_checked": settled.checked,
             "pairs_found": settled.near,

@@ -59,6 +59,8 @@ class Cleaned:
     scores: list[Score] = field(default_factory=list)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    # Scores, as step.score, that number clusters of which no row is to be carved from the others.
+    clusters: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Recipe:
     def run(self, splits: Mapping[str, Sequence[Shard]], engine: Engine | None = None) -> Cleaned:
         """Clean all splits. Ids never change."""
         cleaned = Cleaned({split: list(splits[split]) for split in PRECEDENCE if split in splits})
+        cleaned.clusters += [f"{name}.{step.groups_by}" for name, step in self.built() if step.groups_by]
         run = _Run(self, engine or Engine(1), cleaned)
         for first, last in _stages([step for _, step in run.steps]):
             run.stage(first, last)

@@ -61,10 +61,12 @@ class Step(ABC):
 
     VERSION goes up when the same values decide differently: cached results and run fingerprints hang on it.
     language: ISO 639-1 code of the language that the step's rules were written for; texts that are mostly in another are refused.
+    groups_by: one of the step's scores: rows with the same value are carved to the same split.
     """
 
     VERSION: ClassVar[int] = 1
     language: str | None = None
+    groups_by: str | None = None
 
     @abstractmethod
     def decide(self, batch: Batch) -> Decision:

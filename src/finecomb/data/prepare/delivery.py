@@ -18,18 +18,18 @@ from finecomb.assets import lock
 from finecomb.assets.cache import staging
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.dataset import Require
-from finecomb.data.cleaner import spelling
+from finecomb.data.cleaner import near_index, spelling
 from finecomb.data.cleaner.language import identify
 from finecomb.data.dataset.prepared import MANIFEST, Prepared, read_rows, write_parquet
 from finecomb.data.dataset.rows import Rows
-from finecomb.data.prepare import page
-from finecomb.data.prepare.leakage import overlap
+from finecomb.data.prepare import clusters, page
+from finecomb.data.prepare.leakage import overlap, texts_of
 from finecomb.data.prepare.rows import SCORES, SECONDS
 from finecomb.data.shards import key_of
 
 # Goes up when the same rows are told of otherwise.
-VERSION = 1
-CORRECTIONS, FACTS, REPORT = "corrections.tsv", "data.json", "report.html"
+VERSION = 2
+CORRECTIONS, CLUSTERS, FACTS, REPORT = "corrections.tsv", "clusters.parquet", "data.json", "report.html"
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _BATCH = 20_000  # rows of a row group
 _SAMPLE = 500  # texts whose language is asked for dataset.require.languages
@@ -77,10 +77,22 @@ def _write(prepared: Prepared, target: Path, name: str, require: Require, key: s
             _write_rows(folder / f"{split}.parquet", rows, prepared.label_kind, prepared.label_names)
         (folder / FACTS).write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
         (folder / REPORT).write_text(page.page(told, _histograms(folder / SCORES)), encoding="utf-8")
+        if (found := clusters.table(folder / SCORES)) is not None:
+            write_parquet(folder / CLUSTERS, [found])
+        _write_index(folder, prepared, splits)
         if (rows_of_map := told["corrections"]) is not None:
             (folder / CORRECTIONS).write_text(spelling.write_map(rows_of_map), encoding="utf-8")
         _put(folder, target)
     return told, problems
+
+
+def _write_index(folder: Path, prepared: Prepared, splits: Mapping[str, Rows]) -> None:
+    """An index of near-duplicates of all rows, where the step was asked for it."""
+    wanted = [record for record in prepared.manifest.get("records", {}).values() if record.get("write_index")]
+    for record in wanted[:1]:
+        chunks = (([f"{split}/{name}" for name in each.id], each) for split, rows in splits.items() for each in _chunks(rows))
+        texts = ((names, texts_of(each)) for names, each in chunks)
+        near_index.write(folder / near_index.FOLDER, texts, record["ngram"], record["permutations"])
 
 
 def _put(folder: Path, target: Path) -> None:
@@ -223,7 +235,7 @@ def _histograms(path: Path) -> list[dict[str, Any]]:
         return []
     table = pyarrow.parquet.read_table(path).to_pandas()
     drawn = []
-    for (step, score), mine in table.groupby(["step", "score"], sort=False):
+    for (step, score), mine in table[table["score"] != clusters.CLUSTER].groupby(["step", "score"], sort=False):
         values = mine["value"].to_numpy(dtype=np.float64)
         counts, edges = np.histogram(values, bins=40)
         low, high = mine["low"].iloc[0], mine["high"].iloc[0]

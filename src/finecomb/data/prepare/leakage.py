@@ -58,7 +58,7 @@ class _Chunk:
 
     @staticmethod
     def of(rows: Rows) -> _Chunk:
-        texts = _texts(rows)
+        texts = texts_of(rows)
         whole: list[bytes] = []
         parts: dict[int, list[tuple[U64, I64]]] = {NGRAM: [], LONG: []}
         for hashes, words_of in worded(texts):
@@ -81,7 +81,8 @@ def _joined(parts: list[tuple[U64, I64]]) -> tuple[U64, I64]:
     return np.concatenate([np.empty(0, dtype=np.uint64), *(hashes for hashes, _ in parts)]), np.cumsum(counts)
 
 
-def _texts(rows: Rows) -> Any:
+def texts_of(rows: Rows) -> Any:
+    """The texts; of pairs both, with a line end between."""
     if rows.text_pair is None:
         return rows.text
     return [f"{text}\n{pair}" for text, pair in zip(rows.text, rows.text_pair, strict=True)]

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from finecomb.config.errors import Problem, UserError
 from finecomb.data.dataset import Source
 from finecomb.data.dataset.rows import Rows, from_tables, to_table
+from finecomb.data.prepare.clusters import held_together
 from finecomb.data.shards import Shard, read_arrow, root, write_arrow, write_shards
 
 _INDEX = "index.json"
@@ -79,8 +82,11 @@ def _refuse_empty(splits: Mapping[str, Sequence[Shard]], funnel: Sequence[Mappin
         raise UserError(problems)
 
 
-def opened(splits: Mapping[str, Sequence[Shard]], folder: Path) -> dict[str, Rows]:
-    """The rows of shards as they are after all deltas. Their texts are written to files in `folder` and mapped."""
+def opened(splits: Mapping[str, Sequence[Shard]], folder: Path, clusters: Sequence[str] = ()) -> dict[str, Rows]:
+    """The rows of shards as they are after all deltas. Their texts are written to files in `folder` and mapped.
+
+    clusters: scores ("step.score") that number what is to be held together by the rows' groups.
+    """
     found = {}
     for split, shards in splits.items():
         tables = []
@@ -89,5 +95,7 @@ def opened(splits: Mapping[str, Sequence[Shard]], folder: Path) -> dict[str, Row
             if shard.deltas:
                 write_arrow(path, shard.table())
             tables.append(read_arrow(path if shard.deltas else shard.path))
-        found[split] = from_tables(tables)
+        rows = from_tables(tables)
+        numbers = [np.concatenate([table.column(f"score:{name}").to_numpy() for table in tables]) for name in clusters if tables]
+        found[split] = held_together(rows, numbers) if numbers else rows
     return found

@@ -159,7 +159,7 @@ def _make(
 ) -> tuple[dict[str, Rows], dict[str, Any], dict[str, Any]]:
     """Splits, their manifest, and what stands beside them: every dropped row, every score. stage: a folder for the texts meanwhile."""
     funnel = read.funnel + cleaned.funnel
-    rows = reading.opened(cleaned.splits, stage)
+    rows = reading.opened(cleaned.splits, stage, cleaned.clusters)
     _refuse_empty(rows, funnel, read.source)
     labelled, labels_funnel, annotations = labelling.labelled(rows, annotate, kind)
     funnel += labels_funnel
