@@ -157,10 +157,13 @@ class _Reader:
         if self.intake.strict:
             self.intake.check()
         if len(rows):
-            url: list[str | None] = [table.file] * len(rows)
-            source: list[str | None] = [want.source] * len(rows)
-            rows = replace(rows, provenance={"url": url, "source": source})
-            yield rows if self.plan.single else replace(rows, files=[table.file] * len(rows))
+            yield rows if self.plan.single else self._placed(rows, table.file)
+
+    def _placed(self, rows: Rows, file: str) -> Rows:
+        """Rows that name their file. Where a file's name is no part of what the cache goes by, it is no provenance either."""
+        count = len(rows)
+        provenance: dict[str, list[str | None]] = {"url": [file] * count, "source": [self.want.source] * count}
+        return replace(rows, files=[file] * count, provenance=None if self.plan.numbered else provenance)
 
     def _named(self, names: list[str], file: str, *, open_names: bool) -> dict[str, str]:
         if open_names and self._open is not None:
@@ -204,8 +207,10 @@ def _joined(parts: Sequence[Rows]) -> Rows:
         return [cell for part in parts for cell in getattr(part, name)]
 
     optional: dict[str, Any] = {name: None if getattr(first, name) is None else each(name) for name in ("text_pair", "group", "files")}
-    provenance = {name: [cell for part in parts for cell in (part.provenance or {})[name]] for name in first.provenance or {}}
-    return replace(first, id=each("id"), text=each("text"), label=each("label"), line=each("line"), provenance=provenance, **optional)
+    optional["provenance"] = first.provenance and {
+        name: [cell for part in parts for cell in (part.provenance or {})[name]] for name in first.provenance
+    }
+    return replace(first, id=each("id"), text=each("text"), label=each("label"), line=each("line"), **optional)
 
 
 def _stream(split: str, plan: Plan, want: Want, funnel: list[dict[str, Any]], rejected: list[dict[str, Any]]) -> Iterator[Rows]:
