@@ -26,7 +26,7 @@ DOCUMENTS = [
     ),
     Document("marks", "e\u0301te\u0301 a\u0300 Nice", ("good",), (Span(9, 13, "LOC"),), None, "accept"),
     Document("hebrew", "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd", ("good",), (Span(5, 9, "LOC"),), None, "accept"),
-    Document("lines", "first\r\nAnn said <b>&amp;\n", ("bad",), (Span(7, 10, "PER"),), None, "accept"),
+    Document("lines", "first\r\nAnn said <b>&amp;\n", ('"odd" <&>',), (Span(7, 10, "PER"),), None, "accept"),
     Document("overlap", "New York Times", ("good",), (Span(0, 8, "LOC"), Span(0, 14, "ORG")), None, "accept"),
     Document("none", "nothing here", ("good",), (), None, "accept"),
     Document("skipped", "not to be judged", (), (), None, "ignore"),

@@ -52,7 +52,7 @@ class Browser:
         self.loop.run_until_complete(self.socket.close())
         self.loop.run_until_complete(self.client.close())
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
         self.loop.close()
 
     def call(self, method, **parameters):
@@ -62,7 +62,7 @@ class Browser:
         async def exchange():
             await self.socket.send_json({"id": self.number, "method": method, "params": parameters})
             while True:
-                message = json.loads((await self.socket.receive(timeout=30)).data)
+                message = json.loads((await self.socket.receive(timeout=60)).data)
                 if message.get("method") == "Runtime.exceptionThrown":
                     self.errors.append(message["params"]["exceptionDetails"])
                 if message.get("method") == "Log.entryAdded" and message["params"]["entry"]["level"] == "error":
@@ -86,7 +86,7 @@ class Browser:
     def text(self, id):
         return self.evaluate(f"document.getElementById({id!r}).textContent")
 
-    def until(self, code, seconds=20):
+    def until(self, code, seconds=60):
         wait(lambda: self.evaluate(code), seconds)
 
     def press(self, key, *, shift=False):

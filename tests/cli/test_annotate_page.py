@@ -39,7 +39,7 @@ class Served:
 
     def __exit__(self, *error):
         self.process.send_signal(signal.SIGINT)
-        self.out, self.err = self.process.communicate(timeout=20)
+        self.out, self.err = self.process.communicate(timeout=60)
         assert self.process.returncode == 0
 
 
@@ -47,6 +47,7 @@ def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.slow
 def test_twenty_rows_labelled_by_keys_train_a_model(folder):
     texts = [f"{'a fine' if row % 3 else 'a poor'} film, number {row} \U0001f600" for row in range(20)]
     with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
@@ -99,7 +100,7 @@ def test_twenty_rows_labelled_by_keys_train_a_model(folder):
         "logger=none",
     ]
     done = subprocess.run(
-        [sys.executable, "-m", "finecomb", "train", *train, "trainer=cpu", "batch.size=4"], capture_output=True, text=True, timeout=200,
+        [sys.executable, "-m", "finecomb", "train", *train, "trainer=cpu", "batch.size=4"], capture_output=True, text=True, timeout=400,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

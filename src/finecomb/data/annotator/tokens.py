@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from finecomb.config.errors import Problem, UserError
@@ -20,8 +21,10 @@ SCHEMES = ("iob2", "bioes")
 _NOT_SPACE = re.compile(r"\S+")
 _JOINERS = "\u200c\u200d"
 # Han, kana, bopomofo, Hangul, and the ideographs beyond U+FFFF: a character is a token.
-_CJK = re.compile(r"[\u2e80-\u2fdf\u3005\u3007\u3021-\u3029\u3040-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-                  r"\uf900-\ufaff\U00020000-\U0003ffff]")  # fmt: skip
+_CJK = (
+    r"[\u2e80-\u2fdf\u3005\u3007\u3021-\u3029\u3040-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+    r"\uf900-\ufaff\U00020000-\U0003ffff]"
+)
 
 
 def tokeniser(name: str) -> Tokeniser:
@@ -34,7 +37,8 @@ def tokeniser(name: str) -> Tokeniser:
     if name == "whitespace":
         return lambda text: [match.span() for match in _NOT_SPACE.finditer(text)]
     if name in TOKENISERS:
-        return lambda text: _scan(text, alone=name == "characters")
+        known = _tokens(name == "characters")
+        return lambda text: [match.span() for match in known.finditer(text)]
     import re2
 
     options = re2.Options()
@@ -50,27 +54,15 @@ def _without_space(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return [(start + piece.start(), start + piece.end()) for piece in _NOT_SPACE.finditer(text[start:end])]
 
 
-def _scan(text: str, *, alone: bool) -> list[tuple[int, int]]:
-    tokens: list[tuple[int, int]] = []
-    open_word = False
-    for at, character in enumerate(text):
-        kind = unicodedata.category(character)[0]
-        if character.isspace():
-            open_word = False
-        elif (kind == "M" or character in _JOINERS) and tokens and tokens[-1][1] == at:
-            # A mark belongs to the character before it, whatever that is: an accent to its letter, a variation selector to its emoji.
-            tokens[-1] = (tokens[-1][0], at + 1)
-        elif kind in "LN" or character == "_":
-            single = alone and _CJK.match(character) is not None
-            if open_word and not single:
-                tokens[-1] = (tokens[-1][0], at + 1)
-            else:
-                tokens.append((at, at + 1))
-            open_word = not single
-        else:
-            tokens.append((at, at + 1))
-            open_word = False
-    return tokens
+@cache
+def _tokens(alone: bool) -> re.Pattern[str]:
+    """A mark or joiner belongs to the character before it, whatever that is: an accent to its letter, a variation selector to its emoji."""
+    marks = {number for number in range(0x300, 0xE01F0) if unicodedata.category(chr(number))[0] == "M"}
+    first, last = sorted(each for each in marks if each - 1 not in marks), sorted(each for each in marks if each + 1 not in marks)
+    attached = "[" + "".join(f"{chr(a)}-{chr(b)}" for a, b in zip(first, last, strict=True)) + _JOINERS + "]*"
+    if alone:
+        return re.compile(rf"{_CJK}{attached}|(?:(?!{_CJK})\w{attached})+|\S{attached}")
+    return re.compile(rf"(?:\w{attached})+|\S{attached}")
 
 
 def unaligned(spans: Sequence[Span], tokens: Sequence[tuple[int, int]], text: str) -> list[str]:
