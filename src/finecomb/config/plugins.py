@@ -4,6 +4,9 @@
       conf/tuning/my_method.yaml      like a shipped one; its defaults name `/schema/tuning/my_method@_here_`
       finecomb_plugin.py              CHOICES = [Choice("tuning", "my_method", MyMethod, build)]
 
+It may also bring functions by name: LABELLING_FUNCTIONS = {"name": function}, where function(text) returns a label or None, is then
+`annotator.functions.RULE.function=name`.
+
 The YAML may also stand in groups directly under the folder, and Python is needed only for a choice that brings a schema or code of its own.
 An entry point names a module with CHOICES; its conf/ lies beside the module. Keep heavy imports inside `build`: the help imports this file.
 """
@@ -11,6 +14,7 @@ An entry point names a module with CHOICES; its conf/ lies beside the module. Ke
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.metadata
 import importlib.util
 import sys
@@ -74,9 +78,18 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Labelling:
+    """A labelling function of a user's own, and the hash of the file that defines it, by which results are cached."""
+
+    function: Callable[[str], Any]
+    digest: str
+
+
+@dataclass(frozen=True)
 class _Plugin:
     conf: Path | None
     choices: tuple[Choice, ...]
+    labelling: Mapping[str, Labelling]
 
 
 # Process-wide, as Hydra's ConfigStore is: composing, the launcher and the wings all ask for the same choices.
@@ -92,7 +105,8 @@ def load(directories: Iterable[Path | str] = ()) -> None:
         for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
             module = entry.load()
             folder = Path(module.__file__).resolve().parent
-            _loaded[folder] = _Plugin(folder / "conf" if (folder / "conf").is_dir() else None, _checked(module, str(folder)))
+            conf = folder / "conf" if (folder / "conf").is_dir() else None
+            _loaded[folder] = _Plugin(conf, _checked(module, str(folder)), _labelling(module, Path(module.__file__)))
     for directory in directories:
         folder = Path(directory).expanduser().resolve()
         if folder not in _loaded:
@@ -119,6 +133,11 @@ def find_build(group: str, name: str) -> Callable[..., Any] | None:
     return next((choice.build for choice in _choices() if (choice.group, choice.name) == (group, name)), None)
 
 
+def labelling_functions() -> dict[str, Labelling]:
+    """The labelling functions that plug-ins bring, by name."""
+    return {name: found for plugin in _loaded.values() for name, found in plugin.labelling.items()}
+
+
 def _choices() -> Iterable[Choice]:
     return (choice for plugin in _loaded.values() for choice in plugin.choices)
 
@@ -133,7 +152,7 @@ def _from_folder(folder: Path) -> _Plugin:
     conf = folder / "conf" if (folder / "conf").is_dir() else folder
     path = folder / MODULE if (folder / MODULE).is_file() else folder.parent / MODULE
     if not path.is_file() or (path.parent != folder and folder.name != "conf"):
-        return _Plugin(conf, ())
+        return _Plugin(conf, (), {})
     name = f"finecomb_plugin_{len(_loaded)}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -146,7 +165,7 @@ def _from_folder(folder: Path) -> _Plugin:
     except Exception as error:  # The file is the user's own: whatever it raises is theirs to mend.
         del sys.modules[name]
         raise UserError(_broken(error, path)) from error
-    return _Plugin(conf, _checked(module, str(path)))
+    return _Plugin(conf, _checked(module, str(path)), _labelling(module, path))
 
 
 def _broken(error: Exception, path: Path) -> Problem:
@@ -174,3 +193,12 @@ def _checked(module: Any, where: str) -> tuple[Choice, ...]:
     if problems:
         raise UserError(problems)
     return tuple(choices)
+
+
+def _labelling(module: Any, path: Path) -> dict[str, Labelling]:
+    functions = getattr(module, "LABELLING_FUNCTIONS", {})
+    if not isinstance(functions, Mapping) or not all(isinstance(name, str) and callable(each) for name, each in functions.items()):
+        what = "LABELLING_FUNCTIONS is not a mapping of names to functions"
+        raise UserError(Problem(what, str(path), 'LABELLING_FUNCTIONS = {"name": function}, function(text) -> label or None'))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {name: Labelling(function, digest) for name, function in functions.items()}

@@ -1,63 +1,44 @@
-"""Annotators: unlabelled rows in; label, confidence and origin out, and a record of how they came about."""
+"""Annotators: rows in; label, confidence and origin out, and a record of how they came about."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import dataclasses
 from typing import Any
-
-import numpy as np
 
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import annotator as schema
-from finecomb.data.annotator import functions, label_model
+from finecomb.data.annotator import functions, propagation, run, voting
+from finecomb.data.annotator.answers import Annotate, Annotated, Score, Scores
+
+# Goes up when the same rows and config get other labels.
+VERSION = 2
 
 
-@dataclass(frozen=True)
-class Annotated:
-    """For each text a label (None: none could be given), its probability and the rules it came from; and what the report says of all."""
+def build(config: schema.Annotator, *, score: Score | None = None) -> Annotate | None:
+    """The annotator of a config, None where labels are those of the data.
 
-    labels: list[str | None]
-    confidence: list[float]
-    origin: list[str]
-    record: dict[str, Any]
-
-
-Annotate = Callable[[Sequence[str]], Annotated]
-
-
-def build(config: schema.Annotator) -> Annotate | None:
-    """The annotator of a config, None where labels are those of the data. Raises UserError for rules that cannot be used."""
+    score: how a finished run is asked; needed by annotator=run alone. Raises UserError for rules, files or runs that cannot be used.
+    """
     if own := find_build("annotator", config.name):
         found: Annotate = own(config)
         return found
-    if not isinstance(config, schema.LabellingFunctions):
-        return None
-    rules = functions.build(config.functions)
-    return lambda texts: _annotate(texts, rules, config)
+    if isinstance(config, schema.LabellingFunctions):
+        return voting.build(config)
+    if isinstance(config, schema.Propagation):
+        return propagation.build(config)
+    if isinstance(config, schema.Run):
+        return run.build(config, score)
+    return None
 
 
-def _annotate(texts: Sequence[str], rules: Sequence[functions.Rule], config: schema.LabellingFunctions) -> Annotated:
-    names = sorted({rule.label for rule in rules})
-    votes = functions.votes(texts, rules, names)
-    found = label_model.fit(votes, len(names), config.model)
-    best, top = found.probabilities.argmax(axis=1), found.probabilities.max(axis=1)
-    voted = np.any(votes >= 0, axis=1)
-    labels: list[str | None] = []
-    for row in range(len(texts)):
-        sure = voted[row] and top[row] >= config.min_confidence and not found.tied[row]
-        labels.append(names[int(best[row])] if sure else None)
-    origin = [", ".join(rule.name for rule, vote in zip(rules, votes[row], strict=True) if vote >= 0) for row in range(len(texts))]
-    report = functions.report(votes, rules, names, found)
-    record = {
-        "model": config.model,
-        "functions": report,
-        "abstained": int((~voted).sum()),
-        "label_counts": {name: labels.count(name) for name in names},
-        "caveat": "validation and test rows that were carved from these have labels by rules, not by people",
-        "class_balance": dict(zip(names, [round(float(share), 4) for share in found.balance], strict=True)),
-    }
-    return Annotated(labels, [float(each) if voted[row] else 0.0 for row, each in enumerate(top)], origin, record)
+def identity(config: schema.Annotator) -> list[Any]:
+    """What decides the labels, as plain values: files, plug-ins' functions and runs by their content, not by where they are."""
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config) if field.metadata["identity"]}
+    if isinstance(config, schema.LabellingFunctions):
+        values["functions"] = functions.identity(config.functions)
+    if isinstance(config, schema.Run):
+        values["fingerprint"] = run.finished(config.run).fingerprint
+    return [VERSION, values]
 
 
-__all__ = ["Annotate", "Annotated", "build"]
+__all__ = ["Annotate", "Annotated", "Score", "Scores", "build", "identity"]

@@ -3,38 +3,68 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import re2
+from numpy.typing import NDArray
 
+from finecomb.assets import hash_file
+from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.data.annotator.dependence import REPEATS
 from finecomb.data.annotator.label_model import ABSTAIN, Fitted, Votes
+from finecomb.data.annotator.terms import Terms, compiled, read_terms
 
-KEYS = ("label", "words", "pattern", "min_words", "max_words")
+CONDITIONS = ("words", "gazetteer", "pattern", "function", "min_words", "max_words", "min_characters", "max_characters")
+KEYS = ("label", *CONDITIONS)
+_BOUNDS = ("min_words", "max_words", "min_characters", "max_characters")
 _WORD = re.compile(r"\S+")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A label for the texts in which all conditions hold. search: an RE2 pattern, None where there is none."""
+    """A label for the texts in which all conditions hold.
+
+    label: None where the function gives it. search: an RE2 pattern or a list of terms. function: of a plug-in; with a label of the rule's
+    own a condition, else it returns a label or None. bounds: of words (separated by white space) and of characters, both inclusive.
+    """
 
     name: str
-    label: str
+    label: str | None
     search: Any
-    min_words: int | None
-    max_words: int | None
+    function: Callable[[str], Any] | None
+    bounds: Mapping[str, int]
 
-    def holds(self, text: str) -> bool:
-        """Whether the rule votes for its label on this text."""
+    def vote(self, text: str) -> str | None:
+        """The label it gives this text; None: it abstains. Raises UserError for a function that fails."""
         if self.search is not None and self.search.search(text) is None:
-            return False
-        if self.min_words is None and self.max_words is None:
-            return True
-        count = len(_WORD.findall(text))
-        return (self.min_words is None or count >= self.min_words) and (self.max_words is None or count <= self.max_words)
+            return None
+        if self.bounds and not self._within(text):
+            return None
+        if self.function is None:
+            return self.label
+        try:
+            said = self.function(text)
+        except Exception as error:  # the function is the user's own: whatever it raises is theirs to mend
+            what = f"the function raised {type(error).__name__}: {error}"
+            raise UserError(Problem(what, f"annotator.functions.{self.name}, on the text {text[:60]!r}", mend="correct it")) from error
+        if self.label is not None:
+            return self.label if said else None
+        if said is None or (isinstance(said, str) and said):
+            return said
+        what = f"the function returned {said!r}"
+        where, mend = f"annotator.functions.{self.name}, on the text {text[:60]!r}", "give the rule a label if the function only says yes or no"
+        raise UserError(Problem(what, where, "a label, or None to abstain", mend))
+
+    def _within(self, text: str) -> bool:
+        sizes = {"characters": len(text)}
+        if "min_words" in self.bounds or "max_words" in self.bounds:
+            sizes["words"] = len(_WORD.findall(text))
+        low = all(size >= self.bounds.get(f"min_{unit}", size) for unit, size in sizes.items())
+        return low and all(size <= self.bounds.get(f"max_{unit}", size) for unit, size in sizes.items())
 
 
 def build(functions: Mapping[str, Any]) -> list[Rule]:
@@ -49,7 +79,7 @@ def build(functions: Mapping[str, Any]) -> list[Rule]:
             rules.append(_rule(name, values))
         except UserError as error:
             problems += error.problems
-    if not problems and len({rule.label for rule in rules}) < 2:
+    if not problems and len({rule.label for rule in rules}) < 2 and all(rule.label is not None for rule in rules):
         problems.append(
             Problem(f"all functions give the label {rules[0].label!r}", "annotator.functions", mend="add one for another label")
         )
@@ -60,58 +90,76 @@ def build(functions: Mapping[str, Any]) -> list[Rule]:
 
 def _rule(name: str, values: Any) -> Rule:
     where = f"annotator.functions.{name}"
-    if not isinstance(values, Mapping) or "label" not in values:
-        raise UserError(Problem("a labelling function has a label and a condition", where, ", ".join(KEYS)))
+    if not isinstance(values, Mapping) or not {"label", "function"} & values.keys():
+        raise UserError(Problem("a labelling function has a label and a condition, or a function that gives both", where, ", ".join(KEYS)))
     unknown = [key for key in values if key not in KEYS]
     if unknown:
         near = nearest(unknown[0], KEYS)
         raise UserError(Problem(f"unknown key {unknown[0]!r}", where, ", ".join(KEYS), f"did you mean {near}?" if near else ""))
-    if len(values) == 1:
-        raise UserError(Problem("without a condition it would label every text", where, ", ".join(KEYS[1:])))
-    for key in ("min_words", "max_words"):
-        if values.get(key) is not None and (isinstance(values[key], bool) or not isinstance(values[key], int)):
-            raise UserError(Problem(f"{key}={values[key]} is no whole number", f"{where}.{key}", "a whole number"))
-    if "pattern" in values and not isinstance(values["pattern"], str):
-        raise UserError(Problem(f"pattern={values['pattern']} is no text", f"{where}.pattern", "a regular expression", "put it in quotes"))
-    if "words" in values and "pattern" in values:
-        raise UserError(Problem("words and a pattern in one function", where, mend="write two functions, or the words into the pattern"))
-    pattern = values.get("pattern")
-    if (listed := values.get("words")) is not None:
-        if not isinstance(listed, list) or not listed or not all(isinstance(word, str) and word for word in listed):
-            raise UserError(Problem("words is a list of words", f"{where}.words", "[good, wonderful]"))
-        # A letter or digit beside it would make it another word, but for scripts that put no space between words.
-        escaped = [
-            re2.escape(word) if re.search(r"[^\W\d_]", word) is None or not word.isascii() else rf"\b{re2.escape(word)}\b"
-            for word in listed
-        ]
-        pattern = f"(?i){'|'.join(escaped)}"
-    return Rule(
-        name, str(values["label"]), None if pattern is None else _compiled(pattern, where), values.get("min_words"), values.get("max_words")
-    )
+    if not set(values) & set(CONDITIONS):
+        raise UserError(Problem("without a condition it would label every text", where, ", ".join(CONDITIONS)))
+    bounds = {key: values[key] for key in _BOUNDS if values.get(key) is not None}
+    for key, value in bounds.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise UserError(Problem(f"{key}={value} is no whole number", f"{where}.{key}", "a whole number"))
+    searching = [key for key in ("words", "gazetteer", "pattern") if values.get(key) is not None]
+    if len(searching) > 1:
+        what = f"{searching[0]} and a {searching[1]} in one function"
+        raise UserError(Problem(what, where, mend="write two functions, or the words into the pattern or file"))
+    search = _search(searching[0], values[searching[0]], f"{where}.{searching[0]}") if searching else None
+    function = None if values.get("function") is None else _function(values["function"], f"{where}.function")
+    label = None if values.get("label") is None else str(values["label"])
+    return Rule(name, label, search, function, bounds)
 
 
-def _compiled(pattern: str, where: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        mend = "patterns are those of RE2: no look-around and no back references, so that no text can make them slow"
-        raise UserError(Problem(f"the pattern {pattern!r} cannot be used: {error}", f"{where}.pattern", mend=mend)) from error
+def _search(key: str, value: Any, where: str) -> Any:
+    if key == "words":
+        if not isinstance(value, list) or not value or not all(isinstance(word, str) and word.strip() for word in value):
+            raise UserError(Problem("words is a list of words", where, "[good, wonderful]"))
+        return Terms(value, where)
+    if not isinstance(value, str):
+        allowed = "a file with one term in each line" if key == "gazetteer" else "a regular expression"
+        raise UserError(Problem(f"{key}={value} is no text", where, allowed, "put it in quotes"))
+    return Terms(read_terms(value, where), where) if key == "gazetteer" else compiled(value, where)
 
 
-def votes(texts: Sequence[str], rules: Sequence[Rule], names: Sequence[str]) -> Votes:
-    """The class that each rule gives each text, ABSTAIN where it gives none: [texts, rules]."""
-    index = {name: number for number, name in enumerate(names)}
-    found = np.full((len(texts), len(rules)), ABSTAIN, dtype=np.int8)
-    for column, rule in enumerate(rules):
-        found[[row for row, text in enumerate(texts) if rule.holds(text)], column] = index[rule.label]
+def _function(name: Any, where: str) -> Callable[[str], Any]:
+    known = plugins.labelling_functions()
+    if name in known:
+        return known[name].function
+    near = nearest(str(name), known)
+    mend = f"did you mean {near}?" if near else 'write it into finecomb_plugin.py of --config-dir: LABELLING_FUNCTIONS = {"name": function}'
+    raise UserError(Problem(f"no plug-in brings a labelling function named {name}", where, ", ".join(known), mend))
+
+
+def identity(functions: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the votes: the rules, with the content of files and of plug-ins in place of their names."""
+    known, found = plugins.labelling_functions(), {}
+    for name, values in functions.items():
+        found[name] = dict(values)
+        if values.get("gazetteer") is not None:
+            found[name]["gazetteer"] = hash_file(Path(values["gazetteer"]).expanduser())
+        if values.get("function") is not None:
+            found[name]["function"] = [values["function"], known[values["function"]].digest]
     return found
 
 
-def report(found: Votes, rules: Sequence[Rule], names: Sequence[str], fitted: Fitted) -> list[dict[str, Any]]:
-    """For each rule the share of texts it labels, that another rule labels too, that another labels otherwise; how often it agrees with the
-    label model; and the rules it agrees with more often than chance would have it, which the model takes for independent ones."""
+def votes(texts: Sequence[str], rules: Sequence[Rule]) -> tuple[Votes, list[str]]:
+    """The class that each rule gives each text, ABSTAIN where it gives none, [texts, rules]; and the names of the classes, sorted."""
+    said = [[rule.vote(text) for text in texts] for rule in rules]
+    names = sorted({rule.label for rule in rules if rule.label is not None} | {label for column in said for label in column if label})
+    index: dict[str | None, int] = {None: ABSTAIN} | {name: number for number, name in enumerate(names)}
+    found = np.array([[index[label] for label in column] for column in said], dtype=np.int32).reshape(len(rules), len(texts)).T
+    return found, names
+
+
+def report(found: Votes, rules: Sequence[Rule], fitted: Fitted, truth: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """For each rule the share of texts it labels (coverage), that another rule labels too (overlap), that another labels otherwise (conflict);
+    how often it is right on rows whose label is known, and how often it agrees with the label model; and the rules it speaks up with, or
+    repeats, more often than independent ones would, as which the model takes them.
+
+    truth [texts]: the class where it is known, else below 0.
+    """
     best = fitted.probabilities.argmax(axis=1)
     voted = found >= 0
     lines = []
@@ -120,19 +168,27 @@ def report(found: Votes, rules: Sequence[Rule], names: Sequence[str], fitted: Fi
         others = np.delete(found, column, axis=1)
         overlaps = mine & (others >= 0).any(axis=1)
         conflicts = mine & ((others >= 0) & (others != found[:, [column]])).any(axis=1)
-        agreement = float((best[mine] == found[mine, column]).mean()) if mine.any() else None
+        known = mine & (truth >= 0)
+        others_of = [other for other in range(len(rules)) if other != column]
         lines.append(
             {
                 "name": rule.name,
                 "label": rule.label,
-                "coverage": round(float(mine.mean()), 4),
-                "overlap": round(float(overlaps.mean()), 4),
-                "conflict": round(float(conflicts.mean()), 4),
-                "agrees_with_model": None if agreement is None else round(agreement, 4),
-                "votes_with": [rules[other].name for other in range(len(rules)) if other != column and _together(voted, column, other)],
+                "coverage": _share(mine),
+                "overlap": _share(overlaps),
+                "conflict": _share(conflicts),
+                "accuracy": _share((truth == found[:, column])[known]),
+                "known": int(known.sum()),
+                "agrees_with_model": _share((best == found[:, column])[mine]),
+                "votes_with": [rules[other].name for other in others_of if _together(voted, column, other)],
+                "repeats": [rules[other].name for other in others_of if fitted.excess[column, other] >= REPEATS],
             }
         )
     return lines
+
+
+def _share(chosen: NDArray[np.bool_]) -> float | None:
+    return round(float(chosen.mean()), 4) if len(chosen) else None
 
 
 def _together(voted: Any, one: int, other: int) -> bool:
