@@ -22,6 +22,11 @@ RULES = {
 }
 
 
+def labelling(rules, **values):
+    usual = {"min_confidence": 0.6, "soft": False, "model": "dawid_skene", "class_balance": None, "given_labels": "replace"}
+    return LabellingFunctions(name="labelling_functions", functions=rules, **{**usual, **values})
+
+
 def synthetic(rows, accuracies, coverage, seed, classes=2, shares=None):
     """True classes and votes of independent sources."""
     draw = np.random.default_rng(seed)
@@ -42,7 +47,9 @@ def test_rules_vote_for_whole_words_and_in_unspaced_scripts_for_parts():
     rules = functions.build(RULES)
     texts = ["A GOOD film", "goodness me it is so", "Bad, good", "no", "这部电影很好看的呀 真的 真的"]
     names = ["negative", "positive"]
-    assert functions.votes(texts, rules, names).tolist() == [
+    votes, classes = functions.votes(texts, rules)
+    assert classes == names
+    assert votes.tolist() == [
         [1, -1, -1, -1], [-1, -1, -1, -1], [1, 0, 0, -1], [-1, -1, 0, -1], [-1, -1, -1, 1],
     ]  # fmt: skip
 
@@ -120,7 +127,7 @@ def test_rare_rules_on_many_silent_rows_do_not_make_silence_a_class():
 def test_rows_without_votes_and_ties_are_not_given_a_label_by_majority():
     found = fit(np.array([[0, 1], [ABSTAIN, ABSTAIN], [1, 1]], dtype=np.int8), 2, "majority")
     assert found.tied.tolist() == [True, True, False]
-    annotate = annotator.build(LabellingFunctions("labelling_functions", RULES, "majority", 0.6))
+    annotate = annotator.build(labelling(RULES, model="majority"))
     done = annotate(["a good film", "bad and good film", "nothing here to see"])
     assert done.labels == ["positive", None, None]
     assert done.origin == ["praise", "praise, blame", ""]
@@ -133,7 +140,7 @@ def test_rules_that_speak_up_together_are_named():
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(["x", "y", "z"], 5)) + (" good great" if rng.random() < 0.1 else "") for _ in range(600)]
     rules = {"a": {"label": "p", "words": ["good"]}, "b": {"label": "p", "words": ["great"]}, "c": {"label": "n", "words": ["x"]}}
-    done = annotator.build(LabellingFunctions("labelling_functions", rules, "dawid_skene", 0.5))(texts)
+    done = annotator.build(labelling(rules, min_confidence=0.5))(texts)
     assert done.record["functions"][0]["votes_with"] == ["b"]
     assert done.record["functions"][2]["votes_with"] == []
 

@@ -206,8 +206,13 @@ def test_every_annotator(data_folder: Path) -> None:
     (data_folder / "raw.txt").write_text("".join(f"{'a good' if row % 2 else 'a bad'} sentence {row}\n" for row in range(100)))
     rules = ["annotator.functions={good: {label: positive, words: [good]}, bad: {label: negative, words: [bad]}}"]
     files = ["dataset=files", f"dataset.files.train={data_folder / 'raw.txt'}", "dataset.columns.label=null"]
-    assert choices("annotator") == ["labelling_functions", "none"]
-    train_on_it(data_folder, [*files, "annotator=labelling_functions", *rules, "model=tiny_bert", *ONE_STEP])
+    # A run that labels is a process of its own: tests/studies/test_scoring.py trains on what one says.
+    assert choices("annotator") == ["labelling_functions", "none", "propagation", "run"]
+    train_on_it(data_folder, [*files, "annotator=labelling_functions", *rules, "annotator.soft=true", "model=tiny_bert", *ONE_STEP])
+    rows = [f"{'a good' if row % 2 else 'a bad'} sentence {row},{('bad', 'good')[row % 2] if row < 20 else ''}" for row in range(100)]
+    (data_folder / "few.csv").write_text("text,label\n" + "\n".join(rows))
+    few = ["dataset=files", f"dataset.files.train={data_folder / 'few.csv'}"]
+    train_on_it(data_folder, [*few, "annotator=propagation", "model=tiny_bert", *ONE_STEP])
 
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group in ("augmenter", "sampler") for name in choices(group)])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from harness import FAMILIES, TASKS, TUNINGS, cell_config, check_same, largest_difference, parts_of, plain, train, with_split
 
+from finecomb.config.schema.train import Train
+from finecomb.data.dataset.prepared import content_hash, open_prepared, read_rows, write
 from finecomb.learning.tuning import Tuned
 from finecomb.training.evaluate import score
 
@@ -44,6 +48,44 @@ def test_weights_of_examples_give_one_gradient_however_the_batch_is_split(task: 
     for split in ({"parts": 1}, {"parts": 4}, {"parts": 8}, {"tokens": 40}):
         check_same(expected, train(tmp_path, with_split(config, **split)), TOLERANCE)
     assert largest_difference(plain(cell_config(data_folder, task, "full")).gradients[0], expected.gradients[0]) > 0.01
+
+
+def _with_soft_labels(source: Path, target: Path, soft: Callable[[int], list[float]]) -> Path:
+    """The same rows with soft labels beside the hard ones in train."""
+    prepared = open_prepared(source)
+    splits = read_rows(prepared)
+    train_rows = splits["train"]
+    splits["train"] = dataclasses.replace(train_rows, soft=[soft(label) for label in train_rows.label])
+    hashes = {name: rows.sha256() for name, rows in splits.items()}
+    write(target, splits, prepared.manifest | {"hashes": hashes, "content_hash": content_hash(splits, "class", prepared.label_names)})
+    return target
+
+
+def test_soft_labels_that_are_certain_train_as_hard_ones_and_others_however_the_batch_is_split(data_folder: Path, tmp_path: Path) -> None:
+    config = cell_config(data_folder, "single", "full")
+    source = Path(str(config.dataset.path))
+    expected, draw = plain(config), random.Random(0)
+
+    def certain(label: int) -> list[float]:
+        return [float(name == label) for name in range(3)]
+
+    def unsure(_: int) -> list[float]:
+        shares = [draw.random() for _ in range(3)]
+        return [share / sum(shares) for share in shares]
+
+    def on(data: Path) -> Train:
+        return dataclasses.replace(config, dataset=dataclasses.replace(config.dataset, path=str(data)))
+
+    hard = on(_with_soft_labels(source, tmp_path / "certain", certain))
+    for parts in (1, 4):
+        check_same(expected, train(tmp_path, with_split(hard, parts=parts)), TOLERANCE)
+    soft = on(_with_soft_labels(source, tmp_path / "unsure", unsure))
+    whole = train(tmp_path, with_split(soft, parts=1))
+    for split in ({"parts": 4}, {"parts": 8}, {"tokens": 40}):
+        check_same(whole, train(tmp_path, with_split(soft, **split)), TOLERANCE)
+    assert largest_difference(expected.gradients[0], whole.gradients[0]) > 0.01
+    rows = parts_of(soft).data.splits["train"]
+    assert rows.targets.dtype == torch.int64  # evaluation stays on the hard labels
 
 
 def test_evaluation_is_never_weighted(data_folder: Path, tmp_path: Path) -> None:

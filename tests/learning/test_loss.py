@@ -19,6 +19,8 @@ LOGITS = torch.randn(8, 3, dtype=torch.float64)
 TARGETS = torch.tensor([0, 1, 2, 2, 1, 0, 2, 2])
 MANY = torch.randint(2, (8, 3)).float()
 NUMBERS = torch.randn(8)
+SOFT = torch.rand(8, 3, dtype=torch.float64)
+SOFT = SOFT / SOFT.sum(1, keepdim=True)
 
 
 def cross_entropy(smoothing: float = 0.0, weights: Any = None, variant: str = CLASSES) -> Any:
@@ -36,6 +38,7 @@ def mean(function: Any, logits: torch.Tensor, targets: torch.Tensor) -> torch.Te
 CASES = {
     "cross_entropy": (cross_entropy(), LOGITS, TARGETS),
     "weighted cross_entropy": (cross_entropy(0.1, "balanced"), LOGITS, TARGETS),
+    "soft cross_entropy": (cross_entropy(0.1, "balanced"), LOGITS, SOFT),
     "multi-label cross_entropy": (cross_entropy(0.1, [1, 2, 3], SEVERAL), LOGITS, MANY),
     "focal": (loss.build(schema.Focal(name="focal", gamma=2.0), CLASSES, label_counts=COUNTS), LOGITS, TARGETS),
     "multi-label focal": (loss.build(schema.Focal(name="focal", gamma=0.5), SEVERAL, label_counts=COUNTS), LOGITS, MANY),
@@ -148,3 +151,20 @@ def test_a_class_without_rows_cannot_be_balanced() -> None:
     config = schema.CrossEntropy(name="cross_entropy", label_smoothing=0.0, class_weights="balanced")
     with pytest.raises(UserError, match="class 1 has no training row"):
         loss.build(config, CLASSES, label_counts=[3, 0, 2])
+
+
+@pytest.mark.parametrize(("smoothing", "weights"), [(0.0, None), (0.1, None), (0.0, [1.0, 5.0, 0.2]), (0.1, "balanced")])
+def test_soft_labels_that_are_certain_give_the_loss_and_gradient_of_hard_ones(smoothing: float, weights: Any) -> None:
+    function = cross_entropy(smoothing, weights)
+    hard, soft = LOGITS.clone().requires_grad_(), LOGITS.clone().requires_grad_()
+    one, other = mean(function, hard, TARGETS), mean(function, soft, F.one_hot(TARGETS, 3).float())
+    one.backward()
+    other.backward()
+    torch.testing.assert_close(other, one, rtol=0, atol=1e-9)
+    torch.testing.assert_close(soft.grad, hard.grad, rtol=0, atol=1e-9)
+
+
+def test_soft_labels_are_the_target_of_the_cross_entropy() -> None:
+    values, weights = cross_entropy(weights=[1.0, 5.0, 0.2])(LOGITS, SOFT)
+    torch.testing.assert_close(values, -(SOFT * LOGITS.log_softmax(-1)).sum(-1))
+    torch.testing.assert_close(weights.double(), SOFT @ torch.tensor([1.0, 5.0, 0.2], dtype=torch.float64), atol=1e-6, rtol=0)

@@ -99,6 +99,12 @@ def _loss(config: Train, where: Where) -> Iterator[Problem]:
         yield from _cross_entropy(config, config.loss, where)
 
 
+def _soft(config: Train, where: Where) -> Iterator[Problem]:
+    if getattr(config.annotator, "soft", False) and not isinstance(config.loss, CrossEntropy):
+        what = f"annotator.soft=true gives probabilities as labels; loss={config.loss.name} takes one class"
+        yield Problem(what, where("annotator.soft"), mend="choose loss=cross_entropy, or annotator.soft=false")
+
+
 def _cross_entropy(config: Train, loss: CrossEntropy, where: Where) -> Iterator[Problem]:
     weights, key, names = loss.class_weights, "loss.class_weights", config.dataset.label_names
     if isinstance(weights, list):
@@ -333,5 +339,5 @@ def _positions(config: Train, where: Where) -> Iterator[Problem]:
 
 
 _RULES: tuple[Rule, ...] = (
-    _names, _labels, _loss, _sampler, _monitor, _optimizer, _batch, _devices, _time, _split, _files, _model, _tuning, _positions,
+    _names, _labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch, _devices, _time, _split, _files, _model, _tuning, _positions,
 )  # fmt: skip

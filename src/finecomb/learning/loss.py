@@ -101,6 +101,8 @@ class _Unweighted:
 class CrossEntropy:
     """Cross-entropy against one class, with label smoothing (Szegedy et al. 2016, section 7): q = (1 - e) * one_hot + e / K.
 
+    Soft labels take the place of the one-hot target: -sum q log p, which has the gradient of the hard label's where q is one-hot.
+
     An example's weight is that of its class, and its value does not depend on weights. Without smoothing, or without weights, this is
     torch's cross_entropy. With both it is not: torch weights every class's share of the smoothed target by that class's weight, yet divides
     by the weights of the true classes alone, so that its "mean" is a mean of nothing. Here it is the weighted mean of the examples' losses.
@@ -111,15 +113,18 @@ class CrossEntropy:
         self.class_weights = class_weights
 
     def __call__(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """logits: [N, K]. targets: [N] class indices."""
-        values = F.cross_entropy(_wide(logits), targets, reduction="none", label_smoothing=self.label_smoothing)
+        """logits: [N, K]. targets: [N] class indices, or [N, K] probabilities."""
+        logits = _wide(logits)
+        wanted = targets.to(logits.dtype) if targets.dim() == 2 else targets
+        values = F.cross_entropy(logits, wanted, reduction="none", label_smoothing=self.label_smoothing)
         return values, self.weights(targets)
 
     def weights(self, targets: Tensor) -> Tensor:
-        """[N] weight of each example's class."""
+        """[N] weight of each example's class; of soft labels the mean over the classes, by their probabilities."""
         if self.class_weights is None:
             return torch.ones(len(targets), device=targets.device)
-        return self.class_weights.to(targets.device)[targets]
+        class_weights = self.class_weights.to(targets.device)
+        return targets.to(class_weights.dtype) @ class_weights if targets.dim() == 2 else class_weights[targets]
 
 
 class BinaryCrossEntropy(_Unweighted):

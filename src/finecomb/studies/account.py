@@ -25,15 +25,43 @@ def funnel_lines(manifest: dict[str, Any], name: str) -> list[str]:
         rows = f"{entry['rows_in']:,} -> {entry['rows_out']:,}" if entry["rows_in"] != entry["rows_out"] else f"{entry['rows_in']:,}"
         lines.append(f"  {entry['step']:<{width}}{entry['split']:<11}{rows:<18} {', '.join(reasons)}".rstrip())
     if annotated := manifest.get("records", {}).get("annotator"):
-        lines += [
-            f"  rule {rule['name']}: {rule['label']} for {rule['coverage']:.1%} of the texts, {rule['conflict']:.1%} against another rule"
-            for rule in annotated["functions"]
-        ]
-        lines.append(f"  {annotated['caveat']}")
+        lines += _labelling_lines(annotated)
     if weighted := [cell for cell in manifest.get("records", {}).get("sampler", {}).get("cells", {}).items() if "weight" in cell[1]]:
         told = ", ".join(f"{name} {cell['weight']:.3g} ({cell['rows']:,} rows)" for name, cell in weighted[:12])
         lines.append(f"  {'sampler':<{width}}{'train':<11}weights in the loss: {told}{', ...' if len(weighted) > 12 else ''}")
     return lines
+
+
+def _labelling_lines(record: dict[str, Any]) -> list[str]:
+    """What the annotator's record says: a table of the labelling functions, the label models side by side, measures, the caveat."""
+    lines = []
+    if functions := record.get("functions"):
+        shares = ("coverage", "overlap", "conflict", "accuracy", "agrees_with_model")
+        width = max(8, *(len(each["name"]) for each in functions))
+        lines.append(f"  {'function':<{width}}  {'label':<12}{'coverage':>9}{'overlap':>9}{'conflict':>9}{'accuracy':>9}{'with model':>11}")
+        for each in functions:
+            cells = ["-" if each.get(name) is None else f"{each[name]:.1%}" for name in shares]
+            line = f"  {each['name']:<{width}}  {each['label'] or 'its own':<12}" + "".join(f"{cell:>9}" for cell in cells[:4])
+            line += f"{cells[4]:>11}"
+            notes = [
+                f"{word} {', '.join(each[key])}"
+                for key, word in (("repeats", "repeats"), ("votes_with", "speaks up with"))
+                if each.get(key)
+            ]
+            lines.append(line + (f"  {'; '.join(notes)}" if notes else ""))
+    for name, model in record.get("models", {}).items():
+        right = "" if model["accuracy"] is None else f", right on {model['accuracy']:.1%} of {model['known']:,} rows with a known label"
+        chosen = "label model " if name == record["model"] else "beside it "
+        lines.append(f"  {chosen}{name}: the same label on {model['same_label']:.1%}{right}")
+    if left_out := record.get("leave_one_out"):
+        share = "-" if left_out["accuracy"] is None else f"{left_out['accuracy']:.1%}"
+        told = f"{left_out['labelled']:,} of {left_out['rows']:,} labelled rows get a label from the others, {share} of them the right one"
+        lines.append(f"  leaving one out: {told}")
+    if given := record.get("accuracy_on_given_labels"):
+        lines.append(f"  labels that were given: {given['right']:,} of {given['rows']:,} would be the same ({given['share']:.1%})")
+    if (had := record.get("given_labels", {})).get("rows") and not had["kept"]:
+        lines.append(f"  {had['rows']:,} labels that rows had are replaced; annotator.given_labels=keep keeps them")
+    return [*lines, *([f"  {record['caveat']}"] if "caveat" in record else [])]
 
 
 def tell_data(jobs: Iterable[Frozen]) -> None:

@@ -186,12 +186,13 @@ _inspected: dict[str, ModelSource] = {}
 
 def _prepare(config: Train) -> Prepared:
     from finecomb.data.prepare import prepare
+    from finecomb.studies.scoring import score
 
     kind = variant(config.task)
     groups = config.dataset, config.cleaner, config.annotator
     key = _key(*groups, config.augmenter, config.sampler, kind)
     if key not in _prepared:
-        _prepared[key] = prepare(*groups, augmenter=config.augmenter, sampler=config.sampler, task_variant=kind)
+        _prepared[key] = prepare(*groups, augmenter=config.augmenter, sampler=config.sampler, task_variant=kind, score=score)
     return _prepared[key]
 
 
@@ -221,6 +222,14 @@ def _check_against_data(config: Train, prepared: Prepared, origins: Mapping[str,
                 where=str(origins.get("batch.size", "batch.size")),
                 allowed=f"1 to {rows}",
                 mend="choose a smaller batch.size or use more training data",
+            )
+        )
+    if "soft" in prepared.columns and not isinstance(config.loss, CrossEntropy):
+        problems.append(
+            Problem(
+                what=f"the training rows have soft labels; loss={config.loss.name} takes one class",
+                where=str(origins.get("loss", "loss")),
+                mend="choose loss=cross_entropy, or prepare the rows with annotator.soft=false",
             )
         )
     if isinstance(weights, list) and names is not None and len(weights) != len(names):

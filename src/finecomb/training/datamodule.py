@@ -40,6 +40,7 @@ class Split:
         self.labels: list[Any] = list(rows["label"])
         self.groups: list[str] | None = [str(group) for group in rows["group"]] if "group" in rows.column_names else None
         self.weights = torch.tensor(rows["weight"][:]) if "weight" in rows.column_names else None
+        self._soft: list[list[float]] | None = list(rows["soft"]) if "soft" in rows.column_names else None
         self._tokenizer, self._task = tokenizer, task
 
     def __len__(self) -> int:
@@ -50,9 +51,10 @@ class Split:
         """Targets of all examples, in row order."""
         return self._task.targets(self.labels)
 
-    def batch(self, rows: Rows) -> Batch:
-        """The padded batch of some examples."""
-        batch = self._task.collate(self._tokenizer, self.encoded.features(rows), [self.labels[row] for row in rows])
+    def batch(self, rows: Rows, *, training: bool = False) -> Batch:
+        """The padded batch of some examples. training: with soft labels as targets, where the rows have them."""
+        labels: list[Any] = self._soft if training and self._soft is not None else self.labels
+        batch = self._task.collate(self._tokenizer, self.encoded.features(rows), [labels[row] for row in rows])
         return batch if self.weights is None else replace(batch, weights=self.weights[torch.from_numpy(rows)])
 
     def batches(self, size: int, *, rank: int = 0, world: int = 1) -> Iterator[Batch]:
@@ -161,7 +163,7 @@ class DataModule(pl.LightningDataModule):
     def step(self, batch: Rows) -> Step:
         """This rank's share of a global batch."""
         mine = self._share(batch, self.rank)
-        return Step([self.splits["train"].batch(rows) for rows in mine.micro_batches], mine.counts)
+        return Step([self.splits["train"].batch(rows, training=True) for rows in mine.micro_batches], mine.counts)
 
     def _share(self, batch: Rows, rank: int) -> Any:
         parts, tokens = self.config.trainer.accumulate_grad_batches, self.config.batch.tokens

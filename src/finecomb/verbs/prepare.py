@@ -54,11 +54,18 @@ def main(args: list[str]) -> int:
     from finecomb.data.prepare import prepare
     from finecomb.data.prepare.delivery import deliver
     from finecomb.studies.account import funnel_lines
+    from finecomb.studies.scoring import score
 
     task_variant = None if cleaned_only else variant(config.task)
     groups = config.dataset, config.cleaner, config.annotator
     prepared = prepare(
-        *groups, augmenter=config.augmenter, sampler=config.sampler, task_variant=task_variant, workers=options.workers, progress=True
+        *groups,
+        augmenter=config.augmenter,
+        sampler=config.sampler,
+        task_variant=task_variant,
+        workers=options.workers,
+        progress=True,
+        score=score,
     )
     balancing = [each.name for each in (config.augmenter, config.sampler) if each.name != "none"]
     name = "-".join([config.dataset.name, config.cleaner.name, *balancing])

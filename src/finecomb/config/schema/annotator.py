@@ -33,10 +33,14 @@ class LabellingFunctions(Labelling):
 
     # Values: label, and one or several of words (a list), gazetteer (a file with one term in each line), pattern (RE2), function (of a
     # plug-in), min_words, max_words, min_characters, max_characters; where several are given, all must hold.
-    functions: dict[str, Any] = option("named rules: {label: X, words: [...]}, {label: X, pattern: REGEX}, {label: X, gazetteer: FILE}, ...")
+    functions: dict[str, Any] = option(
+        "named rules: {label: X, words: [...]}, {label: X, pattern: REGEX}, {label: X, gazetteer: FILE}, ..."
+    )
     model: str = option("how votes become one label", allowed=MODELS)
     class_balance: Optional[dict[str, Any]] = option("share of each label where it is known; null: estimated", before=None)
-    given_labels: str = option("what becomes of labels that rows have: replaced (they only measure), or kept", allowed=GIVEN, before="replace")
+    given_labels: str = option(
+        "what becomes of labels that rows have: replaced (they only measure), or kept", allowed=GIVEN, before="replace"
+    )
 
 
 @dataclass

@@ -33,7 +33,7 @@ def build(config: schema.Annotator, *, score: Score | None = None) -> Annotate |
 
 def identity(config: schema.Annotator) -> list[Any]:
     """What decides the labels, as plain values: files, plug-ins' functions and runs by their content, not by where they are."""
-    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config) if field.metadata["identity"]}
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config) if field.metadata.get("identity", True)}
     if isinstance(config, schema.LabellingFunctions):
         values["functions"] = functions.identity(config.functions)
     if isinstance(config, schema.Run):

@@ -99,7 +99,9 @@ def decide(
             labels[row], confidence[row], sources[row] = given[row], 1.0, GIVEN
     record["given_labels"] = {"rows": len(known), "kept": len(known) if keep else 0}
     record["label_counts"] = {name: labels.count(name) for name in every}
-    return Annotated(labels, confidence, sources, record, silent, every, _soft(every, classes, probabilities, labels, sources) if soft else None)
+    return Annotated(
+        labels, confidence, sources, record, silent, every, _soft(every, classes, probabilities, labels, sources) if soft else None
+    )
 
 
 def _soft(every: list[str], classes: list[str], probabilities: Floats, labels: Sequence[str | None], origin: Sequence[str]) -> Floats:

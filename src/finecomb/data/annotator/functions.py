@@ -56,7 +56,10 @@ class Rule:
         if said is None or (isinstance(said, str) and said):
             return said
         what = f"the function returned {said!r}"
-        where, mend = f"annotator.functions.{self.name}, on the text {text[:60]!r}", "give the rule a label if the function only says yes or no"
+        where, mend = (
+            f"annotator.functions.{self.name}, on the text {text[:60]!r}",
+            "give the rule a label if the function only says yes or no",
+        )
         raise UserError(Problem(what, where, "a label, or None to abstain", mend))
 
     def _within(self, text: str) -> bool:
@@ -154,8 +157,8 @@ def votes(texts: Sequence[str], rules: Sequence[Rule]) -> tuple[Votes, list[str]
 
 
 def report(found: Votes, rules: Sequence[Rule], fitted: Fitted, truth: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """For each rule the share of texts it labels (coverage), that another rule labels too (overlap), that another labels otherwise (conflict);
-    how often it is right on rows whose label is known, and how often it agrees with the label model; and the rules it speaks up with, or
+    """For each rule the share of texts it labels (coverage), that another labels too (overlap), that another labels otherwise (conflict);
+    how often it is right where the label is known, and how often it agrees with the label model; and the rules it speaks up with, or
     repeats, more often than independent ones would, as which the model takes them.
 
     truth [texts]: the class where it is known, else below 0.

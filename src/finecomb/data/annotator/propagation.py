@@ -51,7 +51,12 @@ def _annotate(texts: Sequence[str], given: Sequence[str | None], config: schema.
         probabilities[rows], nearest[rows] = _votes(similarity, classes, len(names), config)
     origin = ["" if at < 0 else f"like row {seeds[at]}" for at in nearest]
     left_out = {"rows": len(seeds), **_accuracy(probabilities[seeds], nearest[seeds] >= 0, classes, config.min_confidence)}
-    record = {"model": "nearest neighbours", "units": units, "seeds": dict(Counter(str(given[row]) for row in seeds)), "leave_one_out": left_out}
+    record = {
+        "model": "nearest neighbours",
+        "units": units,
+        "seeds": dict(Counter(str(given[row]) for row in seeds)),
+        "leave_one_out": left_out,
+    }
     record["caveat"] = "validation and test rows that were carved from these have labels by similarity, not by people"
     best = np.sort(probabilities, axis=1)
     return decide(

@@ -22,7 +22,9 @@ class Terms:
         """where: the key that names them, for messages. Raises UserError when there are more than a pattern can hold."""
         found = sorted({term.strip() for term in terms if term.strip()}, key=lambda term: (-len(term), term))
         sides = [(_bounded(term[0]), term, _bounded(term[-1])) for term in found]
-        self._sides = {(left, right): compiled("|".join(map(_escaped, each)), where, longest=True) for (left, right), each in _by_side(sides)}
+        self._sides = {
+            (left, right): compiled("|".join(map(_escaped, each)), where, longest=True) for (left, right), each in _by_side(sides)
+        }
         bounded = [
             ("(?:^|[^\\pL\\pN_])" if left else "") + f"(?:{'|'.join(map(_escaped, each))})" + ("(?:$|[^\\pL\\pN_])" if right else "")
             for (left, right), each in _by_side(sides)
@@ -52,7 +54,9 @@ def read_terms(name: str, where: str) -> list[str]:
     if not path.is_file():
         beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
         near = nearest(path.name, beside)
-        raise UserError(Problem(f"there is no file {path}", where, "a file with one term in each line", f"did you mean {near}?" if near else ""))
+        raise UserError(
+            Problem(f"there is no file {path}", where, "a file with one term in each line", f"did you mean {near}?" if near else "")
+        )
     try:
         terms = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
@@ -63,7 +67,7 @@ def read_terms(name: str, where: str) -> list[str]:
 
 
 def compiled(pattern: str, where: str, *, longest: bool = False) -> Any:
-    """An RE2 pattern; longest: of all matches at a place the longest, in upper or lower case. Raises UserError for what RE2 does not take."""
+    """An RE2 pattern. longest: of all matches at a place the longest, in upper or lower case. Raises UserError where RE2 refuses it."""
     import re2
 
     options = re2.Options()

@@ -54,7 +54,9 @@ def _balance(told: Mapping[str, Any], names: Sequence[str]) -> Floats:
     where, allowed = "annotator.class_balance", f"a share above 0 for each of {', '.join(names)}; together 1"
     shares = {str(name): share for name, share in told.items()}
     if set(shares) != set(names):
-        raise UserError(Problem(f"class_balance names {', '.join(shares) or 'no label'}; the functions give {', '.join(names)}", where, allowed))
+        raise UserError(
+            Problem(f"class_balance names {', '.join(shares) or 'no label'}; the functions give {', '.join(names)}", where, allowed)
+        )
     good = all(isinstance(share, int | float) and not isinstance(share, bool) and share > 0 for share in shares.values())
     if not good or not math.isclose(sum(shares.values()), 1.0, abs_tol=1e-3):
         raise UserError(Problem(f"class_balance={dict(shares)} are no shares", where, allowed))

@@ -13,8 +13,11 @@ from finecomb.data.dataset.source import Raw, Source
 from finecomb.data.dataset.wikipedia import WikipediaSource
 
 
-def build(config: schema.Dataset) -> Source:
-    """The source of a dataset's config. Nothing is fetched or read yet."""
+def build(config: schema.Dataset, *, unlabelled: bool = False) -> Source:
+    """The source of a dataset's config. Nothing is fetched or read yet.
+
+    unlabelled: training rows of one's own files may lack a label, because an annotator gives it.
+    """
     if own := find_build("dataset", config.name):
         return own(config)
     if isinstance(config, schema.NytEditorials):
@@ -26,7 +29,7 @@ def build(config: schema.Dataset) -> Source:
     if isinstance(config, schema.HubDataset):
         return HubSource(config)
     if isinstance(config, schema.Files):
-        return FilesSource(config)
+        return FilesSource(config, unlabelled=unlabelled)
     if isinstance(config, schema.Crawl):
         return CrawlSource(config)
     if isinstance(config, schema.Wikipedia):

@@ -28,7 +28,7 @@ _MEND = {
     QUOTES: 'inside quotation marks a mark is written twice (""); or set dataset.quotes=none',
     JSON: "JSON lines hold one whole object in each line",
     NO_OBJECT: 'each row is an object such as {"text": "...", "label": "..."}',
-    NO_LABEL: "fill or remove these rows; or name the column of the labels: dataset.columns.label=NAME",
+    NO_LABEL: "fill or remove these rows, or let annotator=propagation label them; or name the labels' column: dataset.columns.label=NAME",
     LABEL: "correct or remove these rows; a task takes one kind of label: a class (sequence_classification) or a number (regression)",
     NO_ID: "or set dataset.columns.id=null",
     SAME_ID: "make them unique, or set dataset.columns.id=null",

@@ -26,8 +26,9 @@ _LISTED = 1000
 class FilesSource:
     """Reads train and, where they are given, validation and test."""
 
-    def __init__(self, config: Files) -> None:
-        self._config = config
+    def __init__(self, config: Files, *, unlabelled: bool = False) -> None:
+        """unlabelled: training rows may lack a label, which is None then."""
+        self._config, self._unlabelled = config, unlabelled
         self._found: dict[str, Found] | None = None
 
     def _splits(self) -> dict[str, Found]:
@@ -97,7 +98,7 @@ class FilesSource:
         """The rows of all files, as a stream."""
         config = self._config
         how = How(config.encoding, config.quotes, extract=config.extract)
-        want = Want(config.columns, kind, config.label_separator, config.strict, config.max_rejected, config.name, {})
+        want = Want(config.columns, kind, config.label_separator, config.strict, config.max_rejected, config.name, {}, None, self._unlabelled)
         plans = {}
         for split, found in self._splits().items():
             parts = [Part(file.name, str(file.path), file.size, partial(self._tables, file)) for file in found.files]

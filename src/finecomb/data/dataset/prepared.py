@@ -110,8 +110,11 @@ def read_rows(prepared: Prepared) -> dict[str, Rows]:
         line = range(len(table))
         label = table["label"][:] if "label" in table.column_names else [None] * len(table)
         weight = table["weight"][:] if "weight" in table.column_names else None
+        soft = table["soft"][:] if "soft" in table.column_names else None
         found = {column: table[column][:] for column in PROVENANCE if column in table.column_names} or None
-        splits[name] = Rows(table["id"][:], text["text"], text.get("text_pair"), label, group, line, name, "row", found, weight=weight)
+        splits[name] = Rows(
+            table["id"][:], text["text"], text.get("text_pair"), label, group, line, name, "row", found, weight=weight, soft=soft
+        )
     return splits
 
 
@@ -133,7 +136,7 @@ def _size(splits: dict[str, Rows]) -> int:
 def _columns(rows: Rows, kind: str) -> dict[str, Sequence[Any]]:
     label = None if kind == "none" else rows.label
     columns = {"id": rows.id, "text": rows.text, "text_pair": rows.text_pair, "label": label, "group": rows.group, "weight": rows.weight}
-    columns |= rows.provenance or {}
+    columns |= {"soft": rows.soft, **(rows.provenance or {})}
     return {name: column for name, column in columns.items() if column is not None}
 
 
@@ -170,5 +173,6 @@ def _features(rows: Rows, kind: str) -> Any:
 
     text, number, index = datasets.Value("string"), datasets.Value("float64"), datasets.Value("int64")
     label = {"number": number, "class": index, "classes": datasets.List(index), "none": None}[kind]
-    types = {"id": text, "text": text, "text_pair": text, "label": label, "group": text, "weight": number} | dict.fromkeys(PROVENANCE, text)
+    types = {"id": text, "text": text, "text_pair": text, "label": label, "group": text, "weight": number, "soft": datasets.List(number)}
+    types |= dict.fromkeys(PROVENANCE, text)
     return datasets.Features({name: types[name] for name in _columns(rows, kind)})

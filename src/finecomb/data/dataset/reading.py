@@ -21,7 +21,7 @@ class Want:
     """What rows are made of and how much may be broken.
 
     kind, separator, aliases: as in columns.needed and columns.to_rows. strict, most: as in broken.Intake. source: the data set's name, for
-    the provenance of each row. first: how many rows of each split are read, None: all.
+    the provenance of each row. first: how many rows of each split are read, None: all. unlabelled: training rows may lack a label.
     """
 
     columns: Columns
@@ -32,6 +32,7 @@ class Want:
     source: str
     aliases: Mapping[str, Any]
     first: int | None = None
+    unlabelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ class _Reader:
             return
         named = self._named(table.names, table.file, open_names=table.open_names)
         want = self.want
-        rows, broken = to_rows(table, named, want.kind, want.separator, self._ids(table), self._seen)
+        unlabelled = want.unlabelled and self.split == "train"
+        rows, broken = to_rows(table, named, want.kind, want.separator, self._ids(table), self._seen, unlabelled=unlabelled)
         broken = sorted([*table.broken, *broken], key=lambda row: row.line or 0)
         self.intake.add(table.file, table.unit, broken, len(rows))
         if self.intake.strict:

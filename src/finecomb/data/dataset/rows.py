@@ -25,6 +25,7 @@ class Rows:
     provenance: where each row comes from, as far as the source knows it: columns named by PROVENANCE.
     files: the file of each row, where there are several. Texts may be `Texts`, which lie in mapped files.
     weight: how much each row counts in training; their mean is 1. None: all alike.
+    soft: probabilities of the classes, to train on in place of the label; by class index once labels are encoded. None: the label alone.
     """
 
     id: list[str]
@@ -38,6 +39,7 @@ class Rows:
     provenance: dict[str, list[str | None]] | None = None
     files: Sequence[str] | None = None
     weight: list[float] | None = None
+    soft: list[list[float]] | None = None
 
     def __len__(self) -> int:
         return len(self.id)
@@ -55,6 +57,7 @@ class Rows:
             provenance=None if self.provenance is None else {name: [cells[i] for i in indices] for name, cells in self.provenance.items()},
             files=None if self.files is None else [self.files[i] for i in indices],
             weight=None if self.weight is None else [self.weight[i] for i in indices],
+            soft=None if self.soft is None else [self.soft[i] for i in indices],
         )
 
     def place(self, index: int) -> str:
@@ -62,11 +65,11 @@ class Rows:
         return f"{self.files[index] if self.files else self.file}, {self.unit} {self.line[index]}"
 
     def sha256(self) -> str:
-        """Hash of ids, texts, labels, groups and (where there are any) weights, in this order; not of where they stood."""
+        """Hash of ids, texts, labels, groups and (where there are any) weights and soft labels, in this order; not of where they stood."""
         digest = hashlib.sha256()
         nothing = [None] * len(self)
-        weight = [] if self.weight is None else [self.weight]
-        columns = zip(self.id, self.text, self.text_pair or nothing, self.label, self.group or nothing, *weight, strict=True)
+        more = [column for column in (self.weight, self.soft) if column is not None]
+        columns = zip(self.id, self.text, self.text_pair or nothing, self.label, self.group or nothing, *more, strict=True)
         encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
         for row in columns:
             digest.update(encode(row).encode())

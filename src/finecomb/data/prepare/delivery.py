@@ -122,6 +122,8 @@ def _write_rows(path: Path, rows: Rows, kind: str, names: list[str] | None) -> N
         columns["group"] = rows.group
     if rows.weight is not None:
         columns["weight"] = rows.weight
+    if rows.soft is not None:
+        columns["soft"] = rows.soft
     columns |= rows.provenance or {}
     starts = range(0, max(1, len(rows)), _BATCH)
     write_parquet(path, (pa.table({name: cells[at : at + _BATCH] for name, cells in columns.items()}) for at in starts))

@@ -21,20 +21,32 @@ def labelled(
             raise UserError(Problem("no column is named as the label", "dataset.columns.label=null", mend=mend))
         return splits, [], None
     if kind != "class":
-        raise UserError(Problem("labelling functions give one class to each text", "annotator", "task=sequence_classification"))
-    texts = train.text if train.text_pair is None else [f"{a}\n{b}" for a, b in zip(train.text, train.text_pair, strict=True)]
-    found = annotate(texts)
+        raise UserError(Problem("an annotator gives one class to each text", "annotator", "task=sequence_classification"))
+    found = annotate(train.text, pairs=train.text_pair, given=train.label)
     kept = [row for row, label in enumerate(found.labels) if label is not None]
     silent = sum(not origin for origin in found.origin)
-    reasons = {"no function votes": silent, "not certain": len(train) - len(kept) - silent}
+    reasons = {found.silent: silent, "not certain": len(train) - len(kept) - silent}
     entry: dict[str, Any] = {"step": "annotator", "split": "train", "rows_in": len(train), "rows_out": len(kept), "changed": 0}
     entry["reasons"] = {reason: count for reason, count in reasons.items() if count}
-    known = [row for row in kept if train.label[row] is not None]
-    if known:
-        right = sum(train.label[row] == found.labels[row] for row in known)
-        found.record["accuracy_on_given_labels"] = {"rows": len(known), "right": right, "share": round(right / len(known), 4)}
-    rows = dataclasses.replace(train, label=found.labels).take(kept)
+    rows = dataclasses.replace(train, label=found.labels, soft=None if found.soft is None else found.soft.tolist()).take(kept)
     return {**splits, "train": rows}, [entry], found
+
+
+def soft_by_class(splits: dict[str, Rows], found: Annotated | None, names: list[str] | None) -> dict[str, Rows]:
+    """Probabilities in the order in which labels were encoded. A class that no row has in the end gives its share to the others."""
+    if found is None or found.soft is None or names is None:
+        return splits
+    place = [found.classes.index(name) if name in found.classes else None for name in names]
+    soft = []
+    for row in splits["train"].soft or []:
+        chosen = [0.0 if at is None else row[at] for at in place]
+        soft.append([share / sum(chosen) for share in chosen])
+    return {**splits, "train": dataclasses.replace(splits["train"], soft=soft)}
+
+
+def soft_in_train_alone(splits: dict[str, Rows]) -> dict[str, Rows]:
+    """Validation and test rows that were carved are judged by their label."""
+    return {name: rows if name == "train" else dataclasses.replace(rows, soft=None) for name, rows in splits.items()}
 
 
 def annotation_table(rows: Rows, found: Annotated) -> Any:

@@ -48,11 +48,13 @@ def prepare(
     task_variant: str | None,
     workers: int | None = None,
     progress: bool = False,
+    score: annotators.Score | None = None,
 ) -> Prepared:
     """Make the rows a task trains on, or find them in the cache.
 
     task_variant: a key of config.schema.task.FACTS; it says what a label is. None: the rows are only cleaned and need no labels.
     workers: processes; None: one for each core. Their number never changes the rows. progress: show on a terminal how far it is.
+    score: how a finished run is asked for labels (annotator=run).
     Raises UserError for everything wrong with the input; nothing but cache is left behind.
     """
     kind = NO_LABELS if task_variant is None else KINDS[task_variant]
@@ -62,12 +64,12 @@ def prepare(
     balancing = balance.build(augmenter, sampler)
     if isinstance(dataset, dataset_schema.Prepared):
         return _reuse(dataset, balancing, kind, task_variant)
-    source = datasets.build(dataset)
     recipe = cleaners.build(cleaner)
     annotator = annotator or annotator_schema.Annotator("none")
-    annotate = annotators.build(annotator)
+    annotate = annotators.build(annotator, score=score)
+    source = datasets.build(dataset, unlabelled=annotate is not None)
     inputs = source.inputs()
-    identity = recipe.identity if annotate is None else (*recipe.identity, dataclasses.asdict(annotator))
+    identity = recipe.identity if annotate is None else (*recipe.identity, annotators.identity(annotator))
     key = _key(dataset, (*identity, *balancing.identity), inputs, kind)
     directory = cache_dir() / "prepared" / key
     with lock(key):
@@ -75,7 +77,9 @@ def prepare(
             return found
         engine = Engine(workers, progress=progress)
         try:
-            read = reading.read(source, _key(dataset, (), inputs, kind, ("split", "limit")), kind)
+            read = reading.read(
+                source, _key(dataset, () if annotate is None else ("labels may lack",), inputs, kind, ("split", "limit")), kind
+            )
             cleaned = recipe.run(read.splits, engine)
         finally:
             engine.close()
@@ -165,7 +169,9 @@ def _make(
     funnel += labels_funnel
     _refuse_empty(labelled, funnel, read.source)
     encoded, names = labels.encode(labelled, kind, read.label_names)
+    encoded = labelling.soft_by_class(encoded, annotations, names)
     carved, carving = split.carve(encoded, dataset.split, kind)
+    carved = labelling.soft_in_train_alone(carved)
     limited, limiting = split.limited(split.shuffled(carved, dataset.split.seed), dataset.limit)
     balanced = balancing.run(limited, names)
     splits = balanced.splits
@@ -241,6 +247,7 @@ def _record(splits: dict[str, Rows], kind: str, names: list[str] | None) -> dict
         "label_counts": {name: labels.counts(rows, kind, names) for name, rows in splits.items()},
         "columns": ["id", "text", *(["text_pair"] if train.text_pair is not None else []), *([] if kind == NO_LABELS else ["label"]),
                     *(["group"] if train.group is not None else []), *(["weight"] if train.weight is not None else []),
+                    *(["soft"] if train.soft is not None else []),
                     *(train.provenance or {})],
         "straddling_groups": _straddling(splits),
         "hashes": {name: rows.sha256() for name, rows in splits.items()},

@@ -24,7 +24,9 @@ class SequenceClassification(TextInput):
         self.problem_type = "multi_label_classification" if multi_label else "single_label_classification"
 
     def targets(self, labels: Sequence[Any]) -> Tensor:
-        """[B] class indices, or with multi_label [B, K] ones and zeros."""
+        """[B] class indices, or with multi_label [B, K] ones and zeros; soft labels are [B, K] probabilities."""
+        if not self.multi_label and len(labels) and isinstance(labels[0], list):
+            return torch.tensor(labels, dtype=torch.float32)
         if not self.multi_label:
             return torch.as_tensor(list(labels), dtype=torch.int64)
         targets = torch.zeros(len(labels), self.num_outputs)
