@@ -98,7 +98,9 @@ class FilesSource:
         """The rows of all files, as a stream."""
         config = self._config
         how = How(config.encoding, config.quotes, extract=config.extract)
-        want = Want(config.columns, kind, config.label_separator, config.strict, config.max_rejected, config.name, {}, None, self._unlabelled)
+        want = Want(
+            config.columns, kind, config.label_separator, config.strict, config.max_rejected, config.name, {}, None, self._unlabelled
+        )
         plans = {}
         for split, found in self._splits().items():
             parts = [Part(file.name, str(file.path), file.size, partial(self._tables, file)) for file in found.files]
