@@ -111,6 +111,15 @@ def test_rules_that_can_say_one_class_only_are_believed_too(model):
     assert found.probabilities.max(axis=1)[:280].min() > 0.6
 
 
+def test_rules_of_one_class_each_that_meet_only_to_contradict_each_other_are_believed_where_they_speak_alone():
+    votes = np.full((6000, 3), ABSTAIN, dtype=np.int8)
+    votes[:500, 0], votes[450:750, 1], votes[740:800, 2] = 1, 0, 0  # 50 rows of conflict, 10 of agreement
+    found = fit(votes, 2)
+    assert found.probabilities[:450].argmax(axis=1).tolist() == [1] * 450
+    assert found.probabilities[500:800].argmax(axis=1).tolist() == [0] * 300
+    assert found.probabilities[[0, 600, 790]].max(axis=1).min() > 0.6
+
+
 def test_rare_rules_on_many_silent_rows_do_not_make_silence_a_class():
     draw = np.random.default_rng(0)
     truth = draw.integers(0, 2, 8000)

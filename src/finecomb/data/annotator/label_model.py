@@ -131,6 +131,12 @@ def _alone(votes: Votes, several: Floats, probabilities: Floats, lone: NDArray[n
             mine = several * np.equal(column, c)
             right[source, c] = mine @ probabilities + _LONE_VOTES * (np.eye(classes)[c] * (_PRIOR_ACCURACY - other) + other)
     right /= right.sum(axis=2, keepdims=True)
+    # A rule that says one class meets others mostly where they contradict it, which tells nothing of where it speaks alone.
+    said: NDArray[np.bool_] = np.stack([(votes == c).any(axis=0) for c in range(classes)], axis=1)
+    for rule in np.flatnonzero(said.sum(axis=1) == 1).tolist():
+        c = int(said[rule].argmax())
+        if right[rule, c, c] < _PRIOR_ACCURACY:
+            right[rule, c] = np.eye(classes)[c] * (_PRIOR_ACCURACY - other) + other
     source = (votes[lone] != ABSTAIN).argmax(axis=1)
     found: Floats = right[source, votes[lone].max(axis=1)]
     return found
