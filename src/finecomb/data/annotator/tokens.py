@@ -59,10 +59,10 @@ def _tokens(alone: bool) -> re.Pattern[str]:
     """A mark or joiner belongs to the character before it, whatever that is: an accent to its letter, a variation selector to its emoji."""
     marks = {number for number in range(0x300, 0xE01F0) if unicodedata.category(chr(number))[0] == "M"}
     first, last = sorted(each for each in marks if each - 1 not in marks), sorted(each for each in marks if each + 1 not in marks)
-    attached = "[" + "".join(f"{chr(a)}-{chr(b)}" for a, b in zip(first, last, strict=True)) + _JOINERS + "]*"
+    attached = "[" + "".join(f"{chr(a)}-{chr(b)}" for a, b in zip(first, last, strict=True)) + _JOINERS + "]"
     if alone:
-        return re.compile(rf"{_CJK}{attached}|(?:(?!{_CJK})\w{attached})+|\S{attached}")
-    return re.compile(rf"(?:\w{attached})+|\S{attached}")
+        return re.compile(rf"{_CJK}{attached}*|(?:(?!{_CJK})\w{attached}*)+|\S{attached}*")
+    return re.compile(rf"\w+(?:{attached}+\w*)*|\S{attached}*")
 
 
 def unaligned(spans: Sequence[Span], tokens: Sequence[tuple[int, int]], text: str) -> list[str]:
