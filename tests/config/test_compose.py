@@ -218,6 +218,7 @@ NEEDS = {
     "dataset=files": ["dataset.files.train=pyproject.toml"],
     "dataset=prepared": ["dataset.path=."],
     "dataset=crawl": ["dataset.start=[http://site.example/]"],
+    "dataset=common_crawl": ["dataset.archives=[pages.warc.gz]"],
     "dataset=wikipedia": ["dataset.dump=dump.xml.bz2"],
     "dataset=stsb": ["task=regression", "loss=mse"],
     "task=regression": ["dataset=stsb", "loss=mse"],

@@ -225,6 +225,31 @@ class Wikipedia(Dataset):
     fetch: Fetch = option("how an https: dump is fetched", identity=False)
 
 
+@dataclass
+class CommonCrawl(Dataset):
+    """Texts of web archives: WARC or WET files, or the records that an index of captures names for a site."""
+
+    archives: list[str] = option("WARC or WET files, also by pattern, or their https: addresses; empty: an index is asked", identity=False)
+    index: Optional[str] = option("address of a CDX server; null: archives are read", identity=False)
+    url: Optional[str] = option("the site that the index is asked for")
+    match: str = option("which addresses of the site", allowed=("exact", "prefix", "host", "domain"))
+    data: str = option("address below which the index's files lie", identity=False)
+    statuses: list[int] = option("status codes that are kept; empty: all")
+    mime_types: list[str] = option("content types that are kept, as text/html; empty: all")
+    languages: list[str] = option("ISO 639-3 codes, as the archive identified them, of which a page must have one; empty: all")
+    max_records: int = option("most records fetched from an index", low=1)
+    max_bytes: int = option("most bytes of records fetched from an index", low=1)
+    record_bytes: int = option("largest record; a larger one is left out", low=1000)
+    page_bytes: int = option("largest page, decompressed; a larger one is left out", low=1000)
+    min_characters: int = option("shortest text that is kept", low=0)
+    extraction: str = option(
+        "main text of HTML by the fast extractor, by the better one, or by the better one where a score asks for it",
+        allowed=("fast", "cascade", "quality"),
+    )
+    strict: bool = option("a damaged record or archive is an error")
+    fetch: Fetch = option("how servers are asked", identity=False)
+
+
 @dataclass(frozen=True)
 class Size:
     """Rows of train and tokens of a row (word pieces, both texts of a pair), for estimates before anything is read."""
@@ -255,6 +280,7 @@ CHOICES = {
     "files": Files,
     "prepared": Prepared,
     "wikipedia": Wikipedia,
+    "common_crawl": CommonCrawl,
     "crawl": Crawl,
 }
 

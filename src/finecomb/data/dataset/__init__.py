@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import dataset as schema
+from finecomb.data.dataset.common_crawl import CommonCrawlSource
 from finecomb.data.dataset.crawl import CrawlSource
 from finecomb.data.dataset.files import FilesSource
 from finecomb.data.dataset.hub import HubSource
@@ -34,6 +35,8 @@ def build(config: schema.Dataset, *, unlabelled: bool = False) -> Source:
         return CrawlSource(config)
     if isinstance(config, schema.Wikipedia):
         return WikipediaSource(config)
+    if isinstance(config, schema.CommonCrawl):
+        return CommonCrawlSource(config)
     raise TypeError(f"no dataset for a {type(config).__name__}")
 
 
