@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,9 +19,10 @@ from data_configs import make_dataset
 
 from finecomb.config.errors import UserError, problems_text
 from finecomb.data.dataset import build
-from finecomb.data.dataset.crawl.fetch import _Decoder
+from finecomb.data.dataset.crawl.fetch import Answer, _Decoder
 from finecomb.data.dataset.crawl.source import CrawlSource
 from finecomb.data.dataset.crawl.urls import Refused, canonical
+from finecomb.data.dataset.crawl.warc import Warc
 
 QUICK = {"allow_private": True, "delay": 0.0, "backoff": 0.02, "host_concurrency": 4, "extraction": "fast"}
 
@@ -382,6 +384,24 @@ def test_sitemaps_are_read_when_wanted() -> None:
         found = crawl(site, sitemap=True)
         assert [url.removeprefix(site.url) for url in found.urls] == ["/", "/a?x=1&y=2"]
         assert found.rejected == {"http://other.example/": "outside the allowed hosts", f"{site.url}/sitemap.xml": "sitemap: status 404"}
+
+
+def test_what_a_kill_left_half_written_in_the_warc_is_cut_off(tmp_path: Path) -> None:
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+
+    answer = Answer(200, "OK", [("Content-Type", "text/html")], b"<p>x", b"<p>x", "text/html", None)
+    path = tmp_path / "pages.warc.gz"
+    warc = Warc(path, 0, "test")
+    whole = warc.write("http://site.example/1", answer)
+    warc.write("http://site.example/half", answer)
+    warc.close()
+    path.write_bytes(path.read_bytes()[:-20])
+    warc = Warc(path, whole, "test")
+    warc.write("http://site.example/2", answer)
+    warc.close()
+    with path.open("rb") as file:
+        found = [record.headers["WARC-Target-URI"] for record in ArchiveIterator(file, record_types=WarcRecordType.response)]
+    assert found == ["http://site.example/1", "http://site.example/2"]
 
 
 def test_no_cookies_are_kept() -> None:

@@ -96,14 +96,14 @@ def doubtful(text: str, everything: int) -> bool:
     return len(text) < 500 or len(text) > 0.6 * everything
 
 
-def _fast(page: str) -> tuple[str, bool]:
-    """The fast extractor's text, and whether it is doubtful."""
+def _fast(page: str, *, judged: bool) -> tuple[str, bool]:
+    """The fast extractor's text, and whether it is doubtful where that is to be judged."""
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.html import HTMLTree
 
     tree = HTMLTree.parse(page)
     text = extract_plain_text(tree, main_content=True, alt_texts=False).strip()
-    return text, doubtful(text, len(extract_plain_text(tree, preserve_formatting=False, alt_texts=False)))
+    return text, judged and doubtful(text, len(extract_plain_text(tree, preserve_formatting=False, alt_texts=False)))
 
 
 def _quality(page: str, url: str | None) -> str | None:
@@ -118,9 +118,9 @@ def answer(html: bytes, request: dict[str, Any], out: BinaryIO) -> None:
 
     page, encoding = decode(html, request["charset"])
     tree = LexborHTMLParser(page)
-    text, unsure = _fast(page)
+    text, unsure = _fast(page, judged=request["mode"] == "cascade")
     found = {**declared_facts(tree, request["url"]), "text": text, "method": "fast", "encoding": encoding}
-    wanted = request["mode"] == "quality" or (request["mode"] == "cascade" and unsure)
+    wanted = request["mode"] == "quality" or unsure
     if wanted and len(html) > request["quality_bytes"]:
         _write(out, {**found, "problem": "page too large for the better extractor", "done": True})
         return
