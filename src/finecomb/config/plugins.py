@@ -8,6 +8,14 @@ It may also bring functions by name: LABELLING_FUNCTIONS = {"name": function}, w
 `annotator.functions.RULE.function=name`.
 
 The YAML may also stand in groups directly under the folder, and Python is needed only for a choice that brings a schema or code of its own.
+It may also hold cleaning steps of one's own, which are then used, checked and shown like built-in ones, and functions for the step
+`predicate` (`cleaner.steps.polite={step: predicate, function: is_polite, min_score: 1, max_score: null}`):
+
+      CLEANING_STEPS = {"shout": (ShoutSchema, Shout)}   a dataclass of `option` fields; a class that extends one of data/cleaner/step.py
+      PREDICATES = {"is_polite": is_polite}              text -> bool or number, the same for the same text
+
+What they compute is cached by what the file says, so that a changed file computes anew.
+
 An entry point names a module with CHOICES; its conf/ lies beside the module. Keep heavy imports inside `build`: the help imports this file.
 """
 
@@ -20,7 +28,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +94,21 @@ class Labelling:
 
 
 @dataclass(frozen=True)
+class Own:
+    """Something of a plug-in with the SHA-256 of the file it comes from."""
+
+    value: Any
+    sha256: str
+
+
+@dataclass(frozen=True)
 class _Plugin:
     conf: Path | None
     choices: tuple[Choice, ...]
     labelling: Mapping[str, Labelling]
+    # Cleaning steps as (schema, class), and predicates.
+    steps: Mapping[str, Own] = field(default_factory=dict)
+    predicates: Mapping[str, Own] = field(default_factory=dict)
 
 
 # Process-wide, as Hydra's ConfigStore is: composing, the launcher and the wings all ask for the same choices.
@@ -106,7 +125,9 @@ def load(directories: Iterable[Path | str] = ()) -> None:
             module = entry.load()
             folder = Path(module.__file__).resolve().parent
             conf = folder / "conf" if (folder / "conf").is_dir() else None
-            _loaded[folder] = _Plugin(conf, _checked(module, str(folder)), _labelling(module, Path(module.__file__)))
+            _loaded[folder] = _Plugin(
+                conf, _checked(module, str(folder)), _labelling(module, Path(module.__file__)), *_cleaning(module, Path(module.__file__))
+            )
     for directory in directories:
         folder = Path(directory).expanduser().resolve()
         if folder not in _loaded:
@@ -138,6 +159,21 @@ def labelling_functions() -> dict[str, Labelling]:
     return {name: found for plugin in _loaded.values() for name, found in plugin.labelling.items()}
 
 
+def cleaning_steps() -> Mapping[str, type]:
+    """Schema classes of cleaning steps by kind: the shipped ones and those of plug-ins."""
+    return {**cleaner.STEPS, **{name: own.value[0] for name, own in own_steps().items()}}
+
+
+def own_steps() -> Mapping[str, Own]:
+    """Cleaning steps of plug-ins by kind, as (schema, class)."""
+    return {name: own for plugin in _loaded.values() for name, own in plugin.steps.items()}
+
+
+def predicates() -> Mapping[str, Own]:
+    """Functions of plug-ins for the step `predicate`, by name."""
+    return {name: own for plugin in _loaded.values() for name, own in plugin.predicates.items()}
+
+
 def _choices() -> Iterable[Choice]:
     return (choice for plugin in _loaded.values() for choice in plugin.choices)
 
@@ -165,7 +201,7 @@ def _from_folder(folder: Path) -> _Plugin:
     except Exception as error:  # The file is the user's own: whatever it raises is theirs to mend.
         del sys.modules[name]
         raise UserError(_broken(error, path)) from error
-    return _Plugin(conf, _checked(module, str(path)), _labelling(module, path))
+    return _Plugin(conf, _checked(module, str(path)), _labelling(module, path), *_cleaning(module, path))
 
 
 def _broken(error: Exception, path: Path) -> Problem:
@@ -202,3 +238,28 @@ def _labelling(module: Any, path: Path) -> dict[str, Labelling]:
         raise UserError(Problem(what, str(path), 'LABELLING_FUNCTIONS = {"name": function}, function(text) -> label or None'))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return {name: Labelling(function, digest) for name, function in functions.items()}
+
+
+def _cleaning(module: Any, path: Path) -> tuple[dict[str, Own], dict[str, Own]]:
+    """The cleaning steps and predicates of a plug-in's module."""
+    steps, functions = getattr(module, "CLEANING_STEPS", {}), getattr(module, "PREDICATES", {})
+    problems = []
+    for name, step in steps.items():
+        fits = (
+            isinstance(step, tuple) and len(step) == 2 and dataclasses.is_dataclass(step[0]) and callable(getattr(step[1], "decide", None))
+        )
+        if not fits:
+            problems.append(
+                Problem(f"CLEANING_STEPS[{name!r}] is not (schema, class)", str(path), "a dataclass, and a class with `decide`")
+            )
+        elif name in {*cleaner.STEPS, *own_steps()}:
+            problems.append(Problem(f"CLEANING_STEPS[{name!r}]: there is such a step already", str(path), mend="choose another name"))
+    for name, function in functions.items():
+        if not callable(function):
+            problems.append(Problem(f"PREDICATES[{name!r}] is no function", str(path), "a function of a text"))
+        elif name in predicates():
+            problems.append(Problem(f"PREDICATES[{name!r}]: there is such a function already", str(path), mend="choose another name"))
+    if problems:
+        raise UserError(problems)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {name: Own(step, sha256) for name, step in steps.items()}, {name: Own(each, sha256) for name, each in functions.items()}

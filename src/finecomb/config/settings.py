@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from finecomb.config import plugins
 from finecomb.config.errors import Problem, nearest
 from finecomb.config.fields import Field, complaint, fields_of, leaf_keys
 from finecomb.config.schema.base import UNSET
-from finecomb.config.schema.cleaner import STEPS
 from finecomb.config.schema.train import GROUPS, Train
 from finecomb.config.sources import Entry, Origin, options, schema_of
 
@@ -139,12 +139,13 @@ class Collected:
         key = f"cleaner.steps.{name}"
         kind = str(given["step"].value) if "step" in given else name
         where = origin or next(iter(given.values())).origin
-        if kind not in STEPS:
-            guess = nearest(kind, STEPS)
+        kinds = plugins.cleaning_steps()
+        if kind not in kinds:
+            guess = nearest(kind, kinds)
             mend = f"did you mean {guess}? A step under another name says its kind: {key}.step={guess or 'KIND'}"
-            self.problems.append(Problem(f"{key}: there is no kind of step {kind}", str(where), ", ".join(STEPS), mend))
+            self.problems.append(Problem(f"{key}: there is no kind of step {kind}", str(where), ", ".join(kinds), mend))
             return
-        known = fields_of(STEPS[kind])
+        known = fields_of(kinds[kind])
         for part, setting in given.items():
             if part in known:
                 wrong = complaint(known[part], setting.value)
@@ -152,7 +153,7 @@ class Collected:
                     what = f"{key}.{part}={_text(setting.value)} {wrong}"
                     self.problems.append(Problem(what, str(setting.origin), known[part].allowed_text))
             elif part != "step":
-                self.problems.append(self.unknown_key(f"{key}.{part}", setting.origin, STEPS[kind]))
+                self.problems.append(self.unknown_key(f"{key}.{part}", setting.origin, kinds[kind]))
         missing = [part for part, field in known.items() if part not in given and field.before is UNSET]
         if missing:
             what = f"{key}: {', '.join(missing)} is missing"

@@ -222,6 +222,50 @@ class RepeatedLines:
 
 
 @dataclass
+class Sentences:
+    """Of spans of sentences that stand more than once all but one go (C4: three sentences)."""
+
+    span: int = option("sentences in a span", low=1)
+    min_words_left: int = option("texts that lose a span and are left with fewer words go", low=0)
+
+
+@dataclass
+class Paragraphs:
+    """Of paragraphs or lines that stand more than once all but the first go."""
+
+    unit: str = option("what is compared; paragraphs are parted by blank lines", allowed=("paragraph", "line"))
+    min_words: int = option("shorter ones are left alone", low=0)
+    min_words_left: int = option("texts that lose some and are left with fewer words go", low=0)
+
+
+@dataclass
+class Substrings:
+    """Of long runs of words that stand more than once all but the first go (Lee et al. 2022)."""
+
+    min_words: int = option("runs of so many words or more are found", low=5, high=1000)
+    min_words_left: int = option("texts that lose some and are left with fewer words go", low=0)
+
+
+@dataclass
+class Perplexity:
+    """Texts unlike a reference go, by a model of its characters."""
+
+    reference: str = option("a text file that is like what is to be kept")
+    order: int = option("characters in an n-gram of the model", low=1, high=10)
+    min_perplexity: Optional[float] = option("least perplexity for each character; null: no bound", low=1)
+    max_perplexity: Optional[float] = option("greatest perplexity for each character; null: no bound", low=1)
+
+
+@dataclass
+class Predicate:
+    """A function of a plug-in's PREDICATES judges each text."""
+
+    function: str = option("its name there; it takes a text and returns true or false, or a number")
+    min_score: Optional[float] = option("least number that is kept, true being 1; null: no bound")
+    max_score: Optional[float] = option("greatest number that is kept; null: no bound")
+
+
+@dataclass
 class Spelling:
     """Rare misspellings are corrected by one map for the whole corpus."""
 
@@ -229,7 +273,7 @@ class Spelling:
     max_count: int = option("words that occur more often are left alone", low=1)
     min_ratio: int = option("the correction is at least so many times as frequent in the corpus", low=1)
     two_edits_from: int = option("words of this length on may differ in two edits", low=3)
-    dictionary: Optional[str] = option("a file of words, one on each line; null: English, as it comes with symspellpy")
+    dictionary: Optional[str] = option("a file of words, one on each line, or hunspell's .dic; null: English, as it comes with symspellpy")
     map: Optional[str] = option("a map that was written before and perhaps edited; null: build one")
 
 
@@ -257,6 +301,11 @@ STEPS = {
     "near_duplicates": NearDuplicates,
     "decontaminate": Decontaminate,
     "repeated_lines": RepeatedLines,
+    "sentences": Sentences,
+    "paragraphs": Paragraphs,
+    "substrings": Substrings,
+    "perplexity": Perplexity,
+    "predicate": Predicate,
     "spelling": Spelling,
 }
-CHOICES = {name: Cleaner for name in ("none", "basic", "web", "gopher", "c4", "fineweb", "classification", "code")}
+CHOICES = {name: Cleaner for name in ("none", "basic", "web", "gopher", "c4", "fineweb", "classification", "code", "spelling")}

@@ -1,6 +1,7 @@
 """Cleaners: recipes of named steps.
 
 To add a step: its values as a dataclass in config/schema/cleaner.py (and in STEPS there), its class in this folder, its line in `STEPS`.
+A user's own step comes from a plug-in (config/plugins.py).
 """
 
 from __future__ import annotations
@@ -10,12 +11,25 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.fields import fields_of
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import cleaner as schema
 from finecomb.config.schema.base import UNSET
-from finecomb.data.cleaner import filters, language, near, normalise, overlap, personal, quality, spelling
+from finecomb.data.cleaner import (
+    filters,
+    language,
+    near,
+    normalise,
+    overlap,
+    perplexity,
+    personal,
+    predicate,
+    quality,
+    repeats,
+    spelling,
+)
 from finecomb.data.cleaner.duplicates import Duplicates
 from finecomb.data.cleaner.recipe import Cleaned, Recipe
 from finecomb.data.cleaner.step import Step
@@ -45,14 +59,19 @@ STEPS: dict[str, Callable[[Any], Step]] = {
     "near_duplicates": near.NearDuplicates,
     "decontaminate": overlap.Decontaminate,
     "repeated_lines": overlap.RepeatedLines,
+    "sentences": repeats.Sentences,
+    "paragraphs": repeats.Paragraphs,
+    "substrings": repeats.Substrings,
+    "perplexity": perplexity.Perplexity,
+    "predicate": predicate.Predicate,
     "spelling": spelling.Spelling,
 }
 
 
 def build(config: schema.Cleaner) -> Recipe:
     """The recipe of a cleaner's config. Raises UserError for a step or a value that does not exist."""
-    if own := find_build("cleaner", config.name):
-        return own(config)
+    if build_own := find_build("cleaner", config.name):
+        return build_own(config)
     steps, identity = [], []
     for name, values in config.steps.items():
         if values is None:
@@ -60,19 +79,21 @@ def build(config: schema.Cleaner) -> Recipe:
         given = dict(values)
         kind = given.pop("step", name)
         settings = _settings(name, kind, given)
-        make = STEPS[kind]
+        own = plugins.own_steps().get(kind)
+        make = STEPS[kind] if own is None else own.value[1]
         steps.append((name, partial(make, settings)))
         inputs = getattr(make, "inputs", None)
-        files = [] if inputs is None else [inputs(settings)]
+        files = ([] if inputs is None else [inputs(settings)]) + ([] if own is None else [own.sha256])
         identity.append([name, kind, dataclasses.asdict(settings), getattr(make, "VERSION", 1), *files])
     return Recipe(tuple(steps), tuple(identity), config)
 
 
 def _settings(name: str, kind: str, values: dict[str, Any]) -> Any:
     where = f"cleaner.steps.{name}"
-    if kind not in STEPS:
-        raise UserError(Problem(f"unknown cleaning step {kind!r}", where, allowed=", ".join(STEPS), mend=_meant(kind, STEPS)))
-    fields = fields_of(schema.STEPS[kind])
+    kinds = plugins.cleaning_steps()
+    if kind not in kinds:
+        raise UserError(Problem(f"unknown cleaning step {kind!r}", where, allowed=", ".join(kinds), mend=_meant(kind, kinds)))
+    fields = fields_of(kinds[kind])
     for key in values:
         if key not in fields:
             raise UserError(Problem(f"unknown key {key!r}", where, allowed=", ".join(fields), mend=_meant(key, fields)))
@@ -80,7 +101,7 @@ def _settings(name: str, kind: str, values: dict[str, Any]) -> Any:
     given = {key: field.before for key, field in fields.items() if field.before is not UNSET} | values
     if missing := [key for key in fields if key not in given]:
         raise UserError(Problem(f"missing value: {', '.join(missing)}", where, allowed=", ".join(fields)))
-    return schema.STEPS[kind](**given)
+    return kinds[kind](**given)
 
 
 def _meant(name: str, names: Any) -> str:

@@ -1,33 +1,43 @@
 """Spelling: one map of corrections for the whole corpus, conservative, to be read by a person and then applied.
 
-A word is corrected only where everything speaks for it: it is in no dictionary and rare in the corpus, and a dictionary word that is near
-in letters (Damerau-Levenshtein, by SymSpell) is much more frequent in the same corpus. Blind correction of every unknown word alters one
-word in ten of clean technical text, nearly all of them wrongly.
+A word is corrected only where everything speaks for it: it is in no dictionary and rare in the corpus, means nothing in code or in another
+language there, and a dictionary word that is a likely slip away is much more frequent in the same corpus (`corrections.py`). Blind
+correction of every unknown word alters one word in ten of clean technical text, nearly all of them wrongly.
+
+Other languages need their list of words: one on each line, or a hunspell .dic. Words that stand with a capital only, as German nouns do,
+cannot be told from names and are left alone.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema import cleaner as schema
+from finecomb.data.cleaner.corrections import corrections
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, TextRewrite
 
 # Whole words only: not within URLs, paths, addresses, hashtags, identifiers, numbers or hyphenated compounds.
 _TOKEN = re.compile(r"(?<![\w@#/\\.:=`$<&'\u2019-])[^\W\d_]+(?![\w@/\\=`(]|['\u2019-]\w|[.:]\w)")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+# Words that mean something to a machine: parts of paths, addresses, identifiers; not of compounds and contractions.
+_IN_CODE = re.compile(r"(?<!['\u2019-])[^\W\d_]+(?!['\u2019-])")
+_FLAGS = re.compile(r"(?<!\\)/|\s")
+_ENOUGH, _FOREIGN = 10, 0.6  # words that a text must have to be judged, and the share of the usual share of dictionary words
 HEAD = "wrong\tright\tcount\tcount_right"
 
 
 class Spelling(CorpusStep, TextRewrite):
     """Applies a map of corrections: that of `map`, or one built from the training texts, which the report and corrections.tsv show."""
 
-    VERSION = 1
+    VERSION = 2
 
     def __init__(self, config: schema.Spelling) -> None:
         self._config = config
@@ -38,11 +48,12 @@ class Spelling(CorpusStep, TextRewrite):
             self.language = "en"
 
     def sketch(self, batch: Batch) -> Facts:
-        """How often each word stands in a shard; nothing where the map is given."""
+        """How often each word stands in a shard, and which stand in code; nothing where the map is given."""
         if self._config.map is not None:
             return {}
-        lower, capital = _counts([*batch.text, *(batch.text_pair or ())])
-        return {"lower": lower, "capital": capital}
+        known = dictionary(self._config.dictionary)
+        found = counted([*batch.text, *(batch.text_pair or ())], known)
+        return {"lower": found.lower, "capital": found.capital, "elsewhere": sorted(found.elsewhere - known.keys())}
 
     def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
         """The map: the given one, or built from the words of train (of all splits where there is no train)."""
@@ -54,8 +65,9 @@ class Spelling(CorpusStep, TextRewrite):
         for each in mine:
             lower.update(each.facts["lower"])
             capital.update(each.facts["capital"])
-        rows = map_of_counts(lower, capital, dictionary(self._config.dictionary), self._config)
-        named = [{"wrong": w, "right": r, "count": c, "count_right": n} for w, r, c, n in rows]
+        elsewhere = frozenset(word for each in mine for word in each.facts["elsewhere"])
+        rows = corrections(lower, capital, elsewhere, dictionary(self._config.dictionary), self._config)
+        named = [dataclasses.asdict(row) for row in rows]
         return {"corrections": named, "map": {row["wrong"]: row["right"] for row in named}}
 
     def carry_out(self, batch: Batch, state: Facts) -> Decision:
@@ -102,80 +114,67 @@ class Spelling(CorpusStep, TextRewrite):
         return [*given, *([sorted(dictionary(config.dictionary))] if config.dictionary is not None else [])]
 
 
-def build_map(texts: Iterable[str], known: Mapping[str, int], config: schema.Spelling) -> list[tuple[str, str, int, int]]:
-    """Rows (wrong, right, count of wrong, count of right), the most frequent first. known: the dictionary with its frequencies."""
-    return map_of_counts(*_counts(texts), known, config)
+@dataclass
+class Counts:
+    """Words of texts: in lower case and with a capital, how often; and those that stand in code or in texts of other languages."""
+
+    lower: Counter[str]
+    capital: Counter[str]
+    elsewhere: set[str]
 
 
-def map_of_counts(
-    lower: Counter[str], capital: Counter[str], known: Mapping[str, int], config: schema.Spelling
-) -> list[tuple[str, str, int, int]]:
-    """The same, of the words' counts in lower case and with a capital."""
-    from symspellpy import SymSpell, Verbosity
-
-    suspects = [
-        word
-        for word, count in sorted(lower.items(), key=lambda each: (-each[1], each[0]))
-        if word not in known and len(word) >= config.min_length and count <= config.max_count and capital[word] < count
-    ]
-    if not suspects:
-        return []
-    speller = SymSpell(max_dictionary_edit_distance=2, prefix_length=7)
-    for word, frequency in known.items():
-        speller.create_dictionary_entry(word, frequency)
-    rows = []
-    for word in suspects:
-        distance = 2 if len(word) >= config.two_edits_from else 1
-        # The nearest words of the whole dictionary: where one of them is rare here, another word was meant and the corpus cannot tell.
-        found = speller.lookup(word, Verbosity.CLOSEST, max_edit_distance=distance)
-        near = {each.term: lower[each.term] for each in found}
-        right = max(near, key=lambda term: (near[term], term), default=None)
-        if right is None or right[0] != word[0] or near[right] < config.min_ratio * lower[word]:
-            continue
-        rivals = sum(count for term, count in near.items() if term != right)
-        if rivals * config.min_ratio <= near[right] and not _inflected(word, right, known, found[0].distance):
-            rows.append((word, right, lower[word], near[right]))
-    return rows
-
-
-def _inflected(word: str, other: str, known: Mapping[str, int], distance: int) -> bool:
-    """Whether a word is a dictionary word with an ending or a prefix that the list happens to miss, or two words written together."""
-    if word.startswith(other) or other.startswith(word):
-        return True
-    stems = [word[: -len(end)] for end in ("s", "es", "ed", "er", "ers", "ing", "able", "ness", "ly", "less") if word.endswith(end)]
-    stems += [f"{word[: -len(end)]}e" for end in ("ed", "er", "ers", "ing", "able") if word.endswith(end)]
-    stems += [word[len(start) :] for start in ("re", "un", "non", "sub", "pre", "de", "multi", "auto", "over") if word.startswith(start)]
-    stems += [word[:cut] for cut in range(len(word) - distance, len(word)) if cut > 3]
-    if any(len(stem) > 2 and stem in known for stem in stems):
-        return True
-    return any(word[:cut] in known and word[cut:] in known for cut in range(3, len(word) - 2))
-
-
-def _counts(texts: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
-    """How often words stand in lower case, and how often with a capital."""
-    lower: Counter[str] = Counter()
-    capital: Counter[str] = Counter()
+def counted(texts: Iterable[str], known: Mapping[str, int]) -> Counts:
+    """Count the words of running text. A text in which dictionary words are far rarer than in the others is of another language."""
+    found = Counts(Counter(), Counter(), set())
+    of_texts = []
     for text in texts:
-        for word in _TOKEN.findall(_CODE.sub(" ", text) if "`" in text else text):
-            (lower if word.islower() else capital)[word.lower()] += 1
-    return lower, capital
+        prose = _CODE.sub(" ", text) if "`" in text else text
+        tokens = _TOKEN.findall(prose)
+        rest = _TOKEN.sub(" ", prose) if prose is text else " ".join([_TOKEN.sub(" ", prose), *_CODE.findall(text)])
+        found.elsewhere.update(map(str.lower, _IN_CODE.findall(rest)))
+        lower = [word for word in tokens if word.islower()]
+        of_texts.append((tokens, len(lower), sum(word in known for word in lower)))
+    usual = sum(hits for _, _, hits in of_texts) / max(1, sum(count for _, count, _ in of_texts))
+    for tokens, count, hits in of_texts:
+        if count >= _ENOUGH and hits < _FOREIGN * usual * count:
+            found.elsewhere.update(map(str.lower, tokens))
+            continue
+        for word in tokens:
+            (found.lower if word.islower() else found.capital)[word.lower()] += 1
+    return found
 
 
 @functools.cache
 def dictionary(path: str | None) -> Mapping[str, int]:
-    """Words with their frequencies: the 82,765 English ones that come with symspellpy, or a file with a word on each line."""
+    """Words with their frequencies: the 82,765 English ones that come with symspellpy, or a file with a word on each line.
+
+    A file that ends in .dic is hunspell's: its first line is a number, flags follow a slash, and the .aff beside it names the encoding.
+    """
     if path is None:
         from importlib.resources import files
 
         text = (files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_text(encoding="utf-8-sig")
         return {word: int(count) for word, count in (line.split(" ") for line in text.splitlines() if line)}
+    file = Path(path).expanduser()
     try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        mend = "one word on each line, UTF-8; a count may follow"
+        lines = file.read_text(encoding=_encoding(file)).splitlines()
+    except (OSError, UnicodeDecodeError, LookupError) as error:
+        mend = "one word on each line, UTF-8; a count may follow; or a .dic of hunspell with its .aff beside it"
         raise UserError(Problem(f"the word list cannot be read: {error}", "cleaner.steps.spelling.dictionary", mend=mend)) from error
+    if file.suffix == ".dic":
+        return {word: 1 for line in lines[1:] if (word := _FLAGS.split(line, maxsplit=1)[0].replace("\\/", "/").strip().lower())}
     cells = [line.split() for line in lines if line.strip()]
     return {cell[0].lower(): int(cell[1]) if len(cell) > 1 and cell[1].isdigit() else 1 for cell in cells}
+
+
+def _encoding(file: Path) -> str:
+    """UTF-8, unless the .aff beside a .dic says otherwise."""
+    beside = file.with_suffix(".aff")
+    if file.suffix == ".dic" and beside.is_file():
+        for line in beside.read_bytes().splitlines()[:50]:
+            if line.removeprefix(b"\xef\xbb\xbf").startswith(b"SET "):
+                return line.split()[1].decode("ascii", "replace")
+    return "utf-8-sig"
 
 
 def read_map(path: Path) -> dict[str, str]:
