@@ -239,4 +239,22 @@ def test_arrays_come_back_mapped_and_equal(tmp_path):
     found = load_facts(tmp_path)
     assert found["plain"] == facts["plain"]
     assert all(np.array_equal(found[name], facts[name]) for name in ("big", "empty", "names"))
-    assert isinstance(found["big"], np.memmap)
+    assert not found["big"].flags.writeable
+
+
+def test_arrays_of_many_shards_are_mapped_without_as_many_open_files(tmp_path):
+    from finecomb.data.shards import load_facts, save_facts
+
+    expected = {
+        "line": np.arange(3000, dtype=np.uint64),
+        "table": np.arange(6000).reshape(2, 3000),
+        "turned": np.arange(6000).reshape(2, 3000).T,
+    }
+    save_facts(tmp_path, expected)
+    before = len(os.listdir("/dev/fd"))
+    found = [load_facts(tmp_path) for _ in range(20)]
+    assert len(os.listdir("/dev/fd")) <= before + 1
+    for facts in found:
+        for name, array in expected.items():
+            assert np.array_equal(facts[name], array)
+            assert facts[name].dtype == array.dtype

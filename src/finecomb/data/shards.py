@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from finecomb.assets import cache_dir, room_on_disk
 
@@ -181,10 +182,21 @@ def load_facts(folder: Path) -> dict[str, Any]:
     """What `save_facts` wrote; arrays are mapped."""
     facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
     for path in folder.glob("*.npy"):
-        # An empty file cannot be mapped.
-        array = np.load(path, allow_pickle=False, mmap_mode="r" if path.stat().st_size > 4096 else None)
-        facts[path.stem] = array
+        facts[path.stem] = _mapped(path) if path.stat().st_size > 4096 else np.load(path, allow_pickle=False)
     return facts
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    """An array as a part of the mapped file. NumPy's own would keep the file open, and a large corpus has thousands of them."""
+    import pyarrow
+
+    with path.open("rb") as file:
+        old = np.lib.format.read_magic(file) == (1, 0)
+        shape, columns_first, kind = (np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0)(file)
+        start = file.tell()
+    with pyarrow.memory_map(str(path)) as source:
+        found = np.frombuffer(source.read_buffer(), dtype=kind, offset=start, count=int(np.prod(shape)))
+    return found.reshape(shape, order="F" if columns_first else "C")
 
 
 def write_shards(folder: Path, split: str, tables: Iterable[Any]) -> Iterator[Shard]:
