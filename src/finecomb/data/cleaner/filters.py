@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner.step import Batch, Decision, Step
+from finecomb.data.cleaner.step import Batch, Decision, Scorer, Step
 from finecomb.data.cleaner.word_arrays import chunks
 from finecomb.data.cleaner.words import unspaced_share
 
@@ -20,27 +21,29 @@ PAIR = " (text_pair)"  # after reasons and scores of the second text of a pair
 _AT_ONCE = 1 << 21  # characters searched as one
 
 
-class Length(Step):
+class Length(Scorer):
     """Keeps texts of a length between two bounds, in characters and in words."""
 
     def __init__(self, config: schema.Length) -> None:
         self._config = config
 
-    def decide(self, batch: Batch) -> Decision:
-        """The lengths are kept as scores."""
-        characters = np.array([len(text) for text in batch.text], dtype=np.float64)
+    def measure(self, batch: Batch) -> dict[str, NDArray[Any]]:
+        """The lengths."""
         counts = np.zeros(len(batch))
         for numbers, arrays in chunks(batch.text):
             counts[numbers] = arrays.counts
-        scores = {"characters": characters, "words": counts}
+        return {"characters": np.array([len(text) for text in batch.text], dtype=np.float64), "words": counts}
+
+    def judge(self, batch: Batch, measured: Mapping[str, NDArray[Any]]) -> Decision:
+        """The lengths are kept as scores."""
         drop: dict[int, str] = {}
         # The first bound that is broken gives the reason, so that the last is asked first.
         for name, (least, most) in reversed(self.thresholds().items()):
             if most is not None:
-                drop |= dict.fromkeys(np.flatnonzero(scores[name] > most).tolist(), f"more than {int(most)} {name}")
+                drop |= dict.fromkeys(np.flatnonzero(measured[name] > most).tolist(), f"more than {int(most)} {name}")
             if least is not None:
-                drop |= dict.fromkeys(np.flatnonzero(scores[name] < least).tolist(), f"fewer than {int(least)} {name}")
-        return Decision(drop, scores={name: values.tolist() for name, values in scores.items()})
+                drop |= dict.fromkeys(np.flatnonzero(measured[name] < least).tolist(), f"fewer than {int(least)} {name}")
+        return Decision(drop, scores={name: values.tolist() for name, values in measured.items()})
 
     def thresholds(self) -> dict[str, tuple[float | None, float | None]]:
         """The bounds."""
@@ -116,9 +119,12 @@ class _Alternatives:
         return [pattern for pattern, search in zip(self.patterns, self._each, strict=True) if search.search(data)]
 
 
-class WordList(Step):
+class WordList(Scorer):
     """Drops texts in which words of a list occur too often. A word counts where no letter or digit touches it; in scripts without spaces
     anywhere."""
+
+    MEASURED_BY = ("words", "file")
+    VERSION = 2
 
     def __init__(self, config: schema.WordList) -> None:
         listed = [*config.words, *_lines(config.file)]
@@ -138,17 +144,17 @@ class WordList(Step):
         self._apart = compiled(rf"[^\pL\pN_](?:{'|'.join(spaced)})[^\pL\pN_]", where, any_case=True) if spaced else None
         self._within = compiled("|".join(together), where, any_case=True) if together else None
 
-    def decide(self, batch: Batch) -> Decision:
-        """The score is how many words of the list a text holds."""
+    def measure(self, batch: Batch) -> dict[str, NDArray[Any]]:
+        """How many words of the list each text holds."""
+        return {f"listed_words{column}": np.array(self.count(texts), dtype=np.float64) for column, texts in _columns(batch)}
+
+    def judge(self, batch: Batch, measured: Mapping[str, NDArray[Any]]) -> Decision:
+        """More than may be."""
         drop: dict[int, str] = {}
-        scores: dict[str, Sequence[float]] = {}
-        for column, texts in _columns(batch):
-            counts = self.count(texts)
-            scores[f"listed_words{column}"] = [float(count) for count in counts]
-            for row, count in enumerate(counts):
-                if count > self._most:
-                    drop.setdefault(row, f"more than {self._most} words of the list{column}")
-        return Decision(drop, scores=scores)
+        for column, _ in _columns(batch):
+            for row in np.flatnonzero(measured[f"listed_words{column}"] > self._most).tolist():
+                drop.setdefault(row, f"more than {self._most} words of the list{column}")
+        return Decision(drop, scores={name: found.tolist() for name, found in measured.items()})
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Words of the list in each text. Many texts are searched as one, a NUL around each, which is part of no word."""
