@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.verbs.annotate.agreement import agreement
+from finecomb.verbs.annotate.errors import errors
 from finecomb.verbs.annotate.hand_off import export, import_
 from finecomb.verbs.annotate.queue import next_
 from finecomb.verbs.annotate.serve import serve
@@ -19,6 +20,7 @@ usage: finecomb annotate ACTION ...          finecomb annotate ACTION --help sho
   import     a labelling tool's file to labels that `dataset=files` trains on
   agreement  how far annotators agree, and one answer for each row
   next       the rows most worth labelling, from a run's predictions
+  errors     labels that are probably wrong, with the label they seem to have
 
 examples:
   finecomb annotate serve reviews.csv --labels good,bad --annotator ann --output labels
@@ -47,4 +49,5 @@ _ACTIONS: dict[str, Callable[[list[str]], int]] = {
     "import": import_,
     "agreement": agreement,
     "next": next_,
+    "errors": errors,
 }

@@ -171,7 +171,7 @@ def answers_of(source: str, rows: Sequence[Document], given: argparse.Namespace)
     path = Path(source).expanduser()
     if path.is_file():
         origin = path.stem
-        found: Sequence[Mapping[str, Any]] = _matched(path, rows)
+        found: Sequence[Mapping[str, Any]] = matched(path, rows)
     else:
         from finecomb.serving.predict import finished_run
 
@@ -191,7 +191,7 @@ def _values(probabilities: Mapping[str, float] | Sequence[float]) -> list[float]
     return [float(each) for each in (probabilities.values() if isinstance(probabilities, Mapping) else probabilities)]
 
 
-def _matched(path: Path, rows: Sequence[Document]) -> list[Mapping[str, Any]]:
+def matched(path: Path, rows: Sequence[Document]) -> list[Mapping[str, Any]]:
     """The file's answer to each row, by id, or by text where answers carry no ids."""
     from finecomb.data.dataset.table import format_of, read_table
 
