@@ -40,7 +40,10 @@ def values(name: str, step: str, **changes: Any) -> dict[str, Any]:
         ("We left.\nThey stayed a while.\nNobody knew it.\n" + f"{'y' * 40}.\n" * 2, "characters in duplicated lines"),
         ("he was Peter, he was Peter, he was Peter", "the most frequent 2-gram"),
         ("he was Peter, she was Anna. he was Peter. he was Peter she was Anna", "the most frequent 2-gram"),
-        ("I was a poor old man " * 4 + PROSE, "repeated 5-grams"),
+        (
+            "I was a poor old man " * 4 + PROSE + " Nobody remembers when the first of these lamps was hung up there at all.",
+            "repeated 5-grams",
+        ),
         (PROSE, None),
     ],
 )
