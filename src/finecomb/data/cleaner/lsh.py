@@ -1,7 +1,7 @@
 """Pairs of near-duplicates: candidates by banding of MinHash signatures (Leskovec et al., ch. 3), each verified by its exact similarity.
 
 Nothing here needs the texts. Signatures and n-gram hashes may lie in mapped files; rows are numbered over all of them. In memory are some
-50 bytes for each row, and 20 for each row of a bucket that holds several.
+300 bytes for each row, and 20 for each row of a bucket that holds several.
 """
 
 from __future__ import annotations

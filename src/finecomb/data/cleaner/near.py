@@ -14,7 +14,7 @@ from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner import near_index
 from finecomb.data.cleaner.lsh import Rows, Settled, bands, candidates, components, curve, settle
 from finecomb.data.cleaner.shingles import hashed, signatures
-from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch
+from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, joined_arrow
 from finecomb.data.cleaner.word_hashes import I64
 
 SHOWN = 20  # clusters in the report
@@ -196,13 +196,3 @@ def _check(config: schema.NearDuplicates) -> None:
         raise UserError(Problem("keep=source_priority and a list of sources belong together", "near_duplicates.sources"))
     if config.keep == "all" and config.index is not None:
         raise UserError(Problem("with keep=all no row goes, so that there is nothing to do with an index", "near_duplicates.index"))
-
-
-def joined_arrow(batch: Batch) -> Any:
-    """The texts of a batch as an Arrow array; of pairs both, with a line end between."""
-    import pyarrow
-    import pyarrow.compute as pc
-
-    if batch.text_pair is None:
-        return batch.text.arrow
-    return pc.binary_join_element_wise(batch.text.arrow, batch.text_pair.arrow, pyarrow.scalar("\n", pyarrow.large_string()))

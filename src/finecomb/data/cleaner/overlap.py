@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner.shingles import hashed
-from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, joined
+from finecomb.data.cleaner.shingles import Among, hashed
+from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, joined_arrow
 from finecomb.data.cleaner.words import words
 from finecomb.data.texts import Texts
 
@@ -33,7 +33,7 @@ class Decontaminate(CorpusStep):
         """The n-grams of test, and in how many rows of the shard each stands."""
         if batch.split != "test":
             return {}
-        hashes, offsets = hashed(joined(batch), self._config.ngram)
+        hashes, offsets = hashed(joined_arrow(batch), self._config.ngram)
         sets = [np.unique(hashes[offsets[row] : offsets[row + 1]]) for row in range(len(batch))]
         values, counts = np.unique(np.concatenate(sets) if sets else hashes, return_counts=True)
         return {"values": values, "counts": counts}
@@ -51,8 +51,8 @@ class Decontaminate(CorpusStep):
         """The score is the number of a row's n-grams that stand in test."""
         if batch.split == "test":
             return Decision()
-        hashes, offsets = hashed(joined(batch), self._config.ngram)
-        shared = np.isin(hashes, state["reference"]).astype(np.int64)
+        hashes, offsets = hashed(joined_arrow(batch), self._config.ngram)
+        shared = Among(state["reference"])(hashes).astype(np.int64)
         totals = np.concatenate([[0], np.cumsum(shared)])
         found = (totals[offsets[1:]] - totals[offsets[:-1]]).tolist()
         drop = {row: f"shares {self._config.ngram} words with test" for row, count in enumerate(found) if count}

@@ -221,3 +221,13 @@ def joined(batch: Batch) -> list[str]:
     if batch.text_pair is None:
         return list(batch.text)
     return [f"{text}\n{pair}" for text, pair in zip(batch.text, batch.text_pair, strict=True)]
+
+
+def joined_arrow(batch: Batch) -> Any:
+    """The texts of a batch as an Arrow array; of pairs both, with a line end between."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    if batch.text_pair is None:
+        return batch.text.arrow
+    return pc.binary_join_element_wise(batch.text.arrow, batch.text_pair.arrow, pyarrow.scalar("\n", pyarrow.large_string()))
