@@ -17,9 +17,11 @@ _SUSPICIOUS = re.compile(
 )
 # Line feeds and tabs are white space, not noise; joiners belong to the writing of several scripts and to emoji.
 _KEPT = {"\n", "\t", "\r", "\u200c", "\u200d"}
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f]+")  # of ASCII, after line ends
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
-_TAG = re.compile(r"<(?:!--.*?--|/?[A-Za-z][A-Za-z0-9]{0,15}(?:\s[^<>]{0,2000})?/?)>", re.DOTALL)
-_SCRIPT = re.compile(r"<(script|style)\b[^<>]{0,2000}>.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,15}(?:\s[^<>]{0,2000})?/?>")
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_ELEMENTS = {name: re.compile(rf"<{name}\b[^<>]{{0,2000}}>.*?</{name}\s*>", re.DOTALL | re.IGNORECASE) for name in ("script", "style")}
 _URL = re.compile(r"\b(?:https?://|www\.)[^\s<>\"'\]\[]{1,2000}", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:[.,]\d+)*(?![\w])")
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201a": "'", "\u201b": "'", "\u201c": '"', "\u201d": '"', "\u201e": '"',
@@ -66,6 +68,8 @@ class Controls(TextRewrite):
         """Joiners inside words and emoji stay, because removing them changes what is read; so do characters newer than this Python."""
         if text.isprintable() and text.isascii():
             return text
+        if text.isascii():
+            return _CONTROLS.sub("", _LINE_END.sub("\n", text))
         return _removed().sub("", _LINE_END.sub("\n", text))
 
 
@@ -80,14 +84,30 @@ def _removed() -> re.Pattern[str]:
 class Html(TextRewrite):
     """Removes what is left of HTML: scripts, tags, comments; entities become characters."""
 
+    VERSION = 2
+
     def __init__(self, config: schema.Html) -> None:
         pass
 
     def rewrite(self, text: str) -> str:
         """A `<` that begins no tag stays."""
         if "<" in text:
-            text = _TAG.sub(" ", _SCRIPT.sub(" ", text))
+            if "</" in text:
+                for name, element in _ELEMENTS.items():
+                    text = _before(element, text, text.lower().rfind(f"</{name}"))
+            text = _TAG.sub(" ", _before(_COMMENT, text, text.rfind("-->")))
         return html.unescape(text) if "&" in text else text
+
+
+def _before(pattern: re.Pattern[str], text: str, last: int) -> str:
+    """A text without what lies between two marks, of which the closing one stands last at `last`.
+
+    Behind it nothing is searched: where many marks open and none closes, each would be followed to the end of the text.
+    """
+    if last < 0:
+        return text
+    end = text.find(">", last) + 1 or len(text)
+    return pattern.sub(" ", text[:end]) + text[end:]
 
 
 class Lowercase(TextRewrite):

@@ -24,6 +24,10 @@ _PHONE = re.compile(
 )
 _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
 
+# What every phone and card number, and every IPv4 address, holds: patterns that begin with a digit are searched much faster.
+_DIGITS = re.compile(rf"\d(?:(?:{_GAP}|[()+]){{0,3}}\d){{7}}")
+_DOTS = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
+
 
 class PersonalData(TextRewrite):
     """Puts placeholders such as [EMAIL] in the place of what is found. Names and postal addresses are not found by patterns.
@@ -41,14 +45,17 @@ class PersonalData(TextRewrite):
         config = self._config
         if config.email and "@" in text:
             text = _EMAIL.sub(lambda _: self._instead("EMAIL"), text)
-        if config.card:
+        many_digits = (config.card or config.phone) and _DIGITS.search(text)
+        if config.card and many_digits:
             text = _CARD.sub(lambda found: self._instead("CARD") if _is_card(found[0]) else found[0], text)
-        if config.phone:
+        if config.phone and many_digits:
             text = _PHONE.sub(lambda found: self._instead("PHONE") if 8 <= sum(map(str.isdigit, found[0])) <= 15 else found[0], text)
         if not config.ip:
             return text
         if text.count(":") > 1:
             text = _IPV6.sub(lambda found: self._instead("IP") if _is_public(found[0]) else found[0], text)
+        if not _DOTS.search(text):
+            return text
         return _IPV4.sub(lambda found: self._instead("IP") if _is_public(found[0]) else found[0], text)
 
     def _instead(self, kind: str) -> str:

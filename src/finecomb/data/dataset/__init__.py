@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import dataset as schema
-from finecomb.data.dataset.common_crawl import CommonCrawlSource
-from finecomb.data.dataset.crawl import CrawlSource
-from finecomb.data.dataset.files import FilesSource
-from finecomb.data.dataset.hub import HubSource
-from finecomb.data.dataset.movie_reviews import MovieReviewsSource, NytEditorialsSource
-from finecomb.data.dataset.shop_reviews import ShopReviewsSource
 from finecomb.data.dataset.source import Raw, Source
-from finecomb.data.dataset.wikipedia import WikipediaSource
 
 
 def build(config: schema.Dataset, *, unlabelled: bool = False) -> Source:
@@ -21,21 +14,39 @@ def build(config: schema.Dataset, *, unlabelled: bool = False) -> Source:
     """
     if own := find_build("dataset", config.name):
         return own(config)
-    if isinstance(config, schema.NytEditorials):
-        return NytEditorialsSource(config)
+    # Each is imported when it is wanted: those that collect from the network bring much along.
     if isinstance(config, schema.MovieReviews):
-        return MovieReviewsSource(config)
+        from finecomb.data.dataset import movie_reviews
+
+        editorials = isinstance(config, schema.NytEditorials)
+        return movie_reviews.NytEditorialsSource(config) if editorials else movie_reviews.MovieReviewsSource(config)
     if isinstance(config, schema.ShopReviews):
+        from finecomb.data.dataset.shop_reviews import ShopReviewsSource
+
         return ShopReviewsSource(config)
     if isinstance(config, schema.HubDataset):
+        from finecomb.data.dataset.hub import HubSource
+
         return HubSource(config)
     if isinstance(config, schema.Files):
+        from finecomb.data.dataset.files import FilesSource
+
         return FilesSource(config, unlabelled=unlabelled)
+    return _from_the_network(config)
+
+
+def _from_the_network(config: schema.Dataset) -> Source:
     if isinstance(config, schema.Crawl):
+        from finecomb.data.dataset.crawl import CrawlSource
+
         return CrawlSource(config)
     if isinstance(config, schema.Wikipedia):
+        from finecomb.data.dataset.wikipedia import WikipediaSource
+
         return WikipediaSource(config)
     if isinstance(config, schema.CommonCrawl):
+        from finecomb.data.dataset.common_crawl import CommonCrawlSource
+
         return CommonCrawlSource(config)
     raise TypeError(f"no dataset for a {type(config).__name__}")
 
