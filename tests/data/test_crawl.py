@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import itertools
 import socket
@@ -19,7 +20,7 @@ from data_configs import make_dataset
 
 from finecomb.config.errors import UserError, problems_text
 from finecomb.data.dataset import build
-from finecomb.data.dataset.crawl.fetch import Answer, _Decoder
+from finecomb.data.dataset.crawl.fetch import Answer, Failed, _Decoder, ask, open_session
 from finecomb.data.dataset.crawl.source import CrawlSource
 from finecomb.data.dataset.crawl.urls import Refused, canonical
 from finecomb.data.dataset.crawl.warc import Warc
@@ -144,6 +145,20 @@ def test_a_redirect_is_checked_like_any_address_and_no_other_name_is_looked_up(m
         assert found.rejected[f"{name}/away"] == found.rejected[f"{name}/inner"] == "redirect: outside the allowed hosts"
         assert found.rejected["http://other.example/"] == found.rejected[f"http://10.0.0.1:{site.port}/"] == "outside the allowed hosts"
         assert set(looked_up) == {"home.example"}
+
+
+def test_the_client_itself_looks_up_no_name_outside_the_crawl(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: looked_up.append(host) or [])
+    config = make_dataset("crawl", start=["http://home.example/"])
+
+    async def run() -> None:
+        async with open_session(config, lambda host: host == "home.example") as session:
+            await ask(session, "http://other.example/", limit=10, wanted=None)
+
+    with pytest.raises(Failed, match="cannot connect"):
+        asyncio.run(run())
+    assert looked_up == []
 
 
 def test_robots_txt_is_obeyed_and_its_delay_kept() -> None:
@@ -406,7 +421,7 @@ def test_what_a_kill_left_half_written_in_the_warc_is_cut_off(tmp_path: Path) ->
 
 def test_no_cookies_are_kept() -> None:
     with Site({"/": (200, {"Content-Type": "text/html", "Set-Cookie": "id=1"}, html("start", "/a").encode()), "/a": html("a")}) as site:
-        crawl(site)
+        crawl(site, start=[f"http://localhost:{site.port}/"])  # a name: no client keeps cookies for numbers
         assert len(site.headers) == 3
         assert not any("cookie" in headers for headers in site.headers)
 
