@@ -11,11 +11,15 @@ import pytest
 from data_configs import clean
 
 from finecomb.config.errors import UserError
+from finecomb.config.schema import cleaner as schema
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
 from finecomb.data.cleaner import lsh, near_index, shingles, word_hashes
+from finecomb.data.cleaner.near import NearDuplicates
+from finecomb.data.cleaner.step import Batch
 from finecomb.data.cleaner.words import words
 from finecomb.data.dataset.rows import Rows
+from finecomb.data.texts import Texts
 
 VALUES = {"threshold": 0.7, "ngram": 5, "permutations": 128, "keep": "first"}
 
@@ -253,9 +257,10 @@ def test_the_best_score_the_source_and_length_decide_which_row_stays():
     assert run({"train": given}, keep="longest").splits["train"].id == ["1"]
     assert run({"train": given}, keep="source_priority", sources=["news", "forum"]).splits["train"].id == ["1"]
     assert run({"train": given}, keep="source_priority", sources=["forum"]).splits["train"].id == ["0"]
-    best = {"near_duplicates": VALUES | {"keep": "best_score", "score": "duplicates_of_test.shared_ngrams"}}
-    steps = {"duplicates_of_test": {"step": "decontaminate", "ngram": 13, "max_matches": 10}}
-    assert clean(cleaner.build(Cleaner("own", steps | best)), {"train": given}).splits["train"].id == ["0"]  # all score alike
+    step = NearDuplicates(schema.NearDuplicates(0.7, 5, 128, "best_score", "quality.value", [], None, False, 1.0))
+    for values, stays in (([0.1, 0.2, 0.9], 2), ([0.9, np.nan, 0.2], 0), ([0.5, 0.5, 0.5], 0)):
+        batch = Batch("train", ["a", "b", "c"], Texts.of(texts), None, ["x"] * 3, scores={"quality.value": np.array(values)})
+        assert set(range(3)) - step.decide(batch).drop.keys() == {stays}
 
 
 def test_rows_near_to_an_earlier_corpus_go_with_that_reason(tmp_path):
