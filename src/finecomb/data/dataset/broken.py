@@ -60,11 +60,12 @@ class Intake:
     """Counts the rows of one split while they are read and keeps those that could not be.
 
     strict: the first broken row is the user's error. most: the share of broken rows that is an error in any case. key: names the option
-    that the files were given by.
+    that the files were given by. documents: a file is a row, so that one that cannot be read counts as a broken row.
     """
 
-    def __init__(self, split: str, *, strict: bool, most: float, key: str) -> None:
-        self.split, self.strict, self.most, self.key = split, strict, most, key
+    def __init__(self, split: str, *, strict: bool, most: float, key: str, documents: bool = False) -> None:
+        self.split, self.strict, self.most, self.key, self.documents = split, strict, most, key, documents
+        self.broken = 0
         self.good = 0
         self.reasons: Counter[str] = Counter()
         self.rejected: list[dict[str, Any]] = []
@@ -78,6 +79,8 @@ class Intake:
         self.good += good
         for row in broken:
             self.reasons[row.reason] += row.rows
+            if row.line is not None or (self.documents and row.reason != EMPTY_FILE):
+                self.broken += row.rows
             if row.line is None:
                 self.damaged.append((file, row))
             place = file if row.line is None else f"{file}, {unit} {row.line}"
@@ -98,9 +101,8 @@ class Intake:
 
     def check(self) -> None:
         """Raise UserError when there are too many broken rows among those read so far."""
-        broken = self.reasons.total()
-        total = broken + self.good
-        if not broken or not (self.strict or broken > self.most * total):
+        total = self.reasons.total() + self.good
+        if not self.reasons or not (self.strict or self.broken > self.most * (self.broken + self.good)):
             return
         raise UserError(self._problem(reason, total) for reason, _ in self.reasons.most_common(5))
 

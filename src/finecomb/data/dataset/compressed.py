@@ -16,7 +16,7 @@ BLOCK = 1 << 20
 COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".br", ".xz")
 # A file that unpacks to more than this many times its size, beyond the first bytes, is refused: deflate's bombs reach 1,030, others far
 # more; text that repeats itself stays below 200.
-RATIO, FLOOR = 500, 64 << 20
+RATIO, FLOOR = 250, 64 << 20
 LARGEST = 1 << 40
 CUT_SHORT, BOMB, UNREADABLE = "the file is cut short", "the file unpacks to far more than its size", "the file cannot be read"
 
@@ -89,10 +89,10 @@ def _unpacked(file: File, raw: BinaryIO) -> tuple[Any, int | None]:
 
 def members(file: File) -> list[File]:
     """The files inside a zip archive, by name; a file that is none is itself. Raises Damaged."""
-    if file.path.suffix.lower() != ".zip" or file.member is not None:
-        return [file]
     if file.problem is not None:
         raise Damaged(UNREADABLE, file.problem)
+    if file.path.suffix.lower() != ".zip" or file.member is not None:
+        return [file]
     try:
         with zipfile.ZipFile(file.path) as archive:
             inside = [info for info in archive.infolist() if not info.is_dir() and not _hidden(info.filename)]

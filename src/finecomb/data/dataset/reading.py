@@ -118,7 +118,7 @@ class _Reader:
 
     def __init__(self, split: str, plan: Plan, want: Want) -> None:
         self.split, self.plan, self.want = split, plan, want
-        self.intake = Intake(split, strict=want.strict, most=want.most, key=plan.key)
+        self.intake = Intake(split, strict=want.strict, most=want.most, key=plan.key, documents=plan.named)
         self._seen: set[str] | None = set() if want.columns.id is not None else None
         self._open: dict[str, str] | None = None
         self._known: dict[tuple[str, ...], dict[str, str]] = {}

@@ -21,7 +21,7 @@ def parquet(file: File, how: How) -> Iterator[Table]:
 
     try:
         source = pyarrow.BufferReader(whole(file, LARGEST_PACKED)) if _packed(file) else pyarrow.OSFile(str(_open(file)))
-        opened = pyarrow.parquet.ParquetFile(source)
+        opened = pyarrow.parquet.ParquetFile(source, page_checksum_verification=True)
     except (pyarrow.ArrowException, OSError, KeyError) as error:
         raise Damaged(UNREADABLE, f"not a readable parquet file: {str(error)[:200]}") from error
     names = list(opened.schema_arrow.names)
@@ -38,7 +38,7 @@ def parquet(file: File, how: How) -> Iterator[Table]:
         except (pyarrow.ArrowException, OSError) as error:
             lost = end - count.next
             told = f"rows {count.next + 1:,} to {end:,} cannot be read: {str(error)[:200]}"
-            yield Table(file.name, names, lambda name: [], [], "row", broken=[Broken(count.next + 1, ROW_GROUP, told, rows=lost)])
+            yield Table(file.name, names, lambda name: [], [], "row", broken=[Broken(count.next + 1, ROW_GROUP, told, rows=max(1, lost))])
         count.next = end
     _closed(file)
 
@@ -120,7 +120,7 @@ def _cells(column: Any, name: str, start: int, wrong: dict[int, Broken]) -> list
         return list(column.to_pylist())
     try:
         return list(column.to_numpy(zero_copy_only=False).tolist())
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, pyarrow.ArrowException):  # some cell is no UTF-8
         raw = column.cast(pyarrow.large_binary()).to_pylist()
     texts: list[str | None] = []
     for row, data in enumerate(raw):
