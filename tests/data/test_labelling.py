@@ -195,3 +195,25 @@ def test_soft_labels_go_with_the_training_rows_and_nowhere_else(here, capsys):
     assert "loss=focal takes one class" in capsys.readouterr().err
     assert cli.main(["train", "dataset=prepared", "dataset.path=soft", "loss=focal", "model=tiny_bert"]) == 2
     assert "the training rows have soft labels" in capsys.readouterr().err
+
+
+def test_the_word_lists_of_sentiment_judge_opinions_in_english_and_chinese(here, capsys):
+    texts = [
+        "a wonderful and moving film {}",
+        "a dull and tedious mess {}",
+        "这部电影很好看 {}",
+        "质量太差，非常失望 {}",
+        "not funny and far too long {}",
+    ]
+    labels = ["positive", "negative", "positive", "negative", "negative"]
+    rows = [json.dumps({"text": text.format(n), "label": label}) for n in range(30) for text, label in zip(texts, labels, strict=True)]
+    (here / "a.jsonl").write_text("\n".join(rows))
+    words = ["dataset=files", "dataset.files.train=a.jsonl", "annotator=sentiment", "cleaner=none", "--output", "out"]
+    assert cli.main(["prepare", *words]) == 0
+    told = capsys.readouterr().out
+    assert "150 of 150 would be the same (100.0%)" in told
+    assert "annotator.given_labels=keep keeps them" in told
+    table = {cells[0]: cells[1:] for line in told.splitlines() if (cells := line.split())}
+    assert table["function"] == ["label", "coverage", "overlap", "conflict", "accuracy", "with", "model"]
+    assert table["blame"] == ["negative", "20.0%", "0.0%", "0.0%", "100.0%", "100.0%"]
+    assert table["praise"][:5] == ["positive", "40.0%", "20.0%", "20.0%", "50.0%"]
