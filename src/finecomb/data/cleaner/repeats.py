@@ -86,7 +86,8 @@ class Repeats(CorpusStep):
         removed, size = np.zeros(len(batch)), np.ones(len(batch))
         for number, texts in enumerate(_columns(batch)):
             for row, again in self._again(texts, state, f"before{number}", batch.start):
-                after[number][row], gone = _without(texts[row], [self.ranges(texts[row])[part] for part in again])
+                ranges = self.ranges(texts[row])
+                after[number][row], gone = _without(texts[row], [ranges[part] for part in again])
                 removed[row] += gone
             size += [len(text) for text in texts]
         for row in np.flatnonzero(removed).tolist():
@@ -107,8 +108,9 @@ class Repeats(CorpusStep):
         own = np.arange(len(hashes)) + int(state[before][start]) if len(texts) else np.empty(0)
         again = np.flatnonzero((values[place] == hashes) & (state["first"][place] != own))
         rows = np.searchsorted(offsets, again, side="right") - 1
-        for row in np.unique(rows).tolist():
-            yield row, (again[rows == row] - offsets[row]).tolist()
+        different, first = np.unique(rows, return_index=True)
+        for row, parts in zip(different.tolist(), np.split(again, first[1:]), strict=False):
+            yield row, (parts - offsets[row]).tolist()
 
     def record(self, state: Facts) -> dict[str, Any]:
         """How many different parts stand more than once, and how many are too many."""
