@@ -1,8 +1,15 @@
 """Articles of a dump: what templates print stays, what is left out is counted, and nothing in a dump is fatal or unbounded."""
 
 import bz2
+import http.server
+import os
+import signal
+import subprocess
+import sys
+import threading
 import time
 import tracemalloc
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
@@ -338,6 +345,87 @@ def test_the_input_is_the_content_of_the_dump(dump, tmp_path):
     other, _ = dump(many(5), "other.xml.bz2")
     inputs = [WikipediaSource(make_dataset("wikipedia", dump=str(each))).inputs() for each in (path, moved, other)]
     assert inputs[0] == inputs[1] != inputs[2]
+
+
+KILLED = """
+import multiprocessing, sys, time
+sys.path.insert(0, {tests!r})
+if __name__ == "__main__":
+    from finecomb.data.dataset.wikipedia import source
+    with source.ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), source._end_with_parent) as pool:
+        waiting = [pool.submit(time.sleep, 60) for _ in range(2)]
+        time.sleep(0.5)
+        print(*[each.pid for each in multiprocessing.active_children()], flush=True)
+        time.sleep(60)
+"""
+
+
+def test_a_killed_command_leaves_no_worker_behind(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(KILLED.format(tests=os.path.dirname(__file__)))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        workers = [int(word) for word in process.stdout.readline().split()]
+        time.sleep(1)
+        process.kill()
+    assert len(workers) == 2
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and any(alive(pid) for pid in workers):
+        time.sleep(0.1)
+    left = [pid for pid in workers if alive(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A server of the test's folder on loopback that breaks off the first answer halfway, and the ranges it was asked for."""
+    for name in ("http_proxy", "HTTP_PROXY", "FINECOMB_OFFLINE", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = (tmp_path / self.path.strip("/")).read_bytes()
+            wanted = self.headers.get("Range")
+            asked.append(wanted)
+            start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+            self.send_response(206 if wanted else 200)
+            if wanted:
+                self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            self.send_header("Content-Length", str(len(body) - start))
+            self.end_headers()
+            self.wfile.write(body[start : None if wanted else len(body) // 2])
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        server.shutdown()
+
+
+def test_a_remote_dump_is_fetched_once_and_on_from_where_it_broke(dump, served):
+    path, _ = dump(many(5))
+    url, asked = served
+    fetching = {"allow_private": True, "backoff": 0.01, "delay": 0.0}
+    rows, raw = read(f"{url}/{path.name}", fetch=fetching)
+    assert [row["id"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert asked == [None, f"bytes={path.stat().st_size // 2}-"]
+    assert url in raw.source
+    assert read(f"{url}/{path.name}", fetch=fetching)[0] == rows
+    assert len(asked) == 2
 
 
 @pytest.mark.registry

@@ -6,7 +6,9 @@ import hashlib
 import itertools
 import json
 import multiprocessing
+import os
 import sys
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -207,7 +209,7 @@ def _in_order(parts: Iterable[Part], work: Callable[[Part], Articles], workers: 
         yield from map(work, parts)
         return
     waiting: deque[Future[Articles]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
         try:
             for part in parts:
                 waiting.append(pool.submit(work, part))
@@ -217,6 +219,18 @@ def _in_order(parts: Iterable[Part], work: Callable[[Part], Articles], workers: 
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """In a worker: exit when the parent is gone, however it went; a killed command leaves no process behind."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _kept(part: Part, *, folder: Path, rules: Rules) -> Articles:
