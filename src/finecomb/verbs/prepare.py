@@ -28,6 +28,7 @@ Killed and asked again it goes on where it was. What another command has read, m
 examples:
   finecomb prepare
   finecomb prepare dataset=files dataset.files.train=reviews.csv dataset.columns.label=stars cleaner=classification
+  finecomb prepare dataset=files 'dataset.files.train=manual/**/*.rst.gz' dataset.format=document dataset.columns.label=null cleaner=web
   finecomb prepare cleaner=web cleaner.steps.near_duplicates.threshold=0.9 cleaner.steps.length.min_words=5
   finecomb prepare augmenter=eda sampler=balanced sampler.by=label
   finecomb prepare dataset.require.rows=5000 dataset.require.languages=[en] dataset.require.min_label_share=0.2"""
