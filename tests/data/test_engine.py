@@ -235,7 +235,7 @@ def test_arrays_come_back_mapped_and_equal(tmp_path):
     from finecomb.data.shards import load_facts, save_facts
 
     facts = {"big": np.arange(5000), "empty": np.empty(0, dtype=np.uint64), "names": np.array(["a", "bcd"]), "plain": {"x": [1, "é"]}}
-    save_facts(tmp_path, facts)
+    save_facts(tmp_path, lambda: facts)
     found = load_facts(tmp_path)
     assert found["plain"] == facts["plain"]
     assert all(np.array_equal(found[name], facts[name]) for name in ("big", "empty", "names"))

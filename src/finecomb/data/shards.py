@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -166,8 +167,11 @@ def _hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def save_facts(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Arrays as .npy files, plain values together in facts.json. Returns what `done.json` is to say of them: nothing."""
+def save_facts(folder: Path, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """Arrays as .npy files, plain values together in facts.json. Returns what `done.json` is to say: the seconds it took to make them."""
+    began = time.perf_counter()
+    facts = make()
+    seconds = time.perf_counter() - began
     plain = {}
     for name, value in facts.items():
         if isinstance(value, np.ndarray):
@@ -175,7 +179,7 @@ def save_facts(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         else:
             plain[name] = value
     (folder / "facts.json").write_text(json.dumps(plain, ensure_ascii=False), encoding="utf-8")
-    return {}
+    return {"seconds": seconds}
 
 
 def load_facts(folder: Path) -> dict[str, Any]:

@@ -151,14 +151,18 @@ class _Run:
         specs = [
             {"task": "sketch", "step": number, "shard": _plain(shard), "output": str(o)} for shard, o in zip(shards, outputs, strict=True)
         ]
-        self._do(specs, [shard.bytes for shard in shards], f"looking: {name}")
+        told = self._do(specs, [shard.bytes for shard in shards], f"looking: {name}")
         folder = self._named(
             "plan", self.facts[number], [[shard.split, shard.rows, o.name] for shard, o in zip(shards, outputs, strict=True)]
         )
         if Folder(folder).facts() is None:
             starts = np.cumsum([0, *(shard.rows for shard in shards)]).tolist()
             sketches = [Sketch(s.split, start, s.rows, load_facts(o)) for s, start, o in zip(shards, starts, outputs, strict=False)]
-            Folder(folder).make(lambda where: save_facts(where, step.plan(sketches, _Rows(shards, starts))))
+            Folder(folder).make(lambda where: save_facts(where, lambda: step.plan(sketches, _Rows(shards, starts))))
+        told.append(Folder(folder).facts() or {})
+        # What a gate looks at is looked at for the step behind it.
+        asked_for = name.removesuffix(":language")
+        self.cleaned.seconds[asked_for] = self.cleaned.seconds.get(asked_for, 0.0) + sum(each.get("seconds", 0.0) for each in told)
         if found := step.record(load_facts(folder)):
             self.cleaned.records[name] = found
         return folder

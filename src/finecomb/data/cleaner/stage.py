@@ -64,7 +64,7 @@ def _texts(table: Any, name: str) -> Texts:
 
 def sketch(step: CorpusStep, table: Any, split: str, output: Path) -> None:
     """Write what a step notes of a shard."""
-    Folder(output).make(lambda folder: save_facts(folder, step.sketch(batch_of(table, split))))
+    Folder(output).make(lambda folder: save_facts(folder, lambda: step.sketch(batch_of(table, split))))
 
 
 def run(

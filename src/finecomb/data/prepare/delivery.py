@@ -161,6 +161,7 @@ def facts(prepared: Prepared, splits: Mapping[str, Rows], name: str) -> dict[str
         "rows": manifest["rows"],
         "train_rows_before_balancing": next((entry["rows_in"] for entry in manifest["funnel"] if entry.get("balance")), None),
         "steps": list(steps.values()),
+        "label_kind": prepared.label_kind,
         "label_names": prepared.label_names,
         "label_counts": manifest["label_counts"],
         "lengths": {split: _lengths(rows) for split, rows in splits.items()},

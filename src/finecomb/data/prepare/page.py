@@ -67,7 +67,8 @@ def _funnel(steps: Sequence[Mapping[str, Any]]) -> str:
         seconds = "" if step["seconds"] is None else f"{step['seconds']:.2f}"
         rate = f"{step['bytes_in'] / step['seconds'] / 1e6:.1f}" if step["seconds"] else ""
         numbers = [f"{step[key]:,}" for key in ("rows_in", "rows_out", "changed")]
-        rows.append([escape(step["name"]), *numbers, f"{step['bytes_in']:,}", f"{step['bytes_out']:,}", seconds, rate, reasons])
+        sizes = [f"{step[key]:,}" if step[key] else "" for key in ("bytes_in", "bytes_out")]
+        rows.append([escape(step["name"]), *numbers, *sizes, seconds, rate, reasons])
     return _table(["step", "rows in", "rows out", "changed", "bytes in", "bytes out", "seconds", "MB/s", "why"], rows, text=(8,))
 
 
@@ -86,6 +87,8 @@ def _overlap(overlap: Mapping[str, Any]) -> str:
 
 
 def _labels(facts: Mapping[str, Any]) -> str:
+    if facts["label_kind"] == "none":
+        return '<p class="note">There are no labels.</p>'
     if not facts["label_names"]:
         return '<p class="note">Labels are numbers.</p>'
     splits = list(facts["label_counts"])
