@@ -250,7 +250,7 @@ def test_arrays_of_many_shards_are_mapped_without_as_many_open_files(tmp_path):
         "table": np.arange(6000).reshape(2, 3000),
         "turned": np.arange(6000).reshape(2, 3000).T,
     }
-    save_facts(tmp_path, expected)
+    save_facts(tmp_path, lambda: expected)
     before = len(os.listdir("/dev/fd"))
     found = [load_facts(tmp_path) for _ in range(20)]
     assert len(os.listdir("/dev/fd")) <= before + 1
