@@ -48,7 +48,10 @@ def fit(votes: Votes, classes: int, model: str = "dawid_skene", balance: Floats 
     silence: whether abstaining tells anything, as it does of rules; of people who were not asked it does not.
     """
     # Rows with the same votes get the same answer: each pattern is computed once.
-    patterns, place, counts = np.unique(votes, axis=0, return_inverse=True, return_counts=True)
+    # As strings of bytes they are sorted several times as fast as by numpy.unique's own axis.
+    keys = np.ascontiguousarray(votes, dtype=np.int16).view(f"V{2 * votes.shape[1]}").reshape(-1)
+    _, first, place, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    patterns = votes[first]
     place = place.reshape(-1)
     found = _of_patterns(patterns, counts.astype(np.float64), classes, model, balance, silence)
     return Fitted(found.probabilities[place], found.balance, found.confusion, found.tied[place], found.excess)
