@@ -32,7 +32,7 @@ from finecomb.data.cleaner.corrections import corrections
 
 CODESPELL = "dist:codespell==2.4.3!codespell_lib/data/dictionary.txt"
 SHA256 = "af2505b335e8573dbd2d384d1c4ef498f4006f4ba2d6fceca01e55b91f52628a"
-WORD = re.compile(r"(?<![^\s(\"'])[A-Za-z]+(?=[\s,.;:!?)\"']|$)")
+WORD = re.compile(r"(?<![^\s(\"'])[^\W\d_]+(?=[\s,.;:!?)\"']|$)")
 HARDEST = 0.05  # share of words that may be replaced
 
 
