@@ -6,6 +6,7 @@ import functools
 import html
 import re
 import unicodedata
+from typing import Any
 
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.step import TextRewrite
@@ -70,15 +71,29 @@ class Controls(TextRewrite):
             return text
         if text.isascii():
             return _CONTROLS.sub("", _LINE_END.sub("\n", text))
+        if _quick().search(text) is None:
+            return text
         return _removed().sub("", _LINE_END.sub("\n", text))
 
 
 @functools.cache
 def _removed() -> re.Pattern[str]:
     """Characters of the categories control, format, surrogate and private use, and those that Unicode says will never be any."""
+    return re.compile(f"[{''.join(map(re.escape, _single()))}\ud800-\uf8ff\ufdd0-\ufdef\ufffe\uffff\U000f0000-\U0010ffff]+")
+
+
+def _single() -> list[str]:
     planes = (range(0xD800), range(0xFB00, 0x20000), range(0xE0000, 0xE1000))
-    single = [char for plane in planes for char in map(chr, plane) if unicodedata.category(char) in ("Cc", "Cf") and char not in _KEPT]
-    return re.compile(f"[{''.join(map(re.escape, single))}\ud800-\uf8ff\ufdd0-\ufdef\ufffe\uffff\U000f0000-\U0010ffff]+")
+    return [char for plane in planes for char in map(chr, plane) if unicodedata.category(char) in ("Cc", "Cf") and char not in _KEPT]
+
+
+@functools.cache
+def _quick() -> Any:
+    """What is removed or is a line end to be changed, for RE2, which sees in a fraction of the time that a text holds none."""
+    import re2
+
+    listed = "".join(f"\\x{{{ord(char):x}}}" for char in [*_single(), "\r", "\x85", "\u2028", "\u2029"])
+    return re2.compile(rf"[{listed}\x{{e000}}-\x{{f8ff}}\x{{fdd0}}-\x{{fdef}}\x{{fffe}}\x{{ffff}}\x{{f0000}}-\x{{10ffff}}]")
 
 
 class Html(TextRewrite):

@@ -9,9 +9,10 @@ from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.step import TextRewrite
 
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
-_EMAIL = re.compile(
-    rf"(?<![\w.%+-])[\w.%+-]{{1,64}}@(?:(?:{_LABEL}\.){{1,8}}[^\W\d_]{{2,24}}|\[?\d{{1,5}}(?:\.\d{{1,5}}){{3}}\]?)(?![\w-])"
-)
+# What may stand before an @ and behind it, from there in both directions: most words of a text have none.
+_LOCAL = re.compile(r"[\w.%+-]*\Z")
+_DOMAIN = re.compile(rf"(?:(?:{_LABEL}\.){{1,8}}[^\W\d_]{{2,24}}|\[?\d{{1,5}}(?:\.\d{{1,5}}){{3}}\]?)(?![\w-])")
+_LONGEST_LOCAL = 64
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?(?![\w:]|\.\d)")
 _UNICAST = ipaddress.IPv6Network("2000::/3")
@@ -44,7 +45,7 @@ class PersonalData(TextRewrite):
         """The text with placeholders."""
         config = self._config
         if config.email and "@" in text:
-            text = _EMAIL.sub(lambda _: self._instead("EMAIL"), text)
+            text = _without_addresses(text, self._instead("EMAIL"))
         many_digits = (config.card or config.phone) and _DIGITS.search(text)
         if config.card and many_digits:
             text = _CARD.sub(lambda found: self._instead("CARD") if _is_card(found[0]) else found[0], text)
@@ -60,6 +61,19 @@ class PersonalData(TextRewrite):
 
     def _instead(self, kind: str) -> str:
         return self._config.placeholder.replace("{kind}", kind)
+
+
+def _without_addresses(text: str, instead: str) -> str:
+    parts, start, at = [], 0, text.find("@")
+    while at >= 0:
+        low = max(start, at - _LONGEST_LOCAL - 1)
+        local = _LOCAL.search(text[low:at])
+        domain = _DOMAIN.match(text, at + 1) if local and 1 <= len(local[0]) <= _LONGEST_LOCAL else None
+        if local and domain:
+            parts += [text[start : low + local.start()], instead]
+            start = domain.end()
+        at = text.find("@", max(start, at + 1))
+    return "".join([*parts, text[start:]])
 
 
 def _is_card(found: str) -> bool:
