@@ -3,13 +3,18 @@
 import errno
 import gzip
 import io
+import time
 
 import pyarrow
 import pyarrow.parquet
 import pytest
-from data_configs import make_cleaner, make_dataset, rows
+from data_configs import clean, make_cleaner, make_dataset, rows
 
 from finecomb.config.errors import UserError
+from finecomb.config.schema.cleaner import Cleaner
+from finecomb.data import cleaner
+from finecomb.data.cleaner import repeats
+from finecomb.data.dataset.rows import Rows
 from finecomb.data.prepare import prepare
 
 
@@ -139,3 +144,29 @@ def test_a_folder_that_nobody_prepared(tmp_path):
         prepare(make_dataset("prepared"), make_cleaner(), task_variant="regression")
     with pytest.raises(UserError, match="no such file or folder"):
         prepare(make_dataset("prepared", path=str(tmp_path / "nothing")), make_cleaner(), task_variant="regression")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!--" * 20_000,
+        "<script>" * 20_000 + "</script",
+        "<a " * 20_000,
+        "." * 50_000 + "x",
+        " " * 50_000 + "x",
+        "a\n " * 20_000,
+        "-" * 50_000 + "1",
+    ],
+    ids=lambda text: repr(text[:8]),
+)
+def test_no_text_is_slow_to_clean(text):
+    """Patterns whose time is the square of a run's length would need minutes here."""
+    steps = {
+        "html": {}, "controls": {}, "whitespace": {"collapse": True}, "placeholders": {"url": "[URL]", "number": "[NUMBER]"},
+        "personal_data": {"email": True, "ip": True, "phone": True, "card": True, "placeholder": "[{kind}]"},
+    }  # fmt: skip
+    started = time.process_time()
+    clean(cleaner.build(Cleaner("own", steps)), {"train": Rows(["0"], [text], None, ["x"], None, [1], "file")})
+    for pattern in (repeats._SENTENCE, repeats._PARAGRAPH, repeats._LINE):
+        assert sum(1 for _ in pattern.finditer(text)) < len(text)
+    assert time.process_time() - started < 5

@@ -22,6 +22,7 @@ _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f]+")  # of ASCII, after line ends
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,15}(?:\s[^<>]{0,2000})?/?>")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_CLOSING = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in ("script", "style")}
 _ELEMENTS = {name: re.compile(rf"<{name}\b[^<>]{{0,2000}}>.*?</{name}\s*>", re.DOTALL | re.IGNORECASE) for name in ("script", "style")}
 _URL = re.compile(r"\b(?:https?://|www\.)[^\s<>\"'\]\[]{1,2000}", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:[.,]\d+)*(?![\w])")
@@ -109,7 +110,8 @@ class Html(TextRewrite):
         if "<" in text:
             if "</" in text:
                 for name, element in _ELEMENTS.items():
-                    text = _before(element, text, text.lower().rfind(f"</{name}"))
+                    ends = [close.start() for close in _CLOSING[name].finditer(text)]
+                    text = _before(element, text, ends[-1] if ends else -1)
             text = _TAG.sub(" ", _before(_COMMENT, text, text.rfind("-->")))
         return html.unescape(text) if "&" in text else text
 

@@ -24,9 +24,14 @@ Range = tuple[int, int]
 _PART = 1 << 23  # hashes that a plan holds at once
 _SHOWN = 10
 # A sentence ends with a line, or in a mark with what closes it, before white space; marks of scripts without spaces end it at once.
-_SENTENCE = re.compile(r"[^\s][^\n]*?(?:[.!?]+[\"'\u201d\u2019)\]]*(?=\s|$)|[\u3002\uff01\uff1f]+[\u201d\u300d\u300f\uff09]*|(?=\n)|$)\s*")
-_PARAGRAPH = re.compile(r"\S.*?(?:\n[^\S\n]*(?:\n\s*)+|\s*$)", re.DOTALL)
-_LINE = re.compile(r"[^\S\n]*\S[^\n]*(?:\n\s*|$)")
+# Runs of marks and of white space are entered at their beginning only and never given back, or long ones would cost their square.
+_CLOSED = "[\"'\u201d\u2019)\\]]*+"
+_SENTENCE = re.compile(
+    rf"(?:[.!?]++{_CLOSED}(?=\s|$)|\S[^\n]*?(?:(?<![.!?])[.!?]++{_CLOSED}(?=\s|$)"
+    r"|[\u3002\uff01\uff1f]+[\u201d\u300d\u300f\uff09]*|(?=\n)|$))\s*"
+)
+_PARAGRAPH = re.compile(r"\S.*?(?:\n[^\S\n]*(?:\n\s*)+|(?<!\s)\s*+\Z)", re.DOTALL)
+_LINE = re.compile(r"(?:\A[^\S\n]*)?\S[^\n]*(?:\n\s*|$)")
 
 
 class Repeats(CorpusStep):
