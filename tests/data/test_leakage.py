@@ -44,3 +44,15 @@ def test_overlap_counts_rows_as_plain_python_does_whatever_the_chunks(splits, si
 def test_a_split_without_rows_shares_nothing(splits):
     told = overlap({"train": chunks(splits["train"], 50), "test": lambda: iter(())})
     assert told == {"train/test": {"exact": 0, "near": 0, "examples": [], "ngram_13": 0}}
+
+
+def test_pieces_follow_the_bytes_and_leave_no_row_out():
+    from finecomb.data.texts import Texts, pieces
+
+    texts = ["a" * 5, "b" * 20, "", "c" * 3, "é" * 3, "d" * 100]
+    for given in (texts, Texts.of(texts), Texts.of(["x", *texts]).take(range(1, 7))):
+        found = list(pieces(given, 12))
+        assert [row for piece in found for row in piece] == list(range(6))
+        assert [len(piece) for piece in found] == [1, 1, 3, 1]
+    assert [len(piece) for piece in pieces(texts, 1 << 20, 4)] == [4, 2]
+    assert list(pieces([])) == [range(0)]

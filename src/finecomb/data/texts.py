@@ -96,11 +96,16 @@ class Texts(Sequence[str]):
     @property
     def bytes(self) -> int:
         """Bytes of all texts in UTF-8."""
+        return int(self.lengths.sum())
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Bytes of each text in UTF-8."""
         import pyarrow.compute as pc
 
         lengths = [pc.binary_length(chunk).to_numpy(zero_copy_only=False) for chunk in self._chunks]
-        every = np.concatenate(lengths) if lengths else np.empty(0, dtype=np.int64)
-        return int((every if self._order is None else every[self._order]).sum())
+        every = np.concatenate([np.empty(0, dtype=np.int64), *lengths])
+        return every if self._order is None else every[self._order]
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Texts:
         """These texts, in this order; nothing is copied."""
@@ -126,3 +131,17 @@ class Texts(Sequence[str]):
         if len(local) > 1 and (np.diff(local) == 1).all():
             return self._chunks[chunk].slice(int(local[0]), len(local)).to_pylist()
         return self._chunks[chunk].take(local).to_pylist()
+
+
+def pieces(texts: Sequence[str], most_bytes: int = 8 << 20, most_rows: int = 20_000) -> Iterator[range]:
+    """Runs of rows that fit in memory easily: of so many bytes of text (a longer text is alone) and rows at most. Without rows: one, empty."""
+    lengths = texts.lengths if isinstance(texts, Texts) else np.array([len(text) for text in texts], dtype=np.int64)
+    ends = np.cumsum(lengths)
+    start = 0
+    while True:
+        before = int(ends[start - 1]) if start else 0
+        end = min(start + most_rows, max(start + 1, int(np.searchsorted(ends, before + most_bytes, side="right"))), len(texts))
+        yield range(start, end)
+        start = end
+        if start >= len(texts):
+            return

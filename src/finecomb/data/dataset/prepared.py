@@ -15,11 +15,10 @@ from finecomb.assets import hash_file, room_on_disk
 from finecomb.assets.cache import staging
 from finecomb.config.errors import Problem, UserError
 from finecomb.data.dataset.rows import PROVENANCE, Rows
-from finecomb.data.texts import Texts
+from finecomb.data.texts import Texts, pieces
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-_BATCH = 2_000  # rows written at once
 
 
 @dataclass(frozen=True)
@@ -148,8 +147,8 @@ def _mapped(rows: Rows, kind: str, schema: Any, path: Path) -> Any:
 
     columns = _columns(rows, kind)
     with pyarrow.OSFile(str(path), "wb") as sink, pyarrow.ipc.new_stream(sink, schema) as writer:
-        for start in range(0, len(rows), _BATCH):
-            part = {name: cells[start : start + _BATCH] for name, cells in columns.items()}
+        for at in pieces(rows.text):
+            part = {name: cells[at.start : at.stop] for name, cells in columns.items()}
             writer.write_table(pyarrow.table(part, schema=schema))
     # Left to itself `datasets` makes its fingerprint of the path and the time.
     return datasets.Dataset(MemoryMappedTable.from_file(str(path)), fingerprint=hash_file(path)[:16])

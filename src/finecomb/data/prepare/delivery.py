@@ -26,12 +26,12 @@ from finecomb.data.prepare import clusters, page
 from finecomb.data.prepare.leakage import overlap, texts_of
 from finecomb.data.prepare.rows import SCORES, SECONDS
 from finecomb.data.shards import key_of
+from finecomb.data.texts import pieces
 
 # Goes up when the same rows are told of otherwise.
 VERSION = 2
 CORRECTIONS, CLUSTERS, FACTS, REPORT = "corrections.tsv", "clusters.parquet", "data.json", "report.html"
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-_BATCH = 20_000  # rows of a row group
 _SAMPLE = 500  # texts whose language is asked for dataset.require.languages
 
 
@@ -125,8 +125,7 @@ def _write_rows(path: Path, rows: Rows, kind: str, names: list[str] | None) -> N
     if rows.soft is not None:
         columns["soft"] = rows.soft
     columns |= rows.provenance or {}
-    starts = range(0, max(1, len(rows)), _BATCH)
-    write_parquet(path, (pa.table({name: cells[at : at + _BATCH] for name, cells in columns.items()}) for at in starts))
+    write_parquet(path, (pa.table({name: cells[at.start : at.stop] for name, cells in columns.items()}) for at in pieces(rows.text)))
 
 
 def _named(labels: Sequence[Any], kind: str, names: list[str] | None) -> list[Any]:
@@ -173,7 +172,7 @@ def facts(prepared: Prepared, splits: Mapping[str, Rows], name: str) -> dict[str
 
 
 def _chunks(rows: Rows) -> Iterator[Rows]:
-    return (rows.take(range(at, min(at + _BATCH, len(rows)))) for at in range(0, len(rows), _BATCH))
+    return (rows.take(at) for at in pieces(rows.text))
 
 
 def _seconds(path: Path) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """What the splits of a data set share: the same texts, nearly the same texts, and long n-grams.
 
-Of validation and test the hashes of their n-grams are kept in memory; train is read once, piece by piece.
+Train is read once, piece by piece. Of validation and test the hashes of long n-grams are kept in memory, the others in mapped files.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xxhash
 
+from finecomb.assets.cache import staging
 from finecomb.data.cleaner.lsh import Lookup, bands
 from finecomb.data.cleaner.lsh import Rows as Grams
 from finecomb.data.cleaner.shingles import Among, ngrams, signatures, worded
@@ -32,8 +34,13 @@ def overlap(splits: Mapping[str, Chunks]) -> dict[str, Any]:
 
     splits: for each a function that gives its rows from the beginning, a chunk at a time.
     """
+    with staging() as folder:
+        return _overlap(splits, folder)
+
+
+def _overlap(splits: Mapping[str, Chunks], folder: Path) -> dict[str, Any]:
     pairs = [pair for pair in _PAIRS if pair[0] in splits and pair[1] in splits]
-    references = {name: _Reference(splits[name]) for name in dict.fromkeys(second for _, second in pairs)}
+    references = {name: _Reference(splits[name], folder / name) for name in dict.fromkeys(second for _, second in pairs)}
     found = {pair: _Found() for pair in pairs}
     for name in dict.fromkeys(first for first, _ in pairs):
         against = [(references[second], found[first, second]) for first, second in pairs if first == name]
@@ -116,14 +123,26 @@ def _text(rows: Rows, row: int) -> str:
     return rows.text[row] if rows.text_pair is None else f"{rows.text[row]}\n{rows.text_pair[row]}"
 
 
+def _mapped(path: Path, array: Any) -> Any:
+    """The same array in a file that is mapped."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, array, allow_pickle=False)
+    return np.load(path, allow_pickle=False, mmap_mode="r" if array.size else None)
+
+
 class _Reference:
     """A split that others are compared with."""
 
-    def __init__(self, chunks: Chunks) -> None:
-        parts = [_Chunk.of(rows) for rows in chunks()]
-        self._whole = {digest for part in parts for digest in part.whole}
-        self._long = Among(np.concatenate([np.empty(0, dtype=np.uint64), *(part.long for part in parts)]))
-        self._near = Lookup(Grams([line for part in parts for line in part.signed.parts]), *bands(NEAR, PERMUTATIONS))
+    def __init__(self, chunks: Chunks, folder: Path) -> None:
+        self._whole: set[bytes] = set()
+        long, signed = [np.empty(0, dtype=np.uint64)], []
+        for number, rows in enumerate(chunks()):
+            part = _Chunk.of(rows)
+            self._whole.update(part.whole)
+            long.append(part.long)
+            signed += [tuple(_mapped(folder / f"{number}-{at}.npy", array) for at, array in enumerate(line)) for line in part.signed.parts]
+        self._long = Among(np.concatenate(long))
+        self._near = Lookup(Grams(signed), *bands(NEAR, PERMUTATIONS))
 
     def compare(self, rows: Rows, chunk: _Chunk, start: int, found: _Found) -> None:
         """Add what a chunk shares with the split; start: the number of its first row."""
