@@ -134,7 +134,7 @@ class Texts(Sequence[str]):
 
 
 def pieces(texts: Sequence[str], most_bytes: int = 8 << 20, most_rows: int = 20_000) -> Iterator[range]:
-    """Runs of rows that fit in memory easily: of so many bytes of text (a longer text is alone) and rows at most. Without rows: one, empty."""
+    """Runs of rows that fit in memory easily: so many bytes of text (a longer text is alone) and rows at most. Without rows one, empty."""
     lengths = texts.lengths if isinstance(texts, Texts) else np.array([len(text) for text in texts], dtype=np.int64)
     ends = np.cumsum(lengths)
     start = 0
