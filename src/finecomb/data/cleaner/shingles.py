@@ -116,17 +116,19 @@ class Among:
     def __init__(self, some: U64) -> None:
         ordered = np.sort(some)
         self._ordered = ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
-        # Most are told by their first bits already.
-        self._shift = np.uint64(64 - min(24, 16 + len(self._ordered).bit_length() // 2))
-        self._first = np.zeros(1 << (64 - int(self._shift)), dtype=bool)
-        self._first[self._ordered >> self._shift] = True
+        # Most of the others are told by their first bits: a table of one bit for each beginning, of which at most one in eight is set.
+        self._shift = np.uint64(64 - min(30, max(16, len(self._ordered).bit_length() + 3)))
+        beginnings = self._ordered >> self._shift
+        self._bits = np.zeros(1 << (61 - int(self._shift)), dtype=np.uint8)
+        np.bitwise_or.at(self._bits, beginnings >> np.uint64(3), np.uint8(1) << (beginnings & np.uint64(7)).astype(np.uint8))
 
     def __len__(self) -> int:
         return len(self._ordered)
 
     def __call__(self, hashes: U64) -> NDArray[np.bool_]:
         """For each whether it is one of them."""
-        found = self._first[hashes >> self._shift]
+        beginnings = hashes >> self._shift
+        found = (self._bits[beginnings >> np.uint64(3)] >> (beginnings & np.uint64(7)).astype(np.uint8) & np.uint8(1)).astype(bool)
         maybe = np.flatnonzero(found)
         place = np.searchsorted(self._ordered, hashes[maybe])
         found[maybe] = self._ordered.take(place, mode="clip") == hashes[maybe] if len(self._ordered) else False
