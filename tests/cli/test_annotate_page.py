@@ -29,8 +29,9 @@ class Served:
 
     def __init__(self, *words):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "finecomb", "annotate", "serve", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+            [sys.executable, "-m", "finecomb", "annotate", "serve", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what runs in the background may have it ignored
+        )  # fmt: skip
         self.address = self.process.stdout.readline().strip()
 
     def __enter__(self):
