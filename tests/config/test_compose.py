@@ -220,6 +220,7 @@ NEEDS = {
     "dataset=crawl": ["dataset.start=[http://site.example/]"],
     "dataset=common_crawl": ["dataset.archives=[pages.warc.gz]"],
     "dataset=wikipedia": ["dataset.dump=dump.xml.bz2"],
+    "annotator=run": ["annotator.run=runs/one"],
     "dataset=stsb": ["task=regression", "loss=mse"],
     "task=regression": ["dataset=stsb", "loss=mse"],
     "loss=huber": ["dataset=stsb", "task=regression"],

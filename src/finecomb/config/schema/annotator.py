@@ -62,4 +62,10 @@ class Run(Labelling):
     timeout: float = option("seconds to wait for the run to load, and for its answers to 256 texts", low=1.0, identity=False)
 
 
-CHOICES = {"none": Annotator, "labelling_functions": LabellingFunctions, "propagation": Propagation, "run": Run}
+CHOICES = {
+    "none": Annotator,
+    "labelling_functions": LabellingFunctions,
+    "sentiment": LabellingFunctions,
+    "propagation": Propagation,
+    "run": Run,
+}
