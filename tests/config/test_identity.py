@@ -24,12 +24,18 @@ def config(*overrides, machine=LAPTOP):
     return resolve(compose(list(overrides)).config, machine=machine)
 
 
-@pytest.mark.parametrize(
-    ("group", "name"), [(group, name) for group in ("dataset", "model", "tuning", "optimizer", "loss") for name in options(group)]
-)
+ROUND = ("dataset", "annotator", "augmenter", "sampler", "model", "tuning", "optimizer", "loss")
+NEEDS = {
+    "files": ["dataset.files.train=x"],
+    "crawl": ["dataset.start=[http://site.example/]"],
+    "wikipedia": ["dataset.dump=dump.xml.bz2"],
+    "run": ["annotator.run=runs/one"],
+}
+
+
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group in ROUND for name in options(group)])
 def test_a_frozen_config_comes_back_as_it_was(group, name):
-    given = ["dataset.files.train=x"] if name == "files" else []
-    before = compose([f"{group}={name}", *given]).config
+    before = compose([f"{group}={name}", *NEEDS.get(name, [])]).config
     after = from_plain(json.loads(json.dumps(to_plain(before))))
     assert after == before
     assert type(getattr(after, group)) is type(getattr(before, group))
