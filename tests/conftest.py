@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,12 +26,3 @@ def alone(own_cache: Path) -> Iterator[None]:
         torch.set_num_threads(1)
         yield
         torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def slowness() -> float:
-    """How much slower than usual this machine computes just now (at least 1): bounds of CPU seconds are for a core that adds three million
-    squares in 0.18 s, and shared cores have been seen at half of that."""
-    started = time.process_time()
-    sum(number * number for number in range(3_000_000))
-    return max(1.0, (time.process_time() - started) / 0.18)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -100,16 +101,17 @@ print(code, times.user + times.system, *loaded, file=open(os.environ["REPORT"], 
         (["runs"], 0),
     ],
 )
-def test_answers_take_less_than_a_second_of_cpu_and_import_nothing_heavy(words, code, tmp_path, slowness):
+def test_answers_take_less_than_a_second_of_cpu_and_import_nothing_heavy(words, code, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "REPORT": str(tmp_path / "report")}
     spent = []
-    for _ in range(4):
+    for attempt in range(8):
+        time.sleep(2 * (attempt > 3))
         subprocess.run([sys.executable, "-c", MEASURE.format(heavy=HEAVY), *words], env=environment, capture_output=True, timeout=60)
         got, seconds, *loaded = (tmp_path / "report").read_text().split()
         assert (int(got), loaded) == (code, [])
         spent.append(float(seconds))
-        # A machine that is busy, or reads the files for the first time, may need another try; Hydra's own printing takes a little longer.
-        if spent[-1] < 1.2 * slowness:
+        # A machine that is busy, or reads the files for the first time, may need other tries.
+        if spent[-1] < 1:
             return
     raise AssertionError(f"CPU seconds: {spent}")
 
