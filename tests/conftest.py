@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,3 +27,16 @@ def alone(own_cache: Path) -> Iterator[None]:
         torch.set_num_threads(1)
         yield
         torch.set_num_threads(threads)
+
+
+def skip_where_the_machine_is_slow(spent: list[float]) -> None:
+    """Skip a bound of CPU seconds missed while three million squares take over 0.23 s (0.19 s where the bounds were seen to hold)."""
+    started = time.process_time()
+    sum(number * number for number in range(3_000_000))
+    if (seconds := time.process_time() - started) > 0.23:
+        pytest.skip(f"this machine computes too slowly just now to judge it: {seconds:.2f} s for a loop of 0.19 s; spent {spent}")
+
+
+@pytest.fixture
+def slow_machine():
+    return skip_where_the_machine_is_slow

@@ -101,7 +101,7 @@ print(code, times.user + times.system, *loaded, file=open(os.environ["REPORT"], 
         (["runs"], 0),
     ],
 )
-def test_answers_take_less_than_a_second_of_cpu_and_import_nothing_heavy(words, code, tmp_path):
+def test_answers_take_less_than_a_second_of_cpu_and_import_nothing_heavy(words, code, tmp_path, slow_machine):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "REPORT": str(tmp_path / "report")}
     spent = []
     for attempt in range(8):
@@ -113,6 +113,7 @@ def test_answers_take_less_than_a_second_of_cpu_and_import_nothing_heavy(words, 
         # A machine that is busy, or reads the files for the first time, may need other tries.
         if spent[-1] < 1:
             return
+    slow_machine(spent)
     raise AssertionError(f"CPU seconds: {spent}")
 
 

@@ -219,7 +219,7 @@ def test_a_broken_file_is_named(tmp_path):
         report.frames.read(tmp_path)
 
 
-def test_a_table_of_two_hundred_runs_takes_less_than_two_seconds():
+def test_a_table_of_two_hundred_runs_takes_less_than_two_seconds(slow_machine):
     given = frames(
         arms=tuple(f"arm {number}" for number in range(20)), seeds=tuple(range(1, 11)), examples=1000, baseline="arm 0", lift=0.01
     )
@@ -229,5 +229,7 @@ def test_a_table_of_two_hundred_runs_takes_less_than_two_seconds():
         started = time.process_time()
         text = tables.markdown(analyse(given))
         spent.append(time.process_time() - started)
+    if spent[-1] >= 2.0:
+        slow_machine(spent)
     assert spent[-1] < 2.0, spent
     assert text.count("| 10 |") >= 20
