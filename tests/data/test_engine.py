@@ -200,7 +200,8 @@ def test_killed_at_ten_random_moments_it_loses_nothing_and_repeats_no_finished_s
         wanted = len(done) + draw.randint(0, tasks // 12)
         until = time.monotonic() + 300
         while len(finished(tmp_path / "killed")) < wanted:
-            assert process.poll() is None and time.monotonic() < until, process.communicate()
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until
             time.sleep(0.005)
         time.sleep(0.05 * draw.random())
         os.kill(process.pid, signal.SIGKILL)

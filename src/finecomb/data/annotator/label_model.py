@@ -18,9 +18,10 @@ ABSTAIN = -1
 MODELS = ("majority", "weighted", "dawid_skene")
 Votes: TypeAlias = NDArray[Any]  # any signed integer
 Floats: TypeAlias = NDArray[np.float64]
-# Pseudo-counts towards a source that is right seven times of ten: with few votes EM would otherwise turn a source round.
+# Votes, beside its own, of a source that is right seven times of ten: with few votes EM would otherwise turn a source round. For a source
+# that speaks rarely they stand for as many more rows.
 _PRIOR_VOTES, _PRIOR_ACCURACY = 2.0, 0.7
-# Pseudo-counts towards being as good in each class as over all: few rows tell little of a source's classes one by one.
+# Votes towards being as good in each class as over all: few votes tell little of a source's classes one by one.
 _POOLED_VOTES = 20.0
 # Rows added to each class when shares are estimated: where sources hardly meet, the classes count as equally common.
 _EVEN_ROWS = 10.0
@@ -135,7 +136,7 @@ def _alone(votes: Votes, several: Floats, probabilities: Floats, lone: NDArray[n
             right[source, c] = mine @ probabilities + _LONE_VOTES * (np.eye(classes)[c] * (_PRIOR_ACCURACY - other) + other)
     right /= right.sum(axis=2, keepdims=True)
     # A rule that says one class meets others mostly where they contradict it, which tells nothing of where it speaks alone.
-    said: NDArray[np.bool_] = np.stack([(votes == c).any(axis=0) for c in range(classes)], axis=1)
+    said = _said(votes, classes)
     for rule in np.flatnonzero(said.sum(axis=1) == 1).tolist():
         c = int(said[rule].argmax())
         if right[rule, c, c] < _PRIOR_ACCURACY:
@@ -150,14 +151,19 @@ def _silent(logs: Floats) -> Floats:
     return np.concatenate([logs, np.zeros((*logs.shape[:2], 1))], axis=2)
 
 
+def _said(votes: Votes, classes: int) -> NDArray[np.bool_]:
+    """Whether a source ever says a class, [m, k]."""
+    return np.stack([(votes == c).any(axis=0) for c in range(classes)], axis=1)
+
+
 def _prior(votes: Votes, counts: Floats, classes: int) -> Floats:
-    """Pseudo-counts [m, k, k + 1]: as often as the source votes, it is right in seven cases of ten; what it never says it may not say."""
+    """Rows [m, k, k + 1] that hold `_PRIOR_VOTES` votes in each class, 0.7 of them right; what a source never says it may not say."""
     coverage = np.clip(counts @ (votes != ABSTAIN) / counts.sum(), 0.01, 0.99)[:, None, None]
     other = (1 - _PRIOR_ACCURACY) / max(1, classes - 1)
-    says: NDArray[np.bool_] = np.stack([(votes == c).any(axis=0) for c in range(classes)], axis=1)[:, None, :]
+    says = _said(votes, classes)[:, None, :]
     voting = coverage * (np.eye(classes) * (_PRIOR_ACCURACY - other) + other)[None] * np.where(says, 1.0, 1e-3)
     silent = 1.0 - voting.sum(axis=2, keepdims=True)
-    found: Floats = _PRIOR_VOTES * np.concatenate([voting, np.clip(silent, 0.01, None)], axis=2)
+    found: Floats = _PRIOR_VOTES / coverage * np.concatenate([voting, np.clip(silent, 0.01, None)], axis=2)
     return found
 
 
@@ -170,8 +176,9 @@ def _confusion(votes: Votes, counts: Floats, probabilities: Floats, prior: Float
         answers = np.where(column == ABSTAIN, classes, column)
         for c in range(classes):
             found[source, c] += np.bincount(answers, weights=weighted[:, c], minlength=classes + 1)
-    every: NDArray[np.bool_] = np.all(prior[:, 0, :classes] > _PRIOR_VOTES * 1e-3, axis=1)  # sources that have said every class
-    found += _POOLED_VOTES * every[:, None, None] * _pooled(found)
+    every = _said(votes, classes).all(axis=1)
+    pooled = _pooled(found)
+    found += _POOLED_VOTES * every[:, None, None] * pooled / (1 - pooled[:, :, -1:])
     normalised: Floats = found / found.sum(axis=2, keepdims=True)
     return normalised
 
