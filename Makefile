@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 TORCH := 2.13.0
 READY := $(VENV)/.ready
 SEEDS ?= 0,1,2
+# Processes that share the tests, a file at a time.
+JOBS ?= 2
 
 .PHONY: help run test lint bench lock clean
 
@@ -31,7 +33,8 @@ run: $(READY)
 	@$(BIN)/finecomb compare runs/sweeps/latest.json --references majority,tfidf_logistic
 
 test: $(READY)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not clock" --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m clock
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .

@@ -101,6 +101,7 @@ print(code, times.user + times.system, *loaded, file=open(os.environ["REPORT"], 
         (["runs"], 0),
     ],
 )
+@pytest.mark.clock
 def test_answers_take_less_than_a_second_of_cpu_and_import_nothing_heavy(words, code, tmp_path, slow_machine):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "REPORT": str(tmp_path / "report")}
     spent = []

@@ -133,6 +133,7 @@ def test_a_failed_run_is_shown_with_its_whole_traceback(runs, tmp_path):
     assert "Traceback (most recent call last)" in text
 
 
+@pytest.mark.clock
 def test_a_thousand_runs_are_listed_within_a_second(tmp_path):
     first = make(tmp_path, 0, 0.5)
     contents = {path.name: path.read_text() for path in first.path.iterdir() if path.is_file()}

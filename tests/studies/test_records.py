@@ -238,6 +238,7 @@ def test_a_wandb_report_without_its_package_is_refused(monkeypatch):
         wandb_summary.push_report(frames(), project="p", entity=None)
 
 
+@pytest.mark.clock
 def test_a_thousand_runs_are_listed_in_less_than_a_second(tmp_path):
     config = "seed: 0\nmonitor: {metric: accuracy}\n"
     result = json.dumps({"metrics": {"validation/accuracy": 0.5}, "time": {"train_s": 1.0}, "config": {"monitor": {"metric": "accuracy"}}})

@@ -219,6 +219,7 @@ def test_a_broken_file_is_named(tmp_path):
         report.frames.read(tmp_path)
 
 
+@pytest.mark.clock
 def test_a_table_of_two_hundred_runs_takes_less_than_two_seconds(slow_machine):
     given = frames(
         arms=tuple(f"arm {number}" for number in range(20)), seeds=tuple(range(1, 11)), examples=1000, baseline="arm 0", lift=0.01

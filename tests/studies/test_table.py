@@ -272,6 +272,7 @@ def test_markdown_and_csv_hold_the_rows_the_model_note_and_where_the_records_lie
     assert [row["record"] for row in behind] == [str(run.path) for run in made]
 
 
+@pytest.mark.clock
 def test_a_table_of_nine_runs_on_two_thousand_examples_takes_under_two_seconds_and_no_torch(make_run, runs):
     truth = (np.random.default_rng(1).random(2000) < 0.5).astype(int)
     for tuning in ("full", "head", "lora"):
