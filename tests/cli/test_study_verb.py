@@ -123,7 +123,7 @@ def test_a_mistake_in_any_arm_is_told_before_anything_runs(folder, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tune", ["{trials: 3, search: tpe}", "{seconds: 0.4, search: random}"])
+@pytest.mark.parametrize("tune", ["{trials: 3, search: tpe}", "{seconds: 0.1, search: random}"])
 def test_other_searches_and_budgets_give_each_arm_the_same(folder, tune):
     path = folder / "experiments" / "other.yaml"
     given = tune.replace("}", ", space: {optimizer.lr: {low: 1e-4, high: 1e-2, log: true}}}")
@@ -140,8 +140,8 @@ def test_other_searches_and_budgets_give_each_arm_the_same(folder, tune):
         # The last trial of each arm is the one that used its seconds up.
         for _, mine in trials.sort_values("trial").groupby("arm"):
             seconds = mine["train_s"].astype(float)
-            assert seconds.sum() >= 0.4
-            assert seconds.iloc[:-1].sum() < 0.4
+            assert seconds.sum() >= 0.1
+            assert seconds.iloc[:-1].sum() < 0.1
     assert trials["test/accuracy"].isna().all()
     again = study(str(path), f"output_dir=runs-{'tpe' if 'tpe' in tune else 'seconds'}")
     assert again.returncode == 0

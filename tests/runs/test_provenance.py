@@ -50,6 +50,7 @@ def test_the_commit_and_uncommitted_changes_of_the_code_are_found(tmp_path):
     copy = package / "runs" / "provenance.py"
     copy.parent.mkdir()
     shutil.copy(provenance.__file__, copy)
+    (repository / ".gitignore").write_text("__pycache__/\n")
     git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b.c"]
     for command in (["init", "-q"], ["remote", "add", "origin", "https://user:token123@host/x"], ["add", "."], ["commit", "-qm", "one"]):
         subprocess.run([*git, *command], check=True)
