@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload
 
@@ -40,8 +41,13 @@ class Texts(Sequence[str]):
             return self._chunks[0]
         if self._order is None:
             return pyarrow.concat_arrays(self._chunks) if self._chunks else pyarrow.array([], pyarrow.large_string())
-        chunks = [chunk.cast(pyarrow.large_string()) for chunk in self._chunks]
-        return pyarrow.chunked_array(chunks, pyarrow.large_string()).take(pyarrow.array(self._order)).combine_chunks()
+        # A chunk at a time: `take` of a chunked array makes one array of all its chunks first, however few rows are asked for.
+        found = [(at, self._taken(chunk, places)) for chunk, at, places in self._by_chunk(self._order)]
+        if not found:
+            return pyarrow.array([], pyarrow.large_string())
+        joined = pyarrow.concat_arrays([part.cast(pyarrow.large_string()) for _, part in found])
+        at = np.concatenate([at for at, _ in found])
+        return joined if (np.diff(at) == 1).all() else joined.take(pyarrow.array(np.argsort(at)))
 
     def __len__(self) -> int:
         return len(self._order) if self._order is not None else int(self._starts[-1])
@@ -117,20 +123,28 @@ class Texts(Sequence[str]):
         places = self._order[rows] if self._order is not None else rows
         if not len(places):
             return []
-        chunks = np.searchsorted(self._starts, places, side="right") - 1
-        if chunks[0] == chunks[-1] and (chunks == chunks[0]).all():
-            return self._of_chunk(int(chunks[0]), places)
         found = np.empty(len(places), dtype=object)
-        for chunk in np.unique(chunks).tolist():
-            mine = np.flatnonzero(chunks == chunk)
-            found[mine] = self._of_chunk(chunk, places[mine])
+        for chunk, at, mine in self._by_chunk(places):
+            strings = self._taken(chunk, mine).to_pylist()
+            if len(at) == len(places):
+                return strings
+            found[at] = strings
         return found.tolist()
 
-    def _of_chunk(self, chunk: int, places: NDArray[np.int64]) -> list[str]:
+    def _by_chunk(self, places: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+        """For each chunk that holds some of these places: its number, which of them it holds, and these."""
+        chunks = np.searchsorted(self._starts, places, side="right") - 1
+        by = np.argsort(chunks, kind="stable")
+        edges = np.flatnonzero(np.diff(chunks[by], prepend=-1, append=-1)).tolist() if len(by) else []
+        for start, end in itertools.pairwise(edges):
+            yield int(chunks[by[start]]), by[start:end], places[by[start:end]]
+
+    def _taken(self, chunk: int, places: NDArray[np.int64]) -> Any:
+        """An Arrow array of some texts of one chunk, without a copy where they follow each other."""
         local = places - self._starts[chunk]
         if len(local) > 1 and (np.diff(local) == 1).all():
-            return self._chunks[chunk].slice(int(local[0]), len(local)).to_pylist()
-        return self._chunks[chunk].take(local).to_pylist()
+            return self._chunks[chunk].slice(int(local[0]), len(local))
+        return self._chunks[chunk].take(local)
 
 
 def pieces(texts: Sequence[str], most_bytes: int = 8 << 20, most_rows: int = 20_000) -> Iterator[range]:

@@ -176,7 +176,7 @@ def _confusion(votes: Votes, counts: Floats, probabilities: Floats, prior: Float
         answers = np.where(column == ABSTAIN, classes, column)
         for c in range(classes):
             found[source, c] += np.bincount(answers, weights=weighted[:, c], minlength=classes + 1)
-    every = _said(votes, classes).all(axis=1)
+    every: NDArray[np.bool_] = np.all(_said(votes, classes), axis=1)
     pooled = _pooled(found)
     found += _POOLED_VOTES * every[:, None, None] * pooled / (1 - pooled[:, :, -1:])
     normalised: Floats = found / found.sum(axis=2, keepdims=True)

@@ -70,10 +70,10 @@ class Controls(TextRewrite):
         """Joiners inside words and emoji stay, because removing them changes what is read; so do characters newer than this Python."""
         if text.isprintable() and text.isascii():
             return text
-        if text.isascii():
-            return _CONTROLS.sub("", _LINE_END.sub("\n", text))
         if _quick().search(text) is None:
             return text
+        if text.isascii():
+            return _CONTROLS.sub("", _LINE_END.sub("\n", text))
         return _removed().sub("", _LINE_END.sub("\n", text))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +15,8 @@ from finecomb.data.cleaner.word_hashes import I64, PRIME, U8, U64, mixed, word_h
 U32: TypeAlias = NDArray[np.uint32]
 _CHUNK = 1 << 19  # bytes of text at once: what lies in the cache is fast, and so is a call for much
 _BATCH = 64  # signatures at once: their numbers pass through Python objects, which so stay in the cache too
+_AT_ONCE = 1 << 20  # hashes looked at in one go
+_GATHERED = 1 << 22  # hashes that wait in memory to be written
 
 
 def hashed(texts: Sequence[str] | Any, n: int) -> tuple[U64, I64]:
@@ -111,16 +114,19 @@ def sets(hashes: U64, counts: I64) -> tuple[U64, I64]:
 
 
 class Among:
-    """Which of many hashes are among some."""
+    """Which of many hashes are among some.
 
-    def __init__(self, some: U64) -> None:
-        ordered = np.sort(some)
-        self._ordered = ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
-        # Most of the others are told by their first bits: a table of one bit for each beginning, of which at most one in eight is set.
+    some: in any order and with repeats. bits: makes the table of so many zero bytes that most hashes are told by; for one in a mapped file.
+    """
+
+    def __init__(self, some: U64, *, bits: Callable[[int], U8] = lambda size: np.zeros(size, dtype=np.uint8)) -> None:
+        self._ordered = some if _rises(some) else _once(some)
+        # Most of the others are told by their first bits: of this table at most one bit in eight is set.
         self._shift = np.uint64(64 - min(30, max(16, len(self._ordered).bit_length() + 3)))
-        beginnings = self._ordered >> self._shift
-        self._bits = np.zeros(1 << (61 - int(self._shift)), dtype=np.uint8)
-        np.bitwise_or.at(self._bits, beginnings >> np.uint64(3), np.uint8(1) << (beginnings & np.uint64(7)).astype(np.uint8))
+        self._bits = bits(1 << (61 - int(self._shift)))
+        for start in range(0, len(self._ordered), _AT_ONCE):
+            beginnings = self._ordered[start : start + _AT_ONCE] >> self._shift
+            np.bitwise_or.at(self._bits, beginnings >> np.uint64(3), np.uint8(1) << (beginnings & np.uint64(7)).astype(np.uint8))
 
     def __len__(self) -> int:
         return len(self._ordered)
@@ -130,9 +136,65 @@ class Among:
         beginnings = hashes >> self._shift
         found = (self._bits[beginnings >> np.uint64(3)] >> (beginnings & np.uint64(7)).astype(np.uint8) & np.uint8(1)).astype(bool)
         maybe = np.flatnonzero(found)
+        # In order they are found where the last one was, which lies in the processor's cache.
+        maybe = maybe[np.argsort(hashes[maybe])]
         place = np.searchsorted(self._ordered, hashes[maybe])
         found[maybe] = self._ordered.take(place, mode="clip") == hashes[maybe] if len(self._ordered) else False
         return found
+
+
+def _rises(hashes: U64) -> bool:
+    """Whether each is greater than the one before."""
+    return all((hashes[start + 1 : (end := start + _AT_ONCE) + 1] > hashes[start:end][: len(hashes) - start - 1]).all()
+               for start in range(0, max(0, len(hashes) - 1), _AT_ONCE))  # fmt: skip
+
+
+def _once(hashes: U64) -> U64:
+    """In order and without repeats."""
+    ordered = np.sort(hashes)
+    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
+
+
+class Gathered:
+    """Hashes that come in parts and end in one file, in order and without repeats; in memory are a few million at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._waiting: list[U64] = []
+        self._runs: list[U64] = []
+
+    def add(self, hashes: U64) -> None:
+        """More of them."""
+        self._waiting.append(hashes)
+        if sum(map(len, self._waiting)) >= _GATHERED:
+            self._write_run()
+
+    def _write_run(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"run-{len(self._runs)}.u64"
+        _once(np.concatenate(self._waiting)).tofile(path)
+        self._runs.append(_mapped(path))
+        self._waiting = []
+
+    def among(self) -> Among:
+        """The hashes as a mapped file, and the table of bits as another."""
+        if self._waiting:
+            self._write_run()
+        count = max(1, sum(map(len, self._runs)) // _GATHERED)
+        bounds = [np.uint64(part * (2**64 // count)) for part in range(1, count)]
+        edges = [[0, *np.searchsorted(run, np.array(bounds, dtype=np.uint64)).tolist(), len(run)] for run in self._runs]
+        path = self._folder / "all.u64"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            for part in range(count):
+                slices = [run[at[part] : at[part + 1]] for run, at in zip(self._runs, edges, strict=True)]
+                file.write(_once(np.concatenate([np.empty(0, dtype=np.uint64), *slices])).tobytes())
+        return Among(_mapped(path), bits=lambda size: np.asarray(np.memmap(self._folder / "bits", np.uint8, "w+", shape=size)))
+
+
+def _mapped(path: Path) -> U64:
+    # Slices of np.memmap are several times slower than those of the array it is.
+    return np.asarray(np.memmap(path, np.uint64, "r")) if path.stat().st_size else np.empty(0, dtype=np.uint64)
 
 
 def repeated(hashes: U64) -> I64:

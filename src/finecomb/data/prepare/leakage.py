@@ -1,6 +1,6 @@
 """What the splits of a data set share: the same texts, nearly the same texts, and long n-grams.
 
-Train is read once, piece by piece. Of validation and test the hashes of long n-grams are kept in memory, the others in mapped files.
+Train is read once, piece by piece. Hashes of validation and test lie in mapped files; in memory is what lookups need, some 300 bytes a row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import xxhash
 from finecomb.assets.cache import staging
 from finecomb.data.cleaner.lsh import Lookup, bands
 from finecomb.data.cleaner.lsh import Rows as Grams
-from finecomb.data.cleaner.shingles import Among, ngrams, signatures, worded
+from finecomb.data.cleaner.shingles import Gathered, ngrams, signatures, worded
 from finecomb.data.cleaner.word_hashes import I64, U64
 from finecomb.data.dataset.rows import Rows
 
@@ -135,13 +135,13 @@ class _Reference:
 
     def __init__(self, chunks: Chunks, folder: Path) -> None:
         self._whole: set[bytes] = set()
-        long, signed = [np.empty(0, dtype=np.uint64)], []
+        long, signed = Gathered(folder / "long"), []
         for number, rows in enumerate(chunks()):
             part = _Chunk.of(rows)
             self._whole.update(part.whole)
-            long.append(part.long)
+            long.add(part.long)
             signed += [tuple(_mapped(folder / f"{number}-{at}.npy", array) for at, array in enumerate(line)) for line in part.signed.parts]
-        self._long = Among(np.concatenate(long))
+        self._long = long.among()
         self._near = Lookup(Grams(signed), *bands(NEAR, PERMUTATIONS))
 
     def compare(self, rows: Rows, chunk: _Chunk, start: int, found: _Found) -> None:
