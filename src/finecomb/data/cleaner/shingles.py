@@ -116,31 +116,40 @@ def sets(hashes: U64, counts: I64) -> tuple[U64, I64]:
 class Among:
     """Which of many hashes are among some.
 
-    some: in any order and with repeats. bits: makes the table of so many zero bytes that most hashes are told by; for one in a mapped file.
+    some: in any order and with repeats. bits: makes a table of so many zero bytes, by which most hashes are told; for one in a mapped file.
     """
 
     def __init__(self, some: U64, *, bits: Callable[[int], U8] = lambda size: np.zeros(size, dtype=np.uint8)) -> None:
         self._ordered = some if _rises(some) else _once(some)
-        # Most of the others are told by their first bits: of this table at most one bit in eight is set.
-        self._shift = np.uint64(64 - min(30, max(16, len(self._ordered).bit_length() + 3)))
-        self._bits = bits(1 << (61 - int(self._shift)))
+        # Two tables of bits, for the first and the last bits of a hash; in each at most one bit in eight is set.
+        size = min(30, max(16, len(self._ordered).bit_length() + 3))
+        self._first, self._last = np.uint64(64 - size), np.uint64((1 << size) - 1)
+        self._tables = bits(1 << (size - 3)), bits(1 << (size - 3))
         for start in range(0, len(self._ordered), _AT_ONCE):
-            beginnings = self._ordered[start : start + _AT_ONCE] >> self._shift
-            np.bitwise_or.at(self._bits, beginnings >> np.uint64(3), np.uint8(1) << (beginnings & np.uint64(7)).astype(np.uint8))
+            some = self._ordered[start : start + _AT_ONCE]
+            for table, place in zip(self._tables, (some >> self._first, some & self._last), strict=True):
+                np.bitwise_or.at(table, place >> np.uint64(3), np.uint8(1) << (place & np.uint64(7)).astype(np.uint8))
 
     def __len__(self) -> int:
         return len(self._ordered)
 
     def __call__(self, hashes: U64) -> NDArray[np.bool_]:
         """For each whether it is one of them."""
-        beginnings = hashes >> self._shift
-        found = (self._bits[beginnings >> np.uint64(3)] >> (beginnings & np.uint64(7)).astype(np.uint8) & np.uint8(1)).astype(bool)
-        maybe = np.flatnonzero(found)
-        # In order they are found where the last one was, which lies in the processor's cache.
+        maybe = np.flatnonzero(_set(self._tables[0], hashes >> self._first))
+        maybe = maybe[_set(self._tables[1], hashes[maybe] & self._last)]
+        # In order they are found near where the last one was, which lies in the processor's cache.
         maybe = maybe[np.argsort(hashes[maybe])]
-        place = np.searchsorted(self._ordered, hashes[maybe])
-        found[maybe] = self._ordered.take(place, mode="clip") == hashes[maybe] if len(self._ordered) else False
+        found = np.zeros(len(hashes), dtype=bool)
+        if len(self._ordered):
+            place = np.searchsorted(self._ordered, hashes[maybe])
+            found[maybe] = self._ordered.take(place, mode="clip") == hashes[maybe]
         return found
+
+
+def _set(table: U8, place: U64) -> NDArray[np.bool_]:
+    """Which bits of a table are set."""
+    found: NDArray[np.bool_] = (table[place >> np.uint64(3)] >> (place & np.uint64(7)).astype(np.uint8) & np.uint8(1)).view(bool)
+    return found
 
 
 def _rises(hashes: U64) -> bool:
@@ -189,7 +198,8 @@ class Gathered:
             for part in range(count):
                 slices = [run[at[part] : at[part + 1]] for run, at in zip(self._runs, edges, strict=True)]
                 file.write(_once(np.concatenate([np.empty(0, dtype=np.uint64), *slices])).tobytes())
-        return Among(_mapped(path), bits=lambda size: np.asarray(np.memmap(self._folder / "bits", np.uint8, "w+", shape=size)))
+        names = iter(("first", "last"))
+        return Among(_mapped(path), bits=lambda size: np.asarray(np.memmap(self._folder / next(names), np.uint8, "w+", shape=size)))
 
 
 def _mapped(path: Path) -> U64:
