@@ -64,8 +64,8 @@ def sampled(by: str, method: str, target: str = "equal") -> Arm:
     def run(rows: Rows, seed: int) -> Rows:
         config = Balanced("balanced", by=by, method=method, target=target, strength=1.0, seed=seed)
         found = balance(rows.ids, rows.labels, rows.groups, config)
-        columns = ([column[row] for row in found.rows] for column in (rows.ids, rows.texts, rows.labels, rows.groups))
-        return Rows(*columns, weights=found.weights)
+        ids, texts, labels, groups = ([column[row] for row in found.rows] for column in (rows.ids, rows.texts, rows.labels, rows.groups))
+        return Rows(ids, texts, labels, groups, found.weights)
 
     return run
 

@@ -85,7 +85,7 @@ def archive(path: Path, rounds: int) -> None:
     from warcio.archiveiterator import ArchiveIterator as Peer
 
     def ours() -> int:
-        return sum(1 for record in records(path, 10**8) if record.kind != "response" or http_page(record.block or b"", 10**8))
+        return sum(record.kind != "response" or bool(http_page(record.block or b"", 10**8)) for record in records(path, 10**8))
 
     def fastwarc() -> int:
         return sum(len(each.reader.read()) >= 0 for each in ArchiveIterator(str(path), record_types=WarcRecordType.any_type))

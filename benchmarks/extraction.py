@@ -58,8 +58,9 @@ def articles() -> list[Gold]:
         for statement in function.body:
             if isinstance(statement, ast.Assign):
                 call = statement.value
-                loads = isinstance(call, ast.Call) and ast.unparse(call.func) == "load_mock_page" and isinstance(call.args[0], ast.Constant)
-                url = call.args[0].value if loads else None
+                url = None
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == "load_mock_page" and isinstance(call.args[0], ast.Constant):
+                    url = call.args[0].value
             elif isinstance(statement, ast.Assert) and url in pages:
                 for part in ast.walk(statement.test):
                     if (

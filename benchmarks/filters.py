@@ -18,11 +18,12 @@ from typing import Any
 
 import yaml
 
-from benchmarks.near_duplicates import documents
+from benchmarks.near_corpus import documents
 from finecomb.config.locate import conf_dir
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner import filters, quality, spelling
 from finecomb.data.cleaner.step import Batch, Step
+from finecomb.data.texts import Texts
 
 BATCH = 1000
 PATTERNS = [r"(?i)copyright", r"[\w.+-]+@[\w-]+\.[\w.]+", r"\b\d{1,3}(?:\.\d{1,3}){3}\b", r"https?://\S+", r"lorem\s+ipsum"]
@@ -60,7 +61,7 @@ def main() -> None:
     texts = documents(given.folder, given.limit)
     size = sum(len(text.encode()) for text in texts) / 1e6
     batches = [
-        Batch("train", list(map(str, range(start, start + len(part)))), part, None, [None] * len(part))
+        Batch("train", list(map(str, range(start, start + len(part)))), Texts.of(part).kept(), None, [None] * len(part))
         for start in range(0, len(texts), BATCH)
         for part in [texts[start : start + BATCH]]
     ]

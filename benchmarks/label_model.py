@@ -12,6 +12,7 @@ Snorkel is trained as its tests do it (lr 0.01), for as many epochs as they or, 
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -119,14 +120,14 @@ def accuracy(problem: Votes, probabilities: NDArray[np.float64]) -> float:
     return float((probabilities.argmax(axis=1) == problem.truth)[voted].mean())
 
 
+def _ours(name: str, problem: Votes) -> NDArray[np.float64]:
+    balance = None if problem.balance is None else np.array(problem.balance)
+    return fit(problem.votes, problem.classes, name, balance).probabilities
+
+
 def models() -> dict[str, Callable[[Votes], NDArray[np.float64]]]:
     """Each model by its name: votes in, probabilities out."""
-    ours = {
-        name: lambda problem, name=name: (
-            fit(problem.votes, problem.classes, name, None if problem.balance is None else np.array(problem.balance)).probabilities
-        )
-        for name in MODELS
-    }
+    ours: dict[str, Callable[[Votes], NDArray[np.float64]]] = {name: functools.partial(_ours, name) for name in MODELS}
     try:
         import snorkel  # noqa: F401
     except ImportError:

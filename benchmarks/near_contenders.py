@@ -53,7 +53,7 @@ def _finecomb_sketch(parquet: str, group: int, folder: str) -> None:
     texts = Texts(_texts(parquet, group).cast(pyarrow.large_string()).chunks)
     nothing = [""] * len(texts)
     Path(folder).mkdir()
-    save_facts(Path(folder), _step().sketch(Batch("train", nothing, texts, None, nothing)))
+    save_facts(Path(folder), lambda: _step().sketch(Batch("train", nothing, texts, None, nothing)))
 
 
 def _finecomb_finish(folders: list[str]) -> list[int]:
@@ -128,7 +128,7 @@ def _simple_sketch(parquet: str, group: int, folder: str) -> None:
     offsets = np.cumsum([0, *(count for _, bounds in parts for count in np.diff(bounds).tolist())])
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets.astype(np.uint64), PERMUTATIONS, 1)
     Path(folder).mkdir()
-    save_facts(Path(folder), {"signatures": np.array(matrix.to_rows(), dtype=np.uint32), "hashes": hashes, "offsets": offsets})
+    save_facts(Path(folder), lambda: {"signatures": np.array(matrix.to_rows(), dtype=np.uint32), "hashes": hashes, "offsets": offsets})
 
 
 def _simple_finish(folders: list[str]) -> list[int]:
@@ -140,7 +140,7 @@ def _simple_finish(folders: list[str]) -> list[int]:
     before: list[set[int]] = [set() for _ in hashes]
     for band in range(count):
         part = np.ascontiguousarray(signatures[:, band * depth : (band + 1) * depth]).view(np.dtype((np.void, 4 * depth))).ravel()
-        buckets: dict[bytes, list[int]] = {}
+        buckets: dict[Any, list[int]] = {}
         for row, key in enumerate(part.tolist()):
             buckets.setdefault(key, []).append(row)
         for rows in buckets.values():
@@ -179,7 +179,7 @@ def _datasketch_sketch(parquet: str, group: int, folder: str) -> None:
         minhash.update_batch([" ".join(found[start : start + NGRAM]).encode() for start in range(max(1, len(found) - NGRAM + 1))])
         signed.append(minhash.hashvalues)
     Path(folder).mkdir()
-    save_facts(Path(folder), {"signatures": np.array(signed), "group": group, "parquet": parquet})
+    save_facts(Path(folder), lambda: {"signatures": np.array(signed), "group": group, "parquet": parquet})
 
 
 def _datasketch_finish(folders: list[str]) -> list[int]:

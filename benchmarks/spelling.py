@@ -23,7 +23,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.near_duplicates import documents
+from benchmarks.near_corpus import documents
 from finecomb.assets import fetch
 from finecomb.config.locate import conf_dir
 from finecomb.config.schema import cleaner as schema

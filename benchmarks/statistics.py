@@ -15,6 +15,8 @@ import numpy as np
 from finecomb.studies.statistics import seeds as over_seeds
 from finecomb.studies.statistics import significance, two_way
 from finecomb.studies.statistics.metrics import Floats
+from finecomb.studies.statistics.resampling import Interval
+from finecomb.studies.statistics.two_way import Difference
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ def left_out(correct: Floats) -> tuple[Floats, Floats]:
     return correct.mean(axis=1), weights @ correct.T / weights.sum(axis=1, keepdims=True)
 
 
+def _judged(found: Difference) -> tuple[Interval, float]:
+    """Its interval and p, which several runs give."""
+    assert found.interval is not None
+    return found.interval, math.nan if found.p is None else found.p
+
+
 def simulate(world: World, tables: int, *, arms: int, seeds: int, examples: int, lift: float = 0.0, seed: int = 0) -> dict[str, float]:
     """Over many tables: coverage of each arm's interval and of differences, false alarms and findings of the test, alone and after Holm."""
     generator = np.random.default_rng(seed)
@@ -56,16 +64,17 @@ def simulate(world: World, tables: int, *, arms: int, seeds: int, examples: int,
     counts = dict.fromkeys(names, 0.0)
     for _ in range(tables):
         sides = [left_out(each) for each in world.runs(generator, arms, seeds, examples, lifts)]
-        own = two_way.difference(sides[1][0], None, sides[1][1], None)
-        counts["arm covered"] += own.interval.low <= truth[1] <= own.interval.high
-        found = [two_way.difference(value, sides[0][0], part, sides[0][1]) for value, part in sides[1:]]
-        counts["difference covered"] += found[0].interval.low <= truth[1] - truth[0] <= found[0].interval.high
-        adjusted = significance.holm([each.p for each in found])
-        counts["one found"] += found[0].p < 0.05
-        counts["table found"] += any(each.p < 0.05 for each in found)
-        counts["holm found"] += any(p < 0.05 for p in adjusted)
-        counts["sign-flip found"] += significance.sign_flip(sides[1][0], sides[0][0]) < 0.05
-        counts["examples only"] += found[0].over_examples.excludes(0.0)
+        own = _judged(two_way.difference(sides[1][0], None, sides[1][1], None))
+        counts["arm covered"] += own[0].low <= truth[1] <= own[0].high
+        differences = [two_way.difference(value, sides[0][0], part, sides[0][1]) for value, part in sides[1:]]
+        found = [_judged(each) for each in differences]
+        counts["difference covered"] += found[0][0].low <= truth[1] - truth[0] <= found[0][0].high
+        adjusted = significance.holm([p for _, p in found])
+        counts["one found"] += found[0][1] < 0.05
+        counts["table found"] += any(p < 0.05 for _, p in found)
+        counts["holm found"] += any(p is not None and p < 0.05 for p in adjusted)
+        counts["sign-flip found"] += significance.sign_flip(sides[1][0].tolist(), sides[0][0].tolist()) < 0.05
+        counts["examples only"] += (over := differences[0].over_examples) is not None and over.excludes(0.0)
     return {name: count / tables for name, count in counts.items()}
 
 
@@ -74,7 +83,7 @@ def coverage_over_seeds(tables: int, seeds: int) -> dict[str, float]:
     generator = np.random.default_rng(0)
     found = dict.fromkeys(("t", "percentile", "BCa"), 0)
     for _ in range(tables):
-        values = generator.normal(0, 1, seeds)
+        values = generator.normal(0, 1, seeds).tolist()
         for name in found:
             interval = over_seeds.t_interval(values) if name == "t" else over_seeds.bootstrap_interval(values, method=name)
             found[name] += interval is not None and interval.low <= 0 <= interval.high

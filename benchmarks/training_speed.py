@@ -49,6 +49,7 @@ def prepare_inputs() -> Inputs:
     transformers.logging.set_verbosity_error()
     config = compose(OVERRIDES).config
     source = inspect(config.model)
+    assert source.directory is not None
     rows = prepare(config.dataset, config.cleaner, task_variant=variant(config.task)).load()["train"]
     tokenizer = AutoTokenizer.from_pretrained(source.directory)
     encoded = tokenizer(list(rows["text"]), truncation=True, max_length=config.batch.max_length)
