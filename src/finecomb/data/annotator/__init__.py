@@ -11,7 +11,7 @@ from finecomb.data.annotator import functions, propagation, run, voting
 from finecomb.data.annotator.answers import Annotate, Annotated, Score, Scores
 
 # Goes up when the same rows and config get other labels.
-VERSION = 2
+VERSION = 3
 
 
 def build(config: schema.Annotator, *, score: Score | None = None) -> Annotate | None:
