@@ -155,8 +155,8 @@ def main() -> None:
         base = Path(temporary)
         os.environ["FINECOMB_CACHE"] = str(base / "cache")
         texts = documents(given.folder or fetched(base), 1_000_000)
-        size = sum(len(text.encode()) for text in texts) / 1e6
-        print(f"{len(texts):,} documents, {size:.0f} MB; cleaner={given.cleaner}, {given.workers} workers\n")
+        given_size = sum(len(text.encode()) for text in texts) / 1e6
+        print(f"{len(texts):,} documents, {given_size:.0f} MB; cleaner={given.cleaner}, {given.workers} workers\n")
         print("| MB | cold s | CPU s | MB/s | largest process MB | all MB | warm s | CPU s |")
         print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
         cold = []

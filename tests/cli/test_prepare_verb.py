@@ -2,6 +2,8 @@
 
 import json
 import random
+import subprocess
+import sys
 
 import pyarrow.parquet as parquet
 import pytest
@@ -163,3 +165,15 @@ def test_what_was_prepared_trains(folder, capsys):
     run = folder / capsys.readouterr().out.splitlines()[-1]
     result = json.loads((run / "result.json").read_text())
     assert result["counts"]["rows"] == {"train": 160, "validation": 20, "test": 20}
+
+
+def test_two_at_once_into_one_folder_both_end_well_and_leave_one_whole_answer(folder):
+    command = [sys.executable, "-m", "finecomb", "prepare", *BASE, "--output", "mine"]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert told[0][0] == told[1][0]
+    assert told[0][0].splitlines()[-1] == "mine"
+    facts = json.loads((folder / "mine" / "data.json").read_text())
+    assert {split: parquet.read_table(folder / "mine" / f"{split}.parquet").num_rows for split in facts["rows"]} == facts["rows"]
+    assert not list((folder / "cache").rglob("*.part"))

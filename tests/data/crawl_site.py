@@ -7,6 +7,11 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from data_configs import make_dataset
+
+from finecomb.data.dataset import build
+from finecomb.data.dataset.crawl.source import CrawlSource
+
 Page = str | bytes | tuple[int, Mapping[str, str], bytes] | Callable[[BaseHTTPRequestHandler], None]
 SENTENCE = "A comb passes through the text again and again, until what is left of it lies straight and can be read without a stop. "
 
@@ -82,3 +87,29 @@ class Site:
         handler.end_headers()
         handler.wfile.write(body)
         self.delivered.append(handler.path)
+
+
+QUICK = {"allow_private": True, "delay": 0.0, "backoff": 0.02, "host_concurrency": 4, "extraction": "fast"}
+
+
+class Crawled:
+    """The rows of a crawl, what was lost and why."""
+
+    def __init__(self, source: CrawlSource) -> None:
+        self.source = source
+        self.inputs = source.inputs()
+        raw = source.read("class")
+        self.rows = [rows.take([row]) for rows in raw.splits["train"] for row in range(len(rows))]
+        self.funnel = {entry["step"]: entry for entry in raw.funnel}
+        self.rejected = {entry["file"]: entry["reason"] for entry in raw.rejected}
+        self.urls = [rows.provenance["url"][0] for rows in self.rows]
+        self.texts = {rows.provenance["url"][0]: rows.text[0] for rows in self.rows}
+
+
+def crawl(site: Site, **changes: Any) -> Crawled:
+    return Crawled(build(make_dataset("crawl", **{"start": [f"{site.url}/"], **QUICK, **changes})))
+
+
+def reasons(site: Site, **changes: Any) -> dict[str, str]:
+    """Path -> why it gave no row."""
+    return {url.removeprefix(site.url): reason for url, reason in crawl(site, **changes).rejected.items()}

@@ -395,7 +395,6 @@ def test_a_real_archive_gives_its_pages_by_file_and_by_index(site, monkeypatch, 
     assert len(rows) >= 15
     assert any("Internet Assigned Numbers Authority" in row["text"] for row in rows)
     site.files["/crawl/iana.warc.gz"] = path.read_bytes()
-    found = [json.loads(line.split(" ", 2)[2]) for line in cdxj.read_text().splitlines()]
-    site.lines = [line | {"filename": "crawl/iana.warc.gz"} for line in found]
+    site.lines = [json.loads(line.split(" ", 2)[2]) | {"filename": "crawl/iana.warc.gz"} for line in cdxj.read_text().splitlines()]
     again, _ = read(**by_index(site, min_characters=200))
     assert {(row["id"], row["text"]) for row in again} == {(row["id"], row["text"]) for row in rows}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_near_duplicates import corpus, exact
 
-from finecomb.data.cleaner import lsh, shingles
+from finecomb.data.cleaner import among, lsh, shingles
 
 
 def rows_of(texts, parts=1, size=128, n=5):
@@ -102,23 +102,23 @@ def test_hashes_are_found_among_some_and_repeats_among_all():
     draw = np.random.default_rng(0)
     every = draw.integers(0, 2**64, 5000, dtype=np.uint64)
     every[1000:1100] = every[:100]
-    assert shingles.repeated(every).tolist() == [*range(100), *range(1000, 1100)]
-    assert np.array_equal(shingles.Among(every[:900])(every), np.isin(every, every[:900]))
-    assert not shingles.Among(every[:0])(every).any()
-    assert len(shingles.Among(every)) == 4900
+    assert among.repeated(every).tolist() == [*range(100), *range(1000, 1100)]
+    assert np.array_equal(among.Among(every[:900])(every), np.isin(every, every[:900]))
+    assert not among.Among(every[:0])(every).any()
+    assert len(among.Among(every)) == 4900
 
 
 @pytest.mark.parametrize("at_once", [7, 1000, 1 << 20])
 def test_hashes_gathered_in_files_are_looked_up_like_those_in_memory(tmp_path, monkeypatch, at_once):
-    monkeypatch.setattr(shingles, "_GATHERED", at_once)
-    monkeypatch.setattr(shingles, "_AT_ONCE", at_once)
+    monkeypatch.setattr(among, "_GATHERED", at_once)
+    monkeypatch.setattr(among, "_AT_ONCE", at_once)
     draw = np.random.default_rng(at_once)
     every = draw.integers(0, 2**64, 3000, dtype=np.uint64)
     every[:3] = 0, 2**64 - 1, 2**63
-    gathered = shingles.Gathered(tmp_path / "long")
+    gathered = among.Gathered(tmp_path / "long")
     for part in np.array_split(draw.permutation(np.concatenate([every[:1000], every[:500]])), 9):
         gathered.add(part)
     found = gathered.among()
     assert len(found) == 1000
     assert np.array_equal(found(every), np.isin(every, every[:1000]))
-    assert not shingles.Gathered(tmp_path / "nothing").among()(every).any()
+    assert not among.Gathered(tmp_path / "nothing").among()(every).any()

@@ -10,7 +10,8 @@ import numpy as np
 import xxhash
 
 from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner.shingles import repeated, utf8
+from finecomb.data.cleaner.among import repeated
+from finecomb.data.cleaner.shingles import utf8
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.data.cleaner.shingles import U32, repeated, sets
+from finecomb.data.cleaner.among import repeated
+from finecomb.data.cleaner.shingles import U32, sets
 from finecomb.data.cleaner.word_hashes import I64, PRIME, U64, mixed
 
 F64 = NDArray[np.float64]

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner.shingles import Among, hashed
+from finecomb.data.cleaner.among import Among
+from finecomb.data.cleaner.shingles import hashed
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, joined_arrow
 from finecomb.data.cleaner.words import words
 from finecomb.data.texts import Texts

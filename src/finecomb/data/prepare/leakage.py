@@ -15,9 +15,10 @@ import numpy as np
 import xxhash
 
 from finecomb.assets.cache import staging
+from finecomb.data.cleaner.among import Gathered
 from finecomb.data.cleaner.lsh import Lookup, bands
 from finecomb.data.cleaner.lsh import Rows as Grams
-from finecomb.data.cleaner.shingles import Gathered, ngrams, signatures, worded
+from finecomb.data.cleaner.shingles import ngrams, signatures, worded
 from finecomb.data.cleaner.word_hashes import I64, U64
 from finecomb.data.dataset.rows import Rows
 
