@@ -43,7 +43,9 @@ def _versions(node: Any, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _sets_version(statement: ast.stmt) -> str | None:
-    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target if isinstance(statement, ast.AnnAssign) else None
+    target = (
+        statement.targets[0] if isinstance(statement, ast.Assign) else statement.target if isinstance(statement, ast.AnnAssign) else None
+    )
     simple = isinstance(target, ast.Name) and isinstance(getattr(statement, "value", None), ast.Constant)
     return target.id if simple and isinstance(target, ast.Name) and _NAMED_VERSION.fullmatch(target.id) else None
 

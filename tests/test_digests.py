@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import digests
 import pytest
 
+import digests
 from finecomb.config import computing
 
 OLD = '''
