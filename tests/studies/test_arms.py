@@ -18,6 +18,6 @@ def test_the_same_content_in_another_place_is_the_same_arm() -> None:
     assert [each.seed for each in arm.runs] == [0, 1]
 
 
-def test_arms_of_other_content_are_told_apart_by_its_place() -> None:
+def test_its_place_distinguishes_arms_of_other_content() -> None:
     arms = group([run(0, "here", "one"), run(0, "there", "two"), run(1, "elsewhere", "one")])
     assert [(arm.label, len(arm.runs)) for arm in arms] == [("full dataset.path=here", 2), ("full dataset.path=there", 1)]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1]
-# Covered by the test: each of their files is a computing module or stands in IDLE.
+# Covered by the test: each of their files is a computing module or listed in IDLE.
 COVERED = ("learning", "training", "data", "studies/statistics")
 # Stable name -> file below SOURCE, for modules whose file is no longer NAME.py.
 MOVED: Mapping[str, str] = {}

@@ -148,7 +148,7 @@ def read(path: Path) -> Run:
 
 
 def not_identity() -> set[str]:
-    """Dotted keys that cannot change a result. Where content lies is not among them: the place tells arms of other content apart."""
+    """Dotted keys that cannot change a result. Where content lies is not among them: the place distinguishes arms of other content."""
     hidden = {name for name, known in fields_of(Train).items() if not known.identity}
     for group in GROUPS:
         for cls in schemas(group).values():
