@@ -19,6 +19,8 @@ from finecomb.learning.task import Batch, TaskRunner
 from finecomb.training.batching import Plan, Rows, evaluation_batches, share
 from finecomb.training.encode import Encoded, encode
 
+VERSION = "1"
+
 
 @dataclass
 class Step:
