@@ -8,12 +8,13 @@ SEEDS ?= 0,1,2
 # Processes that share the tests, a file at a time.
 JOBS ?= 2
 
-.PHONY: help run test lint bench lock clean
+.PHONY: help run test lint digests bench lock clean
 
 help:
 	@echo "make run    install, then train and compare full, head and lora on film-review sentences"
 	@echo "make test   install, then run the tests"
 	@echo "make lint   formatting, lint, types, import rules"
+	@echo "make digests REASON='...'  record changed code that computes numbers (CONTRIBUTING.md)"
 	@echo "make bench  measurements side by side"
 	@echo "make lock   renew requirements.lock (maintainers; needs uv)"
 
@@ -40,6 +41,11 @@ lint: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+# The reason reaches Python by the environment, whatever quotes are in it.
+digests: export REASON := $(value REASON)
+digests: $(READY)
+	@$(BIN)/python tests/digests.py
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks

@@ -211,3 +211,12 @@ def test_a_name_is_short_and_fit_for_a_folder():
 
 def test_schemas_of_every_group_are_known():
     assert all(plugins.schemas(group) for group in ("dataset", "cleaner", "task", "model", "tuning", "loss"))
+
+
+def test_where_content_lies_is_no_identity_though_a_name():
+    here, there = (
+        config("dataset=files", "dataset.files.train=a/b.csv"),
+        config("dataset=files", "dataset.path=c", "dataset.files.train=d.csv"),
+    )
+    assert fingerprint(here, {"data": "x"}) == fingerprint(there, {"data": "x"}) != fingerprint(here, {"data": "y"})
+    assert fingerprint(config("model.path=a"), {"model": "x"}) == fingerprint(config(), {"model": "x"})

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from finecomb.config import computing, plugins
 from finecomb.config.compose import compose
 from finecomb.config.errors import UserError
 from finecomb.config.machine import Machine
 from finecomb.studies import freeze as freezing
-from finecomb.studies.freeze import check, check_all, freeze, place_versions
+from finecomb.studies.freeze import check, check_all, code_of, freeze
 from finecomb.studies.slots import Gpus, gpu_names, how_many, planned
 from finecomb.studies.sweep import sweep_id, varying
 
@@ -25,7 +26,7 @@ def job(tmp_path, monkeypatch):
     monkeypatch.setattr(freezing, "_prepared", {})
     monkeypatch.setattr(freezing, "_inspected", {})
     base = ["dataset=files", "dataset.files.train=train.tsv", "model=tiny_bert", "batch.size=8", "logger=none"]
-    return lambda *more: compose([*base, *more])
+    return lambda *more, **options: compose([*base, *more], **options)
 
 
 def test_what_cannot_change_the_result_does_not_change_the_run(job):
@@ -64,11 +65,79 @@ def test_other_content_of_the_same_file_is_another_run(job, tmp_path, monkeypatc
 
 def test_a_new_version_of_a_place_that_computes_is_another_run(job, monkeypatch):
     before = check(job())
-    assert place_versions(before.config) == {}
-    real = freezing._version_of
-    monkeypatch.setattr(freezing, "_version_of", lambda path: "2" if path.name == "loss.py" else real(path))
-    assert check(job()).fingerprint != before.fingerprint
-    assert place_versions(before.config) == {"learning/loss": "2"}
+    assert code_of(before.config) == {}
+    for name in ("learning/loss", "learning/pooling", "learning/tuning/tuned", "learning/tuning/full", "learning/task/metrics"):
+        monkeypatch.setattr(computing, "version_of", lambda each, name=name: "2" if each == name else "1")
+        assert check(job()).fingerprint != before.fingerprint, name
+        assert code_of(before.config) == {f"version:{name}": "2"}
+    monkeypatch.setattr(computing, "version_of", lambda each: "2" if each == "learning/tuning/lora" else "1")
+    assert check(job()).fingerprint == before.fingerprint, "this run has no adapters"
+
+
+PLUGIN = """
+import os, sys
+from dataclasses import dataclass
+from finecomb.config.plugins import Choice
+from finecomb.config.schema.base import option
+from finecomb.config.schema.loss import Loss
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+@dataclass
+class Mine(Loss):
+    \"\"\"A loss of one's own.\"\"\"
+    pass
+
+def build(config, **more):
+    from mine_formula import GAMMA
+    raise NotImplementedError(GAMMA)
+
+CHOICES = [Choice("loss", "mine", Mine, build)]
+"""
+
+
+def test_the_edited_code_of_a_plugin_is_another_run_where_it_is_used(job, tmp_path, monkeypatch):
+    (tmp_path / "mine" / "conf" / "loss").mkdir(parents=True)
+    (tmp_path / "mine" / "conf" / "loss" / "mine.yaml").write_text("defaults:\n  - /schema/loss/mine@_here_\n  - _self_\n\nname: mine\n")
+    files = {name: tmp_path / "mine" / name for name in ("finecomb_plugin.py", "mine_formula.py", "unused.py")}
+
+    def fingerprints(**written):
+        for name, text in written.items():
+            files[f"{name}.py"].write_text(text)
+        monkeypatch.setattr(plugins, "_loaded", {})
+        return [freeze(job(*words, config_dirs=[tmp_path / "mine"])).run.path.name[-12:] for words in (["loss=mine"], [])]
+
+    gamma_0, other = fingerprints(finecomb_plugin=PLUGIN, mine_formula="GAMMA = 0", unused="")
+    gamma_5, same = fingerprints(mine_formula="GAMMA = 5")
+    assert gamma_5 != gamma_0, "the module it imports"
+    assert fingerprints(unused="GAMMA = 7") == [gamma_5, same]
+    assert fingerprints(finecomb_plugin=PLUGIN.replace("more", "rest"))[0] not in (gamma_0, gamma_5)
+    assert fingerprints(finecomb_plugin=PLUGIN, mine_formula="GAMMA = 0") == [gamma_0, other]
+    assert same == other == check(job()).fingerprint, "a plug-in that is there and not used"
+
+
+def test_moved_data_with_the_same_content_is_the_same_run(job, tmp_path, monkeypatch):
+    first = freeze(job())
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "train.tsv").write_bytes((tmp_path / "train.tsv").read_bytes())
+        moved = freeze(job(f"dataset.path={tmp_path / folder}"))
+        assert moved.run.path == first.run.path
+        assert freeze(job(f"dataset.files.train={tmp_path / folder / 'train.tsv'}")).run.path == first.run.path
+    (tmp_path / "b" / "train.tsv").open("a").write("one more\ta\n")
+    monkeypatch.setattr(freezing, "_prepared", {})
+    assert freeze(job(f"dataset.path={tmp_path / 'b'}")).run.path != first.run.path
+
+
+def test_a_moved_model_with_the_same_content_is_the_same_run(job, tmp_path, monkeypatch):
+    found = {}
+    for folder, weights in (("one", b"w"), ("two", b"w"), ("three", b"v")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text('{"model_type": "bert"}')
+        (tmp_path / folder / "vocab.txt").write_text("a")
+        (tmp_path / folder / "model.safetensors").write_bytes(weights)
+        found[folder] = check(job("model=bert_base", f"model.path={tmp_path / folder}")).fingerprint
+    assert found["one"] == found["two"] != found["three"]
 
 
 def test_the_jobs_of_a_sweep_prepare_their_data_once(job, monkeypatch):

@@ -138,10 +138,50 @@ def test_wandbs_hyperband_compares_at_its_bands_alone():
     assert search.report(trials[3].number, 2, 0.1)
 
 
+@pytest.mark.parametrize("asked_before", [0, 3])
+def test_earlier_answers_count_beside_the_trials_asked_for_on_resume_too(tmp_path, asked_before):
+    earlier = [{"optimizer.lr": 10.0**-n, "tuning": "full", "tuning.r": n} for n in range(1, 5)]
+
+    def search():
+        found = Search(settings(), tmp_path, trials=10)
+        assert [found.add(values, 0.5) for values in earlier] == [True] * 4
+        return found
+
+    first = run(search(), asked_before)
+    assert len(first) + len(run(search())) == 10
+    assert run(search()) == []
+    assert len(search().answers()) == 14
+
+
+def test_a_trial_of_the_search_itself_is_no_earlier_answer(tmp_path):
+    [trial] = run(Search(settings(), tmp_path, trials=1))
+    words = dict(word.split("=") for word in trial.setting)
+    own = {"optimizer.lr": float(words["optimizer.lr"]), "tuning": words["tuning"], "tuning.r": int(words["tuning.r"])}
+    search = Search(settings(), tmp_path, trials=1)
+    assert not search.add(own, 0.5)
+    assert len(search.answers()) == 1
+
+
+def test_a_grid_does_not_ask_for_what_was_answered_earlier(tmp_path):
+    searched = {"optimizer.lr": Choice((1e-4, 1e-3, 1e-2)), "tuning": Choice(("full", "head"))}
+    search = Search(settings("grid", searched=searched), tmp_path, trials=None)
+    assert search.add({"optimizer.lr": 1e-3, "tuning": "head"}, 0.5)
+    assert len(run(search)) == 5
+
+
+@pytest.mark.parametrize(
+    ("dimension", "values", "inside"),
+    [(Range(1, 8, whole=True), [1, 8, 3.0], [True] * 3), (Range(1, 8, whole=True), [2.5, 9], [False] * 2),
+     (Range(0.0, 0.5, step=0.1), [0.3, 0.5, 0.25], [True, True, False]), (Range(1e-5, 1e-1, log=True), [2e-3, 1.0], [True, False])],
+)  # fmt: skip
+def test_a_value_between_the_steps_is_not_in_the_space(dimension, values, inside):
+    assert [space.params_of({"a": dimension}, {"a": each}) is not None for each in values] == inside
+
+
 def test_an_earlier_answer_counts_beside_the_trials_asked_for():
     search = Search(settings(), None, trials=2)
     assert search.add({"optimizer.lr": 1e-3, "tuning": "full", "tuning.r": 4, "seed": 0}, 0.9)
-    assert not search.add({"optimizer.lr": 1e-3, "tuning": "full", "tuning.r": 4}, 0.9)  # known
+    assert search.add({"optimizer.lr": 1e-3, "tuning": "full", "tuning.r": 4}, 0.9)  # known, and counted once
     assert not search.add({"optimizer.lr": 1.0, "tuning": "full", "tuning.r": 4}, 0.9)  # beyond the range
     assert not search.add({"optimizer.lr": 1e-3, "tuning": "lora", "tuning.r": 4}, 0.9)  # no such choice
     assert len(run_any(search)) == 2

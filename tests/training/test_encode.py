@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoConfig
 
+from finecomb.config import computing
+from finecomb.config.schema.model import FAMILIES
 from finecomb.config.schema.task import SequenceClassification
 from finecomb.data.prepare import open_prepared
 from finecomb.learning import task as tasks
-from finecomb.learning.model.tokenizer import tiny_tokenizer
+from finecomb.learning.model.tokenizer import prepare_tokenizer, tiny_tokenizer
+from finecomb.learning.task.encoding import collate
 from finecomb.training.encode import encode, tokenizer_hash
 
 TASK = tasks.build(SequenceClassification("sequence_classification", False, 0.5), label_kind="class", label_names=["a", "b", "c"])
@@ -85,3 +90,40 @@ def test_using_a_tokenizer_does_not_change_its_hash() -> None:
     before = tokenizer_hash(tokenizer)
     tokenizer(["a movie", "a very good movie"], truncation=True, max_length=3, padding=True)
     assert tokenizer_hash(tokenizer) == before
+
+
+def test_architectures_with_one_tokenizer_share_a_cache_and_not_their_inputs(rows: object, tmp_path: Path) -> None:
+    few = rows.select(range(3))  # type: ignore[attr-defined]
+    tokenizers = {}
+    for kind, family in FAMILIES.items():
+        tokenizers[kind] = tiny_tokenizer("bert")
+        prepare_tokenizer(tokenizers[kind], family, AutoConfig.for_model(kind))
+    assert len({type(each) for each in tokenizers.values()}) == 1
+    for pair in itertools.permutations(FAMILIES, 2):
+        for kind in pair:
+            encoded = encode(
+                few, "test", content="x", tokenizer=tokenizers[kind], task=TASK, max_length=64, cache=tmp_path / "-".join(pair)
+            )
+            batch = collate(tokenizers[kind], encoded.features(np.arange(3)), None)
+            assert list(batch.inputs) == tokenizers[kind].model_input_names
+
+
+def test_what_decides_the_tokens_is_in_the_key(rows: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = rows.select(range(3))  # type: ignore[attr-defined]
+
+    def files(**changed: object) -> int:
+        tokenizer = tiny_tokenizer("bert")
+        for name, value in changed.items():
+            setattr(tokenizer, name, value)
+        encode(few, "test", content="x", tokenizer=tokenizer, task=TASK, max_length=64, cache=tmp_path)
+        return len(list(tmp_path.iterdir()))
+
+    assert files() == 1
+    assert files(truncation_side="left") == 2
+    assert files(padding_side="left") == 3
+    assert files(eos_token="[unused]") == 4
+    monkeypatch.setattr(computing, "version_of", lambda name: "2" if name == "learning/task/encoding" else "1")
+    monkeypatch.setattr("finecomb.training.encode.version_of", computing.version_of)
+    assert files() == 5
+    monkeypatch.setattr("finecomb.training.encode.version", lambda name: "99")
+    assert files() == 6

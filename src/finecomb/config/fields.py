@@ -33,6 +33,7 @@ class Field:
     number_or: Optional[tuple[str, ...]]
     identity: bool
     before: Any
+    identity_as: Any
 
     @property
     def is_dict(self) -> bool:
@@ -84,6 +85,7 @@ def _field(field: dataclasses.Field, hint: Any) -> Field:
         number_or=metadata.get("number_or"),
         identity=metadata.get("identity", True),
         before=metadata.get("before", UNSET),
+        identity_as=metadata.get("identity_as", UNSET),
     )
 
 

@@ -15,6 +15,7 @@ from finecomb.config.fields import fields_of
 from finecomb.config.locate import conf_dir
 from finecomb.config.plain import flatten, to_plain
 from finecomb.config.resolve import usual_values
+from finecomb.config.schema.base import UNSET
 from finecomb.config.schema.train import BUNDLES, GROUPS, Train
 from finecomb.config.sources import Entry, file_of, options, read
 
@@ -24,7 +25,7 @@ _MAX_NAME = 96
 def fingerprint(config: Train, inputs: Mapping[str, str]) -> str:
     """12 hex digits of the SHA-256 of what decides the result.
 
-    config: resolved (no auto left). inputs: content hashes of data and model, and the versions of the places that compute something.
+    config: resolved (no auto left). inputs: content hashes of data, model and plug-in code, and the versions of the modules that compute.
     Left out: fields declared identity=False, and fields that have the value which runs had before the field existed.
     """
     document = {"config": _identity(config), "inputs": dict(inputs)}
@@ -37,7 +38,11 @@ def _identity(config: Any) -> dict[str, Any]:
     cls: type = type(config)
     for name, field in fields_of(cls).items():
         value = getattr(config, name)
-        if not field.identity or _canonical(value) == _canonical(field.before):
+        if not field.identity:
+            if field.identity_as is not UNSET:
+                kept[name] = _canonical(field.identity_as)
+            continue
+        if _canonical(value) == _canonical(field.before):
             continue
         if dataclasses.is_dataclass(value):
             # A group of which nothing is left, as the logger, says nothing either.
@@ -98,7 +103,8 @@ def _identity_keys(config: Any, prefix: str = "") -> set[str]:
     cls: type = type(config)
     for name, field in fields_of(cls).items():
         value = getattr(config, name)
-        if not field.identity or name == "name":
+        # A place is no identity, but a good name.
+        if name == "name" or (not field.identity and field.identity_as is UNSET):
             continue
         if dataclasses.is_dataclass(value):
             keys |= _identity_keys(value, f"{prefix}{name}.")

@@ -14,17 +14,20 @@ It may also hold cleaning steps of one's own, which are then used, checked and s
       CLEANING_STEPS = {"shout": (ShoutSchema, Shout)}   a dataclass of `option` fields; a class that extends one of data/cleaner/step.py
       PREDICATES = {"is_polite": is_polite}              text -> bool or number, the same for the same text
 
-What they compute is cached by what the file says, so that a changed file computes anew.
+What they compute is cached by the plug-in's code, so that a changed file computes anew; and the code is part of the fingerprint of each run
+that uses a choice of the plug-in. The code is the file and the modules of its own folder that it imports; data that it reads is not seen.
 
 An entry point names a module with CHOICES; its conf/ lies beside the module. Keep heavy imports inside `build`: the help imports this file.
 """
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import hashlib
 import importlib.metadata
 import importlib.util
+import json
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -87,7 +90,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Labelling:
-    """A labelling function of a user's own, and the hash of the file that defines it, by which results are cached."""
+    """A labelling function of a user's own, and the hash of the plug-in's code, by which results are cached."""
 
     function: Callable[[str], Any]
     digest: str
@@ -95,7 +98,7 @@ class Labelling:
 
 @dataclass(frozen=True)
 class Own:
-    """Something of a plug-in with the SHA-256 of the file it comes from."""
+    """Something of a plug-in with the hash of the plug-in's code."""
 
     value: Any
     sha256: str
@@ -109,6 +112,7 @@ class _Plugin:
     # Cleaning steps as (schema, class), and predicates.
     steps: Mapping[str, Own] = field(default_factory=dict)
     predicates: Mapping[str, Own] = field(default_factory=dict)
+    code: str = ""
 
 
 # Process-wide, as Hydra's ConfigStore is: composing, the launcher and the wings all ask for the same choices.
@@ -125,9 +129,7 @@ def load(directories: Iterable[Path | str] = ()) -> None:
             module = entry.load()
             folder = Path(module.__file__).resolve().parent
             conf = folder / "conf" if (folder / "conf").is_dir() else None
-            _loaded[folder] = _Plugin(
-                conf, _checked(module, str(folder)), _labelling(module, Path(module.__file__)), *_cleaning(module, Path(module.__file__))
-            )
+            _loaded[folder] = _of_module(module, conf, Path(module.__file__), str(folder))
     for directory in directories:
         folder = Path(directory).expanduser().resolve()
         if folder not in _loaded:
@@ -152,6 +154,11 @@ def schemas(group: str) -> Mapping[str, type]:
 def find_build(group: str, name: str) -> Callable[..., Any] | None:
     """The builder of a plug-in's choice, or None when no plug-in brings it."""
     return next((choice.build for choice in _choices() if (choice.group, choice.name) == (group, name)), None)
+
+
+def code(group: str, name: str) -> list[str]:
+    """The hash of the code behind a plug-in's choice, as what identifies a result takes it; empty when no plug-in brings the choice."""
+    return [plugin.code for plugin in _loaded.values() for choice in plugin.choices if (choice.group, choice.name) == (group, name)][:1]
 
 
 def labelling_functions() -> dict[str, Labelling]:
@@ -201,7 +208,42 @@ def _from_folder(folder: Path) -> _Plugin:
     except Exception as error:  # The file is the user's own: whatever it raises is theirs to mend.
         del sys.modules[name]
         raise UserError(_broken(error, path)) from error
-    return _Plugin(conf, _checked(module, str(path)), _labelling(module, path), *_cleaning(module, path))
+    return _of_module(module, conf, path, str(path))
+
+
+def _of_module(module: Any, conf: Path | None, path: Path, where: str) -> _Plugin:
+    code = _hash_of_code(path)
+    return _Plugin(conf, _checked(module, where), _labelling(module, path, code), *_cleaning(module, path, code), code)
+
+
+def _hash_of_code(path: Path) -> str:
+    """SHA-256 of a plug-in's file; with the modules of its own folder that it imports, of all these files and their names."""
+    root = path.resolve().parent
+    found, waiting = {path.resolve()}, [path.resolve()]
+    while waiting:
+        new = set(_imports_within(waiting.pop(), root)) - found
+        found |= new
+        waiting += new
+    hashes = {file.relative_to(root).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in found}
+    return hashes[path.name] if len(hashes) == 1 else hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+def _imports_within(path: Path, root: Path) -> Iterable[Path]:
+    """Files below `root` that a file imports, anywhere in it, by any name that `root` may have on the path."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            imported = [([root, root.parent], alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            bases = [path.parents[node.level - 1]] if node.level else [root, root.parent]
+            imported = [(bases, f"{node.module}.{alias.name}" if node.module else alias.name) for alias in node.names]
+        else:
+            continue
+        for bases, dotted in imported:
+            parts = dotted.split(".")
+            for stem in (base.joinpath(*parts[:count]) for base in bases for count in range(1, len(parts) + 1)):
+                for file in (stem.with_name(f"{stem.name}.py"), stem / "__init__.py"):
+                    if file.is_file() and file.resolve().is_relative_to(root):
+                        yield file.resolve()
 
 
 def _broken(error: Exception, path: Path) -> Problem:
@@ -231,16 +273,15 @@ def _checked(module: Any, where: str) -> tuple[Choice, ...]:
     return tuple(choices)
 
 
-def _labelling(module: Any, path: Path) -> dict[str, Labelling]:
+def _labelling(module: Any, path: Path, code: str) -> dict[str, Labelling]:
     functions = getattr(module, "LABELLING_FUNCTIONS", {})
     if not isinstance(functions, Mapping) or not all(isinstance(name, str) and callable(each) for name, each in functions.items()):
         what = "LABELLING_FUNCTIONS is not a mapping of names to functions"
         raise UserError(Problem(what, str(path), 'LABELLING_FUNCTIONS = {"name": function}, function(text) -> label or None'))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return {name: Labelling(function, digest) for name, function in functions.items()}
+    return {name: Labelling(function, code) for name, function in functions.items()}
 
 
-def _cleaning(module: Any, path: Path) -> tuple[dict[str, Own], dict[str, Own]]:
+def _cleaning(module: Any, path: Path, code: str) -> tuple[dict[str, Own], dict[str, Own]]:
     """The cleaning steps and predicates of a plug-in's module."""
     steps, functions = getattr(module, "CLEANING_STEPS", {}), getattr(module, "PREDICATES", {})
     problems = []
@@ -261,5 +302,4 @@ def _cleaning(module: Any, path: Path) -> tuple[dict[str, Own], dict[str, Own]]:
             problems.append(Problem(f"PREDICATES[{name!r}]: there is such a function already", str(path), mend="choose another name"))
     if problems:
         raise UserError(problems)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return {name: Own(step, sha256) for name, step in steps.items()}, {name: Own(each, sha256) for name, each in functions.items()}
+    return {name: Own(step, code) for name, step in steps.items()}, {name: Own(each, code) for name, each in functions.items()}

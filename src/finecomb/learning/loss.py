@@ -17,6 +17,8 @@ from finecomb.config.errors import Problem, UserError
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import loss as schema
 
+VERSION = "1"
+
 MULTI_LABEL = "sequence_classification multi_label"
 
 

@@ -17,6 +17,8 @@ from finecomb.config.schema import optimizer as schema
 if TYPE_CHECKING:
     from finecomb.learning.tuning.tuned import Tuned
 
+VERSION = "1"
+
 
 def build(config: schema.Optimizer, tuned: Tuned, *, fused: bool = True) -> torch.optim.Optimizer:
     """The optimizer of `config` over what trains; `config.lr` is a number by now.

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from finecomb.config.schema.model import FAMILIES
 
+VERSION = "1"
+
 
 def align(inputs: dict[str, Tensor], side: str) -> dict[str, Tensor]:
     """Move every row's padding to `side`, keeping the order of its real tokens.

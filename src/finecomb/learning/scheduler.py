@@ -16,6 +16,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import scheduler as schema
 
+VERSION = "1"
+
 
 def build(config: schema.Scheduler, optimizer: Optimizer, total_steps: int) -> LambdaLR:
     """The schedule of `config` for a training of `total_steps` optimizer steps, to be stepped once after each."""

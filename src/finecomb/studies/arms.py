@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.fields import fields_of
 from finecomb.config.plain import flatten
 from finecomb.config.plugins import schemas
+from finecomb.config.schema.base import UNSET
 from finecomb.config.schema.train import GROUPS, Train
 from finecomb.runs import files
 from finecomb.runs.directory import RunDirectory
@@ -147,18 +148,37 @@ def read(path: Path) -> Run:
 
 
 def not_identity() -> set[str]:
-    """Dotted keys that cannot change a result."""
+    """Dotted keys that cannot change a result. Where content lies is not among them: the place distinguishes arms of other content."""
     hidden = {name for name, known in fields_of(Train).items() if not known.identity}
     for group in GROUPS:
         for cls in schemas(group).values():
-            hidden |= {f"{group}.{name}" for name, known in fields_of(cls).items() if not known.identity}
+            hidden |= {f"{group}.{name}" for name, known in fields_of(cls).items() if not known.identity and known.identity_as is UNSET}
     return hidden
+
+
+def _by_content(runs: Iterable[Run]) -> Iterable[Run]:
+    """Runs as if the same content had always lain in one place: where it was in the first of them."""
+    first: dict[tuple[str, str], dict[str, Any]] = {}
+    for run in runs:
+        identity, inputs = dict(run.identity), run.record.get("inputs", {})
+        for group, content in (("dataset", inputs.get("data", {}).get("content_hash")), ("model", inputs.get("model", {}).get("sha256"))):
+            if content is not None:
+                there = {key: identity.pop(key) for key in list(identity) if _is_place(key, group)}
+                identity |= first.setdefault((group, content), there)
+        yield replace(run, identity=identity)
+
+
+def _is_place(key: str, group: str) -> bool:
+    head, _, rest = key.partition(".")
+    name = rest.partition(".")[0]
+    known = (fields_of(cls).get(name) for cls in schemas(group).values()) if head == group else ()
+    return any(each is not None and each.identity_as is not UNSET for each in known)
 
 
 def group(runs: Iterable[Run]) -> list[Arm]:
     """Arms in the order in which their first run stands, each with its runs by seed."""
     arms: dict[str, Arm] = {}
-    for run in runs:
+    for run in _by_content(runs):
         arms.setdefault(json.dumps(run.identity, sort_keys=True), Arm("")).runs.append(run)
     ordered = list(arms.values())
     for arm, label in zip(ordered, labels([arm.runs[0].identity for arm in ordered]), strict=True):

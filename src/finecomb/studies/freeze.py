@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib.util
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finecomb.config import plugins
 from finecomb.config.compose import Composition
+from finecomb.config.computing import versions_of_run
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fingerprint import difference_name, fingerprint
 from finecomb.config.machine import this_machine
@@ -22,7 +22,7 @@ from finecomb.config.schema.dataset import Dataset
 from finecomb.config.schema.loss import CrossEntropy
 from finecomb.config.schema.model import Model
 from finecomb.config.schema.task import variant
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import GROUPS, Train
 from finecomb.config.sources import Origin
 from finecomb.config.validate import validate
 from finecomb.runs import directory
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from finecomb.data.prepare import Prepared
     from finecomb.learning.model.source import ModelSource
 
-_ROOT = Path(__file__).resolve().parents[1]
-_VERSION = re.compile(r"^VERSION\s*(?::[^=]*)?=\s*[\"']?([\w.]+)", re.MULTILINE)
+# Groups whose code is seen in the data's content, or changes no number.
+_NO_TRAINING_CODE = ("dataset", "cleaner", "annotator", "augmenter", "sampler", "logger")
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,7 @@ def check(composition: Composition, *, slots: int = 1) -> Checked:
         "data": {"directory": str(prepared.directory), "key": prepared.key, "content_hash": prepared.content_hash},
         "model": {"directory": _text(source.directory), "sha256": source.sha256, "model_type": source.model_type},
     }
-    versions = {f"version:{place}": version for place, version in place_versions(config).items()}
-    identity = fingerprint(config, {"data": prepared.content_hash, "model": source.sha256, **versions})
+    identity = fingerprint(config, {"data": prepared.content_hash, "model": source.sha256, **code_of(config)})
     name = difference_name(config, composition.choices)
     return Checked(
         config=config,
@@ -158,25 +157,16 @@ def place(checked: Checked, *, group: str | None = None) -> Frozen:
     )
 
 
-def place_versions(config: Train) -> dict[str, str]:
-    """VERSION of each file whose code this run computes with, where it is not "1".
+def code_of(config: Train) -> dict[str, str]:
+    """What identifies the code that this run computes with: raised versions of our modules, and the code of plug-ins whose choices it uses.
 
-    Read from the text of the file, because importing it would import torch. A file without the word counts as version 1, so that adding
-    the word changes no fingerprint.
+    What made the data is not among it: their content says it.
     """
-    names = [f"learning/{place}.py" for place in ("loss", "optimizer", "scheduler")]
-    names += [f"learning/task/{config.task.name}.py", f"learning/tuning/{config.tuning.name}.py"]
-    names += [str(path.relative_to(_ROOT)) for folder in ("learning/model", "training") for path in sorted((_ROOT / folder).glob("*.py"))]
-    found = {name.removesuffix(".py"): _version_of(_ROOT / name) for name in names}
-    return {name: version for name, version in found.items() if version != "1"}
-
-
-@functools.cache
-def _version_of(path: Path) -> str:
-    if not path.is_file():
-        return "1"
-    match = _VERSION.search(path.read_text(encoding="utf-8"))
-    return match[1] if match else "1"
+    found = {f"version:{name}": version for name, version in versions_of_run(config.task.name, config.tuning.name).items()}
+    for group in (group for group in GROUPS if group not in _NO_TRAINING_CODE):
+        name = getattr(config, group).name
+        found |= {f"code:{group}={name}": code for code in plugins.code(group, name)}
+    return found
 
 
 # The jobs of a multirun mostly share their data and model: each is prepared and hashed once in a command.

@@ -22,6 +22,8 @@ from finecomb.training.card import card
 from finecomb.training.evaluate import Evaluation, write_predictions
 from finecomb.training.fit import Fit
 
+VERSION = "1"
+
 COMPARED_EXAMPLES = 32
 # Batches of another shape are summed in another order; anything beyond rounding is a fault.
 TOLERANCE = 1e-4

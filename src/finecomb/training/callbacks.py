@@ -20,6 +20,8 @@ from finecomb.training import memory
 from finecomb.training.evaluate import Evaluation
 from finecomb.training.interruption import Interruption, any_rank, time_to_agree
 
+VERSION = "1"
+
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_PROGRESS = 1.0
 

@@ -18,6 +18,8 @@ from finecomb.runs.atomic import replace, told_when_full
 from finecomb.training.callbacks import Validate
 from finecomb.training.interruption import Interruption, time_to_agree
 
+VERSION = "1"
+
 LAST = "last.ckpt"
 BEST = "best.ckpt"
 

@@ -12,11 +12,14 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from finecomb import assets
+from finecomb.config import plugins
 from finecomb.config.schema.train import Train
 from finecomb.data.prepare import Prepared
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.training.batching import Plan, Rows, evaluation_batches, share
 from finecomb.training.encode import Encoded, encode
+
+VERSION = "1"
 
 
 @dataclass
@@ -143,7 +146,8 @@ class DataModule(pl.LightningDataModule):
         return {name: Split(rows[name], self._encode(rows[name], name), self.tokenizer, self.task) for name in rows}
 
     def _encode(self, rows: Any, name: str) -> Encoded:
-        content = self.prepared.manifest["hashes"][name]
+        own = [code for group in ("task", "model") for code in plugins.code(group, getattr(self.config, group).name)]
+        content = " ".join([self.prepared.manifest["hashes"][name], *own])
         cache, max_length = assets.cache_dir() / "encoded", self.config.batch.max_length
         return encode(rows, name, content=content, tokenizer=self.tokenizer, task=self.task, max_length=max_length, cache=cache)
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from finecomb.config.computing import version_of
 from finecomb.config.errors import Problem, UserError
 from finecomb.learning.task import TaskRunner
 from finecomb.runs.atomic import replace, told_when_full
@@ -66,7 +68,7 @@ class Encoded:
 def encode(split: Any, name: str, *, content: str, tokenizer: Any, task: TaskRunner, max_length: int, cache: Path) -> Encoded:
     """Tokens of a split of a prepared dataset (datasets.Dataset), from the cache or computed into it.
 
-    name: the split's name, for the log. content: hash of the split's rows. cache: the folder of the files.
+    name: the split's name, for the log. content: hash of the rows and of plug-in code that encodes. cache: the folder of the files.
     Raises UserError when the disk is full.
     """
     path = cache / f"{_key(content, tokenizer, task, max_length)}.arrow"
@@ -89,17 +91,21 @@ def encode(split: Any, name: str, *, content: str, tokenizer: Any, task: TaskRun
 
 
 def _key(content: str, tokenizer: Any, task: TaskRunner, max_length: int) -> str:
-    parts = [VERSION, content, tokenizer_hash(tokenizer), type(task).__name__, str(max_length)]
+    libraries = [f"{name} {version(name)}" for name in ("tokenizers", "transformers")]
+    modules = [f"{name} {version_of(name)}" for name in ("learning/task/encoding", "learning/model/tokenizer")]
+    parts = [VERSION, content, tokenizer_hash(tokenizer), type(task).__name__, str(max_length), *libraries, *modules]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """Hash of all that decides which tokens a tokenizer gives: its model and its special tokens, not its path."""
+    """Hash of all that decides which columns a tokenizer gives and which tokens: its model and its special tokens, not its path."""
     about = {"class": type(tokenizer).__name__, "special": {key: str(token) for key, token in sorted(tokenizer.special_tokens_map.items())}}
+    about["inputs"] = list(tokenizer.model_input_names)
     about["sides"] = {"padding": tokenizer.padding_side, "truncation": tokenizer.truncation_side}
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         about["vocabulary"] = tokenizer.get_vocab()
+        about["settings"] = {key: str(value) for key, value in tokenizer.init_kwargs.items() if not str(key).endswith(("_file", "path"))}
     else:
         # Truncation and padding are set by each call, so they say nothing about the tokenizer.
         about["backend"] = {key: value for key, value in json.loads(backend.to_str()).items() if key not in ("truncation", "padding")}

@@ -25,6 +25,8 @@ from finecomb.training.evaluate import Evaluation, evaluate
 from finecomb.training.interruption import Interruption
 from finecomb.training.module import Module
 
+VERSION = "1"
+
 log = logging.getLogger(__name__)
 
 

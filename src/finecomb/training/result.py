@@ -14,6 +14,8 @@ from finecomb.training.card import parameter_counts
 from finecomb.training.evaluate import Evaluation
 from finecomb.training.fit import Fit
 
+VERSION = "1"
+
 SCHEMA_VERSION = 1
 
 

@@ -15,6 +15,8 @@ from finecomb.config.schema.trainer import Trainer
 from finecomb.runs.directory import RunDirectory
 from finecomb.training.checkpoint import AtomicCheckpointIO
 
+VERSION = "1"
+
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 

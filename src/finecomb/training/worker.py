@@ -31,6 +31,8 @@ from finecomb.runs.lock import Held
 if TYPE_CHECKING:
     from finecomb.training.interruption import Interruption
 
+VERSION = "1"
+
 FINISHED, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 143
 log = logging.getLogger("finecomb.training")
 

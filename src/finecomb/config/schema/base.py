@@ -17,6 +17,7 @@ def option(
     number_or: tuple[str, ...] | None = None,
     identity: bool = True,
     before: Any = UNSET,
+    identity_as: Any = UNSET,
 ) -> Any:
     """Declare a field. It has no default: the YAML file of the choice holds the value, and a missing one is an error.
 
@@ -25,6 +26,7 @@ def option(
     number_or: the field is a number or one of these words (annotated Any, because OmegaConf 2.3 cannot merge unions).
     identity: False for what cannot change the result (workers, paths, progress); such a field stays out of the fingerprint.
     before: for a field added after a release: the value that older runs had, so that they keep their fingerprint.
+    identity_as: for a field that says where content lies: the value that fingerprints hold in its place, beside the content's hash.
     """
     metadata = {
         "help": help,
@@ -36,4 +38,6 @@ def option(
     }
     if before is not UNSET:
         metadata["before"] = before
+    if identity_as is not UNSET:
+        metadata["identity_as"] = identity_as
     return field(metadata=metadata)

@@ -64,7 +64,9 @@ class Dataset:
 
     name: str = option("name of the choice")
     path: Optional[str] = option(
-        "read the dataset from local files in this folder (the rated sentences: from this file) instead of fetching it"
+        "read the dataset from local files in this folder (the rated sentences: from this file) instead of fetching it",
+        identity=False,
+        identity_as=None,
     )
     label_kind: str = option("what a label is", allowed=LABEL_KINDS)
     label_names: Optional[list[str]] = option("names of the classes in order; null: sorted as found in train")
@@ -128,7 +130,7 @@ class FileSplits:
 class Files(Dataset):
     """One's own files."""
 
-    files: FileSplits = option("the files; only train is needed")
+    files: FileSplits = option("the files; only train is needed", identity=False, identity_as=None)
     format: str = option("file format; auto: from the name; text: a row in each line; document: a row for each file", allowed=FORMATS)
     encoding: str = option("text encoding")
     quotes: str = option(

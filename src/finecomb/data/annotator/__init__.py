@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib.metadata import version
 from typing import Any
 
-from finecomb.config.plugins import find_build
+from finecomb.config.computing import raised
+from finecomb.config.plugins import code, find_build
 from finecomb.config.schema import annotator as schema
 from finecomb.data.annotator import functions, propagation, run, voting
 from finecomb.data.annotator.answers import Annotate, Annotated, Score, Scores
@@ -38,7 +40,8 @@ def identity(config: schema.Annotator) -> list[Any]:
         values["functions"] = functions.identity(config.functions)
     if isinstance(config, schema.Run):
         values["fingerprint"] = run.finished(config.run).fingerprint
-    return [VERSION, values]
+    libraries = [f"scikit-learn {version('scikit-learn')}"] if isinstance(config, schema.Propagation) else []
+    return [VERSION, values, *libraries, *code("annotator", config.name), *raised("annotator")]
 
 
 __all__ = ["Annotate", "Annotated", "Score", "Scores", "build", "identity"]

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 from finecomb.config import plugins
+from finecomb.config.computing import raised
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.fields import fields_of
 from finecomb.config.plugins import find_build
@@ -71,7 +74,9 @@ STEPS: dict[str, Callable[[Any], Step]] = {
 def build(config: schema.Cleaner) -> Recipe:
     """The recipe of a cleaner's config. Raises UserError for a step or a value that does not exist."""
     if build_own := find_build("cleaner", config.name):
-        return build_own(config)
+        recipe: Recipe = build_own(config)
+        code = plugins.code("cleaner", config.name)
+        return replace(recipe, identity=tuple([*each, *code] for each in recipe.identity))
     steps, identity = [], []
     for name, values in config.steps.items():
         if values is None:
@@ -83,8 +88,9 @@ def build(config: schema.Cleaner) -> Recipe:
         make = STEPS[kind] if own is None else own.value[1]
         steps.append((name, partial(make, settings)))
         inputs = getattr(make, "inputs", None)
-        files = ([] if inputs is None else [inputs(settings)]) + ([] if own is None else [own.sha256])
-        identity.append([name, kind, dataclasses.asdict(settings), getattr(make, "VERSION", 1), *files])
+        also = ([] if inputs is None else [inputs(settings)]) + ([] if own is None else [own.sha256])
+        also += [f"{library} {version(library)}" for library in getattr(make, "LIBRARIES", ())] + raised("cleaner")
+        identity.append([name, kind, dataclasses.asdict(settings), getattr(make, "VERSION", 1), *also])
     return Recipe(tuple(steps), tuple(identity), config)
 
 

@@ -70,6 +70,8 @@ def compiled(pattern: str, where: str, *, any_case: bool) -> Any:
 class Patterns(Step):
     """Drops texts that match any of some regular expressions, or that match none of those that one must."""
 
+    LIBRARIES = ("google-re2",)
+
     def __init__(self, config: schema.Patterns) -> None:
         self._drop = _Alternatives(config.drop, "cleaner.steps.patterns.drop", any_case=config.any_case)
         self._keep = _Alternatives(config.keep, "cleaner.steps.patterns.keep", any_case=config.any_case)
@@ -122,6 +124,8 @@ class _Alternatives:
 class WordList(Scorer):
     """Drops texts in which words of a list occur too often. A word counts where no letter or digit touches it; in scripts without spaces
     anywhere."""
+
+    LIBRARIES = ("google-re2",)
 
     MEASURED_BY = ("words", "file")
     VERSION = 2

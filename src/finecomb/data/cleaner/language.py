@@ -37,6 +37,8 @@ def identify(text: str) -> tuple[str, float]:
 class Language(Scorer):
     """Keeps texts that are in one of the wanted languages with at least the probability given."""
 
+    LIBRARIES = ("py3langid",)
+
     def __init__(self, config: schema.Language) -> None:
         self._wanted, self._least = set(config.keep), config.min_score
 
@@ -86,6 +88,8 @@ class LanguageGate(CorpusStep):
 
     The sample is of 200 texts, chosen by their ids; texts too short to tell are passed over.
     """
+
+    LIBRARIES = ("py3langid",)
 
     def __init__(self, language: str, step: str) -> None:
         self._language, self._step = language, step

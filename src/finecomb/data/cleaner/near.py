@@ -32,6 +32,7 @@ class NearDuplicates(CorpusStep):
     """
 
     VERSION = 3
+    LIBRARIES = ("rensa",)
     SKETCHED_BY = ("ngram", "permutations", "score", "sources")
 
     def __init__(self, config: schema.NearDuplicates) -> None:

@@ -38,6 +38,8 @@ _LIGATURES = str.maketrans(
 class Mojibake(TextRewrite):
     """Mends text that was decoded by a wrong encoding (ftfy; Speer 2019). Texts without a trace of it are not looked at twice."""
 
+    LIBRARIES = ("ftfy",)
+
     def __init__(self, config: schema.Mojibake) -> None:
         from ftfy import TextFixerConfig
 
@@ -62,6 +64,7 @@ class Controls(TextRewrite):
     """
 
     VERSION = 2
+    LIBRARIES = ("google-re2",)
 
     def __init__(self, config: schema.Controls) -> None:
         pass

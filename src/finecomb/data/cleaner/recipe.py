@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ class Recipe:
         for number, (_, make) in enumerate(self.steps):
             own = self.identity[number] if number < len(self.identity) else ["only here", number]
             if (language := make().language) is not None:
-                facts.append(["gate", language, LanguageGate.VERSION])
+                facts.append(["gate", language, LanguageGate.VERSION, *(f"{name} {version(name)}" for name in LanguageGate.LIBRARIES)])
             facts.append(own)
         return facts
 

@@ -38,6 +38,7 @@ class Spelling(CorpusStep, TextRewrite):
     """Applies a map of corrections: that of `map`, or one built from the training texts, which the report and corrections.tsv show."""
 
     VERSION = 2
+    LIBRARIES = ("symspellpy",)
 
     def __init__(self, config: schema.Spelling) -> None:
         self._config = config

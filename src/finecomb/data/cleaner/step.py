@@ -59,12 +59,14 @@ class Decision:
 class Step(ABC):
     """One step of a recipe. `__init__` takes the step's schema.
 
-    VERSION goes up when the same values decide differently: cached results and run fingerprints hang on it.
+    VERSION goes up when the same values decide differently: cached results hang on it.
+    LIBRARIES: distributions whose version may change what the step decides; cached results hang on these too.
     language: ISO 639-1 code of the language that the step's rules were written for; texts that are mostly in another are refused.
     groups_by: one of the step's scores: rows with the same value are carved to the same split.
     """
 
     VERSION: ClassVar[int] = 1
+    LIBRARIES: ClassVar[tuple[str, ...]] = ()
     language: str | None = None
     groups_by: str | None = None
 

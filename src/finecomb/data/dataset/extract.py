@@ -17,14 +17,22 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from finecomb.config.computing import raised
 from finecomb.config.errors import Problem, UserError
 
 MODES = ("fast", "cascade", "quality")
 # Goes up when the same page gives another text.
 VERSION = 1
+
+
+def made_by() -> str:
+    """What turns pages into text: our own version and those of the libraries."""
+    libraries = [f"{name} {version(name)}" for name in ("resiliparse", "selectolax", "trafilatura")]
+    return ", ".join([str(VERSION), *libraries, *raised("extract")])
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.dataset import Files
 from finecomb.data.dataset.formats.piece import How, Table
+from finecomb.data.dataset.formats.plain import folder_of
 from finecomb.data.dataset.found import File, Found, find
 from finecomb.data.dataset.reading import Part, Plan, Want, read_splits
 from finecomb.data.dataset.rows import SPLITS
@@ -71,7 +72,8 @@ class FilesSource:
         with ThreadPoolExecutor(4) as pool:
             for split, found in self._splits().items():
                 hashes = [
-                    f"{self._format(file)}:{digest}" for file, digest in zip(found.files, pool.map(File.hash, found.files), strict=True)
+                    self._format(file) + self._folder(file) + f":{digest}"
+                    for file, digest in zip(found.files, pool.map(File.hash, found.files), strict=True)
                 ]
                 if found.single:
                     inputs[split] = hashes[0]
@@ -83,13 +85,18 @@ class FilesSource:
                 inputs |= each
         return inputs | self._extractor()
 
+    def _folder(self, file: File) -> str:
+        """The folder's name, which is a cell of each document; a name with a folder says it already."""
+        return f":{folder_of(file)}" if self._config.format == "document" and "/" not in file.name else ""
+
     def _extractor(self) -> dict[str, str]:
         """The version of what takes the text out of pages, where it is used."""
         if self._config.extract is None:
             return {}
-        from finecomb.data.dataset.extract import VERSION
+        from finecomb.data.dataset.extract import made_by, require_web
 
-        return {"extract": str(VERSION)}
+        require_web(f"dataset.extract={self._config.extract}")
+        return {"extract": made_by()}
 
     def _format(self, file: File) -> str:
         return self._config.format if file.problem is not None else format_of(file.path, self._config.format)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from finecomb.config import plugins
+from finecomb.config.computing import raised
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema import augmenter as augmenter_schema
 from finecomb.config.schema import sampler as sampler_schema
@@ -61,10 +63,14 @@ def build(augmenter: augmenter_schema.Augmenter | None, sampler: sampler_schema.
     sample = None if sampler is None else samplers.build(sampler)
     identity = []
     if augment is not None:
-        identity.append(["augmenter", VERSION, *augment.identity])
+        identity.append(["augmenter", VERSION, *augment.identity, *_code("augmenter", augmenter), *raised("augmenter")])
     if sample is not None:
-        identity.append(["sampler", VERSION, samplers.VERSION, vars(sampler)])
+        identity.append(["sampler", VERSION, samplers.VERSION, vars(sampler), *_code("sampler", sampler)])
     return Balancing(augment, sample, tuple(identity))
+
+
+def _code(group: str, config: augmenter_schema.Augmenter | sampler_schema.Sampler | None) -> list[str]:
+    return [] if config is None else plugins.code(group, config.name)
 
 
 def refuse_twice(manifest: Mapping[str, Any], balancing: Balancing, limit: int | None) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 from finecomb.assets import cache_dir, lock
 from finecomb.assets.cache import staging
+from finecomb.config import plugins
+from finecomb.config.computing import raised
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema import annotator as annotator_schema
 from finecomb.config.schema import augmenter as augmenter_schema
@@ -69,7 +71,8 @@ def prepare(
     annotate = annotators.build(annotator, score=score)
     source = datasets.build(dataset, unlabelled=annotate is not None)
     inputs = source.inputs()
-    identity = recipe.identity if annotate is None else (*recipe.identity, annotators.identity(annotator))
+    identity = (*recipe.identity, *plugins.code("cleaner", cleaner.name))
+    identity = identity if annotate is None else (*identity, annotators.identity(annotator))
     key = _key(dataset, (*identity, *balancing.identity), inputs, kind)
     directory = cache_dir() / "prepared" / key
     with lock(key):
@@ -101,7 +104,9 @@ def _reuse(dataset: dataset_schema.Prepared, balancing: balance.Balancing, kind:
     balance.refuse_twice(found.manifest, balancing, dataset.limit.train)
     if not balancing and all(limit is None or limit >= found.manifest["rows"].get(name, 0) for name, limit in limits.items()):
         return found
-    key = hashlib.sha256(json.dumps([VERSION, found.content_hash, limits, *balancing.identity], sort_keys=True).encode()).hexdigest()[:32]
+    key = hashlib.sha256(
+        json.dumps([VERSION, found.content_hash, limits, *balancing.identity, *raised("reading")], sort_keys=True).encode()
+    ).hexdigest()[:32]
     directory = cache_dir() / "prepared" / key
     with lock(key):
         if (cached := _cached(directory)) is not None:
@@ -133,10 +138,11 @@ def _key(dataset: dataset_schema.Dataset, recipe: tuple[Any, ...], inputs: dict[
     values = {
         field.name: value if not dataclasses.is_dataclass(value) else dataclasses.asdict(value)  # type: ignore[arg-type]
         for field in dataclasses.fields(dataset)
-        if field.metadata.get("identity", True) and field.name not in ("path", "files", *later)
+        if field.metadata.get("identity", True) and field.name not in later
         for value in (getattr(dataset, field.name),)
     }
-    facts = [VERSION, values, recipe, inputs, kind]
+    also = plugins.code("dataset", dataset.name) + raised("reading")
+    facts = [VERSION, values, recipe, inputs, kind, *also]
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()[:32]
 
 

@@ -19,6 +19,8 @@ from finecomb.learning.model.tiny import tiny_directory
 from finecomb.learning.model.tokenizer import load_tokenizer, prepare_tokenizer
 from finecomb.learning.quiet import quiet
 
+VERSION = "1"
+
 # Buffers that older versions of transformers stored; they are computed now.
 _STORED_BUFFERS = ("position_ids", "attn.bias", "attn.masked_bias", "inv_freq")
 

@@ -11,6 +11,8 @@ from finecomb.assets import fetch, hash_directory
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.model import FAMILIES, Model, TinyModel
 
+VERSION = "1"
+
 # One of these holds a tokenizer's vocabulary. Without any, transformers would make an empty one and say nothing.
 VOCABULARIES = (
     "tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model", "sentencepiece.bpe.model", "tokenizer.model",

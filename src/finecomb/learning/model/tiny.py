@@ -18,6 +18,8 @@ from finecomb.learning.model.source import ModelSource
 from finecomb.learning.model.tokenizer import tiny_tokenizer
 from finecomb.learning.quiet import quiet
 
+VERSION = "1"
+
 POSITIONS = 192
 # Larger than usual, so that a defect moves the logits of a random model by more than rounding does.
 INITIALIZER_RANGE = 0.1

@@ -12,6 +12,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.model import Family
 
+VERSION = "1"
+
 # Frequent words, so that tiny models see texts of a few tokens; all else falls apart into characters.
 WORDS = (  # noqa: SIM905
     "the an and or but not no of to in on for with as at by from it is was are be this that these you he she we they his her its my your "

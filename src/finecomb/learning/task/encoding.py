@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+VERSION = "1"
+
 
 @dataclass(frozen=True)
 class Batch:

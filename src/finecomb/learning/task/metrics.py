@@ -15,6 +15,8 @@ from torch import Tensor
 from torchmetrics.functional import mean_absolute_error, mean_squared_error, pearson_corrcoef
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multilabel_confusion_matrix
 
+VERSION = "1"
+
 Metrics = dict[str, float | None]
 AVERAGES = ("macro", "micro", "weighted")
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from finecomb.learning.task import metrics
 from finecomb.learning.task.runner import TextInput
 
+VERSION = "1"
+
 
 class Regression(TextInput):
     """A single output; its value is the prediction."""

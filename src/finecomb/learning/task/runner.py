@@ -10,6 +10,8 @@ from torch import Tensor
 from finecomb.learning.task import encoding
 from finecomb.learning.task.encoding import Batch
 
+VERSION = "1"
+
 
 class TaskRunner(Protocol):
     """A task at work.

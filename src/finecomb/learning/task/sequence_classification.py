@@ -11,6 +11,8 @@ from torch import Tensor
 from finecomb.learning.task import metrics
 from finecomb.learning.task.runner import TextInput
 
+VERSION = "1"
+
 
 class SequenceClassification(TextInput):
     """Classification of whole texts. Two classes are scored with two outputs, as the architectures' own heads do."""

@@ -32,6 +32,8 @@ from finecomb.learning.pooling import classify
 from finecomb.learning.quiet import quiet
 from finecomb.learning.tuning.tuned import Tuned, core_of, input_adapter
 
+VERSION = "1"
+
 RECORD = "finecomb.json"
 FORMAT = 1
 FROZEN_SHARD, TRAINED_SHARD = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"

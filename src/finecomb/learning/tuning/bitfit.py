@@ -11,6 +11,8 @@ from finecomb.learning.tuning.tuned import Tuned, inside, is_bias, train_only
 if TYPE_CHECKING:
     from finecomb.learning.model.backbone import Backbone
 
+VERSION = "1"
+
 
 class BitFit:
     """Biases of linear maps, of norms and of attention (XLNet's r_w_bias and its like), wherever they are."""

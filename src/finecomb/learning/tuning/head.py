@@ -10,6 +10,8 @@ from finecomb.learning.tuning.tuned import Tuned, inside, train_only
 if TYPE_CHECKING:
     from finecomb.learning.model.backbone import Backbone
 
+VERSION = "1"
+
 
 class Head:
     """Linear probing, or as deep as the architecture's head is."""

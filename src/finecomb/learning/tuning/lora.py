@@ -18,6 +18,8 @@ from finecomb.learning.tuning.tuned import Tuned
 if TYPE_CHECKING:
     from finecomb.learning.model.backbone import Backbone
 
+VERSION = "1"
+
 
 class Lora:
     """W + scale * B A, with B = 0 at first. A is drawn from the seed; biases stay frozen."""

@@ -22,6 +22,8 @@ from finecomb.learning.tuning.tuned import Tuned
 if TYPE_CHECKING:
     from finecomb.learning.model.backbone import Backbone
 
+VERSION = "1"
+
 
 class Prompt:
     """Soft prompts of `num_virtual_tokens` embeddings."""

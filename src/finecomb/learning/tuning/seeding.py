@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+VERSION = "1"
+
 
 def derive(seed: int, purpose: str) -> int:
     """A seed for one purpose, so that two kinds of tensors never draw the same numbers."""

@@ -11,6 +11,8 @@ from finecomb.learning.tuning.tuned import Tuned, inside, train_only
 if TYPE_CHECKING:
     from finecomb.learning.model.backbone import Backbone
 
+VERSION = "1"
+
 
 class TopLayers:
     """Fine-tuning of the top of the model."""

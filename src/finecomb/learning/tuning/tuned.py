@@ -18,6 +18,8 @@ from finecomb.learning.pooling import classify
 if TYPE_CHECKING:
     from finecomb.learning.model.backbone import Backbone
 
+VERSION = "1"
+
 
 class Method(Protocol):
     """A tuning method."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SAMPLERS = ("tpe", "gp", "random", "grid")
 PRUNERS = ("none", "median", "hyperband", "bands")
 JOURNAL = "journal.log"
+_EARLIER = "earlier run"  # marks answers that the search did not ask for
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Search:
     """Ask, report, tell. Safe to use from several processes on one folder."""
 
     def __init__(self, settings: Settings, folder: Path | None, *, trials: int | None) -> None:
-        """folder: where the journal is; None keeps the search in memory. trials: how many there will be in all; None: a grid's own number.
+        """folder: where the journal is; None keeps the search in memory. trials: how many are asked in all; None: a grid's own number.
 
         Raises UserError for a journal of another search, and for a grid without end.
         """
@@ -169,13 +170,17 @@ class Search:
         for frozen in self._study.get_trials(deepcopy=False):
             if frozen.state == optuna.trial.TrialState.RUNNING and frozen.number not in self._mine and not _alive(frozen.user_attrs):
                 return self._taken(optuna.Trial(self._study, frozen._trial_id))
-        asked = [each for each in self._study.get_trials(deepcopy=False) if each.state != optuna.trial.TrialState.WAITING]
-        if len(asked) >= self.trials:
+        known = [each for each in self._study.get_trials(deepcopy=False) if each.state != optuna.trial.TrialState.WAITING]
+        asked = sum(_EARLIER not in each.user_attrs for each in known)
+        if asked >= self.trials:
             return None
         if self._grid is not None:
-            done = [each.system_attrs.get("fixed_params", each.params) for each in asked]
-            self._study.enqueue_trial(next(params for params in self._grid if params not in done))
-        self._study.sampler = self._sampler(len(asked))
+            done = [each.system_attrs.get("fixed_params", each.params) for each in known]
+            left = next((params for params in self._grid if params not in done), None)
+            if left is None:
+                return None
+            self._study.enqueue_trial(left)
+        self._study.sampler = self._sampler(asked)
         return self._taken(self._study.ask(spaces.distributions(self.settings.space)))
 
     def _taken(self, trial: optuna.Trial) -> Trial:
@@ -219,15 +224,25 @@ class Search:
             self._study.tell(trial, state=states.FAIL)
 
     def add(self, values: Mapping[str, Any], value: float) -> bool:
-        """Count an earlier run's answer, beside the trials asked for; whether it lies in the space and is new."""
+        """Count an earlier run's answer, beside the trials asked for; whether it lies in the space and is none of these trials.
+
+        It counts once, however often the search goes on.
+        """
         import optuna
 
-        params = spaces.params_of(self.settings.space, values)
-        if params is None or any(each.params == params for each in self._study.get_trials(deepcopy=False)):
+        space = self.settings.space
+        params = spaces.params_of(space, values)
+        if params is None:
             return False
-        found = spaces.distributions(self.settings.space)
-        self._study.add_trial(optuna.trial.create_trial(params=params, distributions=found, value=value))
-        self.trials += 1
+        alike = [
+            each
+            for each in self._study.get_trials(deepcopy=False)
+            if set(each.params) == set(space) and spaces.values_of(space, each.params) == spaces.values_of(space, params)
+        ]
+        if alike:
+            return any(_EARLIER in each.user_attrs for each in alike)
+        found = spaces.distributions(space)
+        self._study.add_trial(optuna.trial.create_trial(params=params, distributions=found, value=value, user_attrs={_EARLIER: True}))
         return True
 
     def answers(self) -> list[Trial]:

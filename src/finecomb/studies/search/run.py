@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from rich.console import Console
 from finecomb.config.compose import compose
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.machine import this_machine
-from finecomb.config.plain import flatten, to_plain
+from finecomb.config.overrides import override
+from finecomb.config.plain import flatten
 from finecomb.runs import show
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import short_error
@@ -25,6 +27,7 @@ from finecomb.studies.freeze import Frozen, check, place
 from finecomb.studies.launch import launch_feed
 from finecomb.studies.outcome import Outcome, exit_code
 from finecomb.studies.search.engine import Search, Settings, Trial
+from finecomb.studies.search.space import params_of
 from finecomb.studies.slots import planned
 from finecomb.studies.sweep import Sweep
 
@@ -101,7 +104,7 @@ def run_search(
     """Bring a search to N trials; prints a table, the best, and as the last line the record's path. Returns the exit code.
 
     warm_start: run directories, folders of them or sweep records whose finished runs count as answers already had, where they agree with
-    the trials in everything that is not searched.
+    the trials in everything that is not searched. They count beside the N trials.
     """
     policy, console = policy or Policy(), console or Console(highlight=False)
     if not any(word.startswith("evaluate.test=") for word in settings.fixed):
@@ -112,7 +115,7 @@ def run_search(
     sweep.open(name or search_name(settings), Path(base.config.output_dir))
     search = Search(settings, sweep.folder, trials=trials)
     if warm_start:
-        console.print(f"{_warm(search, warm_start, base.config)} earlier runs count as answers", markup=False)
+        console.print(f"{_warm(search, warm_start, config_dirs)} earlier runs count as answers", markup=False)
     feed = SearchFeed(search, sweep, config_dirs, slots)
     progress = base.config.callbacks.progress
     outcomes = launch_feed(feed, replace(policy, slots=slots, keep_checkpoints=False), progress=progress, expected=search.trials)
@@ -128,33 +131,29 @@ def search_name(settings: Settings) -> str:
     return f"{settings.sampler}-{keys}-{digest}"
 
 
-def _warm(search: Search, paths: Sequence[str], config: Any) -> int:
-    """Count finished runs that agree with the trials in all that is neither searched nor without influence."""
-    hidden = {*arms.not_identity(), "evaluate.test", *search.settings.space}
-    groups = [key for key in search.settings.space if "." not in key]
-
-    def rest(flat: Mapping[str, Any]) -> dict[str, Any]:
-        inside = tuple(f"{group}." for group in groups)
-        return {key: value for key, value in flat.items() if key not in hidden and not key.startswith(inside)}
-
-    from finecomb.config.resolve import resolve
-
-    wanted = rest(flatten(to_plain(resolve(config, machine=this_machine()))))
-    added = 0
-    for path in arms.find(paths):
-        run = arms.read(path)
-        flat = flatten(run.config)
+def _warm(search: Search, paths: Sequence[str], config_dirs: Sequence[Path]) -> int:
+    """Count finished runs that a trial with their values would be: all else that decides the result is the same, data and code included."""
+    counted = 0
+    for run in map(arms.read, arms.find(paths)):
         value = run.recorded(search.settings.metric)
-        values = {**flat, **{group: flat.get(f"{group}.name") for group in groups}}
-        if run.state == "finished" and value is not None and _agree(rest(flat), wanted):
-            added += search.add(values, float(value))
-    return added
+        if run.state == "finished" and value is not None and not math.isnan(value):
+            flat = flatten(run.config)
+            values = {**flat, **{group: name for group, name in run.record.get("choices", {}).items() if name is not None}}
+            if params_of(search.settings.space, values) is not None and _is_trial(run, search.settings, values, config_dirs):
+                counted += search.add(values, float(value))
+    return counted
 
 
-def _agree(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    # What `auto` resolved to may depend on what is searched, as the learning rate does on the method; model_type is read from the weights.
-    loose = ("optimizer.lr", "model.model_type", "trainer.threads")
-    return all(ours.get(key) == theirs.get(key) for key in {*ours, *theirs} if key not in loose)
+def _is_trial(run: arms.Run, settings: Settings, values: Mapping[str, Any], config_dirs: Sequence[Path]) -> bool:
+    """Whether a run is what the trial with its values would be. Evaluating the test set afterwards changes no answer on validation."""
+    chosen = {key: values[key] for key in settings.space}
+    words = settings.spell(chosen) if settings.spell is not None else [override(key, value) for key, value in chosen.items()]
+    fixed = [word for word in settings.fixed if not word.startswith("evaluate.test=")]
+    try:
+        trial = check(compose([*fixed, *words, override("evaluate.test", run.config["evaluate"]["test"])], config_dirs=config_dirs))
+    except UserError:
+        return False
+    return trial.fingerprint == run.record.get("fingerprint")
 
 
 def _show(console: Console, search: Search, outcomes: Sequence[Outcome]) -> None:

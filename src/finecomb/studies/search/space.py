@@ -136,11 +136,17 @@ def params_of(space: Space, values: Mapping[str, Any]) -> dict[str, Any] | None:
             if place is None:
                 return None
             found[key] = place
-        elif isinstance(value, int | float) and dimension.low <= value <= dimension.high:
+        elif isinstance(value, int | float) and _inside(dimension, value):
             found[key] = int(value) if dimension.whole else float(value)
         else:
             return None
     return found
+
+
+def _inside(dimension: Range, value: float) -> bool:
+    step = dimension.step or (1 if dimension.whole else None)
+    steps = 0.0 if step is None or (dimension.log and not dimension.whole) else (value - dimension.low) / step
+    return dimension.low <= value <= dimension.high and math.isclose(steps, round(steps), abs_tol=1e-9)
 
 
 def grid(space: Space, where: str) -> list[dict[str, Any]]:

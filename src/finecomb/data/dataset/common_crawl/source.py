@@ -7,16 +7,18 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from finecomb.assets import cache_dir, hash_file
 from finecomb.assets.polite import Manners, Polite, fetch_whole
+from finecomb.config.computing import raised
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.dataset import CommonCrawl
 from finecomb.data.dataset.common_crawl.index import Store, collect
 from finecomb.data.dataset.common_crawl.records import Record, http_page, records, records_of
-from finecomb.data.dataset.extract import Limits, extract, require_web
+from finecomb.data.dataset.extract import Limits, extract, made_by, require_web
 from finecomb.data.dataset.rows import PROVENANCE, Rows
 from finecomb.data.dataset.source import Raw
 from finecomb.data.dataset.text_file import existing
@@ -66,10 +68,11 @@ class CommonCrawlSource:
         return self._store
 
     def inputs(self) -> dict[str, str]:
-        """The hash of each archive, or of what the index gave."""
+        """The hash of each archive, or of what the index gave; and what turns records into text."""
+        made = {"extractor": made_by(), "reader": ", ".join([f"fastwarc {version('fastwarc')}", *raised("common_crawl")])}
         if self._config.index:
-            return {"records": self._fetched().sha256()}
-        return {f"archive {number}": hash_file(path) for number, path in enumerate(self._paths().values())}
+            return {"records": self._fetched().sha256(), **made}
+        return {f"archive {number}": hash_file(path) for number, path in enumerate(self._paths().values())} | made
 
     def read(self, kind: str) -> Raw:
         """The texts, record after record, while they are read."""

@@ -9,18 +9,17 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from finecomb.assets import cache_dir, lock, offline, room_on_disk
+from finecomb.config.computing import raised
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.dataset import Crawl
 from finecomb.data.dataset.crawl.crawler import Crawler
 from finecomb.data.dataset.crawl.store import Page, Store
 from finecomb.data.dataset.crawl.urls import Scope, pattern
-from finecomb.data.dataset.extract import VERSION as EXTRACT_VERSION
-from finecomb.data.dataset.extract import Limits, extract, require_web
+from finecomb.data.dataset.extract import Limits, extract, made_by, require_web
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.source import Raw
 
@@ -57,7 +56,7 @@ class CrawlSource:
     def inputs(self) -> dict[str, str]:
         """The hash of what was fetched, which is fetched now if it was not, and what turns pages into text."""
         with self._finished() as store:
-            return {"crawl": store.content_hash(), "extractor": _extractor()}
+            return {"crawl": store.content_hash(), "extractor": made_by(), "modules": ", ".join(raised("crawl"))}
 
     def read(self, kind: str) -> Raw:
         """The pages as training rows; without labels unless `dataset.labels` gives them by address."""
@@ -165,8 +164,3 @@ class _Chunk:
         """The rows so far."""
         lines = range(1, len(self.ids) + 1)
         return Rows(self.ids, self._texts, None, self._labels, None, lines, self.file, "page", self._provenance)
-
-
-def _extractor() -> str:
-    """What turns pages into text: our own version and those of both libraries."""
-    return f"{EXTRACT_VERSION}, resiliparse {version('resiliparse')}, trafilatura {version('trafilatura')}"

@@ -80,10 +80,14 @@ def document(file: File, how: How) -> Iterator[Table]:
                 if wrong := fault(line, how.encoding, number):
                     yield Table(file.name, ["text", "path", "folder"], lambda name: [], [], broken=[wrong])
                     return
-    folder = PurePosixPath(file.name.replace("!", "/")).parent.name or file.path.absolute().parent.name
-    cells = {"text": [text], "path": [file.name], "folder": [folder]}
+    cells = {"text": [text], "path": [file.name], "folder": [folder_of(file)]}
     if data:
         yield Table(file.name, list(cells), cells.__getitem__, [1], row=[0])
+
+
+def folder_of(file: File) -> str:
+    """The name of the folder that a file lies in, by its name in the dataset or, where that names none, by its path."""
+    return PurePosixPath(file.name.replace("!", "/")).parent.name or file.path.absolute().parent.name
 
 
 def _main_text(data: bytes, file: File, mode: str) -> str:

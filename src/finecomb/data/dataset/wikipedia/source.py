@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from finecomb.assets import cache_dir, hash_file
 from finecomb.assets.polite import Manners, fetch_whole
+from finecomb.config.computing import raised
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.machine import cores
 from finecomb.config.schema.dataset import Fetch, Wikipedia
@@ -65,8 +67,8 @@ class WikipediaSource:
         return self._sha256
 
     def inputs(self) -> dict[str, str]:
-        """The hash of the dump."""
-        return {"dump": self._hash()}
+        """The hash of the dump, and what turns its pages into text."""
+        return {"dump": self._hash(), "converter": _converter()}
 
     def read(self, kind: str) -> Raw:
         """The articles, a part of the dump at a time, while they are read."""
@@ -136,7 +138,7 @@ class WikipediaSource:
         rules = self._rules(site)
         offsets = self._offsets(path)
         how = f"streams {hashlib.sha256(repr(offsets).encode()).hexdigest()}" if offsets else "batches"
-        facts = json.dumps([VERSION, self._hash(), how, rules.record()], ensure_ascii=False)
+        facts = json.dumps([_converter(), self._hash(), how, rules.record()], ensure_ascii=False)
         folder = cache_dir() / "wikipedia" / hashlib.sha256(facts.encode()).hexdigest()[:32]
         parts = _streams(path, offsets) if offsets else _batches(path, compressed, rules.page_bytes)
         workers = cores() if self._config.workers == "auto" else int(self._config.workers)
@@ -158,6 +160,11 @@ class WikipediaSource:
                     what = f"{index.name} is not the index of {path.name}: no stream begins at byte {offset:,}"
                     raise UserError(Problem(what, "dataset.index", mend="name the index of the same date, or dataset.index=null"))
         return [*(offset for offset in offsets if offset < size), size]
+
+
+def _converter() -> str:
+    """What turns pages into text: our own version and that of the parser."""
+    return ", ".join([str(VERSION), f"mwparserfromhell {version('mwparserfromhell')}", *raised("wikipedia")])
 
 
 def _local(name: str, key: str, fetch: Fetch) -> Path:

@@ -1,0 +1,139 @@
+"""Every module that computes numbers or decides rows, under a name that stays when its file moves.
+
+A module's VERSION goes up when its numbers change; a module without one is of version 1. Raised versions are part of what the module
+decides: of a run's fingerprint, or of the keys of cached data. tests/digests.json records a digest of each module's code, so that a change
+of the code without a decision about the version fails a test.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[1]
+# Covered by the test: each of their files is a computing module or listed in IDLE.
+COVERED = ("learning", "training", "data", "studies/statistics")
+# Stable name -> file below SOURCE, for modules whose file is no longer NAME.py.
+MOVED: Mapping[str, str] = {}
+
+# Modules by what their versions are part of. A name is the path of the file at the time when it was entered here.
+COMPUTING: Mapping[str, tuple[str, ...]] = {
+    # The fingerprint of every run.
+    "run": (
+        "learning/loss", "learning/optimizer", "learning/pooling", "learning/scheduler",
+        "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
+        "learning/task/encoding", "learning/task/metrics", "learning/task/runner",
+        "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned",
+        "training/artefact", "training/batching", "training/callbacks", "training/checkpoint", "training/datamodule", "training/encode",
+        "training/evaluate", "training/fit", "training/module", "training/result", "training/trainer", "training/worker",
+    ),
+    # The fingerprint of runs with this choice.
+    "choice": (
+        "learning/task/regression", "learning/task/sequence_classification",
+        "learning/tuning/bitfit", "learning/tuning/full", "learning/tuning/head", "learning/tuning/lora", "learning/tuning/prompt",
+        "learning/tuning/top_layers",
+    ),
+    # Keys of cached data, of which the code of the key names the VERSION itself.
+    "keyed": (
+        "data/annotator/__init__", "data/dataset/crawl/source", "data/dataset/extract", "data/dataset/wikipedia/source",
+        "data/prepare/balance", "data/prepare/delivery", "data/prepare/rows", "data/sampler",
+    ),
+    # The key of all prepared data.
+    "reading": (
+        "data/chance", "data/scripts", "data/shards", "data/texts",
+        "data/dataset/broken", "data/dataset/columns", "data/dataset/compressed", "data/dataset/files", "data/dataset/found",
+        "data/dataset/hub", "data/dataset/labels", "data/dataset/lines", "data/dataset/movie_reviews", "data/dataset/prepared",
+        "data/dataset/reading", "data/dataset/rows", "data/dataset/shop_reviews", "data/dataset/split", "data/dataset/table",
+        "data/dataset/text_file",
+        "data/dataset/formats/columnar", "data/dataset/formats/delimited", "data/dataset/formats/objects", "data/dataset/formats/piece",
+        "data/dataset/formats/plain",
+        "data/prepare/clusters", "data/prepare/labelling", "data/prepare/reading",
+    ),
+    # The inputs of the sources that use them.
+    "extract": ("data/dataset/extract_worker",),
+    "common_crawl": ("data/dataset/common_crawl/index", "data/dataset/common_crawl/records", "data/dataset/common_crawl/source"),
+    "crawl": (
+        "data/dataset/crawl/crawler", "data/dataset/crawl/fetch", "data/dataset/crawl/robots", "data/dataset/crawl/store",
+        "data/dataset/crawl/urls",
+    ),
+    "wikipedia": (
+        "data/dataset/wikipedia/arguments", "data/dataset/wikipedia/articles", "data/dataset/wikipedia/dates",
+        "data/dataset/wikipedia/dump", "data/dataset/wikipedia/languages", "data/dataset/wikipedia/markup",
+        "data/dataset/wikipedia/quantities", "data/dataset/wikipedia/reference", "data/dataset/wikipedia/templates",
+        "data/dataset/wikipedia/units", "data/dataset/wikipedia/wikitext",
+    ),
+    # The identity of every cleaning step, beside the VERSION of its class.
+    "cleaner": (
+        "data/cleaner/among", "data/cleaner/corrections", "data/cleaner/duplicates", "data/cleaner/filters", "data/cleaner/language",
+        "data/cleaner/lsh", "data/cleaner/near", "data/cleaner/near_index", "data/cleaner/normalise", "data/cleaner/overlap",
+        "data/cleaner/perplexity", "data/cleaner/personal", "data/cleaner/predicate", "data/cleaner/quality", "data/cleaner/recipe",
+        "data/cleaner/repeats", "data/cleaner/repetition", "data/cleaner/shingles", "data/cleaner/spelling", "data/cleaner/stage",
+        "data/cleaner/step", "data/cleaner/text", "data/cleaner/word_arrays", "data/cleaner/word_hashes", "data/cleaner/words",
+    ),
+    # The identity of an annotator and of an augmenter.
+    "annotator": (
+        "data/annotator/answers", "data/annotator/dependence", "data/annotator/functions", "data/annotator/label_model",
+        "data/annotator/propagation", "data/annotator/run", "data/annotator/terms", "data/annotator/voting",
+    ),
+    "augmenter": (
+        "data/augmenter/__init__", "data/augmenter/back_translation", "data/augmenter/counterfactual", "data/augmenter/marked",
+        "data/augmenter/noise", "data/augmenter/operation", "data/augmenter/rewording", "data/augmenter/words",
+    ),
+    # Nothing: what they compute is shown, or handed to other tools, and never cached.
+    "shown": (
+        "data/annotator/agreement", "data/annotator/consensus", "data/annotator/documents", "data/annotator/label_errors",
+        "data/annotator/offsets", "data/annotator/queue", "data/annotator/session", "data/annotator/spans", "data/annotator/storage",
+        "data/annotator/tokens",
+        "data/annotator/formats/argilla", "data/annotator/formats/conll", "data/annotator/formats/doccano",
+        "data/annotator/formats/fasttext", "data/annotator/formats/label_studio", "data/annotator/formats/prodigy",
+        "data/prepare/leakage", "training/tables",
+        "studies/statistics/budget", "studies/statistics/metrics", "studies/statistics/resampling", "studies/statistics/seeds",
+        "studies/statistics/significance", "studies/statistics/two_way",
+        "studies/references", "studies/scores", "studies/report/analysis",
+    ),
+}  # fmt: skip
+
+# Files in COVERED that compute nothing.
+IDLE = (
+    "learning/__init__", "learning/quiet", "learning/model/__init__", "learning/task/__init__", "learning/tuning/__init__",
+    "training/__init__", "training/card", "training/interruption", "training/logger", "training/memory", "training/mirrors",
+    "training/wandb_mirror",
+    "data/__init__", "data/engine", "data/annotator/server", "data/annotator/formats/__init__", "data/annotator/formats/options",
+    "data/cleaner/__init__", "data/dataset/__init__", "data/dataset/source", "data/dataset/formats/__init__",
+    "data/dataset/common_crawl/__init__", "data/dataset/crawl/__init__", "data/dataset/crawl/warc", "data/dataset/wikipedia/__init__",
+    "data/prepare/__init__", "data/prepare/page",
+    "studies/statistics/__init__",
+)  # fmt: skip
+
+_VERSION = re.compile(r"^VERSION\s*(?::[^=]*)?=\s*[\"']?([\w.]+)", re.MULTILINE)
+
+
+def names() -> list[str]:
+    """The stable names of all computing modules."""
+    return [name for part in COMPUTING.values() for name in part]
+
+
+def file_of(name: str) -> Path:
+    """Where a module lies now."""
+    return SOURCE / MOVED.get(name, f"{name}.py")
+
+
+@functools.cache
+def version_of(name: str) -> str:
+    """The VERSION of a module, read from its text, because importing it could import torch. Without the word it is "1"."""
+    match = _VERSION.search(file_of(name).read_text(encoding="utf-8"))
+    return match[1] if match else "1"
+
+
+def raised(*parts: str) -> list[str]:
+    """Modules of these parts whose version is not "1", each with its version; as long as there are none, keys stay as they are."""
+    return [f"{name} {version}" for part in parts for name in COMPUTING[part] if (version := version_of(name)) != "1"]
+
+
+def versions_of_run(task: str, tuning: str) -> dict[str, str]:
+    """The versions that are not "1" of the modules that a run with these choices computes with."""
+    chosen = (f"learning/task/{task}", f"learning/tuning/{tuning}")
+    found = {name: version_of(name) for name in (*COMPUTING["run"], *COMPUTING["choice"]) if name in COMPUTING["run"] or name in chosen}
+    return {name: version for name, version in found.items() if version != "1"}
