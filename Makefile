@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make run` and `make test`. Both need Python 3.11 to 3.13 (with venv), git and make.
+# Two commands do all the set-up: `make run` and `make test`; `make install` does it alone. They need Python 3.11 to 3.13 (with venv), git and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,15 +8,18 @@ SEEDS ?= 0,1,2
 # Processes that share the tests, a file at a time.
 JOBS ?= 2
 
-.PHONY: help run test lint digests bench lock clean
+.PHONY: help install run test test-kernels lint digests bench lock clean
 
 help:
-	@echo "make run    install, then train and compare full, head and lora on film-review sentences"
-	@echo "make test   install, then run the tests"
-	@echo "make lint   formatting, lint, types, import rules"
+	@echo "make install       set up $(VENV): torch, then the locked packages, then finecomb"
+	@echo "make run           install, then train and compare full, head and lora on film-review sentences"
+	@echo "make test          install, then run the tests"
+	@echo "make test-kernels  the tests of training with other kernels of Intel's MKL, which sum in another order"
+	@echo "make lint          formatting, lint, types, import rules"
 	@echo "make digests REASON='...'  record changed code that computes numbers (CONTRIBUTING.md)"
-	@echo "make bench  measurements side by side"
-	@echo "make lock   renew requirements.lock (maintainers; needs uv)"
+	@echo "make bench         measurements side by side"
+	@echo "make lock          renew requirements.lock (maintainers; needs uv)"
+	@echo "make clean         remove $(VENV), build output and the caches of the tools"
 
 # Built again when the lock or the project file changes. torch comes first: its CPU and GPU builds need different packages.
 $(READY): requirements.lock pyproject.toml
@@ -28,10 +31,13 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+install: $(READY)
+
 run: $(READY)
-	@echo "Downloads once: film-review sentences (2.4 MB) and MiniLM-L6 weights (84 MB). Then 9 runs, together about 9 minutes on 2 cores (5 of them training)."
-	@$(BIN)/finecomb train -m experiment=main_job tuning=full,head,lora seed=$(SEEDS)
-	@$(BIN)/finecomb compare runs/sweeps/latest.json --references majority,tfidf_logistic
+	@echo "Downloads once: film-review sentences (2.4 MB) and MiniLM-L6 weights (84 MB). Then 9 runs, together about 11 minutes on 2 cores."
+	@$(BIN)/finecomb train -m experiment=main_job output_dir=runs/main_job tuning=full,lora seed=$(SEEDS)
+	@$(BIN)/finecomb train -m experiment=main_job output_dir=runs/main_job tuning=head trainer.max_epochs=10 seed=$(SEEDS)
+	@$(BIN)/finecomb compare runs/main_job --references majority,tfidf_logistic
 
 test: $(READY)
 	@$(BIN)/python -m pytest -m "not clock" --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder

@@ -60,3 +60,10 @@ def test_an_editable_install_sees_the_repository(tmp_path: Path) -> None:
         pytest.skip("finecomb is not installed in editable mode from this repository")
     assert Path(package) == ROOT / "src" / "finecomb" / "__init__.py"
     assert Path(conf) == ROOT / "conf"
+
+
+def test_make_without_a_target_lists_every_target() -> None:
+    shown = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:")).split()[1:]
+    listed = {line.split()[1] for line in shown.splitlines() if line.startswith("make ")}
+    assert listed == set(targets) - {"help"}

@@ -93,7 +93,7 @@ def train(args: list[str]) -> int:
         hydra_app.enter([*given.only_hydra, *given.overrides], lambda: None)
         return 0
     if given.multirun:
-        return _train_many(given.overrides)
+        return _train_many(given.overrides, confirmed=given.confirmed)
     return _train_one(_compose(given.overrides, validated=True), given.overrides)
 
 
@@ -137,10 +137,10 @@ def _train_one(composition: Composition, words: Sequence[str]) -> int:
     return exit_code(outcomes)
 
 
-def _train_many(overrides: Sequence[str]) -> int:
+def _train_many(overrides: Sequence[str], *, confirmed: bool) -> int:
     from finecomb.config.hydra_app import check_jobs, enter
 
-    words = check_jobs(overrides)
+    words = check_jobs(overrides, confirmed=confirmed)
     try:
         enter(["-m", *words], lambda: None)
     except SystemExit as ended:

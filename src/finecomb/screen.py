@@ -24,7 +24,7 @@ examples:
   finecomb train -m hydra.launcher.slots=4 seed=0,1,2,3       four at once
 
 flags, as Hydra has them:
-  -m, --multirun           a job for each combination of the values given
+  -m, --multirun           a job for each combination of the values given; --yes permits -m where no key has several values
   --config-dir DIR         a folder with choices of your own (groups of YAML files, finecomb_plugin.py)
   -c, --cfg job|hydra|all  print the composed config instead of running; --package KEY for a part of it
   -i, --info [WHAT]        defaults, defaults-tree, config, plugins or searchpath
@@ -101,6 +101,7 @@ def show_outcome(outcome: Outcome) -> None:
     """The end of a single run: its metrics, or why it did not finish; the run directory on the last line of standard output."""
     from rich.console import Console
 
+    from finecomb.runs.metrics import concise
     from finecomb.runs.show import table
     from finecomb.studies.account import truncation_line
 
@@ -111,8 +112,10 @@ def show_outcome(outcome: Outcome) -> None:
         result = outcome.run.result() or {}
         if outcome.reused:
             console.print("finished before; nothing was trained", markup=False)
-        headers, rows = _metrics(result.get("metrics") or {})
-        table(console, headers, rows)
+        metrics = result.get("metrics") or {}
+        table(console, *_metrics(concise(metrics)))
+        if line := _groups_line(metrics):
+            print(line, file=sys.stderr)
         if cut := truncation_line(result):
             print(cut, file=sys.stderr)
     else:
@@ -125,6 +128,14 @@ def _metrics(metrics: Mapping[str, float | None]) -> tuple[list[str], list[list[
     splits = list(dict.fromkeys(name.partition("/")[0] for name in metrics))
     names = dict.fromkeys(name.partition("/")[2] for name in metrics)
     return ["", *splits], [[name, *(metrics.get(f"{split}/{name}", "") for split in splits)] for name in names]
+
+
+def _groups_line(metrics: Mapping[str, float | None]) -> str | None:
+    """How many groups the rows have, and where their metrics are; None without groups."""
+    from finecomb.runs.metrics import OF_GROUP
+
+    groups = {name.partition(OF_GROUP)[2] for name in metrics if OF_GROUP in name}
+    return f"{len(groups)} groups: the metrics of each are in result.json, as test/accuracy{OF_GROUP}NAME" if groups else None
 
 
 def _show_failure(outcome: Outcome) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from finecomb.config.parameters import _ARCHITECTURES, count
+from finecomb.config.parameters import _ARCHITECTURES, count, linear_maps
 from finecomb.config.schema.model import SHAPES, TINY_POSITIONS, Shape, TinyModel
 from finecomb.config.schema.tuning import BitFit, Full, Head, Lora, Prompt, TopLayers
 from finecomb.config.sources import options, read, schema_of
@@ -76,6 +76,17 @@ def _shape_of(config: object) -> Shape:
         key_value=get("num_key_value_heads") * width or None,
         relative_rows=2 * get("position_buckets"),
     )
+
+
+@pytest.mark.parametrize("kind", _ARCHITECTURES)
+def test_names_of_linear_maps_are_those_of_a_built_model(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path))
+    from finecomb.learning.model import build, inspect
+    from finecomb.learning.tuning.lora import target_modules
+
+    choice = TinyModel(f"tiny_{kind}", None, [], None, kind, None, "", None, layers=2, hidden=32, heads=2, init_seed=0)
+    backbone = build(choice, inspect(choice), num_outputs=3, label_names=None, problem_type="single_label_classification", seed=0)
+    assert sorted(target_modules(backbone, "all-linear")) == sorted(linear_maps(kind))
 
 
 @pytest.mark.parametrize("kind", _ARCHITECTURES)

@@ -13,7 +13,7 @@ from harness import FAMILIES, TASKS, TUNINGS, cell_config, parts_of, prepared, t
 from tiny_runs import make_data, make_run, tiny_config
 
 from finecomb.training import worker
-from finecomb.training.evaluate import Evaluation, evaluate
+from finecomb.training.evaluate import Evaluation, _over_groups, evaluate
 from finecomb.training.fit import Parts
 
 # float64; measured: below 1e-14.
@@ -83,6 +83,14 @@ def test_metrics_of_groups_are_over_the_rows_of_the_group(tmp_path: Path) -> Non
         assert found.named("test")[f"test/accuracy@group={group}"] == pytest.approx(float(right[rows].double().mean()))
         expected = torch.nn.functional.cross_entropy(found.logits[rows], found.targets[rows])
         assert found.named("test")[f"test/loss@group={group}"] == pytest.approx(float(expected))
+    for name, worst, best in (("accuracy", min, max), ("loss", max, min)):
+        of_groups = [found.metrics[f"{name}@group={group}"] or 0.0 for group in ("a", "b")]
+        over = [found.metrics[f"{name}@group.{which}"] for which in ("worst", "best", "gap")]
+        assert over == [worst(of_groups), best(of_groups), max(of_groups) - min(of_groups)]
+
+
+def test_metrics_over_groups_are_undefined_where_one_groups_are() -> None:
+    assert _over_groups({"a": {"mcc": None}, "b": {"mcc": 0.5}}) == dict.fromkeys(("mcc@group.worst", "mcc@group.best", "mcc@group.gap"))
 
 
 @pytest.mark.parametrize(("task", "tuning"), [("single", "full"), ("pair", "lora"), ("multi_label", "head"), ("regression", "prompt")])

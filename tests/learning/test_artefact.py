@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
+from finecomb.assets import hash_file
 from finecomb.config.errors import UserError
-from finecomb.config.schema.model import FAMILIES
+from finecomb.config.schema.model import FAMILIES, HUB_WEIGHTS, Model
 from finecomb.config.schema.tuning import REFUSED
 from finecomb.learning import tuning
+from finecomb.learning.model import inspect
 
 METHODS = ("full", "head", "top_layers", "bitfit", "lora", "prompt")
 CELLS = [(model_type, method) for model_type in FAMILIES for method in METHODS if (method, model_type) not in REFUSED]
@@ -36,9 +39,7 @@ def plain(directory: Path, method: str) -> Any:
     """The model as a user without finecomb loads it."""
     if method not in ("lora", "prompt"):
         return AutoModelForSequenceClassification.from_pretrained(directory, local_files_only=True, dtype=torch.float32).eval()
-    base = json.loads((directory / "adapter_config.json").read_text())["base_model_name_or_path"]
-    config = AutoConfig.from_pretrained(directory)
-    return PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(base, config=config), str(directory)).eval()
+    return PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(directory / "base"), str(directory)).eval()
 
 
 @pytest.mark.parametrize(("model_type", "method"), CELLS)
@@ -141,6 +142,41 @@ def test_a_file_system_without_links_gets_a_copy(make: Any, tmp_path: Path, monk
     inputs = make.batch(tuned.backbone.tokenizer).inputs
     with torch.no_grad():
         assert torch.equal(tuning.load(tmp_path).forward(inputs), tuned.forward(inputs))
+
+
+@pytest.mark.parametrize("model_type", [name for name in FAMILIES if ("lora", name) not in REFUSED])
+def test_an_adapter_loads_on_another_machine(make: Any, tmp_path: Path, model_type: str) -> None:
+    """In another place, with the cache and the weights gone: by transformers' pipeline, plain PEFT and finecomb."""
+    tuned = trained(make, model_type, "lora")
+    tuned.save(tmp_path / "here", INFO)
+    base = json.loads((tmp_path / "here" / "adapter_config.json").read_text())["base_model_name_or_path"]
+    assert base == "base"
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    shutil.rmtree(tmp_path / "here")
+    moved = Path(str(tuned.backbone.directory) + ".moved")
+    tuned.backbone.directory.rename(moved)
+    try:
+        with torch.no_grad():
+            expected = torch.softmax(tuned.forward(make.batch(tuned.backbone.tokenizer, make.texts[:1]).inputs), -1)[0].tolist()
+            answers = pipeline("text-classification", model=str(tmp_path / "there"), top_k=None)([make.texts[0]])[0]
+            logits = plain(tmp_path / "there", "lora")(**make.batch(tuned.backbone.tokenizer).inputs).logits
+            torch.testing.assert_close(tuning.load(tmp_path / "there").forward(make.batch(tuned.backbone.tokenizer).inputs), logits)
+        scores = {answer["label"]: answer["score"] for answer in answers}
+        assert [scores[name] for name in make.names] == pytest.approx(expected, abs=1e-5)
+    finally:
+        moved.rename(tuned.backbone.directory)
+
+
+def test_an_adapter_names_the_hub_only_where_its_weights_are_these(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = make.backbone("bert").directory
+    choice = Model(
+        name="own", path=None, source=[f"file:{directory}"], sha256=None, model_type="bert", hub_id="owner/name", note="", dropout=None
+    )
+    assert inspect(choice).hub_id is None
+    monkeypatch.setitem(HUB_WEIGHTS, "owner/name", "0" * 64)
+    assert inspect(choice).hub_id is None
+    monkeypatch.setitem(HUB_WEIGHTS, "owner/name", hash_file(directory / "model.safetensors"))
+    assert inspect(choice).hub_id == "owner/name"
 
 
 def test_an_adapter_refuses_another_base(make: Any, tmp_path: Path) -> None:

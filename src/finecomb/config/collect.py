@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -87,6 +88,8 @@ def normal(text: str) -> str:
 
 
 def _in_mapping(key: str) -> bool:
+    if f"{key}.".startswith("hydra.sweeper.params."):
+        return True
     group, *parts = key.split(".")
     candidates = plugins.schemas(group).values() if group in GROUPS and parts else ()
     return any(field.is_dict for cls in candidates for field in (fields_of(cls).get(parts[0]),) if field is not None)
@@ -140,11 +143,21 @@ def _check_option(group: str, name: Any, origin: Origin, problems: list[Problem]
             problems.extend(error.problems)
             return False
         return True
-    guess = nearest(str(name), known)
+    guess = _likely(group, str(name), known)
     allowed = ", ".join([*known, *(["null"] if group in BUNDLES else [])])
     what = f"{group}={'null' if name is None else name}: there is no such choice"
     problems.append(Problem(what, str(origin), allowed, f"did you mean {group}={guess}?" if guess else ""))
     return False
+
+
+def _likely(group: str, name: str, known: Mapping[str, Path]) -> str | None:
+    """The choice that a wrong name most likely means: a model by its name on the hub, else the nearest spelling."""
+    if group == "model":
+        for choice, path in known.items():
+            hub_id = read(path).entries.get("hub_id")
+            if hub_id is not None and hub_id.value and name.lower() in (hub_id.value.lower(), hub_id.value.rpartition("/")[2].lower()):
+                return choice
+    return nearest(name.lower().replace("-", "_"), known)
 
 
 def _needs_multirun(override: Override) -> Problem:

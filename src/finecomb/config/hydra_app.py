@@ -23,6 +23,7 @@ from finecomb.config.errors import Problem, UserError
 from finecomb.config.locate import conf_dir
 
 # Flags that would put another config in the place of ours, or read a pickle.
+CONFIRM = "--yes"
 _REFUSED = {"config_path": "--config-path", "config_name": "--config-name", "experimental_rerun": "--experimental-rerun"}
 
 
@@ -31,11 +32,13 @@ class Arguments:
     """A command line after its verb: overrides as Hydra takes them, and Hydra's flags.
 
     only_hydra: the flags ask Hydra to print something (--cfg, --info, --hydra-help) and to run nothing.
+    confirmed: --yes was given, which permits a multirun that sweeps nothing.
     """
 
     overrides: list[str] = field(default_factory=list)
     help: bool = False
     multirun: bool = False
+    confirmed: bool = False
     only_hydra: list[str] = field(default_factory=list)
 
 
@@ -59,13 +62,15 @@ class _Parser:
 
 def read(args: Sequence[str]) -> Arguments:
     """Read what follows the verb, and load the plug-ins it names. Raises UserError for flags that are unknown or not for us."""
-    flags = _Parser().read(args)
+    flags = _Parser().read([word for word in args if word != CONFIRM])
     refused = [flag for name, flag in _REFUSED.items() if getattr(flags, name) is not None]
     if refused:
         mend = "choices of your own are added with --config-dir DIR"
         raise UserError(
             [Problem(f"{flag} is not supported: there is one config, conf/train.yaml", "command line", mend=mend) for flag in refused]
         )
+    if flags.resolve and not flags.cfg and not flags.help:
+        raise UserError(Problem("--resolve needs --cfg", "command line: --resolve", mend="write --cfg job --resolve"))
     plugins.load([flags.config_dir] if flags.config_dir is not None else [])
     only_hydra = ["--hydra-help"] if flags.hydra_help else []
     only_hydra += ["--cfg", flags.cfg] if flags.cfg else []
@@ -74,17 +79,22 @@ def read(args: Sequence[str]) -> Arguments:
     only_hydra += ["--resolve"] if flags.resolve else []
     overrides = without_null([normal(text) for text in flags.overrides])
     multirun = flags.multirun or "hydra.mode=MULTIRUN" in overrides
-    return Arguments(overrides, help=flags.help, multirun=multirun, only_hydra=only_hydra)
+    return Arguments(overrides, help=flags.help, multirun=multirun, confirmed=CONFIRM in args, only_hydra=only_hydra)
 
 
-def check_jobs(overrides: Sequence[str]) -> list[str]:
+def check_jobs(overrides: Sequence[str], *, confirmed: bool = False) -> list[str]:
     """Check every job of a multirun, before Hydra composes any; returns the overrides for Hydra.
+
+    confirmed: a multirun that sweeps nothing, and so trains one model, is what the user wants.
 
     Raises UserError with the problems of all jobs, each once.
     """
     problems: list[Problem] = []
     parsed = parse(overrides, problems)
     sweeps = [override for override in parsed if override.is_sweep_override()]
+    if not (sweeps or confirmed or any(override.key_or_group.startswith("hydra.sweeper.params") for override in parsed)):
+        what = "-m without a key that takes several values would train one model with these settings"
+        problems.append(Problem(what, "command line", mend="list values, as in seed=0,1,2; leave -m out; or confirm with --yes"))
     if all(override.is_discrete_sweep() for override in sweeps):
         batches = BasicSweeper.split_arguments([override for override in parsed if not override.is_hydra_override()], None)
         jobs = [job for batch in batches for job in batch]

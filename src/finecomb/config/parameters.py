@@ -93,6 +93,15 @@ def layer_parameters(model_type: str, shape: Shape) -> int:
     return sum(_sum(layer) for layer in _ARCHITECTURES[model_type](shape, 1).all_layers())
 
 
+def linear_maps(model_type: str) -> list[str]:
+    """Names within a layer of its linear maps, which `tuning.target_modules` may name; empty for an architecture not known here."""
+    if model_type not in _ARCHITECTURES:
+        return []
+    # Names do not depend on sizes.
+    layer = _ARCHITECTURES[model_type](Shape(8, 8, 1, 1, 8, 8), 1).layer
+    return [piece.name for piece in layer if piece.inputs]
+
+
 def _trained(parts: Parts, model_type: str, shape: Shape, tuning: Tuning) -> int | None:
     head = _sum(parts.head)
     match tuning:

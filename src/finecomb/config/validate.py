@@ -6,11 +6,12 @@ Each rule yields problems; the facts it reads stand in schema/. What only the da
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.parameters import linear_maps
 from finecomb.config.schema.dataset import Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared
 from finecomb.config.schema.loss import CrossEntropy
 from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel
@@ -311,11 +312,23 @@ def _tuning(config: Train, where: Where) -> Iterator[Problem]:
             key = "tuning.target_modules"
             usual = ", ".join(FAMILIES[kind].lora) if kind in FAMILIES else "query, value"
             yield Problem(f"{key}={targets} names no modules", where(key), "auto, all-linear, or a list of names", f"for example [{usual}]")
+        yield from _unknown_targets(targets if listed else [], kind, where)
         if tuning.alpha == 0:
             yield Problem("tuning.alpha=0 switches the update off", where("tuning.alpha"), "a number above 0")
     layers = _layers(config)
     if isinstance(tuning, TopLayers) and layers is not None and tuning.k > layers:
         yield Problem(f"tuning.k={tuning.k}: model={config.model.name} has {layers} layers", where("tuning.k"), f"0 to {layers}")
+
+
+def _unknown_targets(targets: Sequence[str], model_type: str, where: Where) -> Iterator[Problem]:
+    key, maps = "tuning.target_modules", linear_maps(model_type)
+    unknown = [end for end in targets if not any(name == end or name.endswith(f".{end}") for name in maps)]
+    if maps and unknown:
+        what = f"{key}: no linear map of the layers of {model_type} is named {', '.join(unknown)}"
+        guesses = [guess for end in unknown if (guess := nearest(end, [part for name in maps for part in (name, name.rpartition(".")[2])]))]
+        yield Problem(
+            what, where(key), f"auto, all-linear, or some of: {', '.join(maps)}", f"did you mean {guesses[0]}?" if guesses else ""
+        )
 
 
 def _layers(config: Train) -> int | None:

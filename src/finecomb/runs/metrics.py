@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from finecomb.runs import atomic
+
+# Between a metric and the group of rows that it is over, as in `test/accuracy@group=a`.
+OF_GROUP = "@group="
+# Over all groups of a metric, as in `test/accuracy@group.worst`.
+OVER_GROUPS = ("worst", "best", "gap")
+
+
+def concise(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
+    """The metrics without those of single groups, which may be hundreds; worst, best and gap over the groups stay."""
+    return {name: value for name, value in metrics.items() if OF_GROUP not in name}
 
 
 class MetricsFile:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from finecomb.config.errors import Problem, UserError
-from finecomb.config.schema.model import FAMILIES
+from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES
 from finecomb.config.schema.task import variant
 from finecomb.data import cleaner
 from finecomb.data.cleaner.step import TextRewrite
@@ -80,7 +80,8 @@ class Predictor:
         """The base weights of an adapter, fetched again when they are no longer where they were."""
         record = json.loads((self.run.artefact / RECORD).read_text(encoding="utf-8"))
         adapter = (self.run.artefact / "adapter_config.json").exists()
-        if not adapter or Path(record["base"]["directory"]).is_dir():
+        held = self.run.artefact / EMBEDDED_BASE
+        if not adapter or held.is_dir() or Path(record["base"]["directory"]).is_dir():
             return None
         return models.inspect(self.config.model).directory
 

@@ -115,7 +115,7 @@ def check(composition: Composition, *, slots: int = 1) -> Checked:
     _check_installed(config)
     inputs = {
         "data": {"directory": str(prepared.directory), "key": prepared.key, "content_hash": prepared.content_hash},
-        "model": {"directory": _text(source.directory), "sha256": source.sha256, "model_type": source.model_type},
+        "model": {"directory": _text(source.directory), "sha256": source.sha256, "model_type": source.model_type, "hub_id": source.hub_id},
     }
     identity = fingerprint(config, {"data": prepared.content_hash, "model": source.sha256, **code_of(config)})
     name = difference_name(config, composition.choices)

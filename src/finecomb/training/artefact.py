@@ -112,5 +112,5 @@ def _encoded_anew(fit: Fit, loaded: tuning.Loaded, split: str, rows: Any) -> Bat
 
 def stored_bytes(directory: Path) -> int:
     """Bytes of tensors that the artefact newly takes on the disk; a base shared with other artefacts by a hard link is not counted."""
-    files = [path.stat() for path in directory.glob("*.safetensors")]
+    files = [path.stat() for path in directory.rglob("*.safetensors")]
     return sum(file.st_size for file in files if file.st_nlink == 1)

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from finecomb.config.schema.train import Monitor
+from finecomb.config.schema.train import Monitor, Train
 from finecomb.runs.directory import RunDirectory
+from finecomb.runs.metrics import concise
 from finecomb.training import memory
 from finecomb.training.evaluate import Evaluation
 from finecomb.training.interruption import Interruption, any_rank, time_to_agree
@@ -98,7 +99,7 @@ class Record(pl.Callback):
         self._run.append_metrics({"step": trainer.global_step, "epoch": epoch, "seconds": seconds, **values})
         for logger in trainer.loggers:
             logger.log_metrics(
-                {"epoch": epoch, **{name: value for name, value in values.items() if value is not None}}, trainer.global_step
+                {"epoch": epoch, **{name: value for name, value in concise(values).items() if value is not None}}, trainer.global_step
             )
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -127,8 +128,7 @@ class Record(pl.Callback):
         if not math.isfinite(loss):
             raise TrainingFailed(
                 f"the training loss is {loss} at or shortly before step {trainer.global_step}: training has diverged. "
-                f"A smaller optimizer.lr (now {module.config.optimizer.lr}), a longer scheduler.warmup, trainer.gradient_clip_val=1 "
-                "or trainer.precision=32 may help"
+                f"{_against_divergence(module.config)} may help"
             )
         self.memory_samples.append(memory.now(module.device))
         values = {"train/loss": loss, "train/learning_rate": module.learning_rate}
@@ -143,6 +143,19 @@ class Record(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the memory seen by earlier attempts."""
         self.memory_samples = list(state_dict["memory_samples"])
+
+
+def _against_divergence(config: Train) -> str:
+    """Settings that may keep training from diverging; only those that differ from the run's own."""
+    advice = [f"A smaller optimizer.lr (now {config.optimizer.lr})"]
+    if (warmup := getattr(config.scheduler, "warmup", None)) is not None:
+        advice.append(f"a longer scheduler.warmup (now {warmup})")
+    clip = config.trainer.gradient_clip_val
+    if clip is None or clip == 0 or clip > 1:
+        advice.append(f"trainer.gradient_clip_val=1 (now {clip or 'off'})")
+    if str(config.trainer.precision) != "32":
+        advice.append(f"trainer.precision=32 (now {config.trainer.precision})")
+    return advice[0] if len(advice) == 1 else f"{', '.join(advice[:-1])} or {advice[-1]}"
 
 
 class Validate(pl.Callback):

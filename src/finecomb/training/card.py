@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
+
+from finecomb.config.schema.model import EMBEDDED_BASE
 
 if TYPE_CHECKING:
     from finecomb.training.fit import Parts
@@ -49,9 +52,12 @@ def _about(parts: Parts) -> str:
 
 
 def base_name(parts: Parts) -> str:
-    """What a reader knows the base by: a path of one's own, a name on the hub, or the choice's name."""
+    """What a reader knows the base by: the name of a folder of one's own, a name on the hub, or the choice's name."""
     model = parts.config.model
-    return model.path or model.hub_id or model.name
+    if model.path is not None:
+        local = Path(model.path).expanduser()
+        return local.resolve().name if local.is_dir() else model.path
+    return model.hub_id or model.name
 
 
 def parameter_counts(parts: Parts) -> tuple[int, int]:
@@ -69,18 +75,16 @@ def _table(metrics: dict[str, float | None], examples: dict[str, int]) -> str:
 
 
 def _usage(parts: Parts) -> str:
-    outputs = parts.task.num_outputs
     if parts.config.tuning.name not in PEFT_METHODS:
         return (
             "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
             'model = AutoModelForSequenceClassification.from_pretrained("this/folder").eval()\n'
             'tokenizer = AutoTokenizer.from_pretrained("this/folder")\n'
         )
-    base = parts.config.model.hub_id or parts.backbone.name_or_path
     return (
         "from peft import PeftModel\n"
         "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
-        f'base = AutoModelForSequenceClassification.from_pretrained("{base}", num_labels={outputs})\n'
+        f'base = AutoModelForSequenceClassification.from_pretrained("this/folder/{EMBEDDED_BASE}")\n'
         'model = PeftModel.from_pretrained(base, "this/folder").eval()\n'
         'tokenizer = AutoTokenizer.from_pretrained("this/folder")\n'
     )

@@ -17,10 +17,12 @@ import pyarrow.parquet
 import torch
 from torch import Tensor
 
+from finecomb.config.schema.task import LOWER_IS_BETTER
 from finecomb.learning.loss import LossFunction
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.learning.tuning import Tuned
 from finecomb.runs.atomic import replace, told_when_full
+from finecomb.runs.metrics import OF_GROUP, OVER_GROUPS
 from finecomb.training.datamodule import Split
 
 VERSION = "1"
@@ -90,11 +92,26 @@ def score(task: TaskRunner, loss: LossFunction, logits: Tensor, split: Split) ->
     targets = split.targets
     losses, weights = (values.double() for values in loss(logits, targets))
     metrics = _metrics(task, logits, targets, losses, weights)
-    for group in sorted(set(split.groups or [])):
-        rows = torch.tensor([row for row, name in enumerate(split.groups or []) if name == group])
-        of_group = _metrics(task, logits[rows], targets[rows], losses[rows], weights[rows])
-        metrics |= {f"{name}@group={group}": value for name, value in of_group.items()}
+    rows_of: dict[str, list[int]] = {}
+    for row, group in enumerate(split.groups or []):
+        rows_of.setdefault(group, []).append(row)
+    of_groups = {group: _metrics(task, logits[rows], targets[rows], losses[rows], weights[rows]) for group, rows in sorted(rows_of.items())}
+    metrics |= _over_groups(of_groups)
+    metrics |= {f"{name}{OF_GROUP}{group}": value for group, values in of_groups.items() for name, value in values.items()}
     return Evaluation(logits, targets, losses, weights, metrics)
+
+
+def _over_groups(of_groups: dict[str, dict[str, float | None]]) -> dict[str, float | None]:
+    """Worst and best value of each metric over the groups, and the gap between them; None where it is undefined for a group."""
+    found: dict[str, float | None] = {}
+    for name in next(iter(of_groups.values()), {}):
+        values = [of_group[name] for of_group in of_groups.values()]
+        known = [value for value in values if value is not None]
+        low, high = (min(known), max(known)) if len(known) == len(values) else (None, None)
+        worst, best = (high, low) if name in LOWER_IS_BETTER else (low, high)
+        gap = None if low is None or high is None else high - low
+        found |= {f"{name}@group.{which}": value for which, value in zip(OVER_GROUPS, (worst, best, gap), strict=True)}
+    return found
 
 
 def _metrics(task: TaskRunner, logits: Tensor, targets: Tensor, losses: Tensor, weights: Tensor) -> dict[str, float | None]:

@@ -27,6 +27,7 @@ from finecomb.config.schema.train import Train
 from finecomb.runs import atomic, provenance
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.lock import Held
+from finecomb.runs.metrics import concise
 
 if TYPE_CHECKING:
     from finecomb.training.interruption import Interruption
@@ -154,8 +155,10 @@ def train(run: RunDirectory, config: Train, interruption: Interruption, first: b
     from finecomb.training.result import result
 
     inputs = run.record["inputs"]
-    directory = inputs["model"]["directory"]
-    source = ModelSource(Path(directory) if directory else None, inputs["model"]["sha256"], inputs["model"]["model_type"])
+    model = inputs["model"]
+    source = ModelSource(
+        Path(model["directory"]) if model["directory"] else None, model["sha256"], model["model_type"], model.get("hub_id")
+    )
     config = in_pieces(config, run.record.get("pieces"))
     parts = compose(config, Path(inputs["data"]["directory"]), source)
     fit = Fit(parts, run, interruption)
@@ -171,7 +174,9 @@ def train(run: RunDirectory, config: Train, interruption: Interruption, first: b
             reloaded = artefact.save(fit, evaluations)
             outcome = result(fit, trainer, evaluations, chosen, reloaded, started)
             for mirror in trainer.loggers:
-                mirror.log_metrics({name: value for name, value in outcome["metrics"].items() if value is not None}, trainer.global_step)
+                mirror.log_metrics(
+                    {name: value for name, value in concise(outcome["metrics"]).items() if value is not None}, trainer.global_step
+                )
             tables.write(run)
             run.write_result(outcome)
             run.set_status("finished")

@@ -6,7 +6,7 @@ tells.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -21,7 +21,7 @@ class SweeperConf:
 
     _target_: str = "hydra_plugins.finecomb.sweeper.FinecombSweeper"
     max_batch_size: Optional[int] = None
-    params: Optional[dict[str, str]] = None
+    params: dict[str, str] = field(default_factory=dict)
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="finecomb", node=SweeperConf, provider="finecomb")

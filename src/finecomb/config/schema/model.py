@@ -128,5 +128,10 @@ SHAPES = {
     "smollm2_135m": Shape(49152, 576, 30, 9, 1536, 8192, query=576, key_value=192),
     "qwen3_0_6b": Shape(151936, 1024, 28, 16, 3072, 40960, query=2048, key_value=1024),
 }
+# sha256 of model.safetensors as the hub states it, for weights that are served elsewhere too: only with these is the hub named as an
+# adapter's base.
+HUB_WEIGHTS = {"sentence-transformers/all-MiniLM-L6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
+# Folder of an adapter's artefact that holds the base's weight files.
+EMBEDDED_BASE = "base"
 
 CHOICES = {"pretrained": Model, "tiny": TinyModel}

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.plugins import find_build
-from finecomb.config.schema.model import FAMILIES, Family, Model
+from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES, Family, Model
 from finecomb.learning.model.source import ModelSource
 from finecomb.learning.model.tiny import tiny_directory
 from finecomb.learning.model.tokenizer import load_tokenizer, prepare_tokenizer
@@ -30,7 +30,8 @@ class Backbone:
     """A model with its tokenizer.
 
     model: a ...ForSequenceClassification in fp32. new_modules: those without pre-trained weights (the head; a pooler the weights lack).
-    sha256: hash of the weights it came from. name_or_path: what an adapter names as its base. directory: where they were read.
+    sha256: hash of the weights it came from. directory: where they were read. name_or_path: what an adapter names as its base: the hub
+    id where these are the hub's very weights, else the folder in the artefact that holds them; never a path of this machine.
     """
 
     model: Any
@@ -75,8 +76,7 @@ def build(config: Model, source: ModelSource, *, num_outputs: int, label_names: 
     _check_vocabulary(model, tokenizer, directory)
     initialise(model, new_modules, seed=seed)
     model.eval()
-    name = config.hub_id if config.hub_id and config.path is None else str(directory)
-    return Backbone(model, tokenizer, family, source.sha256, name, directory, new_modules)
+    return Backbone(model, tokenizer, family, source.sha256, source.hub_id or EMBEDDED_BASE, directory, new_modules)
 
 
 def _set_outputs(config: Any, num_outputs: int, label_names: list[str] | None, problem_type: str) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from finecomb.assets import fetch, hash_directory
+from finecomb.assets import Local, fetch, hash_directory, hash_file
 from finecomb.config.errors import Problem, UserError
-from finecomb.config.schema.model import FAMILIES, Model, TinyModel
+from finecomb.config.schema.model import FAMILIES, HUB_WEIGHTS, Model, TinyModel
 
 VERSION = "1"
 
@@ -23,11 +24,15 @@ TINY_VERSION = 1
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model that was found: its local directory (None for a tiny random one), the hash of its content, and its architecture."""
+    """A model that was found: its local directory (None for a tiny random one), the hash of its content, and its architecture.
+
+    hub_id: the hub repository that holds these very weights; None where that is not known for certain.
+    """
 
     directory: Path | None
     sha256: str
     model_type: str
+    hub_id: str | None = None
 
 
 def inspect(config: Model) -> ModelSource:
@@ -47,7 +52,7 @@ def inspect(config: Model) -> ModelSource:
             Problem(f"model {config.name} names no weights", "model.source", mend="set model.path to a local directory or a hub id")
         )
     local = fetch(config.source, sha256=config.sha256, progress=True)
-    source = _describe(local.path, local.sha256)
+    source = dataclasses.replace(_describe(local.path, local.sha256), hub_id=_hub_id(config, local))
     if config.model_type not in ("auto", source.model_type):
         raise UserError(
             Problem(
@@ -57,6 +62,14 @@ def inspect(config: Model) -> ModelSource:
             )
         )
     return source
+
+
+def _hub_id(config: Model, local: Local) -> str | None:
+    """The choice's hub id, where the hub served the weights or its own hash of model.safetensors is theirs."""
+    if config.hub_id is None or local.source.startswith(f"hub:{config.hub_id}@"):
+        return config.hub_id
+    weights = local.path / "model.safetensors"
+    return config.hub_id if weights.is_file() and hash_file(weights) == HUB_WEIGHTS.get(config.hub_id) else None
 
 
 def _tiny(config: TinyModel) -> ModelSource:
@@ -81,7 +94,7 @@ def _from_path(path: str) -> ModelSource:
         return _describe(directory.resolve(), hash_directory(directory))
     if path.count("/") == 1 and not path.startswith((".", "/", "~")):
         local = fetch([f"hub:{path}@main"], sha256=None, progress=True)
-        return _describe(local.path, local.sha256)
+        return dataclasses.replace(_describe(local.path, local.sha256), hub_id=path)
     what = f"model.path={path} is a file" if directory.exists() else f"no such directory: {path}"
     mend = f"name its folder: model.path={directory.parent}" if directory.exists() else ""
     raise UserError(Problem(what, "model.path", allowed="a local directory, or a hub id such as owner/name", mend=mend))

@@ -1,8 +1,9 @@
 """What a run leaves to use, in the formats of transformers and PEFT: both load it without finecomb.
 
 full: save_pretrained. head, top_layers, bitfit: two shards. The frozen tensors stand in the first, a hard link to one file in the cache
-that all such runs share; the trained ones in the second, which is all that is newly stored. lora, prompt: a PEFT adapter with the head.
-Beside them: config.json with the label names, the tokenizer, and finecomb.json with the base and the tuning.
+that all such runs share; the trained ones in the second, which is all that is newly stored. lora, prompt: a PEFT adapter with the head, and
+the base's own weight files in base/, hard links to files in the cache, so that the folder loads alone and on another machine.
+Next to them: config.json with the label names, the tokenizer, and finecomb.json with the base and the tuning.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -28,6 +30,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from finecomb.assets import cache_dir, hash_file
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema import tuning as schema
+from finecomb.config.schema.model import EMBEDDED_BASE
 from finecomb.learning.pooling import classify
 from finecomb.learning.quiet import quiet
 from finecomb.learning.tuning.tuned import Tuned, core_of, input_adapter
@@ -37,6 +40,7 @@ VERSION = "1"
 RECORD = "finecomb.json"
 FORMAT = 1
 FROZEN_SHARD, TRAINED_SHARD = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+INDEX = "model.safetensors.index.json"
 
 
 def save(tuned: Tuned, directory: Path, info: dict[str, Any]) -> None:
@@ -47,7 +51,9 @@ def save(tuned: Tuned, directory: Path, info: dict[str, Any]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     tuned.core.config.architectures = [type(tuned.core).__name__]
     if isinstance(tuned.model, PeftModel):
-        # Told not to look for embeddings to save, PEFT does not ask the hub about the base.
+        # get_peft_model records the directory that the base was read from, which is a path of this machine.
+        tuned.model.peft_config[tuned.model.active_adapter].base_model_name_or_path = tuned.backbone.name_or_path
+        # Without a search for embeddings to save, PEFT does not ask the hub about the base.
         tuned.model.save_pretrained(str(directory), safe_serialization=True, save_embedding_layers=False)
         tuned.core.config.save_pretrained(str(directory))
     elif isinstance(tuned.config, schema.Full):
@@ -63,7 +69,7 @@ def save(tuned: Tuned, directory: Path, info: dict[str, Any]) -> None:
     backbone = tuned.backbone
     base: dict[str, Any] = {"name_or_path": backbone.name_or_path, "directory": str(backbone.directory), "sha256": backbone.sha256}
     if isinstance(tuned.model, PeftModel):
-        base["files"] = _weight_hashes(backbone.directory)
+        base["files"] = _save_base(tuned, directory)
     record = {
         "format": FORMAT,
         "base": base,
@@ -86,21 +92,61 @@ def _save_shards(tuned: Tuned, directory: Path) -> None:
     _link(_shared_shard(tuned.backbone.sha256, frozen), directory / FROZEN_SHARD)
     shards = {name: FROZEN_SHARD for name in frozen} | {name: TRAINED_SHARD for name in trained}
     size = sum(tensor.numel() * tensor.element_size() for tensor in (*frozen.values(), *trained.values()))
-    index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(shards.items()))}
-    (directory / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    _write_index(directory, shards, size)
+
+
+def _write_index(directory: Path, files: dict[str, str], size: int) -> None:
+    """Write the index that transformers reads: the file, relative to `directory`, that holds each tensor."""
+    index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(files.items()))}
+    (directory / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def _save_base(tuned: Tuned, directory: Path) -> dict[str, str]:
+    """Link the weight files of an adapter's base into base/, and return the sha256 of each by name.
+
+    The index in `directory` names them there, so that transformers, `pipeline()` included, loads base and adapter from the folder alone;
+    base/ itself is what `PeftModel.from_pretrained(base, directory)` takes.
+    """
+    folder = directory / EMBEDDED_BASE
+    folder.mkdir(exist_ok=True)
+    hashes = _weight_hashes(tuned.backbone.directory)
+    held: dict[str, str] = {}
+    for name, sha256 in hashes.items():
+        source = tuned.backbone.directory / name
+        _link(_shared_copy(source, sha256), folder / name)
+        with safe_open(str(source), framework="pt") as tensors:
+            held |= dict.fromkeys(tensors.keys(), name)
+    if len(hashes) > 1:
+        _write_index(folder, held, _size(folder))
+    tuned.core.config.save_pretrained(str(folder))
+    _write_index(directory, {tensor: f"{EMBEDDED_BASE}/{name}" for tensor, name in held.items()}, _size(folder))
+    return hashes
+
+
+def _shared_copy(source: Path, sha256: str) -> Path:
+    return _shared_file(sha256, lambda path: shutil.copyfile(source, path), lambda path: hash_file(path) == sha256)
+
+
+def _size(directory: Path) -> int:
+    return sum(file.stat().st_size for file in directory.glob("*.safetensors"))
 
 
 def _shared_shard(base: str, frozen: dict[str, Tensor]) -> Path:
     """The file in the cache that holds exactly these frozen tensors; written when it is missing or does not hold them."""
     key = hashlib.sha256(json.dumps([base, sorted(frozen)]).encode()).hexdigest()
+    return _shared_file(key, lambda path: save_file(frozen, str(path), metadata={"format": "pt"}), lambda path: _holds(path, frozen))
+
+
+def _shared_file(key: str, write: Callable[[Path], object], intact: Callable[[Path], bool]) -> Path:
+    """The file of that key in the cache, to which artefacts link; written when it is missing or damaged."""
     path = cache_dir() / "bases" / f"{key}.safetensors"
-    if path.exists() and _holds(path, frozen):
+    if path.exists() and intact(path):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = tempfile.mkstemp(dir=path.parent)
     os.close(handle)
     try:
-        save_file(frozen, scratch, metadata={"format": "pt"})
+        write(Path(scratch))
         # Many artefacts are links to this one file: nobody should write to it in place.
         os.chmod(scratch, 0o444)
         os.replace(scratch, path)
@@ -150,7 +196,8 @@ class Loaded:
 def load(directory: Path, *, base: Path | None = None) -> Loaded:
     """Read an artefact back.
 
-    base: directory of the base weights of an adapter; by default where they were when the artefact was written.
+    base: directory of the base weights of an adapter; by default those in the artefact, or, where it holds none (written by an earlier
+        version), where they were when it was written.
 
     Raises:
         UserError: it is no artefact, or the base is gone or has other weights.
@@ -159,7 +206,8 @@ def load(directory: Path, *, base: Path | None = None) -> Loaded:
         raise UserError(Problem(f"no {RECORD} in {directory}", str(directory), mend="name the artefact folder of a finished run"))
     record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
     adapter = (directory / "adapter_config.json").exists()
-    weights = (base or Path(record["base"]["directory"])) if adapter else directory
+    held = directory / EMBEDDED_BASE
+    weights = (base or (held if held.is_dir() else Path(record["base"]["directory"]))) if adapter else directory
     if adapter:
         _check_base(weights, record["base"], directory)
     config = AutoConfig.from_pretrained(str(directory), local_files_only=True)

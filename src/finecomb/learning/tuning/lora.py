@@ -44,7 +44,6 @@ class Lora:
             use_rslora=self.config.rslora,
             modules_to_save=list(backbone.new_modules),
             fan_in_fan_out=isinstance(_linear_maps(backbone)[targets[0]], Conv1D),
-            base_model_name_or_path=backbone.name_or_path,
         )
         with torch.random.fork_rng(devices=[]), quiet():
             torch.manual_seed(derive(seed, "lora"))

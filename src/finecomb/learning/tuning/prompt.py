@@ -44,7 +44,6 @@ class Prompt:
             num_attention_heads=backbone.model.config.num_attention_heads,
             num_transformer_submodules=1,
             modules_to_save=list(backbone.new_modules),
-            base_model_name_or_path=backbone.name_or_path,
         )
         with torch.random.fork_rng(devices=[]), quiet():
             model = get_peft_model(backbone.model, config)
