@@ -233,7 +233,9 @@ def test_blank_rows_of_a_file_with_one_column_are_counted(write, suffix):
     assert list(rows.text) == ["one"] * 40
     assert reasons(raw) == {broken.BLANK: 40}
     assert places(raw)[0] == (path.name, 3)
-    rows, raw = read(write(f"b.{suffix}", ("text,n\n" if suffix == "csv" else "text\tn\n") + ("a,1\n\n" if suffix == "csv" else "a\t1\n\n") * 9))
+    rows, raw = read(
+        write(f"b.{suffix}", ("text,n\n" if suffix == "csv" else "text\tn\n") + ("a,1\n\n" if suffix == "csv" else "a\t1\n\n") * 9)
+    )
     assert (len(rows), reasons(raw)) == (9, {})
 
 

@@ -121,9 +121,7 @@ class _Reader:
 
     def __init__(self, split: str, plan: Plan, want: Want) -> None:
         self.split, self.plan, self.want = split, plan, want
-        self.intake = Intake(
-            split, strict=want.strict, most=want.most, key=plan.key, documents=plan.named, skip_damaged=want.skip_damaged
-        )
+        self.intake = Intake(split, strict=want.strict, most=want.most, key=plan.key, documents=plan.named, skip_damaged=want.skip_damaged)
         for name in plan.skipped:
             self.intake.add(name, "file", [Broken(None, UNKNOWN_SUFFIX)], 0)
         self._seen: set[str] | None = set() if want.columns.id is not None else None
