@@ -12,7 +12,8 @@ from finecomb.assets.addresses import PrivateAddress, PublicHTTPConnection, chec
 PRIVATE = [
     "127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "::1", "::", "fe80::1%eth0", "fd00::1",
     "ff02::1", "::ffff:10.0.0.1", "2002:7f00:1::", "2002:a9fe:a9fe::1", "64:ff9b::127.0.0.1", "64:ff9b::a9fe:a9fe",
-    "2001:0:7f00:1::",
+    "2001:0:7f00:1::", "64:ff9b:1::7f00:1", "64:ff9b:1::1.1.1.1", "::ffff:0:127.0.0.1", "::ffff:0:10.0.0.1", "::127.0.0.1", "::10.0.0.1",
+    "::a9fe:a9fe", "fec0::1", "feff::1",
 ]  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def test_private_addresses_are_known(address):
         check_address("host", address)
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700::1111", "64:ff9b::1.1.1.1", "2002:101:101::"])
+@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700::1111", "64:ff9b::1.1.1.1", "2002:101:101::", "::ffff:0:1.1.1.1"])
 def test_public_addresses_are_known(address):
     assert is_public(address)
 

@@ -125,7 +125,10 @@ def test_of_a_file_that_is_cut_short_the_first_part_is_kept(tmp_path, suffix):
     path = tmp_path / f"a.txt.{suffix}"
     packed = PACK[suffix]("\n".join(many).encode())
     path.write_bytes(packed[: len(packed) * 4 // 5])
-    rows, raw = read(path)
+    with pytest.raises(UserError, match=r"cannot read a\.txt\.\w+: the file is cut short .* is not known") as caught:
+        read(path)
+    assert "dataset.damaged=skip" in caught.value.problems[0].mend
+    rows, raw = read(path, damaged="skip")
     assert 10_000 < len(rows) < 100_000
     assert list(rows.text) == many[: len(rows)]
     assert reasons(raw) == {compressed.CUT_SHORT: 1}
@@ -156,10 +159,84 @@ def test_a_bomb_is_stopped(write, tmp_path, monkeypatch):
     given = []
     original = compressed._unpacked
     monkeypatch.setattr(compressed, "_unpacked", lambda file, raw: _counted(original(file, raw), given))
-    rows, raw = read(str(tmp_path / "d/*"))
-    assert (reasons(raw).get(compressed.BOMB), sum(given) > 1 << 20) == (1, True)
+    rows, raw = read(str(tmp_path / "d/*"), max_rejected=1.0)
+    assert reasons(raw)[compressed.BOMB] > 30_000
+    assert sum(given) > 1 << 20
     assert rows.text[-1] == "a text"
     assert sum(given) < 10 << 20
+
+
+def test_rows_lost_in_a_bomb_are_estimated_and_count_as_broken(tmp_path, monkeypatch):
+    monkeypatch.setattr(compressed, "FLOOR", 1 << 20)
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress((b"x" * 999 + b"\n") * 40_000))
+    with pytest.raises(UserError) as caught:
+        read(path)
+    assert "dataset.max_rejected=0.1" in caught.value.problems[0].allowed
+    rows, raw = read(path, max_rejected=1.0)
+    lost = reasons(raw)[compressed.BOMB]
+    assert len(rows) + lost == pytest.approx(40_000, rel=0.01)
+    assert f"about {lost:,} rows are lost" in raw.rejected[0]["reason"]
+
+
+def test_all_members_of_an_archive_together_are_bounded(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for n in range(20):
+            archive.writestr(f"{n}.txt", b"x" * 999 + b"\n" + b"0" * (compressed.FLOOR // 16))
+    with pytest.raises(UserError, match="unpacks to far more than its size"):
+        read(path)
+
+
+@pytest.mark.parametrize("damaged", ["error", "skip"])
+def test_of_an_archive_with_a_damaged_member_the_lost_rows_are_estimated(tmp_path, damaged):
+    path = tmp_path / "a.zip"
+    lines_of = ["".join(f"{zlib.crc32(b'%d' % (n * k)):x} {n}\n" for n in range(100_000)) for k in (1, 2, 3)]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for n, content in enumerate(lines_of):
+            archive.writestr(f"{n}.txt", content)
+        third = archive.infolist()[2]
+    data = bytearray(path.read_bytes())
+    at = third.header_offset + 60 + third.compress_size // 4
+    data[at : at + 400] = b"\xff" * 400
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="rows"):
+        read(path, damaged=damaged)
+    rows, raw = read(path, damaged=damaged, max_rejected=0.5)
+    lost = sum(reasons(raw).values())
+    assert len(rows) + lost == pytest.approx(300_000, rel=0.15)
+
+
+def test_devices_and_pipes_are_refused_at_once(tmp_path, write):
+    os.mkfifo(tmp_path / "pipe.txt")
+    for path in (Path("/dev/zero"), tmp_path / "pipe.txt"):
+        with pytest.raises(UserError, match="device, pipe or socket"):
+            read(path)
+    write("d/a.txt", "fine\n" * 50)
+    os.mkfifo(tmp_path / "d" / "pipe.txt")
+    rows, raw = read(str(tmp_path / "d"))
+    assert (len(rows), places(raw)) == (50, [("pipe.txt", None)])
+
+
+def test_files_of_unknown_suffix_are_counted_and_named(write, tmp_path):
+    write("d/a.txt", "fine\n" * 50), write("d/README.md", "about"), write("d/notes", "more")
+    rows, raw = read(str(tmp_path / "d"), strict=True)
+    assert len(rows) == 50
+    assert reasons(raw) == {broken.UNKNOWN_SUFFIX: 2}
+    assert places(raw) == [("README.md", None), ("notes", None)]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_blank_rows_of_a_file_with_one_column_are_counted(write, suffix):
+    path = write(f"a.{suffix}", "text\n" + "one\n\n" * 40)
+    rows, raw = read(path, strict=True)
+    assert list(rows.text) == ["one"] * 40
+    assert reasons(raw) == {broken.BLANK: 40}
+    assert places(raw)[0] == (path.name, 3)
+    rows, raw = read(
+        write(f"b.{suffix}", ("text,n\n" if suffix == "csv" else "text\tn\n") + ("a,1\n\n" if suffix == "csv" else "a\t1\n\n") * 9)
+    )
+    assert (len(rows), reasons(raw)) == (9, {})
 
 
 def _counted(found, given):

@@ -52,6 +52,32 @@ def test_html_goes_and_comparisons_stay():
     assert " ".join(texts_after("html", [text])[0].split()) == "Tom & Jerry if a < b and c > d"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a List<String> and a Map<String, List<Integer>>",
+        "if a <b and c> d",
+        "x <i or j> y",
+        "std::vector<int> v; foo<T>()",
+        "write to <john@example.com> or <https://example.com>",
+        "Set <your name> here",
+    ],
+)
+def test_what_only_looks_like_markup_stays(text):
+    assert texts_after("html", [text]) == [text]
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<b>", "</b>", "<BR/>", "<br />", "<a href=x>", '<a href="x" target=_blank">', "<input disabled>", "<input disabled value='1'>",
+        "<td nowrap align = left>", "<o:p>", "<my-element class='x'>", "<img\nsrc='a'\nalt='b'/>", "<option selected>", "<h1 class=big>",
+    ],
+)  # fmt: skip
+def test_markup_goes(markup):
+    assert texts_after("html", [f"one{markup}two"]) == ["one two"]
+
+
 def test_placeholders_and_plain_punctuation():
     after = texts_after("placeholders", ["see https://a.b/c?d=1, 3.5 of 10 in v2 or www.x.org."], url="[URL]", number="[N]")
     assert after[0].startswith("see [URL] [N] of [N] in v2 or [URL]")

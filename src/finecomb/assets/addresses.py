@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aiohttp import TCPConnector
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Their last 32 bits are an IPv4 address: NAT64 (RFC 6052), IPv4-translated (RFC 7915), and IPv4-compatible (RFC 4291, deprecated).
+_CARRIERS = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")))
+# Never public, whatever Python's own table says: NAT64 of a local network (RFC 8215), and site-local addresses (RFC 3879).
+_LOCAL = tuple(map(ipaddress.ip_network, ("64:ff9b:1::/48", "fec0::/10")))
 
 
 class PrivateAddress(OSError):
@@ -28,7 +31,7 @@ class PrivateAddress(OSError):
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet (not loopback, not a local network, not a cloud's metadata service).
 
-    An IPv6 address that carries an IPv4 address (mapped, 6to4, Teredo, NAT64) is as public as that one.
+    An IPv6 address that carries an IPv4 address (mapped, translated, compatible, 6to4, Teredo, NAT64) is as public as that one.
     """
     ip = ipaddress.ip_address(address.split("%")[0])
     carried = [ip]
@@ -39,8 +42,10 @@ def is_public(address: str) -> bool:
             carried.append(ip.sixtofour)
         elif ip.teredo is not None:
             carried += ip.teredo
-        elif ip in _NAT64:
-            carried.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+        elif any(ip in network for network in _LOCAL):
+            return False
+        elif any(ip in network for network in _CARRIERS):
+            carried = [ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)]
     return all(each.is_global and not each.is_multicast for each in carried)
 
 

@@ -9,6 +9,7 @@ from finecomb.config.schema.base import option
 
 FORMATS = ("auto", "csv", "tsv", "jsonl", "json", "parquet", "arrow", "text", "document", "conll")
 _REJECTED = "largest share of rows that may be broken; more is an error in any case"
+_DAMAGED = "a file of which rows were read and an unknown part is lost: an error, or skipped from there on"
 _STRICT = "a row that cannot be read is an error; false: it is set aside, with its file, line and reason"
 
 # What the label of a built-in dataset is, so that a task that cannot use it is refused before anything is fetched.
@@ -115,6 +116,7 @@ class HubDataset(Dataset):
     first: Optional[int] = option("read only the first n rows of each split, as with stream what bounds the download", low=1, before=None)
     strict: bool = option(_STRICT, before=False)
     max_rejected: float = option(_REJECTED, low=0.0, high=1.0, before=0.1)
+    damaged: str = option(_DAMAGED, allowed=("error", "skip"), before="skip")
 
 
 @dataclass
@@ -144,6 +146,7 @@ class Files(Dataset):
     )
     strict: bool = option(_STRICT, before=False)
     max_rejected: float = option(_REJECTED, low=0.0, high=1.0, before=0.1)
+    damaged: str = option(_DAMAGED, allowed=("error", "skip"), before="skip")
 
 
 @dataclass

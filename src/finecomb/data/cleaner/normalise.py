@@ -20,7 +20,23 @@ _SUSPICIOUS = re.compile(
 _KEPT = {"\n", "\t", "\r", "\u200c", "\u200d"}
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f]+")  # of ASCII, after line ends
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
-_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,15}(?:\s[^<>]{0,2000})?/?>")
+_TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9:-]{0,30})((?:\s[^<>]{0,2000})?)/?>")
+# Elements of HTML (the living standard's index, and its obsolete ones). Custom elements have a hyphen; o:p and its kin are a word processor's.
+_ELEMENTS_OF_HTML = frozenset(
+    "a abbr acronym address applet area article aside audio b base basefont bdi bdo bgsound big blink blockquote body br button canvas "
+    "caption center cite code col colgroup data datalist dd del details dfn dialog dir div dl dt em embed fieldset figcaption figure font "
+    "footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html i iframe image img input ins isindex kbd keygen label legend "
+    "li link listing main map mark marquee math menu menuitem meta meter nav nobr noembed noframes noscript object ol optgroup option "
+    "output p param picture plaintext pre progress q rb rp rt rtc ruby s samp script search section select slot small source spacer span "
+    "strike strong style sub summary sup svg table tbody td template textarea tfoot th thead time title tr track tt u ul var video wbr "
+    "xmp path g circle rect line text tspan defs use".split()
+)
+_FLAGS = (
+    "allowfullscreen|async|autofocus|autoplay|checked|compact|controls|default|defer|disabled|hidden|inert|ismap|itemscope|loop|multiple|"
+    "muted|nomodule|noresize|noshade|novalidate|nowrap|open|playsinline|readonly|required|reversed|selected"
+)
+# After a tag's name: nothing, attributes without a value (only those that HTML has), or an attribute with one, and whatever follows it.
+_ATTRIBUTES = re.compile(rf"(?:\s+(?:{_FLAGS}))*\s*/?|(?:\s+(?:{_FLAGS}))*\s+[\w:@.-]+\s*=.*", re.IGNORECASE | re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _CLOSING = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in ("script", "style")}
 _ELEMENTS = {name: re.compile(rf"<{name}\b[^<>]{{0,2000}}>.*?</{name}\s*>", re.DOTALL | re.IGNORECASE) for name in ("script", "style")}
@@ -103,20 +119,27 @@ def _quick() -> Any:
 class Html(TextRewrite):
     """Removes what is left of HTML: scripts, tags, comments; entities become characters."""
 
-    VERSION = 2
+    VERSION = 3
 
     def __init__(self, config: schema.Html) -> None:
         pass
 
     def rewrite(self, text: str) -> str:
-        """A `<` that begins no tag stays."""
+        """A `<` that begins no tag of HTML stays, as in List<String> or `if a <b and c> d`."""
         if "<" in text:
             if "</" in text:
                 for name, element in _ELEMENTS.items():
                     ends = [close.start() for close in _CLOSING[name].finditer(text)]
                     text = _before(element, text, ends[-1] if ends else -1)
-            text = _TAG.sub(" ", _before(_COMMENT, text, text.rfind("-->")))
+            text = _TAG.sub(_without, _before(_COMMENT, text, text.rfind("-->")))
         return html.unescape(text) if "&" in text else text
+
+
+def _without(found: re.Match[str]) -> str:
+    """What is left of something that looks like a tag: a space, or all of it where it is none of HTML."""
+    name = found[1].lower()
+    known = name in _ELEMENTS_OF_HTML or "-" in name or ":" in name
+    return " " if known and _ATTRIBUTES.fullmatch(found[2]) else found[0]
 
 
 def _before(pattern: re.Pattern[str], text: str, last: int) -> str:

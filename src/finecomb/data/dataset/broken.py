@@ -17,6 +17,9 @@ ENCODING, NUL, LONG = "bytes of another encoding", "a NUL byte", "a line of more
 CELLS, QUOTES, JSON, NESTED, NO_OBJECT = "another number of cells", "broken quoting", "broken JSON", "nested too deeply", "no JSON object"
 EMPTY_FILE, NO_TEXT, SURROGATE = "the file is empty", "no text in the text column", "half of a surrogate pair"
 NO_LABEL, LABEL, NO_ID, SAME_ID = "the label is missing", "the label does not fit", "an id is missing", "an id occurs more than once"
+# Left out, counted and named, but nothing that could not be read.
+UNKNOWN_SUFFIX, BLANK = "a file whose suffix names no format", "a blank line in a file of one column"
+LEFT_OUT = (UNKNOWN_SUFFIX, BLANK)
 TAGS, ROW_GROUP = "another number of columns in a sentence", "rows that cannot be read"
 
 _FILE = "is the file complete, and one you may read?"
@@ -41,7 +44,7 @@ class Broken:
     """One row, or the rest of a file, that could not be read.
 
     line: where it stands, counted as in the rows of its file; None: the file itself. reason: the same for all of its kind, counted.
-    detail: what was found in this one. rows: how many rows it stands for.
+    detail: what was found in this one. rows: how many rows it stands for; estimated: that number is an estimate.
     """
 
     line: int | None
@@ -49,6 +52,7 @@ class Broken:
     detail: str = ""
     text: str = ""
     rows: int = 1
+    estimated: bool = False
 
     @property
     def told(self) -> str:
@@ -60,17 +64,21 @@ class Intake:
     """Counts the rows of one split while they are read and keeps those that could not be.
 
     strict: the first broken row is the user's error. most: the share of broken rows that is an error in any case. key: names the option
-    that the files were given by. documents: a file is a row, so that one that cannot be read counts as a broken row.
+    that the files were given by. documents: a file is a row, so that one that cannot be read counts as a broken row. skip_damaged: a file
+    of which an unknown part is lost is no error.
     """
 
-    def __init__(self, split: str, *, strict: bool, most: float, key: str, documents: bool = False) -> None:
+    def __init__(self, split: str, *, strict: bool, most: float, key: str, documents: bool = False, skip_damaged: bool = False) -> None:
         self.split, self.strict, self.most, self.key, self.documents = split, strict, most, key, documents
+        self.skip_damaged = skip_damaged
         self.broken = 0
         self.good = 0
         self.reasons: Counter[str] = Counter()
         self.rejected: list[dict[str, Any]] = []
         # Files that could not be read, or not to their end.
         self.damaged: list[tuple[str, Broken]] = []
+        # Those of which rows were read, and nobody knows how many were not.
+        self.unknown: list[tuple[str, Broken]] = []
         self._first: dict[str, tuple[str, Broken, list[str]]] = {}
         self.bytes_read, self.bytes_lost = 0, 0
 
@@ -79,9 +87,10 @@ class Intake:
         self.good += good
         for row in broken:
             self.reasons[row.reason] += row.rows
-            if row.line is not None or (self.documents and row.reason != EMPTY_FILE):
+            counts = row.line is not None or row.estimated or (self.documents and row.reason not in (EMPTY_FILE, *LEFT_OUT))
+            if counts and row.reason not in LEFT_OUT:
                 self.broken += row.rows
-            if row.line is None:
+            if row.line is None and row.reason not in LEFT_OUT:
                 self.damaged.append((file, row))
             place = file if row.line is None else f"{file}, {unit} {row.line}"
             *_, places = self._first.setdefault(row.reason, (place, row, []))
@@ -94,6 +103,16 @@ class Intake:
                 text = text.encode("utf-8", "backslashreplace").decode()
                 self.rejected.append({"split": self.split, "file": file, "line": row.line, "reason": told, "text": text})
 
+    def cut(self, file: str, unit: str, fault: Broken, kept: int) -> None:
+        """A file ends before its end, after so many good rows; fault.rows: an estimate of how many are lost, 0 where none can be made."""
+        if fault.rows:
+            detail = f"{fault.detail}; about {fault.rows:,} rows are lost, by the size of the part that was not read"
+            self.add(file, unit, [replace(fault, detail=detail, estimated=True)], 0)
+            return
+        known = replace(fault, detail=f"{fault.detail}, {kept:,} rows; how many are lost is not known", rows=1)
+        self.add(file, unit, [known], 0)
+        self.unknown.append((file, known))
+
     def file(self, size: int, *, lost: bool = False) -> None:
         """A file of so many bytes was read to its end, or given up."""
         self.bytes_read += size
@@ -102,12 +121,16 @@ class Intake:
     def check(self) -> None:
         """Raise UserError when there are too many broken rows among those read so far."""
         total = self.reasons.total() + self.good
-        if not self.reasons or not (self.strict or self.broken > self.most * (self.broken + self.good)):
+        wrong = [reason for reason, _ in self.reasons.most_common() if reason not in LEFT_OUT]
+        if not wrong or not (self.strict or self.broken > self.most * (self.broken + self.good)):
             return
-        raise UserError(self._problem(reason, total) for reason, _ in self.reasons.most_common(5))
+        raise UserError(self._problem(reason, total) for reason in wrong[:5])
 
     def check_files(self) -> None:
-        """Raise UserError when files that hold too large a part of all bytes could not be read."""
+        """Raise UserError when files that hold too large a part of all bytes could not be read, or a part that nobody knows."""
+        if self.unknown and not self.skip_damaged:
+            mend = "restore these files; or use what can be read of them: dataset.damaged=skip"
+            raise UserError(Problem(_of_file(file, row), f"{file} ({self.key})", mend=mend) for file, row in self.unknown[:5])
         if self.bytes_lost > self.most * self.bytes_read:
             share = self.bytes_lost / self.bytes_read
             allowed = f"at most a share of dataset.max_rejected={self.most:g} of the bytes; these are {share:.1%}"

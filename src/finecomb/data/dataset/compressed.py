@@ -22,13 +22,16 @@ CUT_SHORT, BOMB, UNREADABLE = "the file is cut short", "the file unpacks to far 
 
 
 class Damaged(Exception):
-    """A file that cannot be read to its end. reason: the same for every such file; detail: what was found in this one; text: the line in
-    which it ends."""
+    """A file that cannot be read to its end.
+
+    reason: the same for every such file. detail: what was found in this one. text: the line in which it ends. read: the share of the file
+    that came before the fault; None where that is not known, as for a file that was cut.
+    """
 
     text = ""
 
-    def __init__(self, reason: str, detail: str = "") -> None:
-        self.reason, self.detail = reason, detail
+    def __init__(self, reason: str, detail: str = "", read: float | None = None) -> None:
+        self.reason, self.detail, self.read = reason, detail, read
         super().__init__(f"{reason}: {detail}")
 
 
@@ -40,7 +43,12 @@ def blocks(file: File) -> Iterator[bytes]:
 
     if file.problem is not None:
         raise Damaged(UNREADABLE, file.problem)
-    total = 0
+    total = given = spent = 0
+
+    def share() -> float:
+        whole = file.unpacked if file.unpacked is not None else _declared(file)
+        return min(1.0, given / whole if whole is not None and whole >= given else spent / max(1, file.size))
+
     try:
         with open(file.path, "rb") as raw:
             file.unchanged(os.fstat(raw.fileno()))
@@ -49,18 +57,29 @@ def blocks(file: File) -> Iterator[bytes]:
                 total += len(data)
                 spent = max(1, packed if packed is not None else raw.tell())
                 if (total > FLOOR and total > RATIO * spent) or total > LARGEST:
-                    raise Damaged(BOMB, f"{spent:,} bytes became {total:,}; unpack it yourself if that is right")
+                    raise Damaged(BOMB, f"{spent:,} bytes became {total:,}; unpack it yourself if that is right", share())
                 yield data
+                given = total
             file.unchanged(os.fstat(raw.fileno()))
     except FileNotFoundError as error:
         file.unchanged(None)
         raise Damaged(UNREADABLE, "it is gone") from error
     except EOFError as error:
-        raise Damaged(CUT_SHORT, f"after {total:,} bytes of text") from error
+        raise Damaged(CUT_SHORT, f"after {total:,} bytes of text", None if file.unpacked is None else share()) from error
     except (OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, NotImplementedError, pyarrow.ArrowException) as error:
         if "truncated" in str(error).lower():
-            raise Damaged(CUT_SHORT, f"after {total:,} bytes of text") from error
-        raise Damaged(UNREADABLE, str(error)[:200]) from error
+            raise Damaged(CUT_SHORT, f"after {total:,} bytes of text", None if file.unpacked is None else share()) from error
+        # A wrong checksum comes to light at the end: some of what was read is not what was written, and nobody knows what.
+        raise Damaged(UNREADABLE, str(error)[:200], None if "crc" in str(error).lower() and share() == 1 else share()) from error
+
+
+def _declared(file: File) -> int | None:
+    """Bytes of a .gz file's text, which stand at its end modulo 4 GiB (RFC 1952, section 2.3.1); None for other files."""
+    if file.path.suffix.lower() != ".gz" or file.size < 18:
+        return None
+    with open(file.path, "rb") as raw:
+        raw.seek(-4, os.SEEK_END)
+        return int.from_bytes(raw.read(4), "little") or None
 
 
 def _unpacked(file: File, raw: BinaryIO) -> tuple[Any, int | None]:
@@ -103,7 +122,12 @@ def members(file: File) -> list[File]:
         raise Damaged(UNREADABLE, str(error)[:200]) from error
     if not inside:
         raise Damaged(UNREADABLE, "the archive holds no file")
-    return [file.inside(name) for name in sorted({info.filename for info in inside})]
+    # No member gives more than it declares, so that this bounds all of them together.
+    total = sum(info.file_size for info in inside)
+    if total > FLOOR and total > RATIO * max(1, file.size):
+        raise Damaged(BOMB, f"{file.size:,} bytes would become {total:,}; unpack it yourself if that is right", 0.0)
+    sizes = {info.filename: info.file_size for info in inside}
+    return [file.inside(name, size) for name, size in sorted(sizes.items())]
 
 
 def _hidden(name: str) -> bool:

@@ -64,7 +64,7 @@ class FilesSource:
         for file in files:
             if file.problem is None:
                 format_of(file.path)
-        return replace(found, files=files)
+        return replace(found, files=files, skipped=tuple(file.name for file in found.files if file not in files))
 
     def inputs(self) -> dict[str, str]:
         """Format and hash of each file: the same bytes under another suffix may be read differently. Names are a part of ids."""
@@ -106,13 +106,16 @@ class FilesSource:
         config = self._config
         how = How(config.encoding, config.quotes, extract=config.extract)
         want = Want(
-            config.columns, kind, config.label_separator, config.strict, config.max_rejected, config.name, {}, None, self._unlabelled
-        )
+            config.columns, kind, config.label_separator, config.strict, config.max_rejected, config.name, {}, None, self._unlabelled,
+            skip_damaged=config.damaged == "skip",
+        )  # fmt: skip
         plans = {}
         for split, found in self._splits().items():
             parts = [Part(file.name, str(file.path), file.size, partial(self._tables, file)) for file in found.files]
             single = found.single and known_format(found.files[0].path) != "zip"
-            plans[split] = Plan(parts, single, config.format == "document", how, found.given, f"dataset.files.{split}")
+            plans[split] = Plan(
+                parts, single, config.format == "document", how, found.given, f"dataset.files.{split}", skipped=found.skipped
+            )
         funnel: list[dict[str, Any]] = []
         rejected: list[dict[str, Any]] = []
         splits = read_splits(plans, want, funnel, rejected)

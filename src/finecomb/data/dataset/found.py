@@ -20,12 +20,14 @@ State = tuple[int, int, int]
 class File:
     """One file to read.
 
-    name: its path relative to what was asked for, with "/" on every system; it is part of ids. member: the file inside a zip archive.
-    problem: why it cannot be opened, where that is known beforehand. listed: it was found in a folder that was named, not named itself.
+    name: its path relative to what was asked for, with "/" on every system; it is part of ids. member: the file inside a zip archive, and
+    unpacked the bytes that it declares. problem: why it cannot be opened, where that is known beforehand. listed: it was found in a folder
+    that was named, not named itself.
     """
 
     def __init__(self, path: Path, name: str, *, member: str | None = None, problem: str | None = None, listed: bool = False) -> None:
         self.path, self.name, self.member, self.problem, self.listed = path, name, member, problem, listed
+        self.unpacked: int | None = None
         self._state: State | None = None
 
     def __repr__(self) -> str:
@@ -39,9 +41,10 @@ class File:
         except OSError:
             return 0
 
-    def inside(self, member: str) -> File:
+    def inside(self, member: str, unpacked: int) -> File:
         """A file of this archive."""
         found = File(self.path, f"{self.name}!{member}", member=member)
+        found.unpacked = unpacked
         found._state = self._state
         return found
 
@@ -76,11 +79,16 @@ def state_of(stat: os.stat_result) -> State:
 
 @dataclass(frozen=True)
 class Found:
-    """The files of one split. single: one file was named, not several or a pattern; its name is then no part of ids."""
+    """The files of one split.
+
+    single: one file was named, not several or a pattern; its name is then no part of ids. skipped: names of files in a folder that are not
+    read, since their suffix names no format.
+    """
 
     files: list[File]
     single: bool
     given: str
+    skipped: tuple[str, ...] = ()
 
 
 def find(given: str | Sequence[str], base: Path | None, key: str) -> Found:
@@ -176,6 +184,8 @@ def _walk(folder: Path, pattern: Sequence[str] | None) -> Iterator[File]:
                     yield File(Path(entry.path), entry.name, listed=pattern is None)
                 elif fits and entry.is_symlink():
                     yield File(Path(entry.path), entry.name, problem="a link that leads nowhere or in circles")
+                elif fits:
+                    yield File(Path(entry.path), entry.name, problem="a device, pipe or socket, and no file")
 
 
 def _is(entry: os.DirEntry[str], kind: str) -> bool:

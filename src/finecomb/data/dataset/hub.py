@@ -51,7 +51,17 @@ class HubSource:
         """The rows of each split, as a stream; a benchmark's hidden labels are refused."""
         config = self._config
         how = How(headerless=config.headerless)
-        want = Want(config.columns, kind, "|", config.strict, config.max_rejected, config.hub_id, config.aliases, config.first)
+        want = Want(
+            config.columns,
+            kind,
+            "|",
+            config.strict,
+            config.max_rejected,
+            config.hub_id,
+            config.aliases,
+            config.first,
+            skip_damaged=config.damaged == "skip",
+        )
         plans = {}
         if config.path:
             for split, files in self._local().items():

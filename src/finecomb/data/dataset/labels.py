@@ -11,6 +11,9 @@ from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.data.dataset.rows import Rows
 
 
+_SEPARATORS = (";", "|", ",")
+
+
 def encode(splits: dict[str, Rows], kind: str, names: list[str] | None) -> tuple[dict[str, Rows], list[str] | None]:
     """Replace names by class indices in every split; numbers stay, and so do rows without labels (kind "none").
 
@@ -21,6 +24,8 @@ def encode(splits: dict[str, Rows], kind: str, names: list[str] | None) -> tuple
         return splits, None
     found = set(_each(splits["train"].label, kind))
     if names is None:
+        if kind == "class" and (problem := _several_in_one(splits["train"])):
+            raise UserError(problem)
         names = sorted(found, key=_natural)
         declared = False
     else:
@@ -45,6 +50,29 @@ def counts(rows: Rows, kind: str, names: list[str] | None) -> dict[str, int]:
 
 def _each(labels: Iterable[Any], kind: str) -> Iterable[Any]:
     return (name for label in labels for name in label) if kind == "classes" else labels
+
+
+def _several_in_one(rows: Rows) -> Problem | None:
+    """The problem of a column of single labels whose cells hold several, as `long;neg`; None where they seem to be single.
+
+    They hold several where at least one row in twenty has a label with a separator whose parts are all labels elsewhere, alone or in
+    another combination. `Paris, France` is no such label unless Paris occurs in another one too.
+    """
+    tally = Counter(label for label in rows.label if label is not None)
+    for separator in _SEPARATORS:
+        parts = {label: tuple(part.strip() for part in label.split(separator)) for label in tally}
+        places = Counter(part for each in parts.values() for part in set(each))
+        several = [label for label, each in parts.items() if len(each) > 1 and all(part and places[part] > 1 for part in each)]
+        if several and 20 * sum(tally[label] for label in several) >= tally.total():
+            listed = ", ".join(repr(label) for label in sorted(several, key=lambda label: -tally[label])[:3])
+            count = sum(tally[label] for label in several)
+            what = f"{count:,} of {tally.total():,} rows of train seem to have several labels in one cell, such as {listed}"
+            mend = (
+                f"for several labels a row: task.multi_label=true dataset.label_separator='{separator}'; "
+                "where these are single labels, name every one in dataset.label_names=[...]"
+            )
+            return Problem(what, f"{rows.file}, column dataset.columns.label", "one label in each cell", mend)
+    return None
 
 
 def _natural(name: str) -> tuple[bool, int, str]:

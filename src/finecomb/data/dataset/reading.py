@@ -9,9 +9,9 @@ from typing import Any
 
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.dataset import Columns
-from finecomb.data.dataset.broken import EMPTY_FILE, Broken, Intake
+from finecomb.data.dataset.broken import EMPTY_FILE, UNKNOWN_SUFFIX, Broken, Intake
 from finecomb.data.dataset.columns import needed, refuse_numbers, to_rows
-from finecomb.data.dataset.compressed import BOMB, CUT_SHORT, Damaged
+from finecomb.data.dataset.compressed import Damaged
 from finecomb.data.dataset.formats.piece import PIECE, How, Table
 from finecomb.data.dataset.rows import Rows
 
@@ -20,8 +20,9 @@ from finecomb.data.dataset.rows import Rows
 class Want:
     """What rows are made of and how much may be broken.
 
-    kind, separator, aliases: as in columns.needed and columns.to_rows. strict, most: as in broken.Intake. source: the data set's name, for
-    the provenance of each row. first: how many rows of each split are read, None: all. unlabelled: training rows may lack a label.
+    kind, separator, aliases: as in columns.needed and columns.to_rows. strict, most, skip_damaged: as in broken.Intake. source: the data
+    set's name, for the provenance of each row. first: how many rows of each split are read, None: all. unlabelled: training rows may lack a
+    label.
     """
 
     columns: Columns
@@ -33,6 +34,7 @@ class Want:
     aliases: Mapping[str, Any]
     first: int | None = None
     unlabelled: bool = False
+    skip_damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Plan:
     """The parts of one split. single: the name of the only part is no part of ids and places. named: ids are the parts' names.
 
     how: how files are read, but for the columns. given, key: what the user wrote, and the option that it was written in.
-    numbered: ids are numbers that go on from one part to the next.
+    numbered: ids are numbers that go on from one part to the next. skipped: names of files that are not read, to be counted.
     """
 
     parts: list[Part]
@@ -60,6 +62,7 @@ class Plan:
     given: str
     key: str
     numbered: bool = False
+    skipped: tuple[str, ...] = ()
 
 
 def read_splits(
@@ -118,7 +121,9 @@ class _Reader:
 
     def __init__(self, split: str, plan: Plan, want: Want) -> None:
         self.split, self.plan, self.want = split, plan, want
-        self.intake = Intake(split, strict=want.strict, most=want.most, key=plan.key, documents=plan.named)
+        self.intake = Intake(split, strict=want.strict, most=want.most, key=plan.key, documents=plan.named, skip_damaged=want.skip_damaged)
+        for name in plan.skipped:
+            self.intake.add(name, "file", [Broken(None, UNKNOWN_SUFFIX)], 0)
         self._seen: set[str] | None = set() if want.columns.id is not None else None
         self._open: dict[str, str] | None = None
         self._known: dict[tuple[str, ...], dict[str, str]] = {}
@@ -137,8 +142,12 @@ class _Reader:
                 self.intake.add(part.name, unit, [Broken(None, EMPTY_FILE)], 0)
             self.intake.file(part.size)
         except Damaged as error:
-            self.intake.add(part.name, unit, [Broken(None, error.reason, error.detail, error.text)], 0)
-            kept = self.intake.good > good and error.reason in (CUT_SHORT, BOMB)
+            kept, fault = self.intake.good - good, Broken(None, error.reason, error.detail, error.text)
+            if kept and not self.plan.named:
+                lost = 0 if not error.read else max(1, round(kept * (1 / error.read - 1)))
+                self.intake.cut(part.name, unit, replace(fault, rows=lost), kept)
+            else:
+                self.intake.add(part.name, unit, [fault], 0)
             self.intake.file(part.size, lost=not kept and not self.plan.named)
         self._before += count
         if self.intake.strict:

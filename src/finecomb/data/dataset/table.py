@@ -52,8 +52,9 @@ def known_format(path: Path | PurePosixPath) -> str | None:
 
 def pieces(file: File, format: str, how: How) -> Iterator[Table]:
     """The tables of a file, or of the files in an archive. Raises Damaged where reading ends early, UserError for another format."""
-    damaged: Damaged | None = None
-    for member in members(file):
+    inside = members(file)
+    faults: list[tuple[File, Damaged]] = []
+    for member in inside:
         named = PurePosixPath(member.member) if member.member is not None else file.path
         if member.member is not None and format == "auto" and known_format(named) in (None, "zip"):
             raise Damaged("a file of unknown format in an archive", f"{member.name}: name the format, such as dataset.format=csv")
@@ -62,9 +63,19 @@ def pieces(file: File, format: str, how: How) -> Iterator[Table]:
                 _distinct(table, file)
                 yield table
         except Damaged as error:  # the other members can still be read
-            damaged = error if member is file else Damaged(error.reason, f"{member.name}: {error.detail}")
-    if damaged is not None:
-        raise damaged
+            faults.append((member, error))
+    if faults:
+        raise faults[0][1] if inside == [file] else _of_archive(faults, inside)
+
+
+def _of_archive(faults: Sequence[tuple[File, Damaged]], inside: Sequence[File]) -> Damaged:
+    """The faults of members as one of the archive: which they are, and the share of all bytes that was read."""
+    member, first = faults[0]
+    if any(error.read is None for _, error in faults):
+        return Damaged(first.reason, f"{member.name}: {first.detail}")
+    more = f" (and {len(faults) - 1} other members)" if len(faults) > 1 else ""
+    lost = sum((1 - (error.read or 0.0)) * (file.unpacked or 0) for file, error in faults)
+    return Damaged(first.reason, f"{member.name}: {first.detail}{more}", 1 - lost / max(1, sum(file.unpacked or 0 for file in inside)))
 
 
 def _distinct(table: Table, file: File) -> None:

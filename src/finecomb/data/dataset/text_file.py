@@ -10,10 +10,12 @@ _LARGEST = 1 << 30
 
 
 def existing(path: Path, key: str) -> Path:
-    """The path if something is there, else the user's error with the nearest names in its folder."""
+    """The path of a file or folder, else the user's error, with the nearest names in its folder where nothing is there."""
     path = path.expanduser()
-    if path.exists():
+    if path.is_file() or path.is_dir():
         return path
+    if path.exists():
+        raise UserError(Problem(f"{path} is a device, pipe or socket, and no file", key, mend="write its content to a file first"))
     folder = path.parent
     while not folder.is_dir():
         folder = folder.parent

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from finecomb.config.errors import Problem, UserError
-from finecomb.data.dataset.broken import CELLS, QUOTES, Broken
+from finecomb.data.dataset.broken import BLANK, CELLS, QUOTES, Broken
 from finecomb.data.dataset.compressed import Damaged
 from finecomb.data.dataset.formats.piece import PIECE, How, Numbers, Table
 from finecomb.data.dataset.found import File
@@ -38,10 +38,16 @@ class _Progress:
 
 
 def delimited(file: File, how: How, separator: str) -> Iterator[Table]:
-    """Pieces of a file of cells. Blank lines are no rows. Raises Damaged at the end of what can be read."""
+    """Pieces of a file of cells. Blank lines are no rows; in a file of one column, where they may be empty texts, they are counted.
+
+    Raises Damaged at the end of what can be read.
+    """
     progress, count = _Progress(), Numbers()
     names: list[str] | None = None
     for line, cells in _records(_watched(groups(file, how.encoding), progress), how.quotes, separator):
+        if isinstance(cells, Broken) and cells.reason == BLANK:
+            progress.broken += [cells] if names is not None and len(names) == 1 else []
+            continue
         if isinstance(cells, Broken):
             progress.broken.append(cells)
             count.take()
@@ -127,8 +133,8 @@ def _plain(group: Group, separator: str) -> Iterator[Record]:
     for wrong in group.broken:
         yield group.first, wrong
     for number, line in enumerate(group.lines, start=group.first):
-        if line := bare(line):
-            yield number, line.split(separator)
+        line = bare(line)
+        yield number, line.split(separator) if line else Broken(number, BLANK)
 
 
 class _Feed:
@@ -189,8 +195,7 @@ def _quoted(source: Iterator[Group], separator: str) -> Iterator[Record]:
                 start = feed.done()
                 while feed.broken:
                     yield start, feed.broken.pop(0)
-                if cells:
-                    yield start, cells
+                yield start, cells or Broken(start, BLANK)
             break
         except csv.Error as error:
             yield feed.start, feed.reject(error)
