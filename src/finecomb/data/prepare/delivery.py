@@ -96,17 +96,32 @@ def _write_index(folder: Path, prepared: Prepared, splits: Mapping[str, Rows]) -
 
 
 def _put(folder: Path, target: Path) -> None:
-    """Move the folder to its place; one that `prepare` wrote before is replaced, anything else is left alone."""
-    if target.exists():
-        if not (target / MANIFEST).is_file() and any(target.iterdir()):
-            what = f"{target} is there and was not written by finecomb prepare"
-            raise UserError(Problem(what, "output", mend="name another folder"))
-        shutil.rmtree(target)
+    """Move the folder to its place; one that `prepare` wrote before is replaced, anything else is left alone.
+
+    A kill at any moment leaves the earlier folder whole, the new one whole, or none: both are renamed, and what is to be deleted is renamed
+    first. What a kill left next to the target is removed the next time.
+    """
+    target = target.resolve()
+    if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir()):
+        what = f"{target} is there and was not written by finecomb prepare"
+        raise UserError(Problem(what, "output", mend="name another folder"))
     target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.finecomb-part")
+    new, old = aside / "new", aside / "old"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
     try:
-        os.replace(folder, target)
-    except OSError:  # another file system
-        shutil.move(str(folder), str(target))
+        try:
+            os.replace(folder, new)
+        except OSError:  # another file system
+            shutil.copytree(folder, new)
+        if target.exists():
+            os.replace(target, old)
+        os.replace(new, target)
+    finally:
+        if old.exists() and not target.exists():
+            os.replace(old, target)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _write_rows(path: Path, rows: Rows, kind: str, names: list[str] | None) -> None:
