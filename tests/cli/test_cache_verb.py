@@ -25,8 +25,8 @@ def cache(tmp_path, monkeypatch):
 
 def run(capsys, *words):
     code = cli.main(["cache", *words])
-    told = capsys.readouterr()
-    return code, told.out, told.err
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
 
 
 def held(cache):

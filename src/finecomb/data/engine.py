@@ -96,7 +96,7 @@ class Engine:
         return lost
 
     def _alone(self, work: Task, spec: dict[str, Any]) -> None:
-        """Repeat one task with no other beside it, so that a worker that ends again is known to have ended by this task."""
+        """Repeat one task with no other running, so that a worker that ends again is known to have ended by this task."""
         for _ in range(ATTEMPTS):
             try:
                 self._processes().submit(work, spec).result()
