@@ -1,11 +1,14 @@
 """Does the cost of `finecomb prepare` grow linearly, and its memory not at all? `python -m benchmarks.prepare [FOLDER]`
 
     python -m benchmarks.prepare [FOLDER] [--sizes 10 30 100 300 1000] [--cleaner code] [--workers 2] [--figure scale.svg]
+    python -m benchmarks.prepare --rows 100000 300000 1000000 [--cleaner classification] [--workers 2] [--figure rows.svg]
 
 FOLDER: text files; without it Debian's documentation of two Linux releases is fetched by apt. A corpus of each size (MB of UTF-8) is the
 documents once as they are, then again and again with their words in another order, which makes new texts of the same words, until the size
 is reached; near-duplicates are in its first round. Each is prepared twice: cold, and warm (everything is in the cache, another folder
-to write into). Memory is anonymous memory (files that are mapped can be dropped at any time), of the largest process and of all together.
+to write into). With --rows each corpus has that many short texts (ten words, two labels), and memory is shown by rows: the process that
+collects the results keeps some bytes for each. Memory is anonymous memory (files that are mapped can be dropped at any time), of the
+largest process and of all together.
 """
 
 from __future__ import annotations
@@ -78,6 +81,18 @@ def write(path: Path, texts: list[str], megabytes: float) -> None:
         flush()
 
 
+def write_short(path: Path, count: int) -> None:
+    """One Parquet file with columns text and label: ten words in each text, no two texts the same."""
+    draw = random.Random(0)
+    words = [f"{start}{end}" for start in ("ba", "ko", "lu", "mi") for end in ("ran", "vo", "pel", "dim", "sta", "go")]
+    schema = pa.schema([("text", pa.large_string()), ("label", pa.string())])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for start in range(0, count, _GROUP):
+            rows = range(start, min(start + _GROUP, count))
+            texts = [" ".join([*draw.choices(words, k=9), f"{row}"]) for row in rows]
+            writer.write_table(pa.table({"text": texts, "label": ["ab"[row % 2] for row in rows]}, schema=schema))
+
+
 def anonymous(parent: int) -> list[float]:
     """MB of anonymous memory of a process and of its children (Linux); those that have just ended are left out."""
     found = []
@@ -93,8 +108,8 @@ def anonymous(parent: int) -> list[float]:
 
 def prepare(corpus: Path, output: Path, megabytes: float, words: list[str]) -> Cost:
     """Run the command as a user does; what it prints goes to a file beside the output. Raises SystemExit when it fails."""
-    command = [sys.executable, "-m", "finecomb", "prepare", "dataset=files", f"dataset.files.train={corpus}", "dataset.columns.label=null",
-               "dataset.columns.id=id", *words, "--output", str(output)]  # fmt: skip
+    command = [sys.executable, "-m", "finecomb", "prepare", "dataset=files", f"dataset.files.train={corpus}", *words,
+               "--output", str(output)]  # fmt: skip
     before, started = os.times(), time.monotonic()
     largest = together = 0.0
     with Path(f"{output}.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process:
@@ -142,11 +157,47 @@ def draw(cold: list[Cost], path: Path, title: str) -> None:
     figure.savefig(path, metadata=metadata)
 
 
+def draw_rows(costs: dict[int, Cost], path: Path, title: str) -> None:
+    """Memory over rows, both on linear scales, so that the slope is the memory of a row."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    pyplot.rcParams["svg.hashsalt"] = "finecomb"
+    figure, axes = pyplot.subplots(figsize=(4.5, 3.6), layout="constrained")
+    axes.plot(list(costs), [each.largest for each in costs.values()], "o-", color="#0072B2", label="largest process")
+    axes.plot(list(costs), [each.together for each in costs.values()], "s--", color="#D55E00", label="all processes")
+    axes.set(xlabel="rows", ylabel="MB of anonymous memory", ylim=(0, None), title=title)
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.3)
+    metadata: dict[str, Any] = {"Date": None} if path.suffix == ".svg" else {}
+    figure.savefig(path, metadata=metadata)
+
+
+def by_rows(base: Path, counts: list[int], words: list[str], figure: Path | None) -> None:
+    """Prepare short rows, print memory by rows and its slope between the two largest counts."""
+    print("| rows | cold s | largest process MB | all MB |")
+    print("| ---: | ---: | ---: | ---: |")
+    costs: dict[int, Cost] = {}
+    for count in counts:
+        write_short(base / "corpus.parquet", count)
+        costs[count] = cost = prepare(base / "corpus.parquet", base / f"out-{count}", count, words)
+        print(f"| {count:,} | {cost.seconds:.1f} | {cost.largest:.0f} | {cost.together:.0f} |", flush=True)
+    if len(counts) > 1:
+        small, large = counts[-2:]
+        slope = (costs[large].largest - costs[small].largest) * 2**20 / (large - small)
+        print(f"\nthe largest process has {slope:.0f} bytes more for each row between {small:,} and {large:,}")
+    if figure:
+        draw_rows(costs, figure, " ".join(words))
+
+
 def main() -> None:
     """Prepare each size cold and warm; print a table and the exponent, draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--sizes", type=float, nargs="+", default=[10, 30, 100, 300, 1000])
+    parser.add_argument("--rows", type=int, nargs="+", help="short texts, so many of them, and memory by rows")
     parser.add_argument("--cleaner", default="code")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--figure", type=Path)
@@ -154,6 +205,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="finecomb-prepare-") as temporary:
         base = Path(temporary)
         os.environ["FINECOMB_CACHE"] = str(base / "cache")
+        words = [f"cleaner={given.cleaner}", "--workers", str(given.workers)]
+        if given.rows:
+            by_rows(base, given.rows, words, given.figure)
+            return
+        words += ["dataset.columns.label=null", "dataset.columns.id=id"]
         texts = documents(given.folder or fetched(base), 1_000_000)
         given_size = sum(len(text.encode()) for text in texts) / 1e6
         print(f"{len(texts):,} documents, {given_size:.0f} MB; cleaner={given.cleaner}, {given.workers} workers\n")
@@ -162,7 +218,6 @@ def main() -> None:
         cold = []
         for size in given.sizes:
             write(base / "corpus.parquet", texts, size)
-            words = [f"cleaner={given.cleaner}", "--workers", str(given.workers)]
             first, again = (prepare(base / "corpus.parquet", base / f"out{turn}-{size:g}", size, words) for turn in (1, 2))
             cold.append(first)
             numbers = [first.seconds, first.cpu, size / first.seconds, first.largest, first.together, again.seconds, again.cpu]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from finecomb import __version__
 from finecomb.config.errors import Problem, UserError, nearest
-from finecomb.verbs import annotate, compare, doctor, predict, prepare, reproduce, runs, study, sweep
+from finecomb.verbs import annotate, cache, compare, doctor, predict, prepare, reproduce, runs, study, sweep
 
 if TYPE_CHECKING:
     from finecomb.config.compose import Composition
@@ -178,6 +178,7 @@ VERBS = {
     "reproduce": reproduce.SUMMARY,
     "explain": "the composed config: what set each value, problems, parameters, memory and time; trains nothing",
     "doctor": doctor.SUMMARY,
+    "cache": cache.SUMMARY,
 }
 _COMPOSING: dict[str, Callable[[list[str]], int]] = {"train": train, "explain": explain}
 _OTHERS = {
@@ -190,4 +191,5 @@ _OTHERS = {
     "runs": runs,
     "reproduce": reproduce,
     "doctor": doctor,
+    "cache": cache,
 }

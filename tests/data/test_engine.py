@@ -151,6 +151,19 @@ def test_another_threshold_measures_and_sketches_nothing_again(file, monkeypatch
     assert loose.funnel[0]["rows_out"] < strict.funnel[0]["rows_out"]
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["first step", "later step"])
+def test_a_file_that_was_train_may_be_test_another_time(first, write, prepared):
+    data = [{**row, "id": f"d{number}"} for number, row in enumerate(corpus(60))]
+    one, other = write("one.jsonl", data[:30]), write("other.jsonl", data[30:])
+    own = make_cleaner("classification")
+    own = Cleaner("own", {name: own.steps[name] for name in ("decontaminate", "html")} if first else own.steps)
+    prepared(train=one, cleaner=own, columns={"id": "id"})
+    found = prepared(train=other, test=one, cleaner=own, columns={"id": "id"}).manifest
+    assert found["records"]["decontaminate"]["reference_ngrams"] > 0
+    names = {split: {row["id"] for row in rows} for split, rows in (("test", data[:30]), ("train", data[30:]))}
+    assert all(example["id"] in names[example["split"]] for example in found["examples"])
+
+
 def test_a_damaged_result_is_made_again(file, monkeypatch):
     splits = shards_of(file, monkeypatch)
     recipe = cleaner.build(make_cleaner("web", length=None))

@@ -10,13 +10,16 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from finecomb.config.errors import Problem, UserError
 
 _CHUNK = 1 << 20
-_ABANDONED_SECONDS = 7 * 24 * 3600
+# What was half written and not touched for so long belongs to no running process.
+ABANDONED_SECONDS = 6 * 3600
+IN_USE = "in-use"  # name of the lock that processes share while they prepare data
+_STAGING_SECONDS = 7 * 24 * 3600
 
 
 def cache_dir() -> Path:
@@ -60,13 +63,54 @@ def content_hash(path: Path) -> str:
 @contextmanager
 def lock(name: str) -> Iterator[None]:
     """Hold the cache's lock of that name, waiting for whoever has it. The kernel frees it when its holder dies."""
+    with _locked(name, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def in_use() -> Iterator[None]:
+    """Keep `finecomb cache clean` from removing results while they are computed and read; any number of processes may hold it."""
+    with _locked(IN_USE, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def free(name: str) -> Iterator[bool]:
+    """Whether no process holds the lock of that name; while the answer is yes, none can take it."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(_locked(name, fcntl.LOCK_EX | fcntl.LOCK_NB))
+            is_free = True
+        except BlockingIOError:
+            is_free = False
+        yield is_free
+
+
+@contextmanager
+def _locked(name: str, operation: int) -> Iterator[None]:
     path = cache_dir() / "locks" / f"{name}.lock"
     with room_on_disk(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, operation)
         yield
+
+
+def mark_used(path: Path) -> None:
+    """Record now as the last use of a file: its time of access, which file systems may not keep by themselves."""
+    with suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder of the cache. A folder is renamed first: a kill leaves it whole or gone, never in part in its place."""
+    parent = cache_dir() / "staging"
+    parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=parent))
+    with suppress(FileNotFoundError):
+        os.replace(path, aside / path.name)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager
@@ -88,7 +132,7 @@ def _clear_abandoned(parent: Path) -> None:
     for left in parent.iterdir():
         # Another process may remove its own directory between the listing and the look.
         with suppress(FileNotFoundError):
-            if left.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+            if left.stat().st_mtime < time.time() - _STAGING_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
 
 

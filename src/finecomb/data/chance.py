@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 T = TypeVar("T")
 
 
@@ -15,6 +18,16 @@ def rank(seed: int, purpose: str, name: str) -> bytes:
     Splits and shuffles sort by it, so that a row's place does not move when other rows are dropped.
     """
     return hashlib.sha256(f"{seed}\0{purpose}\0{name}".encode()).digest()
+
+
+def ranked(seed: int, purpose: str, names: Sequence[str]) -> NDArray[np.int64]:
+    """The places of names in the order of their `rank`: as `sorted` with `rank` as the key, in 24 bytes of memory for each name."""
+    first = np.fromiter((int.from_bytes(rank(seed, purpose, name)[:8]) for name in names), np.uint64, len(names))
+    order = np.argsort(first, kind="stable")
+    if (first[order][1:] == first[order][:-1]).any():  # the same name twice
+        digests = [rank(seed, purpose, name) for name in names]
+        order = np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.int64)
+    return order
 
 
 def share(seed: int, purpose: str, name: str) -> float:

@@ -13,23 +13,30 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from finecomb.config import plugins
+from finecomb.config.errors import Problem, UserError
+from finecomb.config.machine import cores
 
 # Below so many bytes of text a process of its own costs more than it saves.
 WORTH_A_PROCESS = 4 << 20
+# Tasks submitted at a time for each worker: handling a finished task then costs the same however many tasks there are.
+AHEAD = 4
+# Attempts at a task by itself after a worker process ended while it was running.
+ATTEMPTS = 2
 Task = Callable[[dict[str, Any]], None]
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Engine:
     """Runs tasks in `workers` processes, started when the first is worth one; with one worker, here.
+
+    The key `name` of a task's values names it in messages.
+    When a worker process ends without a result (killed, out of memory), the tasks that were running are repeated in new processes, one
+    at a time; a task whose worker ends again each time is the user's error.
 
     done, reused: how many tasks were computed, and how many were found done.
     """
@@ -54,19 +61,60 @@ class Engine:
         self.done += len(specs)
 
     def _in_processes(self, work: Task, specs: Sequence[dict[str, Any]], tick: Callable[[], None]) -> None:
+        todo = iter(specs)
+        while batch := self._until_broken(work, todo, tick):
+            for spec in batch:
+                self._alone(work, spec)
+                tick()
+
+    def _until_broken(self, work: Task, todo: Iterator[dict[str, Any]], tick: Callable[[], None]) -> list[dict[str, Any]]:
+        """Do tasks until none is left or a worker process ends. Returns those without a result; empty when all are done."""
+        running: dict[Future[None], dict[str, Any]] = {}
+        lost: list[dict[str, Any]] = []
+        try:
+            while True:
+                for spec in islice(todo, 0 if lost else self.workers * AHEAD - len(running)):
+                    try:
+                        running[self._processes().submit(work, spec)] = spec
+                    except BrokenProcessPool:
+                        lost.append(spec)
+                        break
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:  # a broken pool ends all its futures
+                    spec = running.pop(future)
+                    try:
+                        future.result()
+                        tick()
+                    except BrokenProcessPool:
+                        lost.append(spec)
+        finally:
+            for future in running:
+                future.cancel()
+        if lost:
+            self.close()
+        return lost
+
+    def _alone(self, work: Task, spec: dict[str, Any]) -> None:
+        """Repeat one task with no other running, so that a worker that ends again is known to have ended by this task."""
+        for _ in range(ATTEMPTS):
+            try:
+                self._processes().submit(work, spec).result()
+            except BrokenProcessPool:
+                self.close()
+            else:
+                return
+        what = f"the worker process of a task ended without a result, {1 + ATTEMPTS} times"
+        mend = (
+            "most often memory ran out and the system killed it (the kernel log shows this): free memory, use --workers 1, or shorten texts"
+        )
+        raise UserError(Problem(what, f"task {spec.get('name', spec)}", mend=mend))
+
+    def _processes(self) -> ProcessPoolExecutor:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self.workers, context, _begin, (os.getpid(), plugins.directories()))
-        waiting: set[Future[None]] = {self._pool.submit(work, spec) for spec in specs}
-        try:
-            while waiting:
-                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    future.result()
-                    tick()
-        finally:
-            for future in waiting:
-                future.cancel()
+        return self._pool
 
     def close(self) -> None:
         """End the processes."""

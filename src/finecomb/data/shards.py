@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,16 @@ import xxhash
 from numpy.typing import NDArray
 
 from finecomb.assets import cache_dir, room_on_disk
+from finecomb.assets.cache import ABANDONED_SECONDS, mark_used, remove
 
 # A shard is closed by the row that brings it to either of these.
 SHARD_BYTES, SHARD_ROWS = 8 << 20, 50_000
 # Columns that hold texts.
 TEXTS = ("text", "text_pair")
 DONE = "done.json"
+_PART = ".part-"
+# Kinds of results that are files in a folder for each key; of the others each result is a folder.
+_NESTED = ("read", "measured")
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,17 @@ def root() -> Path:
     return cache_dir() / "shards"
 
 
+def remove_orphans() -> None:
+    """Remove what killed processes left half written (`.part-*` folders and `*.part` files); those of running ones are younger."""
+    for kind in root().iterdir() if root().is_dir() else ():
+        for folder in [kind, *(kind.iterdir() if kind.name in _NESTED else ())]:
+            for left in folder.iterdir() if folder.is_dir() else ():
+                if left.name.startswith(_PART) or left.name.endswith(".part"):
+                    with suppress(FileNotFoundError):
+                        if left.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                            remove(left)
+
+
 def read_arrow(path: Path) -> Any:
     """An Arrow file as a table whose columns are parts of the mapped file."""
     import pyarrow
@@ -66,7 +82,7 @@ def read_arrow(path: Path) -> Any:
 
 def write_arrow(path: Path, table: Any) -> None:
     """Write a table as an Arrow file of one batch, at once or not at all."""
-    _write_bytes(path, _as_file(table))
+    write_bytes(path, _as_file(table))
 
 
 def _as_file(table: Any) -> Any:
@@ -79,7 +95,8 @@ def _as_file(table: Any) -> Any:
     return memoryview(sink.getvalue())
 
 
-def _write_bytes(path: Path, content: Any) -> None:
+def write_bytes(path: Path, content: Any) -> None:
+    """Write a file at once or not at all; processes that write the same file at the same time do not disturb each other."""
     with room_on_disk(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
@@ -136,15 +153,15 @@ class Folder:
         except (OSError, ValueError, KeyError):
             return None
         if not whole:
-            shutil.rmtree(self.path, ignore_errors=True)
             return None
+        mark_used(self.path / DONE)
         return told
 
     def make(self, write: Callable[[Path], dict[str, Any]]) -> None:
         """Let `write` fill a folder and return what `done.json` is to say; then put it in its place."""
         with room_on_disk(self.path.parent):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            stage = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=".part-"))
+            stage = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=_PART))
             try:
                 told = write(stage)
                 told["files"] = {file.name: _hash_file(file) for file in sorted(stage.iterdir())}
@@ -153,7 +170,7 @@ class Folder:
                     os.replace(stage, self.path)
                 except OSError:
                     if self.facts() is None:  # what is there is damaged, not another's result
-                        shutil.rmtree(self.path, ignore_errors=True)
+                        remove(self.path)
                         os.replace(stage, self.path)
             finally:
                 shutil.rmtree(stage, ignore_errors=True)
@@ -213,8 +230,8 @@ def write_shards(folder: Path, split: str, tables: Iterable[Any]) -> Iterator[Sh
         content = _as_file(table)
         told: dict[str, Any] = {"key": xxhash.xxh3_128_hexdigest(content), "rows": len(table), "bytes": text_bytes(table)}
         if not (path.is_file() and note.is_file() and json.loads(note.read_text()) == told):
-            _write_bytes(path, content)
-            _write_bytes(note, json.dumps(told).encode())
+            write_bytes(path, content)
+            write_bytes(note, json.dumps(told).encode())
         yield Shard(split, path, told["key"], told["rows"], told["bytes"])
 
 

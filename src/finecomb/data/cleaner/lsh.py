@@ -6,7 +6,6 @@ Nothing here needs the texts. Signatures and n-gram hashes may lie in mapped fil
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from finecomb.config.machine import cores
 from finecomb.data.cleaner.among import repeated
 from finecomb.data.cleaner.shingles import U32, sets
 from finecomb.data.cleaner.word_hashes import I64, PRIME, U64, mixed
@@ -89,7 +89,7 @@ class Rows:
         sizes = np.concatenate([np.zeros(0, dtype=np.int64), *(np.diff(offsets) for _, _, offsets in self.parts)])
         runs = list(_runs(np.cumsum(sizes[first] + sizes[second]) // _HASHES))
         # Sorting and comparing are done without the interpreter's lock.
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             return np.concatenate([np.zeros(0), *pool.map(lambda run: self._some(first[slice(*run)], second[slice(*run)]), runs)])
 
     def _some(self, first: I64, second: I64) -> F64:

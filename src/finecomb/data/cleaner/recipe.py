@@ -136,10 +136,10 @@ class _Run:
             state = self._planned(first, name, step)
         shards = self.shards()
         starts = np.cumsum([0, *(shard.rows for shard in shards)]).tolist()
-        outputs = [self._named("stage", self.facts[first:last], state and state.name, shard.key) for shard in shards]
+        outputs = [self._named("stage", self.facts[first:last], state and state.name, shard.split, shard.key) for shard in shards]
         specs = [
-            {"task": "stage", "first": first, "last": last, "shard": _plain(shard), "start": start, "state": state and str(state),
-             "measures": self._measures(first, last), "output": str(output)}
+            {"task": "stage", "name": shard.path.stem, "first": first, "last": last, "shard": _plain(shard), "start": start,
+             "state": state and str(state), "measures": self._measures(first, last), "output": str(output)}
             for shard, start, output in zip(shards, starts, outputs, strict=False)
         ]  # fmt: skip
         accounts = self._do(specs, [shard.bytes for shard in shards], f"cleaning: {', '.join(n for n, _ in self.steps[first:last])}")
@@ -148,9 +148,10 @@ class _Run:
     def _planned(self, number: int, name: str, step: CorpusStep) -> Path:
         """The folder of a step's plan, made when it is not there."""
         shards = self.shards()
-        outputs = [self._named("sketch", _sketched(self.facts[number], step), shard.key) for shard in shards]
+        outputs = [self._named("sketch", _sketched(self.facts[number], step), shard.split, shard.key) for shard in shards]
         specs = [
-            {"task": "sketch", "step": number, "shard": _plain(shard), "output": str(o)} for shard, o in zip(shards, outputs, strict=True)
+            {"task": "sketch", "name": shard.path.stem, "step": number, "shard": _plain(shard), "output": str(o)}
+            for shard, o in zip(shards, outputs, strict=True)
         ]
         told = self._do(specs, [shard.bytes for shard in shards], f"looking: {name}")
         folder = self._named(

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 import time
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +32,7 @@ from finecomb.data.texts import Texts
 EXAMPLES = 5
 _SHOWN = 200
 DELTA, DROPPED, MEASURED = "delta.arrow", "dropped.arrow", "measured.npz"
+log = logging.getLogger(__name__)
 
 
 def batch_of(table: Any, split: str, start: int = 0) -> Batch:
@@ -117,8 +121,10 @@ def _cached_measure(step: Scorer, batch: Batch, folder: Path) -> Mapping[str, ND
     try:
         with np.load(path, allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
-    except (OSError, ValueError, EOFError):
+    except FileNotFoundError:
         pass
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        log.warning("measures in the cache are damaged and are computed again: %s (%s)", path, error)
     measured = step.measure(batch)
     folder.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=folder, suffix=".part")

@@ -10,7 +10,6 @@ from typing import Any
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.data.dataset.rows import Rows
 
-
 _SEPARATORS = (";", "|", ",")
 
 

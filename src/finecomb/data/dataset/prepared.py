@@ -104,7 +104,7 @@ def read_rows(prepared: Prepared) -> dict[str, Rows]:
     """The rows of every split; texts stay in their mapped files."""
     splits = {}
     for name, table in prepared.load().items():
-        text = {c: Texts(table.data.column(c).chunks) for c in ("text", "text_pair") if c in table.column_names}
+        text = {c: Texts(table.data.column(c).chunks) for c in ("id", "text", "text_pair") if c in table.column_names}
         group = table["group"][:] if "group" in table.column_names else None
         line = range(len(table))
         label = table["label"][:] if "label" in table.column_names else [None] * len(table)
@@ -112,7 +112,7 @@ def read_rows(prepared: Prepared) -> dict[str, Rows]:
         soft = table["soft"][:] if "soft" in table.column_names else None
         found = {column: table[column][:] for column in PROVENANCE if column in table.column_names} or None
         splits[name] = Rows(
-            table["id"][:], text["text"], text.get("text_pair"), label, group, line, name, "row", found, weight=weight, soft=soft
+            text["id"], text["text"], text.get("text_pair"), label, group, line, name, "row", found, weight=weight, soft=soft
         )
     return splits
 

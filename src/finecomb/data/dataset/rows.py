@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from finecomb.data.texts import Texts
 
@@ -23,12 +26,12 @@ class Rows:
     label: a name (class), a list of names (classes) or a float (number); after encoding, indices in place of names.
     line: where the row stands in `file`, for messages: its line, or its row where a format has no lines (`unit` says which).
     provenance: where each row comes from, as far as the source knows it: columns named by PROVENANCE.
-    files: the file of each row, where there are several. Texts may be `Texts`, which lie in mapped files.
+    files: the file of each row, where there are several. Ids and texts may be `Texts`, which are in mapped files.
     weight: how much each row counts in training; their mean is 1. None: all alike.
     soft: probabilities of the classes, to train on in place of the label; by class index once labels are encoded. None: the label alone.
     """
 
-    id: list[str]
+    id: Sequence[str]
     text: Sequence[str]
     text_pair: Sequence[str] | None
     label: list[Any]
@@ -44,16 +47,16 @@ class Rows:
     def __len__(self) -> int:
         return len(self.id)
 
-    def take(self, indices: Sequence[int]) -> Rows:
+    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Rows:
         """These rows, in this order."""
         return replace(
             self,
-            id=[self.id[i] for i in indices],
+            id=_taken(self.id, indices),
             text=_taken(self.text, indices),
             text_pair=None if self.text_pair is None else _taken(self.text_pair, indices),
             label=[self.label[i] for i in indices],
             group=None if self.group is None else [self.group[i] for i in indices],
-            line=[self.line[i] for i in indices],
+            line=self.line[np.asarray(indices)] if isinstance(self.line, np.ndarray) else [self.line[i] for i in indices],
             provenance=None if self.provenance is None else {name: [cells[i] for i in indices] for name, cells in self.provenance.items()},
             files=None if self.files is None else [self.files[i] for i in indices],
             weight=None if self.weight is None else [self.weight[i] for i in indices],
@@ -77,7 +80,7 @@ class Rows:
         return digest.hexdigest()
 
 
-def _taken(texts: Sequence[str], indices: Sequence[int]) -> Sequence[str]:
+def _taken(texts: Sequence[str], indices: Sequence[int] | NDArray[np.int64]) -> Sequence[str]:
     return texts.take(indices) if isinstance(texts, Texts) else [texts[i] for i in indices]
 
 
@@ -108,19 +111,30 @@ def from_tables(tables: Sequence[Any]) -> Rows:
         return Rows([], [], None, [], None, [], "")
     table = pyarrow.concat_tables(tables, promote_options="default")
     column = {name: table.column(name) for name in table.column_names}
-    known: dict[str, Any] = {}
-    labels = [known[cell] if cell in known else known.setdefault(cell, json.loads(cell)) for cell in column["label"].to_pylist()]
-    files, units = column["file"].to_pylist(), column["unit"].to_pylist()
-    provenance = {name.removeprefix("from:"): cells.to_pylist() for name, cells in column.items() if name.startswith("from:")}
+    files = _cells(column["file"])
+    provenance = {name.removeprefix("from:"): _cells(cells) for name, cells in column.items() if name.startswith("from:")}
     return Rows(
-        column["id"].to_pylist(),
+        Texts(column["id"].chunks),
         Texts(column["text"].chunks),
         Texts(column["text_pair"].chunks) if "text_pair" in column else None,
-        labels,
-        [cell or "" for cell in column["group"].to_pylist()] if "group" in column else None,
+        _cells(column["label"], json.loads),
+        [cell or "" for cell in _cells(column["group"])] if "group" in column else None,
         column["line"].to_numpy(),
         files[0] if files else "",
-        units[0] if units else "line",
+        column["unit"][0].as_py() if files else "line",
         provenance or None,
         files if len(set(files)) > 1 else None,
     )
+
+
+def _cells(column: Any, read: Callable[[str], Any] | None = None) -> list[Any]:
+    """The cells of a pyarrow column of strings as Python objects, equal ones of a chunk as one object. read: makes them of strings."""
+    import pyarrow
+
+    found: list[Any] = []
+    for chunk in column.chunks:
+        coded = chunk if isinstance(chunk, pyarrow.DictionaryArray) else chunk.dictionary_encode()
+        values = coded.dictionary.to_pylist()
+        values = [*(map(read, values) if read else values), None]
+        found += map(values.__getitem__, coded.indices.fill_null(len(values) - 1).to_pylist())
+    return found

@@ -8,7 +8,7 @@ from typing import Any
 
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.dataset import Limit, Split
-from finecomb.data.chance import rank
+from finecomb.data.chance import rank, ranked
 from finecomb.data.dataset.rows import SPLITS, Rows
 
 _BINS = 10
@@ -63,7 +63,8 @@ def _strata(rows: Rows, kind: str) -> list[Hashable]:
     if kind == "classes":
         tally = Counter(name for label in rows.label for name in label)
         return [min(label, key=lambda name: (tally[name], name)) if label else "" for label in rows.label]
-    order = sorted(range(len(rows)), key=lambda row: (rows.label[row], rows.id[row]))
+    ids = list(rows.id)
+    order = sorted(range(len(rows)), key=lambda row: (rows.label[row], ids[row]))
     place = {row: position * _BINS // len(rows) for position, row in enumerate(order)}
     return [place[row] for row in range(len(rows))]
 
@@ -73,9 +74,8 @@ def _take(rows: Rows, available: Sequence[int], strata: Sequence[Hashable], targ
     tally = Counter(strata[row] for row in available)
     quota = _quotas(tally, target)
     if rows.group is None:
-        order = sorted(available, key=lambda row: rank(seed, purpose, rows.id[row]))
         taken: list[int] = []
-        for row in order:
+        for row in (available[place] for place in ranked(seed, purpose, rows.take(available).id)):
             if quota[strata[row]] > 0:
                 quota[strata[row]] -= 1
                 taken.append(row)
@@ -101,8 +101,8 @@ def _take_groups(
 ) -> list[int]:
     """Whole groups, in pseudo-random order: one is taken when that brings the counts of the strata nearer to their quotas."""
     members: dict[str, list[int]] = defaultdict(list)
-    for row in available:
-        members[groups[row] or f"\0{rows.id[row]}"].append(row)  # a row without a group is a group of its own
+    for row, identifier in zip(available, rows.take(available).id, strict=True):
+        members[groups[row] or f"\0{identifier}"].append(row)  # a row without a group is a group of its own
     lacking = Counter(quota)
     taken: list[int] = []
     for name in sorted(members, key=lambda name: rank(seed, purpose, name)):
@@ -115,11 +115,7 @@ def _take_groups(
 
 def shuffled(splits: dict[str, Rows], seed: int) -> dict[str, Rows]:
     """Every split in an order that depends on its ids and the seed alone."""
-    return {
-        name: splits[name].take(sorted(range(len(splits[name])), key=lambda row: rank(seed, "order", splits[name].id[row])))
-        for name in SPLITS
-        if name in splits
-    }
+    return {name: splits[name].take(ranked(seed, "order", splits[name].id)) for name in SPLITS if name in splits}
 
 
 def limited(splits: dict[str, Rows], limit: Limit) -> tuple[dict[str, Rows], list[dict[str, Any]]]:

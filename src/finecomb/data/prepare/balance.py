@@ -93,9 +93,10 @@ def _augment(augment: augmenters.Augment, done: Balanced) -> None:
     held_out = {_plain(texts) for split, rows in done.splits.items() if split != "train" for texts in _texts(rows)}
     size, count = sum(map(_bytes, columns)), len(train)
     made: list[tuple[int, int, str, tuple[str, ...]]] = []
-    for number, (name, added) in enumerate(augment.run(train.id, columns, lambda texts: _plain(texts) in held_out)):
+    ids = list(train.id)
+    for number, (name, added) in enumerate(augment.run(ids, columns, lambda texts: _plain(texts) in held_out)):
         step = f"augmenter.{name}"
-        new = [(row.origin, number, f"{train.id[row.origin]}+{name}{row.copy}", tuple(m.text for m in row.texts)) for row in added.rows]
+        new = [(row.origin, number, f"{ids[row.origin]}+{name}{row.copy}", tuple(m.text for m in row.texts)) for row in added.rows]
         grown = size + sum(_bytes(texts) for *_, texts in new)
         done.funnel.append(_entry(step, count, count + len(new), {"rows added": len(new)}, size, grown))
         done.records[step] = {"added": len(new), "not_added": dict(sorted(added.refused.items()))}
@@ -138,8 +139,9 @@ def _unique(ids: Sequence[str]) -> list[str]:
 def _sample(sample: samplers.Sample, done: Balanced, label_names: Sequence[str] | None) -> None:
     train = done.splits["train"]
     labels = [label_names[label] if label_names is not None and isinstance(label, int) else label for label in train.label]
-    found = sample(train.id, labels, train.group)
-    ids = [train.id[row] if copy == 1 else f"{train.id[row]}#{copy}" for row, copy in zip(found.rows, found.copies, strict=True)]
+    names = list(train.id)
+    found = sample(names, labels, train.group)
+    ids = [names[row] if copy == 1 else f"{names[row]}#{copy}" for row, copy in zip(found.rows, found.copies, strict=True)]
     after = replace(train.take(found.rows), id=_unique(ids), weight=found.weights)
     kept = set(found.rows)
     gone = [row for row in range(len(train)) if row not in kept]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ def held_together(rows: Rows, clusters: Sequence[NDArray[Any]]) -> Rows:
         if groups[row]:
             names[head] = min(names.get(head, groups[row]), groups[row])
     several = np.bincount(least, minlength=len(rows)) > 1
-    group = [names.get(head) or (f"like {rows.id[head]}" if several[head] else "") for head in least.tolist()]
+    ids = list(rows.id)
+    group = [names.get(head) or (f"like {ids[head]}" if several[head] else "") for head in least.tolist()]
     return dataclasses.replace(rows, group=group)
 
 
@@ -45,20 +46,49 @@ def table(scores: Path) -> Any:
     scores: the table of all scores that prepare leaves.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet
 
     if not scores.is_file():
         return None
-    found = pyarrow.parquet.read_table(scores, filters=[("score", "in", [CLUSTER, SIMILARITY])])
-    parts = []
-    for step in pc.unique(found.filter(pc.equal(found["score"], CLUSTER))["step"]).to_pylist():
-        mine = found.filter(pc.equal(found["step"], step))
-        number, similarity = (mine.filter(pc.equal(mine["score"], score)) for score in (CLUSTER, SIMILARITY))
-        cluster = number["value"].cast(pa.int64())
-        values, place, counts = np.unique(cluster.to_numpy(), return_inverse=True, return_counts=True)
-        # One row of an earlier corpus, whose numbers are below 0, belongs to the cluster too.
-        sizes = (counts + (values < 0))[place]
-        columns = {"step": number["step"], "split": number["split"], "id": number["id"], "cluster": cluster, "size": sizes}
-        parts.append(pa.table(columns | {"similarity": similarity["value"]}).filter(pa.array(sizes > 1)))
+    with pyarrow.parquet.ParquetFile(scores) as file:
+        parts = []
+        for step, numbers in _cluster_numbers(file).items():
+            values, place, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+            # One row of an earlier corpus, whose numbers are below 0, belongs to the cluster too.
+            sizes = (counts + (values < 0))[place]
+            kept = sizes > 1
+            number = _kept_rows(file, step, CLUSTER, kept)
+            columns = {"step": number["step"], "split": number["split"], "id": number["id"], "cluster": number["value"].cast(pa.int64())}
+            parts.append(pa.table(columns | {"size": sizes[kept], "similarity": _kept_rows(file, step, SIMILARITY, kept)["value"]}))
     return pa.concat_tables(parts) if parts else None
+
+
+def _cluster_numbers(file: Any) -> dict[str, NDArray[np.int64]]:
+    """The number of each row's cluster, for each step that has clusters."""
+    import pyarrow.compute as pc
+
+    found: dict[str, list[NDArray[np.int64]]] = {}
+    for part in parts_of(file, ["step", "score", "value"]):
+        mine = part.filter(pc.equal(part["score"], CLUSTER))
+        for step in pc.unique(mine["step"]).to_pylist():
+            numbers = mine.filter(pc.equal(mine["step"], step))["value"].to_numpy().astype(np.int64)
+            found.setdefault(step, []).append(numbers)
+    return {step: np.concatenate(numbers) for step, numbers in found.items()}
+
+
+def _kept_rows(file: Any, step: str, score: str, kept: NDArray[np.bool_]) -> Any:
+    """The rows of one score of a step, of those the ones to keep."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found, start = [], 0
+    for part in parts_of(file, ["step", "score", "split", "id", "value"]):
+        mine = part.filter(pc.and_(pc.equal(part["score"], score), pc.equal(part["step"], step)))
+        found.append(mine.filter(pa.array(kept[start : start + len(mine)])))
+        start += len(mine)
+    return pa.concat_tables(found)
+
+
+def parts_of(file: Any, columns: Sequence[str]) -> Iterator[Any]:
+    """The row groups of an open Parquet file, one at a time; `prepare` writes one for each shard."""
+    return (file.read_row_group(number, columns=columns) for number in range(file.num_row_groups))

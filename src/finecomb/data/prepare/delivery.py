@@ -96,17 +96,32 @@ def _write_index(folder: Path, prepared: Prepared, splits: Mapping[str, Rows]) -
 
 
 def _put(folder: Path, target: Path) -> None:
-    """Move the folder to its place; one that `prepare` wrote before is replaced, anything else is left alone."""
-    if target.exists():
-        if not (target / MANIFEST).is_file() and any(target.iterdir()):
-            what = f"{target} is there and was not written by finecomb prepare"
-            raise UserError(Problem(what, "output", mend="name another folder"))
-        shutil.rmtree(target)
+    """Move the folder to its place; one that `prepare` wrote before is replaced, anything else is left alone.
+
+    A kill at any moment leaves the earlier folder whole, the new one whole, or none: both are renamed, and what is to be deleted is renamed
+    first. What a kill left next to the target is removed the next time.
+    """
+    target = target.resolve()
+    if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir()):
+        what = f"{target} is there and was not written by finecomb prepare"
+        raise UserError(Problem(what, "output", mend="name another folder"))
     target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.finecomb-part")
+    new, old = aside / "new", aside / "old"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
     try:
-        os.replace(folder, target)
-    except OSError:  # another file system
-        shutil.move(str(folder), str(target))
+        try:
+            os.replace(folder, new)
+        except OSError:  # another file system
+            shutil.copytree(folder, new)
+        if target.exists():
+            os.replace(target, old)
+        os.replace(new, target)
+    finally:
+        if old.exists() and not target.exists():
+            os.replace(old, target)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _write_rows(path: Path, rows: Rows, kind: str, names: list[str] | None) -> None:
@@ -182,7 +197,7 @@ def _seconds(path: Path) -> dict[str, float]:
 
 
 def _lengths(rows: Rows) -> dict[str, Any]:
-    lengths = np.array([len(text) for text in rows.text] or [0])
+    lengths = np.fromiter(map(len, rows.text), np.int64, len(rows)) if len(rows) else np.zeros(1, np.int64)
     counts, edges = np.histogram(np.log10(np.maximum(lengths, 1)), bins=24)
     return {
         "characters": {f"{q:g}": int(np.quantile(lengths, q, method="lower")) for q in _QUANTILES},
@@ -235,12 +250,27 @@ def _histograms(path: Path) -> list[dict[str, Any]]:
 
     if not path.is_file():
         return []
-    table = pyarrow.parquet.read_table(path).to_pandas()
-    drawn = []
-    for (step, score), mine in table[table["score"] != clusters.CLUSTER].groupby(["step", "score"], sort=False):
-        values = mine["value"].to_numpy(dtype=np.float64)
-        counts, edges = np.histogram(values, bins=40)
-        low, high = mine["low"].iloc[0], mine["high"].iloc[0]
-        drawn.append({"step": step, "score": score, "counts": counts.tolist(), "edges": edges.tolist(),
-                      "low": None if np.isnan(low) else float(low), "high": None if np.isnan(high) else float(high)})  # fmt: skip
-    return drawn
+    drawn: dict[tuple[str, str], dict[str, Any]] = {}
+    ranges: dict[tuple[str, str], tuple[float, float]] = {}
+    with pyarrow.parquet.ParquetFile(path) as file:
+        for key, part in _score_parts(file):
+            values = part["value"].to_numpy()
+            low, high = ranges.get(key, (np.inf, -np.inf))
+            ranges[key] = (min(low, values.min()), max(high, values.max()))
+            bounds = {name: part[name][0].as_py() for name in ("low", "high")}
+            drawn.setdefault(key, {"step": key[0], "score": key[1], "counts": 0, "edges": None, **bounds})
+        for key, part in _score_parts(file):
+            counts, edges = np.histogram(part["value"].to_numpy(), bins=40, range=ranges[key])
+            drawn[key] |= {"counts": drawn[key]["counts"] + counts, "edges": edges}
+    return [each | {name: each[name].tolist() for name in ("counts", "edges")} for each in drawn.values()]
+
+
+def _score_parts(file: Any) -> Iterator[tuple[tuple[str, str], Any]]:
+    """The values of each score, a part at a time; clusters are no score."""
+    import pyarrow.compute as pc
+
+    for part in clusters.parts_of(file, ["step", "score", "value", "low", "high"]):
+        keys = part.group_by(["step", "score"], use_threads=False).aggregate([])
+        for step, score in zip(keys["step"].to_pylist(), keys["score"].to_pylist(), strict=True):
+            if score != clusters.CLUSTER:
+                yield (step, score), part.filter(pc.and_(pc.equal(part["step"], step), pc.equal(part["score"], score)))

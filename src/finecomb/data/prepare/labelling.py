@@ -53,5 +53,5 @@ def annotation_table(rows: Rows, found: Annotated) -> Any:
     """The label that every row got, how certain it is, and which functions voted."""
     import pyarrow as pa
 
-    columns = {"id": rows.id, "label": found.labels, "confidence": found.confidence, "origin": found.origin}
+    columns = {"id": list(rows.id), "label": found.labels, "confidence": found.confidence, "origin": found.origin}
     return pa.table({name: pa.array(values, pa.float64() if name == "confidence" else pa.string()) for name, values in columns.items()})

@@ -14,7 +14,7 @@ from finecomb.config.errors import Problem, UserError
 from finecomb.data.dataset import Source
 from finecomb.data.dataset.rows import Rows, from_tables, to_table
 from finecomb.data.prepare.clusters import held_together
-from finecomb.data.shards import Shard, read_arrow, root, write_arrow, write_shards
+from finecomb.data.shards import Shard, read_arrow, root, write_arrow, write_bytes, write_shards
 
 _INDEX = "index.json"
 
@@ -48,9 +48,7 @@ def read(source: Source, key: str, kind: str) -> Reading:
     _refuse_empty(splits, raw.funnel)
     facts = {name: getattr(raw, name) for name in ("source", "licence", "label_names", "funnel", "unmapped", "rejected")}
     index = {split: [[shard.path.name, shard.key, shard.rows, shard.bytes] for shard in shards] for split, shards in splits.items()}
-    part = folder / f"{_INDEX}.part"
-    part.write_text(json.dumps({"splits": index, **facts}, ensure_ascii=False, default=str), encoding="utf-8")
-    part.replace(folder / _INDEX)
+    write_bytes(folder / _INDEX, json.dumps({"splits": index, **facts}, ensure_ascii=False, default=str).encode())
     return Reading(splits, **facts)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from finecomb.assets import cache_dir, lock
-from finecomb.assets.cache import staging
+from finecomb.assets.cache import in_use, mark_used, remove, staging
 from finecomb.config import plugins
 from finecomb.config.computing import raised
 from finecomb.config.errors import Problem, UserError
@@ -25,12 +24,13 @@ from finecomb.data import annotator as annotators
 from finecomb.data import cleaner as cleaners
 from finecomb.data import dataset as datasets
 from finecomb.data.dataset import labels, split
-from finecomb.data.dataset.prepared import Prepared, content_hash, open_prepared, read_rows, write
+from finecomb.data.dataset.prepared import MANIFEST, Prepared, content_hash, open_prepared, read_rows, write
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.text_file import existing
 from finecomb.data.engine import Engine
 from finecomb.data.prepare import balance, labelling, reading
 from finecomb.data.prepare.reading import Reading
+from finecomb.data.shards import remove_orphans
 
 # Goes up when the same input and config give other rows.
 VERSION = 2
@@ -40,6 +40,7 @@ KINDS = {"regression": "number", "sequence_classification": "class", "sequence_c
 NO_LABELS = "none"
 
 
+@in_use()
 def prepare(
     dataset: dataset_schema.Dataset,
     cleaner: cleaner_schema.Cleaner,
@@ -78,6 +79,7 @@ def prepare(
     with lock(key):
         if (found := _cached(directory)) is not None:
             return found
+        remove_orphans()
         engine = Engine(workers, progress=progress)
         try:
             read = reading.read(
@@ -151,11 +153,13 @@ def _cached(directory: Path) -> Prepared | None:
     if not directory.exists():
         return None
     try:
-        return open_prepared(directory)
+        found = open_prepared(directory)
     except UserError as error:
         print(f"prepared data in the cache is damaged and is made again: {error}", file=sys.stderr)
-        shutil.rmtree(directory)
+        remove(directory)
         return None
+    mark_used(directory / MANIFEST)
+    return found
 
 
 def _make(
