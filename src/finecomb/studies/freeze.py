@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from finecomb.config.compose import Composition
 from finecomb.config.errors import Problem, UserError
-from finecomb.config.fingerprint import difference_name, fingerprint
+from finecomb.config.fingerprint import difference_name, fingerprint, settings
 from finecomb.config.machine import this_machine
 from finecomb.config.plain import to_plain
 from finecomb.config.resolve import resolve
@@ -27,6 +27,7 @@ from finecomb.config.sources import Origin
 from finecomb.config.validate import validate
 from finecomb.runs import directory
 from finecomb.runs.directory import RunDirectory
+from finecomb.studies.grouping import question
 
 if TYPE_CHECKING:
     from finecomb.data.prepare import Prepared
@@ -38,9 +39,13 @@ _VERSION = re.compile(r"^VERSION\s*(?::[^=]*)?=\s*[\"']?([\w.]+)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Checked:
-    """One job whose config, data and model are known to be right; nothing of it is on the disk but cache."""
+    """One job whose config, data and model are known to be right; nothing of it is on the disk but cache.
+
+    config: resolved. settings: dotted keys and values of what can change the result, as composed (`auto` where it was written).
+    """
 
     config: Train
+    settings: dict[str, Any]
     overrides: list[str]
     choices: dict[str, str | None]
     fingerprint: str
@@ -76,7 +81,7 @@ class Frozen:
 def freeze(composition: Composition, *, group: str | None = None, slots: int = 1) -> Frozen:
     """Check one job and make, or find, its run directory.
 
-    group: the sweep it belongs to. slots: how many jobs will run at once, which share the machine's cores.
+    group: see `place`. slots: how many jobs will run at once, which share the machine's cores.
 
     Raises:
         UserError: anything wrong with config, data or model; no run directory is made then.
@@ -122,6 +127,7 @@ def check(composition: Composition, *, slots: int = 1) -> Checked:
     name = difference_name(config, composition.choices)
     return Checked(
         config=config,
+        settings=settings(composition.config),
         overrides=list(composition.overrides),
         choices=composition.choices,
         fingerprint=identity,
@@ -132,13 +138,17 @@ def check(composition: Composition, *, slots: int = 1) -> Checked:
 
 
 def place(checked: Checked, *, group: str | None = None) -> Frozen:
-    """Make or find the run directory of a checked job."""
+    """Make or find the run directory of a checked job.
+
+    group: the study, search or question of several jobs that it belongs to; None: its own question (`grouping.question`). logger.group
+    comes before both. A run that has finished keeps the group it had.
+    """
     config = checked.config
     record = {
         "inputs": checked.inputs,
         "choices": checked.choices,
         "overrides": checked.overrides,
-        "group": group,
+        "group": getattr(config.logger, "group", None) or group or question([checked]),
         "job_type": config.tuning.name,
         "seed": config.seed,
         "plugins": checked.plugin_dirs,
