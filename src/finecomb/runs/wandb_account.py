@@ -9,11 +9,9 @@ from urllib.parse import urlparse
 
 # Names with x_ are W&B's to change, so that only those it knows are passed. Packages, code and machine stand in provenance.json.
 _SETTINGS: dict[str, Any] = {
-    "console": "off",
     "silent": True,
     "save_code": False,
     "disable_job_creation": True,
-    "x_disable_stats": True,
     "x_save_requirements": False,
     "init_timeout": 30,  # seconds to reach the server before the run is mirrored offline
     "finish_timeout": 60,  # seconds for the last upload
@@ -39,8 +37,12 @@ def has_account(environment: Mapping[str, str]) -> bool:
         return False
 
 
-def settings() -> Any:
-    """How W&B is to behave in a mirror; settings that the installed version does not know are left out."""
+def settings(*, system_metrics: bool = False, console: bool = False) -> Any:
+    """How W&B is to behave in a mirror; settings that the installed version does not know are left out.
+
+    system_metrics: log the use of the machine over time. console: log what this process prints.
+    """
     import wandb
 
-    return wandb.Settings(**{name: value for name, value in _SETTINGS.items() if name in wandb.Settings.model_fields})
+    chosen = _SETTINGS | {"x_disable_stats": not system_metrics, "console": "wrap" if console else "off"}
+    return wandb.Settings(**{name: value for name, value in chosen.items() if name in wandb.Settings.model_fields})

@@ -21,8 +21,14 @@ class Wandb(Logger):
 
     project: str = option("W&B project", identity=False)
     entity: Optional[str] = option("W&B team or user", identity=False)
-    mode: str = option("auto: online with an account, else offline; online: an error before training where that is impossible", allowed=("auto", "online", "offline"), identity=False)
-    group: Optional[str] = option("W&B group; null: the study or search, else dataset, model and a hash of the settings shared by all arms", identity=False)
+    mode: str = option(
+        "auto: online with an account, else offline; online: an error before training where that is impossible",
+        allowed=("auto", "online", "offline"),
+        identity=False,
+    )
+    group: Optional[str] = option(
+        "W&B group; null: the study or search, else dataset, model and a hash of the settings shared by all arms", identity=False
+    )
     job_type: Optional[str] = option("W&B job type; null: the tuning method", identity=False)
     tags: list[str] = option("more tags beside the choices", identity=False)
     notes: Optional[str] = option("W&B notes: a text shown with the run", identity=False, before=None)
