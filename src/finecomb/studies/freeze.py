@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import importlib.util
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +20,14 @@ from finecomb.config.machine import this_machine
 from finecomb.config.plain import to_plain
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.dataset import Dataset
+from finecomb.config.schema.logger import Wandb
 from finecomb.config.schema.loss import CrossEntropy
 from finecomb.config.schema.model import Model
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Train
 from finecomb.config.sources import Origin
 from finecomb.config.validate import validate
-from finecomb.runs import directory
+from finecomb.runs import directory, wandb_account
 from finecomb.runs.directory import RunDirectory
 from finecomb.studies.grouping import question
 
@@ -86,6 +88,7 @@ def freeze(composition: Composition, *, group: str | None = None, slots: int = 1
     Raises:
         UserError: anything wrong with config, data or model; no run directory is made then.
     """
+    check_logger(composition)
     return place(check(composition, slots=slots), group=group)
 
 
@@ -95,6 +98,7 @@ def check_all(compositions: Sequence[Composition], *, slots: int = 1) -> list[Ch
     found: dict[Problem, list[str]] = {}
     for composition in compositions:
         try:
+            check_logger(composition)
             checked.append(check(composition, slots=slots))
         except UserError as error:
             for problem in error.problems:
@@ -102,6 +106,12 @@ def check_all(compositions: Sequence[Composition], *, slots: int = 1) -> list[Ch
     if found:
         raise UserError(_of_jobs(problem, jobs, len(compositions)) for problem, jobs in found.items())
     return checked
+
+
+def check_logger(composition: Composition) -> None:
+    """Raise UserError for what was explicitly requested of the logger and cannot be had; may ask W&B's server."""
+    if isinstance(composition.config.logger, Wandb):
+        wandb_account.check(composition.config.logger, composition.origins, os.environ)
 
 
 def check(composition: Composition, *, slots: int = 1) -> Checked:
