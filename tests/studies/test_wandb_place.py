@@ -5,6 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
+from finecomb import cli
+from finecomb.runs.wandb_folder import WandbRun
+from finecomb.studies import mirrored
 from finecomb.studies import sweep as sweeping
 from finecomb.studies.freeze import freeze
 from finecomb.studies.outcome import Outcome
@@ -64,3 +67,38 @@ def test_an_explicit_group_is_that_of_every_run(groups, job):
 def test_a_finished_run_keeps_its_group(groups, job):
     (first,) = groups("tuning=full", "seed=0")
     assert groups("tuning=full", "seed=0,1", "logger=wandb", "logger.group=later") == {first, "later"}
+
+
+@pytest.fixture
+def study(make_run):
+    """Two reported runs of a study, and a trial at another learning rate."""
+    for seed, rate, role in ((1, 1e-3, "confirm"), (2, 1e-3, "confirm"), (0, 0.5, "trial")):
+        made = make_run("full", seed, optimizer__lr=rate, evaluate__test=role == "confirm")
+        made.freeze(made.config, {**made.record, "group": "losses", "role": role})
+
+
+def test_compare_of_a_study_hides_its_trials_unless_requested(study, runs, capsys):
+    assert cli.main(["compare", runs, "--group", "losses"]) == 0
+    printed = capsys.readouterr().out
+    assert "0.5" not in printed
+    assert "1 trial of losses is hidden; --trials shows it" in printed
+    assert cli.main(["compare", runs, "--group", "losses", "--trials"]) == 0
+    printed = capsys.readouterr().out
+    assert "0.5" in printed
+    assert "hidden" not in printed
+
+
+def test_compare_of_a_study_in_wandb_hides_its_trials_unless_requested(monkeypatch):
+    made = [
+        WandbRun(
+            id=str(seed), group="losses", tags=[role], config={"seed": seed, "optimizer.lr": rate}, summary={"test/loss": 0.25}, exit_code=0
+        )
+        for seed, rate, role in ((1, 1e-3, "confirm"), (2, 1e-3, "confirm"), (0, 0.5, "trial"))
+    ]
+    monkeypatch.setattr(mirrored, "read", lambda words: made)
+    few, all_ = (
+        mirrored.compare(["wandb:a/b"], metrics=["loss"], where={}, group="losses", state=None, trials=trials) for trials in (False, True)
+    )
+    assert "lr=0.5" not in few
+    assert "1 trial of losses is hidden; --trials shows it" in few
+    assert "lr=0.5" in all_
