@@ -9,7 +9,7 @@ import wandb
 
 from finecomb.config.schema.logger import Logger, Wandb
 from finecomb.runs import directory, wandb_account, wandb_folder
-from finecomb.training import logger, tables, wandb_mirror
+from finecomb.training import from_record, logger, tables, wandb_mirror
 from finecomb.training.mirrors import CsvMirror, Mirror
 
 WANDB = Wandb(
@@ -18,6 +18,7 @@ WANDB = Wandb(
 )  # fmt: skip
 RESULT = {
     "metrics": {"test/accuracy": 0.5},
+    "training": {"steps": 2},
     "parameters": {"total": 100, "trainable": 10, "trainable_tensors": 2, "stored_bytes": 40},
     "time": {"train_s": 1.5, "total_s": 2.5},
     "memory": {"peak_bytes": 7, "average_bytes": 6, "p99_bytes": 7, "of": "resident set"},
@@ -59,6 +60,25 @@ def test_the_summary_of_a_finished_run_has_its_costs_under_the_names_of_result_j
         "tokens/real": 30, "tokens/padded": 10, "tokens/truncated": 0, "tokens/padded_share": 0.25,
         "counts/rows/train": 8, "counts/rows/test": 4,
     }  # fmt: skip
+
+
+def test_a_finished_run_is_mirrored_from_its_record(run):
+    for step in (1, 2):
+        run.append_metrics({"step": step, "epoch": step / 2, "seconds": 1.0, "train/loss": 1 / step, "train/gradient_norm": None})
+    run.write_result(RESULT)
+    assert from_record.mirror(run, dataclasses.replace(WANDB, code=True, console=True))
+    (found,) = wandb_folder.runs(run.path.parent)
+    assert (found.exit_code, found.group, found.summary["parameters/trainable"]) == (0, "sweep-1", 10)
+    assert [(line["trainer/global_step"], line["train/loss"]) for line in found.history if "train/loss" in line] == [(1, 1.0), (2, 0.5)]
+    assert found.last()["test/accuracy"] == 0.5
+    (log,) = run.path.glob("wandb/offline-run-*/*.wandb")
+    assert b"training/wandb_mirror.py" not in log.read_bytes()  # the code of now is not that of the run
+
+
+def test_a_run_that_cannot_be_mirrored_from_its_record_is_not_marked(run, monkeypatch):
+    run.write_result(RESULT)
+    monkeypatch.setattr(wandb, "init", lambda **_: (_ for _ in ()).throw(RuntimeError("no wandb-core")))
+    assert not from_record.mirror(run, WANDB)
 
 
 def test_trials_and_confirmations_of_a_study_have_a_tag(run):
