@@ -7,26 +7,12 @@ from types import SimpleNamespace
 import pytest
 
 from finecomb.config import computing, plugins
-from finecomb.config.compose import compose
 from finecomb.config.errors import UserError
 from finecomb.config.machine import Machine
 from finecomb.studies import freeze as freezing
 from finecomb.studies.freeze import check, check_all, code_of, freeze
 from finecomb.studies.slots import Gpus, gpu_names, how_many, planned
 from finecomb.studies.sweep import sweep_id, varying
-
-
-@pytest.fixture
-def job(tmp_path, monkeypatch):
-    """Composes a job on 40 rows, in a folder and with a cache of its own."""
-    rows = [f"text number {row}\t{['a', 'b'][row % 2]}\n" for row in range(40)]
-    (tmp_path / "train.tsv").write_text("text\tlabel\n" + "".join(rows))
-    monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(freezing, "_prepared", {})
-    monkeypatch.setattr(freezing, "_inspected", {})
-    base = ["dataset=files", "dataset.files.train=train.tsv", "model=tiny_bert", "batch.size=8", "logger=none"]
-    return lambda *more, **options: compose([*base, *more], **options)
 
 
 def test_what_cannot_change_the_result_does_not_change_the_run(job):

@@ -1,6 +1,7 @@
 """Mirrors of a run: what they say, and that losing one never stops a training."""
 
 import csv
+import dataclasses
 import logging
 
 import pytest
@@ -8,10 +9,22 @@ import wandb
 
 from finecomb.config.schema.logger import Logger, Wandb
 from finecomb.runs import directory, wandb_account, wandb_folder
-from finecomb.training import logger, tables, wandb_mirror
+from finecomb.training import from_record, logger, tables, wandb_mirror
 from finecomb.training.mirrors import CsvMirror, Mirror
 
-WANDB = Wandb(name="wandb", project="p", entity=None, mode="auto", group=None, job_type=None, tags=["mine"], sample_errors=3)
+WANDB = Wandb(
+    name="wandb", project="p", entity=None, mode="auto", group=None, job_type=None, tags=["mine"], notes="why", sample_errors=3,
+    system_metrics=False, code=False, console=False,
+)  # fmt: skip
+RESULT = {
+    "metrics": {"test/accuracy": 0.5},
+    "training": {"steps": 2},
+    "parameters": {"total": 100, "trainable": 10, "trainable_tensors": 2, "stored_bytes": 40},
+    "time": {"train_s": 1.5, "total_s": 2.5},
+    "memory": {"peak_bytes": 7, "average_bytes": 6, "p99_bytes": 7, "of": "resident set"},
+    "tokens": {"real": 30, "padded": 10, "truncated": 0, "real_per_s": None, "padded_share": 0.25},
+    "counts": {"rows": {"train": 8, "test": 4}, "label_counts": {"train": {"a": 8}}},
+}
 
 
 @pytest.fixture
@@ -34,6 +47,57 @@ def test_a_failed_run_ends_offline_with_its_exit_code_and_what_it_logged(run):
     assert sorted(found.tags) == ["mine", "tuning=lora"]
     assert [(line["trainer/global_step"], line["train/loss"]) for line in found.history] == [(10, 0.5)]
     assert wandb.run is None  # nothing is left for the next run of this process to fall into
+
+
+def test_the_summary_of_a_finished_run_has_its_costs_under_the_names_of_result_json(run):
+    loggers = logger.build(WANDB, run)
+    run.write_result(RESULT)
+    logger.finish(loggers, 0)
+    (found,) = wandb_folder.runs(run.path.parent)
+    assert {name: value for name, value in found.summary.items() if "/" in name} == {
+        "parameters/total": 100, "parameters/trainable": 10, "parameters/trainable_tensors": 2, "parameters/stored_bytes": 40,
+        "time/train_s": 1.5, "time/total_s": 2.5, "memory/peak_bytes": 7, "memory/average_bytes": 6, "memory/p99_bytes": 7,
+        "tokens/real": 30, "tokens/padded": 10, "tokens/truncated": 0, "tokens/padded_share": 0.25,
+        "counts/rows/train": 8, "counts/rows/test": 4,
+    }  # fmt: skip
+
+
+def test_a_finished_run_is_mirrored_from_its_record(run):
+    for step in (1, 2):
+        run.append_metrics({"step": step, "epoch": step / 2, "seconds": 1.0, "train/loss": 1 / step, "train/gradient_norm": None})
+    run.write_result(RESULT)
+    assert from_record.mirror(run, dataclasses.replace(WANDB, code=True, console=True))
+    (found,) = wandb_folder.runs(run.path.parent)
+    assert (found.exit_code, found.group, found.summary["parameters/trainable"]) == (0, "sweep-1", 10)
+    assert [(line["trainer/global_step"], line["train/loss"]) for line in found.history if "train/loss" in line] == [(1, 1.0), (2, 0.5)]
+    assert found.last()["test/accuracy"] == 0.5
+    (log,) = run.path.glob("wandb/offline-run-*/*.wandb")
+    assert b"training/wandb_mirror.py" not in log.read_bytes()  # the code of now is not that of the run
+
+
+def test_a_run_that_cannot_be_mirrored_from_its_record_is_not_marked(run, monkeypatch):
+    run.write_result(RESULT)
+    monkeypatch.setattr(wandb, "init", lambda **_: (_ for _ in ()).throw(RuntimeError("no wandb-core")))
+    assert not from_record.mirror(run, WANDB)
+
+
+def test_trials_and_confirmations_of_a_study_have_a_tag(run):
+    for role in ("trial", "confirm"):
+        run.freeze(run.config, {**run.record, "role": role})
+        assert role in wandb_mirror.arguments(run, WANDB)["tags"]
+
+
+def test_system_metrics_and_console_are_logged_on_request_only():
+    usual, wanted = wandb_account.settings(), wandb_account.settings(system_metrics=True, console=True)
+    assert (usual.x_disable_stats, usual.console) == (True, "off")
+    assert (wanted.x_disable_stats, wanted.console) == (False, "wrap")
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_code_is_logged_on_request_only(run, wanted):
+    logger.finish(logger.build(dataclasses.replace(WANDB, code=wanted), run), 1)
+    (log,) = run.path.glob("wandb/offline-run-*/*.wandb")
+    assert (b"training/wandb_mirror.py" in log.read_bytes()) == wanted
 
 
 def test_wandb_that_breaks_is_told_once_and_the_run_goes_on(run, monkeypatch, caplog):

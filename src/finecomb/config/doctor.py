@@ -122,9 +122,12 @@ def _wandb(environment: Mapping[str, str]) -> Finding:
 
 def _in_netrc(environment: Mapping[str, str]) -> bool:
     host = (environment.get("WANDB_BASE_URL") or "https://api.wandb.ai").split("//")[-1].split("/")[0]
+    # W&B's cloud has two names; `wandb login` stores the key under either, by its version.
+    cloud = ("api.wandb.ai", "api.forge.coreweave.com")
     path = Path(environment.get("NETRC") or Path.home() / ".netrc")
     try:
-        return path.is_file() and netrc.netrc(str(path)).authenticators(host) is not None
+        known = netrc.netrc(str(path)) if path.is_file() else None
+        return known is not None and any(known.authenticators(name) for name in (cloud if host in cloud else (host,)))
     except (OSError, netrc.NetrcParseError):
         return False
 

@@ -33,6 +33,11 @@ def fingerprint(config: Train, inputs: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def settings(config: Train) -> dict[str, Any]:
+    """Dotted keys and values of what can change a result, as the fingerprint has them."""
+    return flatten(_identity(config))
+
+
 def _identity(config: Any) -> dict[str, Any]:
     kept = {}
     cls: type = type(config)

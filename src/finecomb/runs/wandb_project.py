@@ -1,4 +1,4 @@
-"""Runs of a W&B project, through its public API: the one place that asks W&B's server for something."""
+"""Runs of a W&B project, through its public API."""
 
 from __future__ import annotations
 

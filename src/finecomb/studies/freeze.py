@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +15,21 @@ from finecomb.config import plugins
 from finecomb.config.compose import Composition
 from finecomb.config.computing import versions_of_run
 from finecomb.config.errors import Problem, UserError
-from finecomb.config.fingerprint import difference_name, fingerprint
+from finecomb.config.fingerprint import difference_name, fingerprint, settings
 from finecomb.config.machine import this_machine
 from finecomb.config.plain import to_plain
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.dataset import Dataset
+from finecomb.config.schema.logger import Wandb
 from finecomb.config.schema.loss import CrossEntropy
 from finecomb.config.schema.model import Model
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import GROUPS, Train
 from finecomb.config.sources import Origin
 from finecomb.config.validate import validate
-from finecomb.runs import directory
+from finecomb.runs import directory, wandb_account
 from finecomb.runs.directory import RunDirectory
+from finecomb.studies.grouping import question
 
 if TYPE_CHECKING:
     from finecomb.data.prepare import Prepared
@@ -38,9 +41,13 @@ _NO_TRAINING_CODE = ("dataset", "cleaner", "annotator", "augmenter", "sampler", 
 
 @dataclass(frozen=True)
 class Checked:
-    """One job whose config, data and model are known to be right; nothing of it is on the disk but cache."""
+    """One job whose config, data and model are known to be right; nothing of it is on the disk but cache.
+
+    config: resolved. settings: dotted keys and values of what can change the result, as composed (`auto` where it was written).
+    """
 
     config: Train
+    settings: dict[str, Any]
     overrides: list[str]
     choices: dict[str, str | None]
     fingerprint: str
@@ -76,11 +83,12 @@ class Frozen:
 def freeze(composition: Composition, *, group: str | None = None, slots: int = 1) -> Frozen:
     """Check one job and make, or find, its run directory.
 
-    group: the sweep it belongs to. slots: how many jobs will run at once, which share the machine's cores.
+    group: see `place`. slots: how many jobs will run at once, which share the machine's cores.
 
     Raises:
         UserError: anything wrong with config, data or model; no run directory is made then.
     """
+    check_logger(composition)
     return place(check(composition, slots=slots), group=group)
 
 
@@ -90,6 +98,7 @@ def check_all(compositions: Sequence[Composition], *, slots: int = 1) -> list[Ch
     found: dict[Problem, list[str]] = {}
     for composition in compositions:
         try:
+            check_logger(composition)
             checked.append(check(composition, slots=slots))
         except UserError as error:
             for problem in error.problems:
@@ -97,6 +106,12 @@ def check_all(compositions: Sequence[Composition], *, slots: int = 1) -> list[Ch
     if found:
         raise UserError(_of_jobs(problem, jobs, len(compositions)) for problem, jobs in found.items())
     return checked
+
+
+def check_logger(composition: Composition) -> None:
+    """Raise UserError for what was explicitly requested of the logger and cannot be had; may ask W&B's server."""
+    if isinstance(composition.config.logger, Wandb):
+        wandb_account.check(composition.config.logger, composition.origins, os.environ)
 
 
 def check(composition: Composition, *, slots: int = 1) -> Checked:
@@ -121,6 +136,7 @@ def check(composition: Composition, *, slots: int = 1) -> Checked:
     name = difference_name(config, composition.choices)
     return Checked(
         config=config,
+        settings=settings(composition.config),
         overrides=list(composition.overrides),
         choices=composition.choices,
         fingerprint=identity,
@@ -131,13 +147,17 @@ def check(composition: Composition, *, slots: int = 1) -> Checked:
 
 
 def place(checked: Checked, *, group: str | None = None) -> Frozen:
-    """Make or find the run directory of a checked job."""
+    """Make or find the run directory of a checked job.
+
+    group: the study, search or question of several jobs that it belongs to; None: its own question (`grouping.question`). logger.group
+    comes before both. A run that has finished keeps the group it had.
+    """
     config = checked.config
     record = {
         "inputs": checked.inputs,
         "choices": checked.choices,
         "overrides": checked.overrides,
-        "group": group,
+        "group": getattr(config.logger, "group", None) or group or question([checked]),
         "job_type": config.tuning.name,
         "seed": config.seed,
         "plugins": checked.plugin_dirs,

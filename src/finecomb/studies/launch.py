@@ -25,6 +25,7 @@ from finecomb.runs.lock import Held, Lock
 from finecomb.studies.board import Board
 from finecomb.studies.feed import Feed, Listed, Policy
 from finecomb.studies.freeze import Frozen
+from finecomb.studies.mirror_finished import mirror_finished
 from finecomb.studies.outcome import Outcome, exit_code, judge, out_of_memory
 from finecomb.studies.processes import Workers
 from finecomb.studies.signals import Interruption, Signals
@@ -69,7 +70,10 @@ def launch_feed(feed: Feed, policy: Policy, *, progress: bool = True, expected: 
 
 def _run(feed: Feed, policy: Policy, *, progress: bool, waits: bool, expected: int | None) -> list[Outcome]:
     with Board(expected, show=progress) as board, Signals() as signals:
-        return _Launcher(feed, policy, waits=waits, board=board, signals=signals).run()
+        launcher = _Launcher(feed, policy, waits=waits, board=board, signals=signals)
+        outcomes = launcher.run()
+    mirror_finished(zip(launcher.jobs, outcomes, strict=True))
+    return outcomes
 
 
 @dataclass

@@ -14,6 +14,7 @@ from finecomb.studies import arms
 from finecomb.studies.cells import NONE, interval_text, pipes, writer_of
 from finecomb.studies.statistics.seeds import summary, t_interval
 
+TRIAL = "trial"  # tag, and role in run.json, of a run by which a study chooses a setting
 # Keys of a mirrored config that are no setting.
 _NO_SETTING = ("fingerprint", "seed", "name", "output_dir", "retry")
 
@@ -38,16 +39,31 @@ def read(words: Sequence[str]) -> list[WandbRun]:
     return list(found.values())
 
 
-def compare(words: Sequence[str], *, metrics: Sequence[str] | None, where: Mapping[str, str], group: str | None, state: str | None) -> str:
+def compare(
+    words: Sequence[str],
+    *,
+    metrics: Sequence[str] | None,
+    where: Mapping[str, str],
+    group: str | None,
+    state: str | None,
+    trials: bool = False,
+) -> str:
     """A Markdown table for each metric: arms (runs that differ in the seed alone) with mean, deviation and interval over seeds.
 
     metrics: as W&B has them (`test/accuracy`) or without the split; None: what is monitored. where: dotted keys and their values.
+    trials: with a group, show the trials of the study too.
     """
     runs = [run for run in read(words) if _wanted(run, where, group, state)]
+    hidden = [run for run in runs if group is not None and not trials and TRIAL in run.tags]
+    runs = [run for run in runs if run not in hidden]
     finished = [run for run in runs if run.state == "finished"]
     if not finished:
         states = ", ".join(sorted({run.state for run in runs})) or "none is like that"
-        raise UserError(Problem(f"there is nothing to compare: no W&B run has finished ({states})", ", ".join(words)))
+        raise UserError(
+            Problem(
+                f"there is nothing to compare: no W&B run has finished ({states})", ", ".join(words), mend=hidden_text(len(hidden), group)
+            )
+        )
     logged = sorted({name for run in finished for name, value in run.last().items() if "/" in name and isinstance(value, int | float)})
     parts = [_table(finished, metric) for metric in _metrics(finished, metrics, logged)]
     notes = [
@@ -56,7 +72,18 @@ def compare(words: Sequence[str], *, metrics: Sequence[str] | None, where: Mappi
         + ".",
         "A mirror holds no answers by example: intervals are over seeds alone (Student's t), and nothing is tested.",
     ]
+    if hidden:
+        notes.append(f"{hidden_text(len(hidden), group)}.")
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)]) + "\n"
+
+
+def hidden_text(count: int, group: str | None) -> str:
+    """That trials are hidden, and how to see them; empty for none."""
+    if not count:
+        return ""
+    if count == 1:
+        return f"1 trial of {group} is hidden; --trials shows it"
+    return f"{count} trials of {group} are hidden; --trials shows them"
 
 
 def _wanted(run: WandbRun, where: Mapping[str, str], group: str | None, state: str | None) -> bool:

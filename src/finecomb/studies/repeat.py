@@ -13,7 +13,7 @@ from finecomb.config.plain import from_plain
 from finecomb.runs import files, provenance
 from finecomb.runs.directory import RunDirectory
 from finecomb.studies.changed import changed_answers
-from finecomb.studies.freeze import freeze
+from finecomb.studies.freeze import check, place
 from finecomb.studies.launch import launch
 from finecomb.studies.outcome import Outcome
 
@@ -37,7 +37,7 @@ def repeat(run: RunDirectory, output_dir: Path | None = None) -> tuple[Outcome, 
         raise UserError(Problem("a run cannot be reproduced into its own folder", str(folder), mend="name another --output-dir"))
     config = dataclasses.replace(from_plain(run.config), output_dir=str(folder), retry="failed")
     composition = Composition(config, {}, record["choices"], record["overrides"], record.get("plugins") or [])
-    frozen = freeze(composition, group=FOLDER)
+    frozen = place(check(composition), group=FOLDER)
     (outcome,) = launch([frozen], progress=config.callbacks.progress)
     return outcome, [*_inputs(run, frozen.run), *(_outputs(run, frozen.run) if outcome.state == "finished" else [])]
 

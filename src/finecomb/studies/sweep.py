@@ -23,6 +23,7 @@ from finecomb.runs.index import first_metric, short_error
 from finecomb.studies.account import tell_data
 from finecomb.studies.board import duration
 from finecomb.studies.freeze import Checked, Frozen, check_all, place
+from finecomb.studies.grouping import question
 from finecomb.studies.launch import Outcome, Policy, launch
 from finecomb.studies.slots import planned
 
@@ -35,6 +36,7 @@ class Sweep:
         self.policy = policy or Policy()
         self.console = console or Console(highlight=False)
         self.id = ""
+        self._group: str | None = None
         self._path = Path()
         self._jobs: list[dict[str, Any]] = []
 
@@ -68,7 +70,8 @@ class Sweep:
         labels = varying([job.overrides for job in checked])
         if not self.id:
             self.open(sweep_id(checked, labels), checked[0].output_dir)
-        frozen = [replace(place(job, group=self.id), label=label) for job, label in zip(checked, labels, strict=True)]
+        self._group = self._group or question(checked)
+        frozen = [replace(place(job, group=self._group), label=label) for job, label in zip(checked, labels, strict=True)]
         self.add(frozen)
         progress = any(job.config.callbacks.progress for job in checked)
         if progress:

@@ -38,6 +38,11 @@ class Mirror(Logger):
         """The run's fingerprint."""
         return self.run.fingerprint
 
+    @property
+    def is_off(self) -> bool:
+        """Whether it has failed, and so logs nothing any more."""
+        return self._dark
+
     def log_hyperparams(self, *arguments: Any, **keywords: Any) -> None:
         """Nothing: the config is known before training starts."""
 

@@ -37,7 +37,8 @@ def main(args: list[str]) -> int:
     parser.add_argument("--report", type=Path, metavar="DIR", help="write a study's tables, figures and report.html of these runs to DIR")
     parser.add_argument("--where", action="append", default=[], metavar="KEY=VALUE", help="only runs whose config has this value")
     parser.add_argument("--state", help="only runs in this state")
-    parser.add_argument("--group", help="only runs of this sweep or study")
+    parser.add_argument("--group", help="only runs of this W&B group or study, of a study without its trials")
+    parser.add_argument("--trials", action="store_true", help="with --group: the trials of the study too")
     given = parser.parse_args(args)
     where = _where(given.where)
     from finecomb.studies import mirrored
@@ -49,8 +50,22 @@ def main(args: list[str]) -> int:
         if given.references or given.output or given.by or given.report:
             what = "--references, --output, --by and --report need run directories"
             raise UserError(Problem(what, "command line", mend="leave them out for W&B runs"))
-        print(mirrored.compare(given.runs, metrics=listed(given.metrics), where=where, group=given.group, state=given.state))
+        print(
+            mirrored.compare(
+                given.runs, metrics=listed(given.metrics), where=where, group=given.group, state=given.state, trials=given.trials
+            )
+        )
         return 0
+    hidden: list[Run] = []
+
+    def wanted(run: Run) -> bool:
+        if not _wanted(run, where, given.state, given.group):
+            return False
+        if given.group is not None and not given.trials and run.record.get("role") == mirrored.TRIAL:
+            hidden.append(run)
+            return False
+        return True
+
     from finecomb.studies.render import render
     from finecomb.studies.table import compare as table
 
@@ -60,10 +75,12 @@ def main(args: list[str]) -> int:
         metrics=listed(given.metrics),
         baseline=given.baseline,
         output=given.output,
-        wanted=lambda run: _wanted(run, where, given.state, given.group),
+        wanted=wanted,
         by=given.by,
     )
     print(render(found))
+    if hidden:
+        print(mirrored.hidden_text(len(hidden), given.group))
     if given.report is not None:
         _report(found, given.report, ["finecomb", "compare", *args], given.baseline, listed(given.references) or ())
     if len(given.runs) == 2 and all((Path(word) / "run.json").is_file() for word in given.runs):

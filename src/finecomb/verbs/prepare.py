@@ -52,6 +52,10 @@ def main(args: list[str]) -> int:
     config = composition.config
     cleaned_only = unlabelled(config)
     validate(config, composition.origins, trains=not cleaned_only)
+    if options.wandb:
+        from finecomb.studies.freeze import check_logger
+
+        check_logger(composition)
     from finecomb.data.prepare import prepare
     from finecomb.data.prepare.delivery import deliver
     from finecomb.studies.account import funnel_lines

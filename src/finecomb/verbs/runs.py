@@ -31,7 +31,7 @@ def main(args: list[str]) -> int:
     parser.add_argument("--output-dir", default="runs", help="where the runs are (default: runs)")
     parser.add_argument("--metric", help="such as validation/accuracy; without it what the runs monitored")
     parser.add_argument("--state", choices=(*STATES, DAMAGED), help="list: only runs in this state")
-    parser.add_argument("--group", help="list, best: only runs of this sweep")
+    parser.add_argument("--group", help="list, best: only runs of this W&B group, study or search")
     return _runs(parser.parse_args(args))
 
 

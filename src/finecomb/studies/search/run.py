@@ -23,7 +23,7 @@ from finecomb.runs.index import short_error
 from finecomb.studies import arms
 from finecomb.studies.board import duration
 from finecomb.studies.feed import Policy
-from finecomb.studies.freeze import Frozen, check, place
+from finecomb.studies.freeze import Frozen, check, check_logger, place
 from finecomb.studies.launch import launch_feed
 from finecomb.studies.outcome import Outcome, exit_code
 from finecomb.studies.search.engine import Search, Settings, Trial
@@ -110,6 +110,7 @@ def run_search(
     if not any(word.startswith("evaluate.test=") for word in settings.fixed):
         settings = replace(settings, fixed=(*settings.fixed, NO_TEST))
     base = compose(list(settings.fixed), config_dirs=config_dirs)
+    check_logger(base)
     slots = planned([base.config], policy.slots, this_machine())
     sweep = Sweep(replace(policy, slots=slots), console=console)
     sweep.open(name or search_name(settings), Path(base.config.output_dir))
