@@ -20,7 +20,7 @@ def rows(texts, pairs=None):
 
 def run(step, texts, **values):
     given = texts if isinstance(texts, dict) else {"train": rows(texts)}
-    return clean(cleaner.build(Cleaner("own", {step: values})), given)
+    return clean(cleaner.build(Cleaner("own", {step: values}, False)), given)
 
 
 def texts_after(step, texts, **values):
@@ -101,9 +101,9 @@ def test_words_of_a_list_count_as_words_and_in_unspaced_scripts_anywhere(tmp_pat
     cleaned = run("word_list", texts, words=[], file=str(tmp_path / "list.txt"), max_count=0)
     assert cleaned.splits["train"].text == ["spammer", "nothing"]
     assert run("word_list", texts, words=["spam"], file=None, max_count=1).splits["train"].id == ["0", "1", "3", "4"]
-    same = [cleaner.build(Cleaner("o", {"word_list": {"words": [], "file": str(tmp_path / "list.txt"), "max_count": 0}})).identity]
+    same = [cleaner.build(Cleaner("o", {"word_list": {"words": [], "file": str(tmp_path / "list.txt"), "max_count": 0}}, False)).identity]
     (tmp_path / "list.txt").write_text("Spam\n")
-    changed = cleaner.build(Cleaner("o", {"word_list": {"words": [], "file": str(tmp_path / "list.txt"), "max_count": 0}})).identity
+    changed = cleaner.build(Cleaner("o", {"word_list": {"words": [], "file": str(tmp_path / "list.txt"), "max_count": 0}}, False)).identity
     assert same[0] != changed
 
 

@@ -20,7 +20,7 @@ def rows(texts, pairs=None):
 
 def run(step, splits, **values):
     given = {split: each if isinstance(each, Rows) else rows(each) for split, each in splits.items()}
-    return clean(cleaner.build(Cleaner("own", {step: values})), given)
+    return clean(cleaner.build(Cleaner("own", {step: values}, False)), given)
 
 
 def test_spans_of_sentences_stay_where_they_stood_first():
@@ -120,7 +120,7 @@ def test_what_is_cut_out_leaves_the_rest_as_it_was_written():
 def test_results_do_not_depend_on_shards():
     texts = [f"{BLOCK} Number {n % 7} is own. So is {n}." for n in range(40)]
     whole = run("sentences", {"train": texts}, span=3, min_words_left=1)
-    recipe = cleaner.build(Cleaner("own", {"sentences": {"span": 3, "min_words_left": 1}}))
+    recipe = cleaner.build(Cleaner("own", {"sentences": {"span": 3, "min_words_left": 1}}, False))
     step = recipe.steps[0][1]()
     from finecomb.data.cleaner.step import Batch, Sketch
 

@@ -15,6 +15,12 @@ class Cleaner:
     name: str = option("name of the choice")
     # Values are the step's own fields (below) and, where the key is not the kind, `step: KIND`. null removes a step.
     steps: dict[str, Any] = option("named steps, in order")
+    # No part of a run's identity: the hash of the rows says what this changed.
+    keep_given_test: bool = option(
+        "a test set that comes with the data loses no row: duplicates leave train and validation; false: it is cleaned like the others",
+        identity=False,
+        before=False,
+    )
 
 
 @dataclass
@@ -207,10 +213,10 @@ class NearDuplicates:
 
 @dataclass
 class Decontaminate:
-    """Training and validation rows that share long n-grams with test go."""
+    """Training and validation rows that share long n-grams with a held-out split are dropped."""
 
     ngram: int = option("words in an n-gram", low=2, high=50)
-    max_matches: int = option("n-grams in more test rows than this are phrases and do not count", low=1)
+    max_matches: int = option("n-grams in more rows of a held-out split than this are phrases and do not count", low=1)
 
 
 @dataclass

@@ -85,7 +85,9 @@ def build(config: schema.Cleaner) -> Recipe:
         inputs = getattr(make, "inputs", None)
         files = ([] if inputs is None else [inputs(settings)]) + ([] if own is None else [own.sha256])
         identity.append([name, kind, dataclasses.asdict(settings), getattr(make, "VERSION", 1), *files])
-    return Recipe(tuple(steps), tuple(identity), config)
+    if config.keep_given_test:
+        identity.append(["a given test set stays whole"])
+    return Recipe(tuple(steps), tuple(identity), config, config.keep_given_test)
 
 
 def _settings(name: str, kind: str, values: dict[str, Any]) -> Any:
