@@ -136,7 +136,7 @@ def test_gopher_keeps_prose_and_names_the_rule_that_is_broken():
     cleaned = run("gopher_quality", texts, **values | {"language": None})
     assert cleaned.splits["train"].id == ["0"]
     assert reasons(cleaned) == {
-        "number of words": 1, "too many bullet lines": 1, "too many symbols": 1, "mean word length": 1, "too few stop words": 1,
+        "number of words": 1, "too many bullet lines": 1, "too many hash signs": 1, "mean word length": 1, "too few stop words": 1,
     }  # fmt: skip
     # Another threshold needs no new measurement: the scores are there.
     kept = cleaned.values

@@ -145,11 +145,11 @@ class GopherQuality:
     max_words: int = option("most words", low=1)
     min_mean_word_length: float = option("least mean word length", low=0)
     max_mean_word_length: float = option("greatest mean word length", low=0)
-    max_symbols_per_word: float = option("most hash signs and ellipses for each word", low=0)
+    max_symbols_per_word: float = option("most hash signs for each word, and most ellipses", low=0)
     max_bullet_lines: float = option("greatest share of lines that begin with a bullet", low=0, high=1)
     max_ellipsis_lines: float = option("greatest share of lines that end in an ellipsis", low=0, high=1)
     min_alphabetic_words: float = option("least share of words with a letter", low=0, high=1)
-    min_stop_words: int = option("least number of different stop words", low=0)
+    min_stop_words: int = option("least number of different stop words, as they are written", low=0)
     stop_words: list[str] = option("the stop words")
 
 
