@@ -2,6 +2,7 @@
 
 import json
 import random
+from types import SimpleNamespace
 
 import pyarrow.parquet
 import pytest
@@ -10,6 +11,7 @@ from data_configs import make_cleaner, make_dataset
 from finecomb.config.schema.dataset import Require
 from finecomb.data.prepare import prepare
 from finecomb.data.prepare.delivery import deliver
+from finecomb.studies.account import tell_data
 
 DECONTAMINATE = {"decontaminate": {"ngram": 13, "max_matches": 10}}
 
@@ -113,12 +115,16 @@ def test_given_splits_are_compared_with_test_alone(delivered):
     assert prepared.manifest["records"]["decontaminate"]["protected"] == ["test"]
 
 
-def test_without_a_split_to_protect_it_says_so(delivered):
+def test_without_a_split_to_protect_it_says_so(delivered, tmp_path, capsys):
     rows = passages(80)
-    _, told, kept = delivered(train=rows[:60], validation=rows[60:])
+    prepared, told, kept = delivered(train=rows[:60], validation=rows[60:])
     assert [len(kept[split]) for split in ("train", "validation")] == [60, 20]
     [step] = [step for step in told["steps"] if step["name"] == "decontaminate"]
     assert "no test split" in step["record"]["warnings"][0]
+    # Training prints the same before it starts.
+    data = {"data": {"directory": str(prepared.directory)}}
+    tell_data([SimpleNamespace(run=SimpleNamespace(path=tmp_path), record={"inputs": data}, config={"dataset": {"name": "it"}})])
+    assert "warning: decontaminate: there is no test split" in capsys.readouterr().err
 
 
 def test_a_step_after_it_in_the_recipe_runs_before_the_split(delivered):

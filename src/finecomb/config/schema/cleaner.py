@@ -232,7 +232,7 @@ class Sentences:
     """Of spans of sentences that stand more than once all but one go (C4: three sentences)."""
 
     span: int = option("sentences in a span", low=1)
-    min_words_left: int = option("texts that lose a span and are left with fewer words go", low=0)
+    min_words_left: int = option("texts that lose a span and are left with fewer words go, unless they hold the last copy of one", low=0)
 
 
 @dataclass
@@ -241,7 +241,7 @@ class Paragraphs:
 
     unit: str = option("what is compared; paragraphs are parted by blank lines", allowed=("paragraph", "line"))
     min_words: int = option("shorter ones are left alone", low=0)
-    min_words_left: int = option("texts that lose some and are left with fewer words go", low=0)
+    min_words_left: int = option("texts that lose some and are left with fewer words go, unless they hold the last copy of one", low=0)
 
 
 @dataclass
@@ -249,7 +249,7 @@ class Substrings:
     """Of long runs of words that stand more than once all but the first go (Lee et al. 2022)."""
 
     min_words: int = option("runs of so many words or more are found", low=5, high=1000)
-    min_words_left: int = option("texts that lose some and are left with fewer words go", low=0)
+    min_words_left: int = option("texts that lose some and are left with fewer words go, unless they hold the last copy of one", low=0)
 
 
 @dataclass
