@@ -31,8 +31,8 @@ def make_dataset(name: str, **changes: Any) -> Any:
 
 
 def make_cleaner(name: str = "basic", **steps: Any) -> cleaner_schema.Cleaner:
-    values = yaml.safe_load((conf_dir() / "cleaner" / f"{name}.yaml").read_text())["steps"]
-    return cleaner_schema.Cleaner(name, values | steps)
+    values = yaml.safe_load((conf_dir() / "cleaner" / f"{name}.yaml").read_text())
+    return cleaner_schema.Cleaner(name, values["steps"] | steps, values["keep_given_test"])
 
 
 def rows(count: int, labels: tuple[str, ...] = ("bad", "good"), start: int = 0) -> list[dict[str, Any]]:

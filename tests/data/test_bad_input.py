@@ -1,5 +1,6 @@
 """What is wrong with one's files is told on one screen, with the place and the way out; nothing but cache is left behind."""
 
+import dataclasses
 import errno
 import gzip
 import io
@@ -115,8 +116,9 @@ def test_problems_of_all_files_come_together(prepared, write):
 
 
 def test_a_test_split_emptied_by_the_cleaner_is_told(prepared, write):
+    every = dataclasses.replace(make_cleaner(), keep_given_test=False)
     with pytest.raises(UserError, match="no row is left in test"):
-        prepared(write("train.csv", GOOD), test=write("test.csv", 'text,label\n" ",good\n'))
+        prepared(write("train.csv", GOOD), test=write("test.csv", 'text,label\n" ",good\n'), cleaner=every)
 
 
 def test_a_full_disk_leaves_nothing_and_says_where(prepared, write, cache, monkeypatch):
@@ -166,7 +168,7 @@ def test_no_text_is_slow_to_clean(text):
         "personal_data": {"email": True, "ip": True, "phone": True, "card": True, "placeholder": "[{kind}]"},
     }  # fmt: skip
     started = time.process_time()
-    clean(cleaner.build(Cleaner("own", steps)), {"train": Rows(["0"], [text], None, ["x"], None, [1], "file")})
+    clean(cleaner.build(Cleaner("own", steps, False)), {"train": Rows(["0"], [text], None, ["x"], None, [1], "file")})
     for pattern in (repeats._SENTENCE, repeats._PARAGRAPH, repeats._LINE):
         assert sum(1 for _ in pattern.finditer(text)) < len(text)
     assert time.process_time() - started < 5

@@ -97,7 +97,7 @@ def test_none_keeps_everything():
 
 def test_a_step_may_come_twice_and_be_removed():
     recipe = cleaner.build(
-        Cleaner("mine", {"a": {"step": "empty", "min_characters": 1}, "b": {"step": "empty", "min_characters": 3}, "unicode": None})
+        Cleaner("mine", {"a": {"step": "empty", "min_characters": 1}, "b": {"step": "empty", "min_characters": 3}, "unicode": None}, False)
     )
     assert [name for name, _ in recipe.steps] == ["a", "b"]
     assert clean(recipe, {"train": make(["", "ab", "abc"])}).splits["train"].text == ["abc"]
@@ -137,5 +137,5 @@ def test_a_step_of_ones_own_may_see_the_whole_corpus(monkeypatch):
 )
 def test_a_misspelt_step_is_told(steps, said):
     with pytest.raises(UserError) as caught:
-        cleaner.build(Cleaner("mine", steps))
+        cleaner.build(Cleaner("mine", steps, False))
     assert said in caught.value.problems[0].mend + caught.value.problems[0].what

@@ -135,7 +135,7 @@ def test_another_threshold_measures_and_sketches_nothing_again(file, monkeypatch
     def run(threshold, newlines):
         engine = Counting()
         steps = {"near": {**own, "threshold": threshold}, "fineweb": {**rules, "max_newlines_per_word": newlines}}
-        return cleaner.build(Cleaner("own", steps)).run(splits, engine), engine
+        return cleaner.build(Cleaner("own", steps, False)).run(splits, engine), engine
 
     strict, first = run(0.8, 0.3)
     with pytest.MonkeyPatch.context() as patch:

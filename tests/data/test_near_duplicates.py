@@ -30,7 +30,7 @@ def rows(texts):
 
 def run(splits, **values):
     given = splits if isinstance(splits, dict) else {"train": rows(splits)}
-    return clean(cleaner.build(Cleaner("own", {"near_duplicates": VALUES | values})), given)
+    return clean(cleaner.build(Cleaner("own", {"near_duplicates": VALUES | values}, False)), given)
 
 
 @functools.cache

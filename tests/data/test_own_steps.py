@@ -90,7 +90,7 @@ def test_its_keys_and_bounds_are_checked_like_those_of_others(folder, capsys):
 def test_a_changed_file_is_another_step(folder):
     plugins.load([folder / "mine"])
     recipe = schema.Cleaner(
-        "own", {"shout": {"marks": 1}, "p": {"step": "predicate", "function": "politeness", "min_score": 1, "max_score": None}}
+        "own", {"shout": {"marks": 1}, "p": {"step": "predicate", "function": "politeness", "min_score": 1, "max_score": None}}, False
     )
     before = cleaner.build(recipe).identity
     plugins._loaded.clear()
@@ -105,7 +105,7 @@ def test_a_function_that_returns_no_number_or_is_not_there_is_told(folder):
 
     def judged(name):
         values = {"step": "predicate", "function": name, "min_score": 1, "max_score": None}
-        step = cleaner.build(schema.Cleaner("own", {"p": values})).steps[0][1]()
+        step = cleaner.build(schema.Cleaner("own", {"p": values}, False)).steps[0][1]()
         return step.decide(Batch("train", ["7"], ["please, please"], None, [None]))
 
     assert judged("politeness").scores == {"politeness": [1.0]}

@@ -57,8 +57,11 @@ def test_gopher_repetition(text, reason):
         ("We are too few...", "number of words"),
         ("we is " * 20, "mean word length"),
         ("misunderstanding " * 20, "mean word length"),
-        ("# remark " * 20, "too many symbols"),
-        ("... remark " * 20, "too many symbols"),
+        ("# remark " * 20, "too many hash signs"),
+        ("... remark " * 20, "too many ellipses"),
+        # Each ratio is tested by itself: 0.08 and 0.08 are within bounds; and stop words are written as they are.
+        (PROSE + " # # # ... ... ... and so on", None),
+        (" ".join(["Have Have With The letter"] * 12), "too few stop words"),
         ("that ./!*?<><> pear <?////> plums  ++ misunderstanding !<>??? have" * 20, "too few words with a letter"),
         (PROSE, None),
     ],

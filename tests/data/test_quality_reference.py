@@ -98,7 +98,7 @@ def test_repetition(seed):
 
 def test_quality():
     texts = mixture(3)
-    stop = [*values("gopher", "gopher_quality")["stop_words"], "的", "της"]
+    stop = [*values("gopher", "gopher_quality")["stop_words"], "的", "της", "With"]
     given = values("gopher", "gopher_quality") | {"language": None, "stop_words": stop}
     found = scores(quality.GopherQuality(schema.GopherQuality(**given)), texts)
     for row, text in enumerate(texts):
@@ -106,14 +106,15 @@ def test_quality():
         count = max(1, len(own))
         assert found["words"][row] == len(own)
         assert found["mean_word_length"][row] == pytest.approx(sum(map(len, own)) / count)
-        assert found["symbols_per_word"][row] == pytest.approx(len(re.findall(r"#|\.\.\.|…", text)) / count)
+        assert found["hashes_per_word"][row] == pytest.approx(text.count("#") / count)
+        assert found["ellipses_per_word"][row] == pytest.approx(len(re.findall(r"\.\.\.|…", text)) / count)
         bullets = sum(line.lstrip().startswith(("\u2022", "-", "*")) for line in lines)
         assert found["bullet_lines"][row] == pytest.approx(bullets / max(1, len(lines)))
         assert found["ellipsis_lines"][row] == pytest.approx(sum(line.rstrip()[-3:] == "..." or line.rstrip()[-1:] == "…" for line in lines)
                                                              / max(1, len(lines)))  # fmt: skip
         letters = sum(any(map(str.isalpha, token)) for token in tokens)
         assert found["alphabetic_words"][row] == pytest.approx(letters / max(1, len(tokens)))
-        assert found["stop_words"][row] == len(set(stop) & {word.lower() for word in own}), text
+        assert found["stop_words"][row] == len(set(stop) & set(own)), text
 
 
 def test_fineweb():

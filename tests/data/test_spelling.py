@@ -25,7 +25,7 @@ def rows(texts):
 
 
 def run(texts, **values):
-    return clean(cleaner.build(Cleaner("own", {"spelling": VALUES | values})), {"train": rows(texts)})
+    return clean(cleaner.build(Cleaner("own", {"spelling": VALUES | values}, False)), {"train": rows(texts)})
 
 
 def test_rare_misspellings_of_frequent_words_are_corrected_with_their_capital():

@@ -16,14 +16,17 @@ def funnel_lines(manifest: dict[str, Any], name: str) -> list[str]:
 
     manifest: of a prepared folder, with `funnel` (step, split, rows_in, rows_out, changed, reasons) and `rows` by split.
     """
-    steps = [entry for entry in manifest["funnel"] if entry["rows_in"] != entry["rows_out"] or entry["changed"]]
+    steps = [entry for entry in manifest["funnel"] if entry["rows_in"] != entry["rows_out"] or entry["changed"] or entry.get("kept")]
     lines = [f"data {name}: " + ", ".join(f"{split} {rows:,}" for split, rows in manifest["rows"].items())]
     width = max([16, *(len(entry["step"]) + 2 for entry in steps)])
     for entry in steps:
         reasons = [f"{count:,} {reason}" for reason, count in entry["reasons"].items()]
         reasons += [f"{entry['changed']:,} changed"] if entry["changed"] else []
+        reasons += [f"warning: {count:,} kept: {why}" for why, count in entry.get("kept", {}).items()]
         rows = f"{entry['rows_in']:,} -> {entry['rows_out']:,}" if entry["rows_in"] != entry["rows_out"] else f"{entry['rows_in']:,}"
         lines.append(f"  {entry['step']:<{width}}{entry['split']:<11}{rows:<18} {', '.join(reasons)}".rstrip())
+    if any(entry.get("kept") for entry in steps):
+        lines.append("  a test set that comes with the data loses no row; cleaner.keep_given_test=false cleans it too")
     if annotated := manifest.get("records", {}).get("annotator"):
         lines += _labelling_lines(annotated)
     if weighted := [cell for cell in manifest.get("records", {}).get("sampler", {}).get("cells", {}).items() if "weight" in cell[1]]:
@@ -69,8 +72,12 @@ def tell_data(jobs: Iterable[Frozen]) -> None:
     waiting = [job for job in jobs if not (job.run.path / "result.json").exists()]
     named = {job.record["inputs"]["data"]["directory"]: job.config["dataset"]["name"] for job in waiting}
     for directory, name in named.items():
-        for line in funnel_lines(files.read_json(Path(directory) / "manifest.json"), name):
+        manifest = files.read_json(Path(directory) / "manifest.json")
+        for line in funnel_lines(manifest, name):
             print(line, file=sys.stderr)
+        for step, record in manifest.get("records", {}).items():
+            for warning in record.get("warnings", []):
+                print(f"warning: {step}: {warning}", file=sys.stderr)
 
 
 def truncation_line(result: dict[str, Any]) -> str | None:

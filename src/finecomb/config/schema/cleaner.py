@@ -15,6 +15,12 @@ class Cleaner:
     name: str = option("name of the choice")
     # Values are the step's own fields (below) and, where the key is not the kind, `step: KIND`. null removes a step.
     steps: dict[str, Any] = option("named steps, in order")
+    # No part of a run's identity: the hash of the rows says what this changed.
+    keep_given_test: bool = option(
+        "a test set that comes with the data loses no row: duplicates leave train and validation; false: it is cleaned like the others",
+        identity=False,
+        before=False,
+    )
 
 
 @dataclass
@@ -139,11 +145,11 @@ class GopherQuality:
     max_words: int = option("most words", low=1)
     min_mean_word_length: float = option("least mean word length", low=0)
     max_mean_word_length: float = option("greatest mean word length", low=0)
-    max_symbols_per_word: float = option("most hash signs and ellipses for each word", low=0)
+    max_symbols_per_word: float = option("most hash signs for each word, and most ellipses", low=0)
     max_bullet_lines: float = option("greatest share of lines that begin with a bullet", low=0, high=1)
     max_ellipsis_lines: float = option("greatest share of lines that end in an ellipsis", low=0, high=1)
     min_alphabetic_words: float = option("least share of words with a letter", low=0, high=1)
-    min_stop_words: int = option("least number of different stop words", low=0)
+    min_stop_words: int = option("least number of different stop words, as they are written", low=0)
     stop_words: list[str] = option("the stop words")
 
 
@@ -207,10 +213,10 @@ class NearDuplicates:
 
 @dataclass
 class Decontaminate:
-    """Training and validation rows that share long n-grams with test go."""
+    """Training and validation rows that share long n-grams with a held-out split are dropped."""
 
     ngram: int = option("words in an n-gram", low=2, high=50)
-    max_matches: int = option("n-grams in more test rows than this are phrases and do not count", low=1)
+    max_matches: int = option("n-grams in more rows of a held-out split than this are phrases and do not count", low=1)
 
 
 @dataclass
@@ -226,7 +232,7 @@ class Sentences:
     """Of spans of sentences that stand more than once all but one go (C4: three sentences)."""
 
     span: int = option("sentences in a span", low=1)
-    min_words_left: int = option("texts that lose a span and are left with fewer words go", low=0)
+    min_words_left: int = option("texts that lose a span and are left with fewer words go, unless they hold the last copy of one", low=0)
 
 
 @dataclass
@@ -235,7 +241,7 @@ class Paragraphs:
 
     unit: str = option("what is compared; paragraphs are parted by blank lines", allowed=("paragraph", "line"))
     min_words: int = option("shorter ones are left alone", low=0)
-    min_words_left: int = option("texts that lose some and are left with fewer words go", low=0)
+    min_words_left: int = option("texts that lose some and are left with fewer words go, unless they hold the last copy of one", low=0)
 
 
 @dataclass
@@ -243,7 +249,7 @@ class Substrings:
     """Of long runs of words that stand more than once all but the first go (Lee et al. 2022)."""
 
     min_words: int = option("runs of so many words or more are found", low=5, high=1000)
-    min_words_left: int = option("texts that lose some and are left with fewer words go", low=0)
+    min_words_left: int = option("texts that lose some and are left with fewer words go, unless they hold the last copy of one", low=0)
 
 
 @dataclass

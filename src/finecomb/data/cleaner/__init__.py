@@ -91,7 +91,9 @@ def build(config: schema.Cleaner) -> Recipe:
         also = ([] if inputs is None else [inputs(settings)]) + ([] if own is None else [own.sha256])
         also += [f"{library} {version(library)}" for library in getattr(make, "LIBRARIES", ())] + raised("cleaner")
         identity.append([name, kind, dataclasses.asdict(settings), getattr(make, "VERSION", 1), *also])
-    return Recipe(tuple(steps), tuple(identity), config)
+    if config.keep_given_test:
+        identity.append(["a given test set stays whole"])
+    return Recipe(tuple(steps), tuple(identity), config, config.keep_given_test)
 
 
 def _settings(name: str, kind: str, values: dict[str, Any]) -> Any:

@@ -28,7 +28,7 @@ class NearDuplicates(CorpusStep):
 
     A row goes only if its similarity to a kept row, not to a chain of others, reaches the threshold. Which row stays is decided by
     `keep`; test wins over validation, and both over train. With keep=all none goes, and a cluster is what chains of pairs connect.
-    Texts of a pair are compared as one.
+    Texts of a pair are compared as one. Rows of a split that stays whole are compared with no other to be kept.
     """
 
     VERSION = 3
@@ -90,7 +90,9 @@ class NearDuplicates(CorpusStep):
             order = np.lexsort((preference, split)) if config.keep != "first" else np.argsort(split, kind="stable")
             order = np.concatenate([np.arange(known), order + known])
             count, depth = self._bands
-            settled = settle(rows, order, threshold=config.threshold, count=count, depth=depth, fixed=known)
+            # Test comes first in the order, and no other split stays whole.
+            fixed = known + sum(each.rows for each in sketches if each.whole)
+            settled = settle(rows, order, threshold=config.threshold, count=count, depth=depth, fixed=fixed)
         return self._state(settled, known, split, index, corpus)
 
     def _clustered(self, rows: Rows) -> Settled:

@@ -20,19 +20,23 @@ _BASE = 0x9E3779B97F4A7C15
 
 
 class Decontaminate(CorpusStep):
-    """Drops training and validation rows that share a long n-gram with a row of test (13 words: Brown et al. 2020, appendix C).
+    """Drops rows that share a long n-gram with a held-out split (13 words: Brown et al. 2020, appendix C).
 
-    Texts shorter than the n-gram are compared as a whole. N-grams that stand in many test rows are phrases, not contamination.
+    Training and validation rows are compared with test; training rows also with a validation set that was split from train. Where held-out
+    splits are split from train, this happens once they exist. Texts shorter than the n-gram are compared as a whole. N-grams in many rows
+    of a held-out split are phrases, not contamination.
     """
 
+    VERSION = 2
     SKETCHED_BY = ("ngram",)
+    AFTER_SPLIT = True
 
     def __init__(self, config: schema.Decontaminate) -> None:
         self._config = config
 
     def sketch(self, batch: Batch) -> Facts:
-        """The n-grams of test, and in how many rows of the shard each stands."""
-        if batch.split != "test":
+        """The n-grams of a held-out split, and the number of rows of the shard that hold each."""
+        if batch.split == "train":
             return {}
         hashes, offsets = hashed(joined_arrow(batch), self._config.ngram)
         sets = [np.unique(hashes[offsets[row] : offsets[row + 1]]) for row in range(len(batch))]
@@ -40,32 +44,59 @@ class Decontaminate(CorpusStep):
         return {"values": values, "counts": counts}
 
     def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
-        """The n-grams of test that are to be found nowhere else."""
-        mine = [each.facts for each in sketches if each.split == "test"]
+        """The n-grams of each held-out split that is protected."""
+        protected = ["test", *dict.fromkeys(each.split for each in sketches if each.split == "validation" and not each.given)]
+        state: dict[str, Any] = {"phrases": 0, "protected": [name for name in protected if any(each.split == name for each in sketches)]}
+        for name in protected:
+            state[name], phrases = self._grams([each.facts for each in sketches if each.split == name])
+            state["phrases"] += phrases
+        return state
+
+    def _grams(self, facts: Sequence[Facts]) -> tuple[NDArray[np.uint64], int]:
+        """N-grams in few enough rows, and the number of the others."""
         empty = np.empty(0, dtype=np.uint64)
-        values, place = np.unique(np.concatenate([empty, *(each["values"] for each in mine)]), return_inverse=True)
-        counts = np.bincount(place, np.concatenate([np.empty(0), *(each["counts"] for each in mine)]), len(values))
+        values, place = np.unique(np.concatenate([empty, *(each["values"] for each in facts)]), return_inverse=True)
+        counts = np.bincount(place, np.concatenate([np.empty(0), *(each["counts"] for each in facts)]), len(values))
         few = counts <= self._config.max_matches
-        return {"reference": values[few], "phrases": int((~few).sum())}
+        return values[few], int((~few).sum())
 
     def carry_out(self, batch: Batch, state: Facts) -> Decision:
-        """The score is the number of a row's n-grams that stand in test."""
-        if batch.split == "test":
-            return Decision()
+        """The score is the number of a row's n-grams that are in the splits it is compared with."""
+        others = {"test": [], "validation": ["test"], "train": ["test", "validation"]}[batch.split]
+        if not others:
+            return Decision(scores={"shared_ngrams": [0] * len(batch)})
         hashes, offsets = hashed(joined_arrow(batch), self._config.ngram)
-        shared = Among(state["reference"])(hashes).astype(np.int64)
-        totals = np.concatenate([[0], np.cumsum(shared)])
-        found = (totals[offsets[1:]] - totals[offsets[:-1]]).tolist()
-        drop = {row: f"shares {self._config.ngram} words with test" for row, count in enumerate(found) if count}
-        return Decision(drop, scores={"shared_ngrams": found})
+        drop: dict[int, str] = {}
+        anywhere = np.zeros(len(hashes), dtype=bool)
+        for name in [name for name in others if name in state]:
+            shared = Among(state[name])(hashes)
+            anywhere |= shared
+            for row in np.flatnonzero(_sums(shared, offsets)).tolist():
+                drop.setdefault(row, f"shares {self._config.ngram} words with {name}")
+        return Decision(drop, scores={"shared_ngrams": _sums(anywhere, offsets).tolist()})
 
     def thresholds(self) -> dict[str, tuple[float | None, float | None]]:
         """None may be shared."""
         return {"shared_ngrams": (None, 0)}
 
     def record(self, state: Facts) -> dict[str, Any]:
-        """How many n-grams of test there were to look for."""
-        return {"reference_ngrams": len(state["reference"]), "phrases_passed_over": state["phrases"]}
+        """How many n-grams of held-out splits there were to look for."""
+        found: dict[str, Any] = {
+            "protected": state["protected"],
+            "reference_ngrams": sum(len(state[name]) for name in state["protected"]),
+            "phrases_passed_over": state["phrases"],
+        }
+        if not state["protected"]:
+            found["warnings"] = [
+                "there is no test split, so no row was compared: a validation set that comes with the data is not protected"
+            ]
+        return found
+
+
+def _sums(of_hashes: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each row the number of its hashes that are marked."""
+    totals = np.concatenate([[0], np.cumsum(of_hashes, dtype=np.int64)])
+    return totals[offsets[1:]] - totals[offsets[:-1]]
 
 
 class RepeatedLines(CorpusStep):

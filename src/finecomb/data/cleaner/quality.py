@@ -63,17 +63,22 @@ class Rules(Scorer):
 
 
 class GopherQuality(Rules):
-    """Gopher's quality rules: number and mean length of words, symbols, bullets, ellipses, alphabetic words, stop words."""
+    """Gopher's quality rules: number and mean length of words, symbols, bullets, ellipses, alphabetic words, stop words.
 
+    Hash signs and ellipses are tested each by itself. Stop words count as they are written: `The` is not `the`.
+    """
+
+    VERSION = 2
     MEASURED_BY = ("stop_words",)
 
     def __init__(self, config: schema.GopherQuality) -> None:
         super().__init__()
-        self.language, self._stop = config.language, {word.lower() for word in config.stop_words}
+        self.language, self._stop = config.language, set(config.stop_words)
         self._rules = {
             "words": (config.min_words, config.max_words, "number of words"),
             "mean_word_length": (config.min_mean_word_length, config.max_mean_word_length, "mean word length"),
-            "symbols_per_word": (None, config.max_symbols_per_word, "too many symbols"),
+            "hashes_per_word": (None, config.max_symbols_per_word, "too many hash signs"),
+            "ellipses_per_word": (None, config.max_symbols_per_word, "too many ellipses"),
             "bullet_lines": (None, config.max_bullet_lines, "too many bullet lines"),
             "ellipsis_lines": (None, config.max_ellipsis_lines, "too many lines end in an ellipsis"),
             "alphabetic_words": (config.min_alphabetic_words, None, "too few words with a letter"),
@@ -88,11 +93,12 @@ class GopherQuality(Rules):
         return {
             "words": arrays.counts,
             "mean_word_length": arrays.sums(arrays.lengths) / count,
-            "symbols_per_word": np.array([text.count("#") + text.count("...") + text.count("\u2026") for text in texts]) / count,
+            "hashes_per_word": np.array([text.count("#") for text in texts]) / count,
+            "ellipses_per_word": np.array([text.count("...") + text.count("\u2026") for text in texts]) / count,
             "bullet_lines": [bullets for bullets, _ in lines],
             "ellipsis_lines": [ellipses for _, ellipses in lines],
             "alphabetic_words": with_letter / np.maximum(1, tokens),
-            "stop_words": [sum(_holds(lowered, word) for word in self._stop) for lowered in map(str.lower, texts)],
+            "stop_words": [sum(_holds(text, word) for word in self._stop) for text in texts],
         }
 
 
@@ -104,7 +110,7 @@ def _shares_of_lines(text: str) -> tuple[float, float]:
 
 
 def _holds(text: str, word: str) -> bool:
-    """Whether a word stands in a text, no letter or digit touching it; all in lower case."""
+    """Whether a word is in a text as it is written, with no letter or digit touching it."""
     start = text.find(word)
     while start >= 0:
         end = start + len(word)

@@ -8,10 +8,11 @@ a result.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -47,7 +48,7 @@ class Cleaned:
     """The splits after the recipe, and its record.
 
     funnel: for each step and split {"step", "split", "rows_in", "rows_out", "bytes_in", "bytes_out", "changed", "reasons": {reason: rows
-    dropped}}; bytes are of texts in UTF-8.
+    dropped}}; bytes are of texts in UTF-8. Of a split that stays whole also "kept": {reason: rows that would have been dropped or cut}.
     examples: for each step and reason at most five rows {"step", "reason", "split", "id", "before", "after"}; after is None when dropped.
     dropped: for each step and split tables of the rows that went, as the step saw them (step, reason, id, text, text_pair, label).
     scores: each score of each step. records: what steps found out about the corpus. seconds: of all processes together, by step.
@@ -68,22 +69,42 @@ class Cleaned:
 class Recipe:
     """Named steps in order. `make` builds a fresh step.
 
-    identity: kind, values and VERSION of each step: what a cached result depends on. config: what another process builds the same recipe
-    of; None: only this process can.
+    identity: kind, values and VERSION of each step: what a cached result depends on; and what the recipe itself decides. config: what
+    another process builds the same recipe of; None: only this process can. keep_given_test: a test set that came with the data loses no
+    row, and only steps that rewrite a text by itself change its texts.
     """
 
     steps: tuple[tuple[str, Callable[[], Step]], ...]
     identity: tuple[Any, ...]
     config: schema.Cleaner | None = None
+    keep_given_test: bool = False
 
-    def run(self, splits: Mapping[str, Sequence[Shard]], engine: Engine | None = None) -> Cleaned:
-        """Clean all splits. Ids never change."""
+    def run(self, splits: Mapping[str, Sequence[Shard]], engine: Engine | None = None, *, held_out: Collection[str] = ()) -> Cleaned:
+        """Clean all splits. Ids never change. held_out: those that were split from train; the others were given."""
         cleaned = Cleaned({split: list(splits[split]) for split in PRECEDENCE if split in splits})
         cleaned.clusters += [f"{name}.{step.groups_by}" for name, step in self.built() if step.groups_by]
-        run = _Run(self, engine or Engine(1), cleaned)
+        run = _Run(self, engine or Engine(1), cleaned, frozenset(held_out))
         for first, last in _stages([step for _, step in run.steps]):
             run.stage(first, last)
         return cleaned
+
+    def around(self, held_out: Collection[str]) -> tuple[Recipe, Recipe]:
+        """The steps before held-out splits are taken from train, and those that run once these exist.
+
+        held_out: the splits to come; without any, all steps run before.
+        """
+        later = {name for name, make in self.steps if held_out and getattr(make(), "AFTER_SPLIT", False)}
+        return (self._only(lambda name: name not in later), self._only(lambda name: name in later)) if later else (self, self._only(_never))
+
+    def _only(self, wanted: Callable[[str], bool]) -> Recipe:
+        """The steps of some names."""
+        numbers = [number for number, (name, _) in enumerate(self.steps) if wanted(name)]
+        steps = tuple(self.steps[number] for number in numbers)
+        identity = tuple(self.identity[number] for number in numbers if number < len(self.identity))
+        config = self.config and dataclasses.replace(
+            self.config, steps={name: values for name, values in self.config.steps.items() if wanted(name)}
+        )
+        return dataclasses.replace(self, steps=steps, identity=identity, config=config)
 
     def built(self) -> list[tuple[str, Step]]:
         """The steps, and before each whose rules are of one language the gate that asks whether the texts are."""
@@ -106,6 +127,10 @@ class Recipe:
         return facts
 
 
+def _never(name: str) -> bool:
+    return False
+
+
 def _stages(steps: Sequence[Step]) -> Iterator[tuple[int, int]]:
     """Runs of steps [first, last) of which only the first may look at the whole corpus."""
     first = 0
@@ -118,8 +143,10 @@ def _stages(steps: Sequence[Step]) -> Iterator[tuple[int, int]]:
 class _Run:
     """One recipe over one set of shards."""
 
-    def __init__(self, recipe: Recipe, engine: Engine, cleaned: Cleaned) -> None:
-        self.recipe, self.engine, self.cleaned = recipe, engine, cleaned
+    def __init__(self, recipe: Recipe, engine: Engine, cleaned: Cleaned, held_out: frozenset[str]) -> None:
+        self.recipe, self.engine, self.cleaned, self.held_out = recipe, engine, cleaned, held_out
+        # Splits of which no row is dropped.
+        self.whole = {"test"} & cleaned.splits.keys() - held_out if recipe.keep_given_test else set()
         self.steps, self.facts = recipe.built(), recipe.facts()
         # Steps that no other process can build have no name that would mean the same another time.
         self.alone = recipe.config is None
@@ -136,14 +163,22 @@ class _Run:
             state = self._planned(first, name, step)
         shards = self.shards()
         starts = np.cumsum([0, *(shard.rows for shard in shards)]).tolist()
-        outputs = [self._named("stage", self.facts[first:last], state and state.name, shard.split, shard.key) for shard in shards]
+        outputs = [
+            self._named("stage", self.facts[first:last], state and state.name, shard.split, shard.key, *self._marks(shard))
+            for shard in shards
+        ]
         specs = [
             {"task": "stage", "name": shard.path.stem, "first": first, "last": last, "shard": _plain(shard), "start": start,
-             "state": state and str(state), "measures": self._measures(first, last), "output": str(output)}
+             "state": state and str(state), "measures": self._measures(first, last), "whole": shard.split in self.whole,
+             "output": str(output)}
             for shard, start, output in zip(shards, starts, outputs, strict=False)
         ]  # fmt: skip
         accounts = self._do(specs, [shard.bytes for shard in shards], f"cleaning: {', '.join(n for n, _ in self.steps[first:last])}")
         self._account(first, last, shards, outputs, accounts)
+
+    def _marks(self, shard: Shard) -> list[str]:
+        """What a result depends on besides steps and content: how the shard's split is treated."""
+        return ["whole"] * (shard.split in self.whole) + [f"split off: {shard.split}"] * (shard.split in self.held_out)
 
     def _planned(self, number: int, name: str, step: CorpusStep) -> Path:
         """The folder of a step's plan, made when it is not there."""
@@ -155,11 +190,16 @@ class _Run:
         ]
         told = self._do(specs, [shard.bytes for shard in shards], f"looking: {name}")
         folder = self._named(
-            "plan", self.facts[number], [[shard.split, shard.rows, o.name] for shard, o in zip(shards, outputs, strict=True)]
+            "plan",
+            self.facts[number],
+            [[shard.split, shard.rows, o.name, *self._marks(shard)] for shard, o in zip(shards, outputs, strict=True)],
         )
         if Folder(folder).facts() is None:
             starts = np.cumsum([0, *(shard.rows for shard in shards)]).tolist()
-            sketches = [Sketch(s.split, start, s.rows, load_facts(o)) for s, start, o in zip(shards, starts, outputs, strict=False)]
+            sketches = [
+                Sketch(s.split, start, s.rows, load_facts(o), given=s.split not in self.held_out, whole=s.split in self.whole)
+                for s, start, o in zip(shards, starts, outputs, strict=False)
+            ]
             Folder(folder).make(lambda where: save_facts(where, lambda: step.plan(sketches, _Rows(shards, starts))))
         told.append(Folder(folder).facts() or {})
         # What a gate looks at is looked at for the step behind it.
@@ -210,14 +250,18 @@ class _Run:
                 mine = told["steps"][number - first]
                 samples += [(order, example) for order, example in mine["samples"]]
                 entry = entries.setdefault(
-                    shard.split, {"step": name, "split": shard.split} | dict.fromkeys(_COUNTS, 0) | {"reasons": Counter()}
+                    shard.split,
+                    {"step": name, "split": shard.split} | dict.fromkeys(_COUNTS, 0) | {"reasons": Counter(), "kept": Counter()},
                 )
                 for key in _COUNTS:
                     entry[key] += mine[key]
                 entry["reasons"].update(mine["reasons"])
+                entry["kept"].update(mine.get("kept", {}))
                 cleaned.seconds[name] = cleaned.seconds.get(name, 0.0) + mine["seconds"]
             for entry in entries.values():
                 entry["reasons"] = dict(sorted(entry["reasons"].items()))
+                if kept := dict(sorted(entry.pop("kept").items())):
+                    entry["kept"] = kept
             cleaned.funnel += [entries[split] for split in reversed(PRECEDENCE) if split in entries]
             cleaned.examples += stage.merged(samples)
             for split in entries:
@@ -277,7 +321,7 @@ def _shard(plain: Mapping[str, Any]) -> Shard:
 
 def _config(recipe: Recipe) -> str:
     assert recipe.config is not None
-    return json.dumps({"name": recipe.config.name, "steps": recipe.config.steps}, default=str)
+    return json.dumps(dataclasses.asdict(recipe.config), default=str)
 
 
 def work_elsewhere(config: str, spec: dict[str, Any]) -> None:
@@ -289,8 +333,7 @@ def work_elsewhere(config: str, spec: dict[str, Any]) -> None:
 def _rebuilt(config: str) -> list[tuple[str, Step]]:
     from finecomb.data.cleaner import build
 
-    values = json.loads(config)
-    return build(schema.Cleaner(values["name"], values["steps"])).built()
+    return build(schema.Cleaner(**json.loads(config))).built()
 
 
 def _work(steps: Sequence[tuple[str, Step]], spec: dict[str, Any]) -> None:
@@ -301,7 +344,8 @@ def _work(steps: Sequence[tuple[str, Step]], spec: dict[str, Any]) -> None:
         stage.sketch(step, shard.table(), shard.split, output)
         return
     mine = steps[spec["first"] : spec["last"]]
-    stage.run(mine, shard, spec["start"], state=spec["state"] and Path(spec["state"]), measures=spec["measures"], output=output)
+    stage.run(mine, shard, spec["start"], state=spec["state"] and Path(spec["state"]), measures=spec["measures"], whole=spec["whole"],
+              output=output)  # fmt: skip
 
 
 class _Rows:

@@ -25,7 +25,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from finecomb.data.cleaner.step import Batch, CorpusStep, Decision, Scorer, Step
+from finecomb.data.cleaner.step import Batch, CorpusStep, Decision, Scorer, Step, TextRewrite
 from finecomb.data.shards import Folder, Shard, load_facts, read_arrow, save_facts, write_arrow
 from finecomb.data.texts import Texts
 
@@ -33,6 +33,7 @@ EXAMPLES = 5
 _SHOWN = 200
 DELTA, DROPPED, MEASURED = "delta.arrow", "dropped.arrow", "measured.npz"
 log = logging.getLogger(__name__)
+SHORTENED = "parts taken out"  # of a text that stays as it is
 
 
 def batch_of(table: Any, split: str, start: int = 0) -> Batch:
@@ -72,11 +73,19 @@ def sketch(step: CorpusStep, table: Any, split: str, output: Path) -> None:
 
 
 def run(
-    steps: Sequence[tuple[str, Step]], shard: Shard, start: int, *, state: Path | None, measures: Sequence[str | None], output: Path
+    steps: Sequence[tuple[str, Step]],
+    shard: Shard,
+    start: int,
+    *,
+    state: Path | None,
+    measures: Sequence[str | None],
+    whole: bool,
+    output: Path,
 ) -> None:
     """Take one shard through the steps of a stage.
 
     state: folder of the plan of the first step. measures: for each step the identity of what it measures, None where it measures nothing.
+    whole: no row is dropped, and only steps that rewrite a text by itself change it; what the others decided is counted.
     """
     table = shard.table()
     batch = batch_of(table, shard.split, start)
@@ -85,8 +94,11 @@ def run(
     for (name, step), measured in zip(steps, measures, strict=True):
         began = time.perf_counter()
         decision = _decide(step, batch, state, measured)
+        spared: Mapping[str, int] = {}
+        if whole:
+            decision, spared = _spared(step, decision)
         after, kept = _applied(batch, name, decision)
-        trail.note(name, batch, after, decision, rows, time.perf_counter() - began)
+        trail.note(name, batch, after, decision, spared, rows, time.perf_counter() - began)
         batch, rows = after, rows[kept]
 
     def write(folder: Path) -> dict[str, Any]:
@@ -106,6 +118,16 @@ def _decide(step: Step, batch: Batch, state: Path | None, measured: str | None) 
     if isinstance(step, Scorer) and measured is not None:
         return step.judge(batch, _cached_measure(step, batch, Path(measured)))
     return step.decide(batch)
+
+
+def _spared(step: Step, decision: Decision) -> tuple[Decision, Mapping[str, int]]:
+    """What is left of a decision about rows that all stay, and how many rows it would have dropped or cut, by reason."""
+    reasons = Counter(decision.drop.values())
+    replace = decision.replace
+    if not isinstance(step, TextRewrite):
+        reasons[SHORTENED] += len(decision.replace.keys() - decision.drop.keys())
+        replace = {}
+    return Decision(replace=replace, scores=decision.scores), +reasons
 
 
 def _cached_measure(step: Scorer, batch: Batch, folder: Path) -> Mapping[str, NDArray[Any]]:
@@ -214,8 +236,17 @@ class _Trail:
         self._dropped: list[_Dropped] = []
         self._measured: dict[str, NDArray[Any]] = {}
 
-    def note(self, name: str, before: Batch, after: Batch, decision: Decision, rows: NDArray[np.int64], seconds: float) -> None:
-        """One step. rows: where the rows of `before` stand in the shard."""
+    def note(
+        self,
+        name: str,
+        before: Batch,
+        after: Batch,
+        decision: Decision,
+        spared: Mapping[str, int],
+        rows: NDArray[np.int64],
+        seconds: float,
+    ) -> None:
+        """One step. rows: place of each row of `before` in the shard. spared: rows that stay although the step decided otherwise."""
         gone = [
             _Dropped(
                 name,
@@ -238,6 +269,7 @@ class _Trail:
         self._steps.append({
             "step": name, "rows_in": len(before), "rows_out": len(after), "bytes_in": _bytes(before), "bytes_out": _bytes(after),
             "changed": len(decision.replace.keys() - decision.drop.keys()), "reasons": dict(Counter(decision.drop.values())),
+            "kept": dict(spared),
             "scores": list(decision.scores), "samples": samples.chosen(), "seconds": seconds,
         })  # fmt: skip
 

@@ -118,12 +118,17 @@ class Corpus(Protocol):
 
 @dataclass(frozen=True)
 class Sketch:
-    """What a step noted of one shard. facts: its arrays (mapped from disk, read-only) and plain values. start: number of its first row."""
+    """What a step noted of one shard. facts: its arrays (mapped from disk, read-only) and plain values. start: number of its first row.
+
+    given: the split came with the data; False: it was split from train. whole: none of its rows is dropped, whatever is decided.
+    """
 
     split: str
     start: int
     rows: int
     facts: Facts
+    given: bool = True
+    whole: bool = False
 
 
 class CorpusStep(Step):
@@ -131,9 +136,11 @@ class CorpusStep(Step):
 
     SKETCHED_BY: the fields of the step's schema that `sketch` depends on, so that another value of the others sketches nothing again; None:
     all of them.
+    AFTER_SPLIT: the step compares train with the held-out splits; where some are split from train, it runs once they exist.
     """
 
     SKETCHED_BY: ClassVar[tuple[str, ...] | None] = None
+    AFTER_SPLIT: ClassVar[bool] = False
 
     @abstractmethod
     def sketch(self, batch: Batch) -> Facts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,13 @@ def encode(splits: dict[str, Rows], kind: str, names: list[str] | None) -> tuple
     if problems:
         raise UserError(problems)
     return {split: replace(rows, label=_encoded(rows.label, kind, index)) for split, rows in splits.items()}, names
+
+
+def as_names(labels: Sequence[Any], names: Sequence[str] | None) -> list[Any]:
+    """Encoded labels as the names of their classes; numbers and missing labels as they are."""
+    if names is None:
+        return list(labels)
+    return [[names[each] for each in label] if isinstance(label, list) else names[label] for label in labels]
 
 
 def counts(rows: Rows, kind: str, names: list[str] | None) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Any
 
 from finecomb.config.errors import Problem, UserError
@@ -14,15 +14,21 @@ from finecomb.data.dataset.rows import SPLITS, Rows
 _BINS = 10
 
 
+def missing(given: Collection[str], config: Split) -> list[str]:
+    """The splits that are split from train: validation where it is not given, test where train is all there is."""
+    absent = [name for name in ("test", "validation") if name not in given and not (name == "test" and "validation" in given)]
+    return [name for name in absent if name == "validation" or config.test]
+
+
 def carve(splits: dict[str, Rows], config: Split, kind: str) -> tuple[dict[str, Rows], list[dict[str, Any]]]:
     """Carve what is missing from train: validation always; test only where train is all there is.
 
     Shares are of train as it was given. Labels are still names. Returns the splits and the funnel's entries.
     """
     train = splits["train"]
-    missing = [name for name in ("test", "validation") if name not in splits and not (name == "test" and "validation" in splits)]
+    absent = missing(splits, config)
     shares = {"validation": config.validation, "test": config.test}
-    if "validation" in missing and not shares["validation"]:
+    if "validation" in absent and not shares["validation"]:
         raise UserError(Problem(
             "there would be no validation rows",
             "dataset.split.validation=0",
@@ -31,11 +37,10 @@ def carve(splits: dict[str, Rows], config: Split, kind: str) -> tuple[dict[str, 
     rest = list(range(len(train)))
     strata = _strata(train, kind) if config.stratify else [0] * len(train)
     carved: dict[str, Rows] = {}
-    for name in missing:
-        if shares[name]:
-            taken = set(_take(train, rest, strata, round(shares[name] * len(train)), config.seed, name))
-            carved[name] = train.take([row for row in rest if row in taken])
-            rest = [row for row in rest if row not in taken]
+    for name in absent:
+        taken = set(_take(train, rest, strata, round(shares[name] * len(train)), config.seed, name))
+        carved[name] = train.take([row for row in rest if row in taken])
+        rest = [row for row in rest if row not in taken]
     if not carved:
         return splits, []
     for name, rows in (carved | {"train": train.take(rest)}).items():

@@ -162,7 +162,8 @@ def facts(prepared: Prepared, splits: Mapping[str, Rows], name: str) -> dict[str
         for key in ("rows_in", "rows_out", "bytes_in", "bytes_out", "changed"):
             step[key] += entry.get(key, 0)
         step["reasons"] = dict(Counter(step["reasons"]) + Counter(entry["reasons"]))
-        step["splits"][entry["split"]] = {key: entry.get(key) for key in ("rows_in", "rows_out", "changed", "reasons")}
+        kept = {"kept": entry["kept"]} if "kept" in entry else {}
+        step["splits"][entry["split"]] = {key: entry.get(key) for key in ("rows_in", "rows_out", "changed", "reasons")} | kept
     seconds = _seconds(prepared.directory / SECONDS)
     for step in steps.values():
         step["seconds"] = seconds.get(step["name"])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from finecomb.data.dataset.prepared import MANIFEST, Prepared, content_hash, ope
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.text_file import existing
 from finecomb.data.engine import Engine
-from finecomb.data.prepare import balance, labelling, reading
+from finecomb.data.prepare import after_split, balance, labelling, reading
 from finecomb.data.prepare.reading import Reading
 from finecomb.data.shards import remove_orphans
 
@@ -85,12 +86,15 @@ def prepare(
             read = reading.read(
                 source, _key(dataset, () if annotate is None else ("labels may lack",), inputs, kind, ("split", "limit")), kind
             )
-            cleaned = recipe.run(read.splits, engine)
+            held_out = split.missing(read.splits, dataset.split)
+            before, after = recipe.around(held_out)
+            cleaned = before.run(read.splits, engine)
+            with staging() as stage:
+                late = functools.partial(after_split.run, after, held_out=held_out, engine=engine, folder=stage)
+                splits, manifest, beside = _make(dataset, cleaned, late, annotate, balancing, read, kind, stage)
+                write(directory, splits, manifest | {"key": key, "files": inputs}, beside)
         finally:
             engine.close()
-        with staging() as stage:
-            splits, manifest, beside = _make(dataset, cleaned, annotate, balancing, read, kind, stage)
-            write(directory, splits, manifest | {"key": key, "files": inputs}, beside)
     return open_prepared(directory)
 
 
@@ -165,13 +169,17 @@ def _cached(directory: Path) -> Prepared | None:
 def _make(
     dataset: dataset_schema.Dataset,
     cleaned: cleaners.Cleaned,
+    late: Callable[..., tuple[dict[str, Rows], cleaners.Cleaned]],
     annotate: annotators.Annotate | None,
     balancing: balance.Balancing,
     read: Reading,
     kind: str,
     stage: Path,
 ) -> tuple[dict[str, Rows], dict[str, Any], dict[str, Any]]:
-    """Splits, their manifest, and what stands beside them: every dropped row, every score. stage: a folder for the texts meanwhile."""
+    """Splits, their manifest, and what stands beside them: every dropped row, every score.
+
+    late: the steps that run once the splits exist. stage: a folder for the texts meanwhile.
+    """
     funnel = read.funnel + cleaned.funnel
     rows = reading.opened(cleaned.splits, stage, cleaned.clusters)
     _refuse_empty(rows, funnel, read.source)
@@ -181,22 +189,32 @@ def _make(
     encoded, names = labels.encode(labelled, kind, read.label_names)
     encoded = labelling.soft_by_class(encoded, annotations, names)
     carved, carving = split.carve(encoded, dataset.split, kind)
-    carved = labelling.soft_in_train_alone(carved)
-    limited, limiting = split.limited(split.shuffled(carved, dataset.split.seed), dataset.limit)
+    kept, compared = late(labelling.soft_in_train_alone(carved), names=names)
+    limited, limiting = split.limited(split.shuffled(kept, dataset.split.seed), dataset.limit)
     balanced = balancing.run(limited, names)
     splits = balanced.splits
     manifest = {
         "source": read.source,
         "licence": read.licence,
-        "funnel": funnel + carving + limiting + balanced.funnel,
-        "examples": cleaned.examples + balanced.examples,
+        "funnel": funnel + carving + compared.funnel + limiting + balanced.funnel,
+        "examples": cleaned.examples + compared.examples + balanced.examples,
         "unmapped": read.unmapped,
-        "records": cleaned.records | ({"annotator": annotations.record} if annotations is not None else {}) | balanced.records,
+        "records": cleaned.records
+        | ({"annotator": annotations.record} if annotations is not None else {})
+        | compared.records
+        | balanced.records,
     }
+    cleaned = _together(cleaned, compared)
     beside = {DROPPED: _dropped(read, cleaned, balanced.dropped), SCORES: _scores(cleaned), SECONDS: [_seconds(cleaned)]}
     if annotations is not None:
         beside[ANNOTATIONS] = [labelling.annotation_table(rows["train"], annotations)]
     return splits, manifest | _record(splits, kind, names), beside
+
+
+def _together(cleaned: cleaners.Cleaned, later: cleaners.Cleaned) -> cleaners.Cleaned:
+    """The dropped rows, scores and seconds of the steps before and after the split."""
+    dropped, scores = cleaned.dropped + later.dropped, cleaned.scores + later.scores
+    return dataclasses.replace(cleaned, dropped=dropped, scores=scores, seconds=cleaned.seconds | later.seconds)
 
 
 def _seconds(cleaned: cleaners.Cleaned) -> Any:
