@@ -160,7 +160,7 @@ def _mean_loss(problem_type: str, config: Train, logits: Tensor, targets: Any, w
 def class_weights(config: Train, logits: Tensor) -> Tensor | None:
     """Weights of the classes, if the loss has any."""
     weights = getattr(config.loss, "class_weights", None)
-    return None if weights is None else torch.tensor([float(f) for f in weights]).to(logits)
+    return None if weights is None else logits.new_tensor([float(f) for f in weights])
 
 
 def largest_difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:

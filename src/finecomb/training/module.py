@@ -64,7 +64,7 @@ class Module(pl.LightningModule):
             values, weights = self.loss(logits.to(torch.promote_types(logits.dtype, torch.float32)), batch.targets)
             if batch.weights is not None:
                 values = values * batch.weights.to(values.dtype)
-            loss = (values * weights).sum() * scale.to(values.dtype)
+            loss = (values * weights.to(values.dtype)).sum() * scale.to(values.dtype)
         detached = loss.detach()
         self._loss_sum = detached if self._loss_sum is None else self._loss_sum.to(detached.device) + detached
         return loss
