@@ -76,7 +76,7 @@ def _training(fit: Fit, trainer: pl.Trainer) -> dict[str, Any]:
         "steps_per_epoch": plan.steps_per_epoch,
         "planned_steps": fit.parts.data.total_steps,
         "epochs": trainer.global_step / plan.steps_per_epoch,
-        "stopped_by": fit.stop.reason or "max_epochs",
+        "stopped_by": fit.stop.reason,
         "world_size": fit.parts.world,
         "device": fit.module.device.type if fit.module.device.type == "cpu" else torch.cuda.get_device_name(fit.module.device),
         "precision": str(fit.parts.config.trainer.precision),
