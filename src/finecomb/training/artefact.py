@@ -44,7 +44,7 @@ def final_evaluations(fit: Fit) -> dict[str, Evaluation]:
     splits = ["validation"] + (["test"] if "test" in parts.data.splits and parts.config.evaluate.test else [])
     evaluations = {}
     for split in splits:
-        evaluations[split] = fit.evaluation(split, precise=True)
+        evaluations[split] = fit.evaluation(split)
         if parts.rank == 0:
             write_predictions(fit.run.predictions / f"{split}.parquet", evaluations[split], parts.data.splits[split], parts.task)
     if parts.rank == 0:
