@@ -26,7 +26,7 @@ from finecomb.learning.task import Batch
 from finecomb.learning.tuning import Tuned
 from finecomb.training.datamodule import Step
 
-VERSION = "1"
+VERSION = "2"
 
 
 class Module(pl.LightningModule):
@@ -52,11 +52,14 @@ class Module(pl.LightningModule):
         return self._loss(step.micro_batches[-1], scale)
 
     def _scale(self, step: Step) -> Tensor:
-        """World size / sum of the weights of the global batch; the world size undoes the mean that the exchange of gradients takes."""
+        """World size / sum of the weights of the global batch; the world size undoes the mean that the exchange of gradients takes.
+
+        Zero for a batch in which no example has a weight: its loss and its gradient are zero.
+        """
         total = torch.stack([self.loss.weights(batch.targets).sum(dtype=torch.float64) for batch in step.micro_batches]).sum() * step.counts
         if self.trainer.world_size > 1:
             torch.distributed.all_reduce(total)
-        return self.trainer.world_size * step.counts / total.clamp_min(torch.finfo(total.dtype).tiny)
+        return torch.where(total > 0, self.trainer.world_size * step.counts / total, torch.zeros_like(total))
 
     def _loss(self, batch: Batch, scale: Tensor) -> Tensor:
         logits = self.tuned.forward(batch.inputs)
