@@ -80,6 +80,27 @@ def test_the_logged_loss_is_the_mean_of_the_steps_losses(data: Path, tmp_path: P
     assert logged == {2: pytest.approx((steps[0] + steps[1]) / 2), 3: pytest.approx(steps[2])}
 
 
+@pytest.mark.parametrize("clip", ["null", "0.01"])
+def test_the_logged_gradient_norm_is_that_of_the_lines_own_step(
+    clip: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms: dict[int, float] = {}
+    original = module.Module.configure_gradient_clipping
+
+    def noting(self: Any, *rest: Any, **how: Any) -> None:
+        grads = [parameter.grad.flatten() for parameter in self.parameters() if parameter.grad is not None]
+        norms[self.trainer.global_step + 1] = float(torch.cat(grads).norm())
+        original(self, *rest, **how)
+
+    monkeypatch.setattr(module.Module, "configure_gradient_clipping", noting)
+    # 3 steps an epoch: lines at steps 2 and 4, at the end of the first epoch (3), and at the last step (5).
+    settings = ["callbacks.log_every_n_steps=2", "trainer.max_steps=5", f"trainer.gradient_clip_val={clip}"]
+    run = make_run(tmp_path, data, *settings)
+    assert attempt(run) == 0
+    logged = {line["step"]: line.get("train/gradient_norm") for line in run.metrics() if "train/loss" in line}
+    assert logged == {step: pytest.approx(norms[step], rel=1e-5) for step in (2, 3, 4, 5)}
+
+
 def test_a_batch_larger_than_the_data_is_the_users_error(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = make_run(tmp_path, data, "batch.size=100")
     assert attempt(run) == 2

@@ -129,12 +129,17 @@ class Module(pl.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: Any = None
     ) -> None:
-        """Clip the norm of the whole gradient and keep it for the log; without clipping it is computed only when it will be logged."""
+        """Clip the norm of the whole gradient and keep it for the log; without clipping it is computed only when it will be logged.
+
+        The line of a step at which a time limit ends training has none: that the step is the last is not known before it.
+        """
         # A multiplier of 0 leaves the head's group without a rate of its own to tell the schedule by.
         group = max(optimizer.param_groups, key=lambda group: group["initial_lr"])
         self.learning_rate = self.config.optimizer.lr * group["lr"] / group["initial_lr"]
-        due = (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0
-        if gradient_clip_val or due:
+        step, data = self.trainer.global_step + 1, self.trainer.datamodule
+        logged = step % self.trainer.log_every_n_steps == 0 or step % data.plan.steps_per_epoch == 0 or step == data.total_steps
+        self.gradient_norm = None
+        if gradient_clip_val or logged:
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"] if parameter.grad is not None]
             self.gradient_norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters])
         if gradient_clip_val:
