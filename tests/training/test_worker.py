@@ -18,7 +18,7 @@ from tiny_runs import make_data, make_run, result
 
 from finecomb.runs import atomic
 from finecomb.runs.directory import RunDirectory
-from finecomb.training import callbacks, checkpoint, datamodule, module, worker
+from finecomb.training import artefact, callbacks, checkpoint, datamodule, module, worker
 from finecomb.training.interruption import Interrupted, Interruption
 
 
@@ -202,6 +202,24 @@ def test_the_best_epoch_is_evaluated_or_the_last(data: Path, tmp_path: Path) -> 
     assert result(best)["metrics"]["validation/loss"] == pytest.approx(min(curve))
     assert result(best)["selection"]["checkpoint"] == "best"
     assert result(last)["metrics"]["validation/loss"] == pytest.approx(curve[-1])
+
+
+def test_a_best_checkpoint_of_another_step_is_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = artefact.restore_best
+
+    def swapped(fit: Any) -> Any:
+        path = fit.run.checkpoints / "best.ckpt"
+        content = checkpoint.load(path)
+        torch.save(content | {"global_step": content["global_step"] - 3}, path)
+        return original(fit)
+
+    monkeypatch.setattr(artefact, "restore_best", swapped)
+    run = make_run(tmp_path, data)
+    assert attempt(run) == 1
+    assert run.result() is None
+    error = run.status().error or ""
+    assert "best.ckpt holds the weights of step" in error
+    assert "retry=failed" in error
 
 
 def test_sigterm_while_training_leaves_a_checkpoint_and_an_interrupted_run(
