@@ -251,12 +251,29 @@ def test_sigterm_outside_of_training_ends_at_once() -> None:
         interruption._handle(signal.SIGTERM, None)
 
 
-def test_compile_gives_the_same_tensors_names(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled: list[dict[str, Any]] = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **how: compiled.append(how))
-    plain, run = make_run(tmp_path, data, name="plain"), make_run(tmp_path, data, "trainer.compile=true", name="compiled")
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_the_module_that_is_compiled_is_the_one_that_training_calls(
+    family: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: dict[str, Any] = {}
+    calls: list[torch.nn.Module] = []
+
+    def counting(self: torch.nn.Module, **how: Any) -> None:
+        compiled[type(self).__name__] = how
+        original = self._call_impl
+
+        def call(*inputs: Any, **keywords: Any) -> Any:
+            calls.append(self)
+            return original(*inputs, **keywords)
+
+        self._compiled_call_impl = call
+
+    monkeypatch.setattr(torch.nn.Module, "compile", counting)
+    settings = [f"model=tiny_{family}", "tuning=lora", "trainer.max_steps=1"]
+    plain, run = make_run(tmp_path, data, *settings, name="plain"), make_run(tmp_path, data, *settings, "trainer.compile=true", name="run")
     assert attempt(plain) == attempt(run) == 0
-    assert compiled == [{"dynamic": True}]
+    assert compiled == {{"bert": "BertModel", "llama": "LlamaModel"}[family]: {"dynamic": True}}
+    assert len(calls) >= 3, "one step, and two batches of evaluation"
     one, other = (checkpoint.load(each.checkpoints / "last.ckpt")["state_dict"] for each in (plain, run))
     assert one.keys() == other.keys()
 
