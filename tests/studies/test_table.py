@@ -107,9 +107,9 @@ def test_a_run_restarted_in_smaller_pieces_is_reported(make_run, runs):
     make_run("full", 0)
     run = make_run("full", 1)
     run.freeze(run.config, run.record | {"pieces": 4})
-    (told,) = compare([runs]).warnings
-    assert told.startswith(f"full: {run.path.name} was computed in 4 micro-batches instead of 1 after running out of memory")
-    assert "with dropout, its steps differ" in told
+    (warning,) = compare([runs]).warnings
+    assert warning.startswith(f"full: {run.path.name} was computed in 4 micro-batches instead of 1 after running out of memory")
+    assert "with dropout, its steps differ" in warning
 
 
 def test_nothing_finished_is_the_users_error(make_run, runs):

@@ -104,13 +104,13 @@ def test_the_logged_gradient_norm_is_that_of_the_lines_own_step(
 def test_a_run_restarted_in_smaller_pieces_is_recorded_as_what_it_is(data: Path, tmp_path: Path) -> None:
     settings = ["model.dropout=0.2", "trainer.max_steps=1", "evaluate.test=false"]
     whole, restarted = (make_run(tmp_path, data, *settings, name=name) for name in ("whole", "restarted"))
-    asked = make_run(tmp_path, data, *settings, "trainer.accumulate_grad_batches=2", name="asked")
+    planned = make_run(tmp_path, data, *settings, "trainer.accumulate_grad_batches=2", name="planned")
     restarted.freeze(restarted.config, restarted.record | {"pieces": 2})
-    assert [attempt(run) for run in (whole, restarted, asked)] == [0, 0, 0]
-    assert [result(run)["training"]["micro_batches"] for run in (whole, restarted, asked)] == [1, 2, 2]
+    assert [attempt(run) for run in (whole, restarted, planned)] == [0, 0, 0]
+    assert [result(run)["training"]["micro_batches"] for run in (whole, restarted, planned)] == [1, 2, 2]
     assert result(restarted)["config"]["trainer"]["accumulate_grad_batches"] == 1
     # Dropout draws other masks for another split, so the restarted run is the computation in 2 micro-batches, not the one in 1.
-    one, two, explicit = (weights(run) for run in (whole, restarted, asked))
+    one, two, explicit = (weights(run) for run in (whole, restarted, planned))
     assert all(torch.equal(two[name], explicit[name]) for name in explicit)
     assert any(not torch.allclose(one[name], two[name], rtol=1e-3, atol=1e-6) for name in one)
 

@@ -70,10 +70,10 @@ def _other_data(measured: Sequence[tuple[str, list[Run]]]) -> Iterable[str]:
 
 
 def of_memory(runs: Iterable[Run]) -> Iterable[str]:
-    """Runs that were computed in smaller micro-batches than their config asks for."""
+    """Runs that were computed in smaller micro-batches than their config says."""
     for run in runs:
-        if told := in_pieces(run.record, run.config):
-            yield f"{run.path.name} was {told}"
+        if note := in_pieces(run.record, run.config):
+            yield f"{run.path.name} was {note}"
 
 
 def _other_code(runs: Sequence[Run]) -> Iterable[str]:

@@ -335,8 +335,8 @@ def _reuse(job: Frozen) -> Outcome:
 
 
 def _smaller(run: RunDirectory) -> tuple[str, ...]:
-    told = in_pieces(run.record, run.config)
-    return () if told is None else (told,)
+    note = in_pieces(run.record, run.config)
+    return () if note is None else (note,)
 
 
 def _failed_before(run: RunDirectory) -> Outcome:

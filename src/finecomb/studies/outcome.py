@@ -51,12 +51,12 @@ def out_of_memory(outcome: Outcome) -> bool:
 
 
 def in_pieces(record: dict[str, Any], config: dict[str, Any]) -> str | None:
-    """That a run was computed in smaller micro-batches than its config asks for; None for any other run. record: its run.json."""
+    """That a run was computed in smaller micro-batches than its config says; None for any other run. record: its run.json."""
     pieces, planned = record.get("pieces"), config["trainer"]["accumulate_grad_batches"]
     if pieces is None:
         return None
-    told = f"computed in {pieces} micro-batches instead of {planned} after running out of memory"
-    return f"{told}; with dropout, its steps differ from those in {planned}"
+    note = f"computed in {pieces} micro-batches instead of {planned} after running out of memory"
+    return f"{note}; with dropout, its steps differ from those in {planned}"
 
 
 def judge(run: RunDirectory, code: int, *, stopped: str | None = None, pruned: bool = False) -> Outcome:
