@@ -100,6 +100,30 @@ def test_a_schema_must_extend_its_groups(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("group", "schema"), [("trainer", "Trainer"), ("callbacks", "Callbacks")])
+def test_code_for_a_group_without_builders_is_refused(tmp_path, group, schema):
+    (tmp_path / "finecomb_plugin.py").write_text(
+        f"from finecomb.config.plugins import Choice\nfrom finecomb.config.schema.{group} import {schema}\n"
+        f"CHOICES = [Choice('{group}', 'mine', {schema}, lambda config: None)]\n"
+    )
+    with pytest.raises(UserError) as caught:
+        plugins.load([tmp_path])
+    (problem,) = caught.value.problems
+    assert problem.what == f"{group}=mine: a plug-in cannot bring code for the group {group}; its build function would never be called"
+    assert "loss" in problem.allowed
+    assert group not in problem.allowed.split(", ")
+    assert f"conf/{group}/mine.yaml" in problem.mend
+
+
+@pytest.mark.parametrize(("group", "base", "key"), [("trainer", "cpu", "max_epochs"), ("callbacks", "default", "log_every_n_steps")])
+def test_values_for_a_group_without_builders_need_no_code(tmp_path, group, base, key):
+    (tmp_path / group).mkdir()
+    (tmp_path / group / "mine.yaml").write_text(f"defaults:\n  - /{group}/{base}@_here_\n  - _self_\n{key}: 7\n")
+    composition = compose([f"{group}=mine"], config_dirs=[tmp_path])
+    validate(composition.config, composition.origins)
+    assert getattr(getattr(composition.config, group), key) == 7
+
+
 def test_an_installed_package_brings_choices_by_an_entry_point(folder, monkeypatch):
     module = types.ModuleType("half_plugin")
     module.__file__ = str(folder / "finecomb_plugin.py")

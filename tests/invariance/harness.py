@@ -44,6 +44,8 @@ PLAIN = [
     "trainer.max_epochs=1",
     "model.dropout=0.0",
 ]
+# Batches of two, in some of which no example counts; in fp32, where 1 / tiny is infinite.
+ZERO_WEIGHTS = ["loss.class_weights=[1,0,0]", "batch.size=2"]
 
 
 @dataclass
@@ -160,7 +162,19 @@ def _mean_loss(problem_type: str, config: Train, logits: Tensor, targets: Any, w
 def class_weights(config: Train, logits: Tensor) -> Tensor | None:
     """Weights of the classes, if the loss has any."""
     weights = getattr(config.loss, "class_weights", None)
-    return None if weights is None else torch.tensor([float(f) for f in weights]).to(logits)
+    return None if weights is None else logits.new_tensor([float(f) for f in weights])
+
+
+def check_zero_weights(config: Train, outcome: Outcome) -> None:
+    """The gradient of a batch is zero where the weights of all its examples are, finite everywhere, and not zero elsewhere."""
+    parts = parts_of(config)
+    labels = parts.data.splits["train"].labels
+    counted = [any(labels[row] == 0 for row in rows) for rows in parts.data.plan.epoch(0)]
+    assert {True, False} == set(counted), "the test needs batches with and without an example that counts"
+    norms = [float(sum(tensor.double().square().sum() for tensor in step.values())) for step in outcome.gradients]
+    assert [norm > 0 for norm in norms] == counted, norms
+    assert all(bool(torch.isfinite(tensor).all()) for step in outcome.gradients for tensor in step.values())
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in outcome.weights.values())
 
 
 def largest_difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:

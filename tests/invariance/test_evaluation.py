@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,7 @@ TOLERANCE = 1e-9
 
 def evaluation(parts: Parts, size: int, split: str = "test") -> Evaluation:
     """Evaluate as the end of a run does."""
-    return evaluate(
-        parts.tuned, parts.task, parts.loss, parts.data.splits[split], size=size, device=torch.device("cpu"), autocast=nullcontext()
-    )
+    return evaluate(parts.tuned, parts.task, parts.loss, parts.data.splits[split], size=size, device=torch.device("cpu"))
 
 
 def check_batch_sizes(parts: Parts) -> None:
@@ -71,6 +68,21 @@ def test_fp32_stays_within_rounding(data_folder: Path) -> None:
     assert torch.allclose(one.logits, other.logits, rtol=1e-5, atol=1e-6)  # measured: 2e-7
     assert one.metrics["loss"] == pytest.approx(other.metrics["loss"], rel=1e-6)
     assert one.metrics["accuracy"] == other.metrics["accuracy"]
+
+
+def test_the_choice_of_epoch_does_not_depend_on_the_evaluation_batch_size(data_folder: Path, tmp_path: Path) -> None:
+    settings = ["trainer.precision=bf16", "trainer.max_epochs=4", "monitor.metric=loss", "evaluate.test=false", "optimizer.lr=0.01"]
+    curves, chosen = [], []
+    for size in (1, 64):
+        run = make_run(tmp_path, prepared(data_folder, "single"), *settings, f"batch.eval_size={size}", name=f"size{size}")
+        assert worker.attempt(run, first=True, started=0.0) == 0
+        curves.append([line["validation/loss"] for line in run.metrics() if "validation/loss" in line])
+        result = run.result() or {}
+        chosen.append(result["selection"]["best_epoch"])
+        # The value by which the epoch was chosen is the value that is reported.
+        assert result["metrics"]["validation/loss"] == result["selection"]["best_value"] == min(curves[-1])
+    assert chosen[0] == chosen[1]
+    assert curves[0] == pytest.approx(curves[1], rel=1e-6)  # fp32; in bf16 they differ by 1e-3
 
 
 def test_metrics_of_groups_are_over_the_rows_of_the_group(tmp_path: Path) -> None:

@@ -9,7 +9,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness import FAMILIES, TASKS, TUNINGS, cell_config, check_same, largest_difference, parts_of, plain, train, with_split
+from harness import (
+    FAMILIES,
+    TASKS,
+    TUNINGS,
+    ZERO_WEIGHTS,
+    cell_config,
+    check_same,
+    check_zero_weights,
+    largest_difference,
+    parts_of,
+    plain,
+    train,
+    with_split,
+)
 
 from finecomb.config.schema.train import Train
 from finecomb.data.dataset.prepared import content_hash, open_prepared, read_rows, write
@@ -37,8 +50,15 @@ def test_every_family_gives_the_plain_gradient(family: str, data_folder: Path, t
 
 def test_class_weights_are_a_weighted_mean_over_the_global_batch(data_folder: Path, tmp_path: Path) -> None:
     config = cell_config(data_folder, "single", "full", "loss.class_weights=[1,5,0.2]")
-    # Weights are fp32 in the loss, as torch's own would be in an fp32 model.
-    check_same(plain(config), train(tmp_path, with_split(config, parts=8)), 1e-6)
+    expected = plain(config)
+    for split in ({"parts": 1}, {"parts": 8}, {"tokens": 40}):
+        check_same(expected, train(tmp_path, with_split(config, **split)), TOLERANCE)
+
+
+@pytest.mark.parametrize("split", [{"parts": 1}, {"parts": 2}, {"tokens": 20}])
+def test_a_batch_in_which_no_example_counts_has_gradient_zero(split: dict[str, int], data_folder: Path, tmp_path: Path) -> None:
+    config = cell_config(data_folder, "single", "full", *ZERO_WEIGHTS)
+    check_zero_weights(config, train(tmp_path, with_split(config, **split), double=False))
 
 
 @pytest.mark.parametrize("task", TASKS)

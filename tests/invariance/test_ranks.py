@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness import FAMILIES, TASKS, Outcome, cell_config, check_same, parts_of, plain, prepared
+from harness import FAMILIES, TASKS, ZERO_WEIGHTS, Outcome, cell_config, check_same, check_zero_weights, parts_of, plain, prepared
 from two_ranks import CELLS
 
 TOLERANCE = 1e-9  # float64; measured: below 1e-15
@@ -54,3 +54,9 @@ def test_a_rank_without_an_example_changes_nothing(outcomes: Path, data_folder: 
     expected = plain(cell_config(data_folder, "single", "full", "batch.size=19"))
     found = Outcome(**torch.load(outcomes / "rank0" / "uneven.pt", weights_only=True))
     check_same(expected, found, TOLERANCE)
+
+
+def test_a_batch_in_which_no_example_of_any_rank_counts_has_gradient_zero(outcomes: Path, data_folder: Path) -> None:
+    config = cell_config(data_folder, "single", "full", *ZERO_WEIGHTS)
+    for rank in range(2):
+        check_zero_weights(config, Outcome(**torch.load(outcomes / f"rank{rank}" / "zero.pt", weights_only=True)))

@@ -174,12 +174,31 @@ def test_a_training_stopped_early_stays_stopped(data_folder: Path, tmp_path: Pat
     assert_equal(expected, found)
 
 
-def test_max_steps_within_an_epoch_is_a_finished_training(data_folder: Path, tmp_path: Path) -> None:
-    alone, killed = (_run(tmp_path, data_folder, "trainer.max_steps=5", name=name) for name in ("alone", "killed"))
+# Every way in which a training ends: settings, steps, and the recorded reason. 3 steps an epoch.
+_ENDS: dict[str, tuple[list[str], int, str]] = {
+    "max_steps within an epoch": (["trainer.max_steps=5"], 5, "max_steps"),
+    "max_steps at the end of an epoch": (["trainer.max_steps=6"], 6, "max_steps"),
+    "max_steps at the last step of max_epochs": (["trainer.max_steps=9"], 9, "max_epochs"),
+    "max_steps above max_epochs": (["trainer.max_epochs=1", "trainer.max_steps=50"], 3, "max_epochs"),
+    "max_time": (["trainer.max_time=00:00:00:00"], 1, "max_time"),
+}
+
+
+@pytest.mark.parametrize("end", _ENDS)
+def test_a_training_that_has_ended_takes_no_further_step_when_resumed(end: str, data_folder: Path, tmp_path: Path) -> None:
+    settings, steps, reason = _ENDS[end]
+    alone, killed = (_run(tmp_path, data_folder, *settings, name=name) for name in ("alone", "killed"))
     assert _attempt(alone) == 0
     expected = _everything(alone)
-    assert (expected["training"]["steps"], expected["training"]["stopped_by"]) == (5, "max_steps")
+    assert (expected["training"]["steps"], expected["training"]["stopped_by"]) == (steps, reason)
     assert_equal(expected, _killed_and_resumed(killed, _MOMENTS["after the last epoch"]))
+
+
+@pytest.mark.parametrize("moment", ["in validation", "before the result"])
+def test_max_steps_at_the_end_of_an_epoch_holds_whenever_the_run_is_killed(moment: str, data_folder: Path, tmp_path: Path) -> None:
+    alone, killed = (_run(tmp_path, data_folder, "trainer.max_steps=6", name=name) for name in ("alone", "killed"))
+    assert _attempt(alone) == 0
+    assert_equal(_everything(alone), _killed_and_resumed(killed, _MOMENTS[moment]))
 
 
 def test_the_cadence_of_validation_logs_and_checkpoints_changes_nothing(undisturbed: Any, data_folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import torch
-from harness import TASKS, TUNINGS, cell_config, train, with_split
+from harness import TASKS, TUNINGS, ZERO_WEIGHTS, cell_config, train, with_split
 
 # Every method on one task, every task by two methods, and the architectures with unused tensors and with causal masks.
 CELLS = [
@@ -30,6 +30,9 @@ def main(data: Path, outcomes: Path) -> None:
     # 17 rows in batches of 16: the last global batch has one example, and the second rank none.
     uneven = cell_config(data, "single", "full", "trainer=ddp", "trainer.accelerator=cpu", "batch.size=19")
     torch.save(train(folder, with_split(uneven, devices=2)).__dict__, folder / "uneven.pt")
+    # One example on each rank, and in some batches neither counts.
+    zero = cell_config(data, "single", "full", "trainer=ddp", "trainer.accelerator=cpu", *ZERO_WEIGHTS)
+    torch.save(train(folder, with_split(zero, devices=2), double=False).__dict__, folder / "zero.pt")
 
 
 if __name__ == "__main__":

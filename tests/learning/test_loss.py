@@ -61,6 +61,28 @@ def test_any_split_of_a_batch_gives_the_same_loss_and_gradient(name: str) -> Non
     torch.testing.assert_close(parts.grad, whole.grad, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("classes", [3, 5, 17])
+@pytest.mark.parametrize("variant", [CLASSES, SEVERAL])
+def test_weights_of_an_example_and_of_its_labels_do_not_depend_on_the_size_of_the_batch(variant: str, classes: int) -> None:
+    # A matrix product sums in an order that depends on the number of rows and on the processor.
+    draw = torch.Generator().manual_seed(0)
+    config = schema.CrossEntropy(name="cross_entropy", label_smoothing=0.1, class_weights=[0.1 + 0.7 * at for at in range(classes)])
+    function = loss.build(config, variant, label_counts=[1] * classes)
+    for size in range(1, 70):
+        logits = torch.randn(size, classes, dtype=torch.float64, generator=draw)
+        targets = torch.rand(size, classes, dtype=torch.float64, generator=draw).softmax(1)
+        values, weights = function(logits, targets)
+        alone = [function(logits[[row]], targets[[row]]) for row in range(size)]
+        assert torch.equal(weights, torch.cat([weight for _, weight in alone])), f"weights of {size} examples"
+        torch.testing.assert_close(values, torch.cat([value for value, _ in alone]), rtol=0, atol=1e-14)
+
+
+def test_class_weights_are_kept_in_double_precision() -> None:
+    function = cross_entropy(0.0, [0.1, 0.2, 0.7])
+    assert torch.equal(function.weights(TARGETS), torch.tensor([0.1, 0.2, 0.7], dtype=torch.float64)[TARGETS])
+    torch.testing.assert_close(function.weights(SOFT.float()), SOFT.float().double() @ function.class_weights, rtol=1e-15, atol=0)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_in_is_nothing_out(name: str) -> None:
     function, logits, targets = CASES[name]
@@ -86,7 +108,7 @@ def test_cross_entropy_is_torchs_with_class_weights(weights: Any) -> None:
     )
     reference = None if reference is None else torch.tensor(reference, dtype=torch.float64)
     torch.testing.assert_close(
-        mean(cross_entropy(0.0, weights), LOGITS, TARGETS), F.cross_entropy(LOGITS, TARGETS, weight=reference), rtol=1e-6, atol=0
+        mean(cross_entropy(0.0, weights), LOGITS, TARGETS), F.cross_entropy(LOGITS, TARGETS, weight=reference), rtol=1e-12, atol=0
     )
 
 

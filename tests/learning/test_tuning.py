@@ -319,13 +319,3 @@ def test_a_step_under_bfloat16_autocast(make: Any, model_type: str, method: str)
     assert values.dtype == torch.float32
     torch.testing.assert_close(values, loss.CrossEntropy(0.0, None)(exact, batch.targets)[0], rtol=0.1, atol=0.1)
     assert all(tuned.model.get_parameter(name).grad.dtype == torch.float32 for name in tuned.trainable)
-
-
-@pytest.mark.parametrize("model_type", ["bert", "llama"])
-def test_compiling_renames_nothing_and_reaches_what_is_called(make: Any, model_type: str) -> None:
-    tuned = make.tuned(model_type, "lora")
-    names = list(tuned.model.state_dict())
-    tuned.compile()
-    assert list(tuned.model.state_dict()) == names
-    called = tuned.core.model if model_type == "llama" else tuned.core
-    assert called._compiled_call_impl is not None

@@ -1,4 +1,10 @@
-from finecomb.studies.account import funnel_lines, truncation_line
+import json
+
+import pytest
+
+from finecomb.runs import directory
+from finecomb.studies.account import funnel_lines, tell_data, truncation_line
+from finecomb.studies.freeze import Frozen
 
 MANIFEST = {
     "rows": {"train": 80, "test": 15},
@@ -21,3 +27,17 @@ def test_truncation_is_told_for_the_splits_that_have_any():
     result = {"config": {"batch": {"max_length": 16}}, "counts": {"encoded": encoded}}
     assert truncation_line(result) == "cut at batch.max_length=16: train 12 tokens of 2 of 9 texts"
     assert truncation_line({"counts": {"encoded": {"test": encoded["test"]}}}) is None
+
+
+@pytest.mark.parametrize(("max_steps", "reported"), [(31, True), (30, False), (7, False), (-1, False)])
+def test_max_steps_that_max_epochs_do_not_reach_are_reported_before_training(tmp_path, capsys, max_steps, reported):
+    # 3 epochs of 80 examples in batches of 8 are 30 steps.
+    (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST))
+    config = {"dataset": {"name": "mine"}, "batch": {"size": 8}, "trainer": {"max_epochs": 3, "max_steps": max_steps}}
+    record = {"inputs": {"data": {"directory": str(tmp_path)}}}
+    run = directory.create(tmp_path / "runs", "run", "0" * 12, config, record)
+    job = Frozen(run, config, record, [], retry=False, processes=1, threads=1, gpu=False, label="run")
+    tell_data([job, job])
+    lines = [line for line in capsys.readouterr().err.splitlines() if "max_steps" in line]
+    expected = "trainer.max_steps=31 is not reached: trainer.max_epochs=3 ends training after 30 steps (data mine, batch.size=8)"
+    assert lines == ([expected] if reported else [])

@@ -238,6 +238,11 @@ def test_want_of_memory_splits_the_batch_until_it_fits(tmp_path):
     assert outcome.state == "finished"
     assert outcome.run.record["pieces"] == 4  # of 2 examples each: 8 and 4 at once were too many
     assert outcome.run.config == frozen.config
+    note = "computed in 4 micro-batches instead of 1 after running out of memory; with dropout, its steps differ from those in 1"
+    assert note in outcome.notes
+    again = launch([frozen])[0]
+    assert (again.reused, again.notes) == (True, (note,))
+    assert launch([job(tmp_path, batch=2, memory=3)])[0].notes == ()
     hopeless = launch([job(tmp_path, batch=4, memory=0)])[0]
     assert hopeless.state == "failed"
     assert "out of memory" in hopeless.error

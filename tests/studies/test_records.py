@@ -17,6 +17,7 @@ from finecomb.runs.directory import RunDirectory
 from finecomb.runs.wandb_folder import WandbRun
 from finecomb.studies import mirrored, report, verify
 from finecomb.studies.changed import changed_answers
+from finecomb.studies.outcome import Outcome
 from finecomb.studies.table import compare
 
 
@@ -182,6 +183,17 @@ def test_a_run_is_reproduced_from_its_record_bit_for_bit(trained, capsys):
     assert again.result()["metrics"] == trained[0].result()["metrics"]
     answers = [(run.predictions / "test.parquet").read_bytes() for run in (trained[0], again)]
     assert answers[0] == answers[1]
+
+
+def test_a_run_restarted_in_smaller_pieces_is_reproduced_in_these(trained, tmp_path, monkeypatch):
+    from finecomb.studies import repeat
+
+    launched = []
+    original = RunDirectory.record.fget
+    monkeypatch.setattr(RunDirectory, "record", property(lambda run: original(run) | {"pieces": 2}))
+    monkeypatch.setattr(repeat, "launch", lambda jobs, **_: launched.extend(jobs) or [Outcome(jobs[0].run, "failed")])
+    repeat.repeat(trained[0], tmp_path)
+    assert [job.record.get("pieces") for job in launched] == [2]
 
 
 def test_only_a_finished_run_is_reproduced(tmp_path):

@@ -103,6 +103,15 @@ def test_unfinished_runs_are_shown_and_not_averaged(make_run, runs):
     assert "| head | not measured |" in markdown(comparison)
 
 
+def test_a_run_restarted_in_smaller_pieces_is_reported(make_run, runs):
+    make_run("full", 0)
+    run = make_run("full", 1)
+    run.freeze(run.config, run.record | {"pieces": 4})
+    (warning,) = compare([runs]).warnings
+    assert warning.startswith(f"full: {run.path.name} was computed in 4 micro-batches instead of 1 after running out of memory")
+    assert "with dropout, its steps differ" in warning
+
+
 def test_nothing_finished_is_the_users_error(make_run, runs):
     make_run("full", finished=False)
     with pytest.raises(UserError) as error:

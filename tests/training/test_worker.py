@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 import torch
-from tiny_runs import make_data, make_run, result
+from tiny_runs import make_data, make_run, result, weights
 
 from finecomb.runs import atomic
 from finecomb.runs.directory import RunDirectory
-from finecomb.training import callbacks, checkpoint, datamodule, module, worker
+from finecomb.training import artefact, callbacks, checkpoint, datamodule, module, worker
 from finecomb.training.interruption import Interrupted, Interruption
 
 
@@ -78,6 +78,41 @@ def test_the_logged_loss_is_the_mean_of_the_steps_losses(data: Path, tmp_path: P
     logged = {line["step"]: line["train/loss"] for line in run.metrics() if "train/loss" in line}
     steps = [sum(losses[at : at + 4]) for at in range(0, len(losses), 4)]
     assert logged == {2: pytest.approx((steps[0] + steps[1]) / 2), 3: pytest.approx(steps[2])}
+
+
+@pytest.mark.parametrize("clip", ["null", "0.01"])
+def test_the_logged_gradient_norm_is_that_of_the_lines_own_step(
+    clip: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms: dict[int, float] = {}
+    original = module.Module.configure_gradient_clipping
+
+    def noting(self: Any, *rest: Any, **how: Any) -> None:
+        grads = [parameter.grad.flatten() for parameter in self.parameters() if parameter.grad is not None]
+        norms[self.trainer.global_step + 1] = float(torch.cat(grads).norm())
+        original(self, *rest, **how)
+
+    monkeypatch.setattr(module.Module, "configure_gradient_clipping", noting)
+    # 3 steps an epoch: lines at steps 2 and 4, at the end of the first epoch (3), and at the last step (5).
+    settings = ["callbacks.log_every_n_steps=2", "trainer.max_steps=5", f"trainer.gradient_clip_val={clip}"]
+    run = make_run(tmp_path, data, *settings)
+    assert attempt(run) == 0
+    logged = {line["step"]: line.get("train/gradient_norm") for line in run.metrics() if "train/loss" in line}
+    assert logged == {step: pytest.approx(norms[step], rel=1e-5) for step in (2, 3, 4, 5)}
+
+
+def test_a_run_restarted_in_smaller_pieces_is_recorded_as_what_it_is(data: Path, tmp_path: Path) -> None:
+    settings = ["model.dropout=0.2", "trainer.max_steps=1", "evaluate.test=false"]
+    whole, restarted = (make_run(tmp_path, data, *settings, name=name) for name in ("whole", "restarted"))
+    planned = make_run(tmp_path, data, *settings, "trainer.accumulate_grad_batches=2", name="planned")
+    restarted.freeze(restarted.config, restarted.record | {"pieces": 2})
+    assert [attempt(run) for run in (whole, restarted, planned)] == [0, 0, 0]
+    assert [result(run)["training"]["micro_batches"] for run in (whole, restarted, planned)] == [1, 2, 2]
+    assert result(restarted)["config"]["trainer"]["accumulate_grad_batches"] == 1
+    # Dropout draws other masks for another split, so the restarted run is the computation in 2 micro-batches, not the one in 1.
+    one, two, explicit = (weights(run) for run in (whole, restarted, planned))
+    assert all(torch.equal(two[name], explicit[name]) for name in explicit)
+    assert any(not torch.allclose(one[name], two[name], rtol=1e-3, atol=1e-6) for name in one)
 
 
 def test_a_batch_larger_than_the_data_is_the_users_error(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -183,6 +218,24 @@ def test_the_best_epoch_is_evaluated_or_the_last(data: Path, tmp_path: Path) -> 
     assert result(last)["metrics"]["validation/loss"] == pytest.approx(curve[-1])
 
 
+def test_a_best_checkpoint_of_another_step_is_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = artefact.restore_best
+
+    def swapped(fit: Any) -> Any:
+        path = fit.run.checkpoints / "best.ckpt"
+        content = checkpoint.load(path)
+        torch.save(content | {"global_step": content["global_step"] - 3}, path)
+        return original(fit)
+
+    monkeypatch.setattr(artefact, "restore_best", swapped)
+    run = make_run(tmp_path, data)
+    assert attempt(run) == 1
+    assert run.result() is None
+    error = run.status().error or ""
+    assert "best.ckpt holds the weights of step" in error
+    assert "retry=failed" in error
+
+
 def test_sigterm_while_training_leaves_a_checkpoint_and_an_interrupted_run(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,12 +265,29 @@ def test_sigterm_outside_of_training_ends_at_once() -> None:
         interruption._handle(signal.SIGTERM, None)
 
 
-def test_compile_gives_the_same_tensors_names(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled: list[dict[str, Any]] = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **how: compiled.append(how))
-    plain, run = make_run(tmp_path, data, name="plain"), make_run(tmp_path, data, "trainer.compile=true", name="compiled")
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_the_module_that_is_compiled_is_the_one_that_training_calls(
+    family: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: dict[str, Any] = {}
+    calls: list[torch.nn.Module] = []
+
+    def counting(self: torch.nn.Module, **how: Any) -> None:
+        compiled[type(self).__name__] = how
+        original = self._call_impl
+
+        def call(*inputs: Any, **keywords: Any) -> Any:
+            calls.append(self)
+            return original(*inputs, **keywords)
+
+        self._compiled_call_impl = call
+
+    monkeypatch.setattr(torch.nn.Module, "compile", counting)
+    settings = [f"model=tiny_{family}", "tuning=lora", "trainer.max_steps=1"]
+    plain, run = make_run(tmp_path, data, *settings, name="plain"), make_run(tmp_path, data, *settings, "trainer.compile=true", name="run")
     assert attempt(plain) == attempt(run) == 0
-    assert compiled == [{"dynamic": True}]
+    assert compiled == {{"bert": "BertModel", "llama": "LlamaModel"}[family]: {"dynamic": True}}
+    assert len(calls) >= 3, "one step, and two batches of evaluation"
     one, other = (checkpoint.load(each.checkpoints / "last.ckpt")["state_dict"] for each in (plain, run))
     assert one.keys() == other.keys()
 

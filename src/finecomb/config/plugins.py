@@ -70,6 +70,8 @@ _SHIPPED: dict[str, Mapping[str, type]] = {
     "logger": logger.CHOICES,
     "callbacks": callbacks.CHOICES,
 }
+# Values alone: the Trainer and its callbacks are built by finecomb, without a builder that a plug-in could replace.
+_WITHOUT_BUILD = ("trainer", "callbacks")
 ENTRY_POINTS = "finecomb.plugins"
 MODULE = "finecomb_plugin.py"
 
@@ -78,7 +80,8 @@ MODULE = "finecomb_plugin.py"
 class Choice:
     """One choice of a user's own.
 
-    group, name: as in `group=name`, and the `name:` of its YAML. schema: a dataclass that extends the group's own.
+    group, name: as in `group=name`, and the `name:` of its YAML. `trainer` and `callbacks` take values alone, in a YAML file.
+    schema: a dataclass that extends the group's own.
     build: what the room of the group calls with the config instead of its own builder.
     """
 
@@ -264,6 +267,8 @@ def _checked(module: Any, where: str) -> tuple[Choice, ...]:
             problems.append(Problem(f"CHOICES holds {choice!r}", where, 'Choice("group", "name", Schema, build)'))
         elif choice.group not in GROUPS:
             problems.append(Problem(f"a plug-in's choice names the group {choice.group!r}", where, allowed=", ".join(GROUPS)))
+        elif choice.group in _WITHOUT_BUILD:
+            problems.append(_never_called(choice, where))
         elif not dataclasses.is_dataclass(choice.schema) or bases[choice.group] not in {cls.__name__ for cls in choice.schema.__mro__}:
             problems.append(
                 Problem(f"the schema of {choice.group}={choice.name} is not a dataclass that extends {bases[choice.group]}", where)
@@ -271,6 +276,16 @@ def _checked(module: Any, where: str) -> tuple[Choice, ...]:
     if problems:
         raise UserError(problems)
     return tuple(choices)
+
+
+def _never_called(choice: Choice, where: str) -> Problem:
+    name = f"{choice.group}={choice.name}"
+    return Problem(
+        f"{name}: a plug-in cannot bring code for the group {choice.group}; its build function would never be called",
+        where,
+        allowed=", ".join(group for group in GROUPS if group not in _WITHOUT_BUILD),
+        mend=f"for other values of the existing keys, write conf/{choice.group}/{choice.name}.yaml without a Choice",
+    )
 
 
 def _labelling(module: Any, path: Path, code: str) -> dict[str, Labelling]:

@@ -1,7 +1,9 @@
 """Losses: a value and a weight for each example. The loss of a batch is sum(values * weights) / sum(weights), over the whole global batch.
 
 So a loss is a sum and a count, and does not depend on how a batch is split. `weights` needs no logits: the global sum is known before
-the first forward pass. Values are computed in at least fp32, whatever the precision of the logits.
+the first forward pass. Values are computed in at least fp32, whatever the precision of the logits. Weights are float64 and each is computed
+from its own example alone: a matrix product (`targets @ class_weights`) would sum in an order that depends on the size of the batch and on
+the processor, so that a micro-batch would not get the weights that the whole batch gets.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from finecomb.config.errors import Problem, UserError
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import loss as schema
 
-VERSION = "1"
+VERSION = "2"
 
 MULTI_LABEL = "sequence_classification multi_label"
 
@@ -61,7 +63,7 @@ def build(config: schema.Loss, task_variant: str, *, label_counts: Sequence[int]
 
 
 def class_weights(setting: object, label_counts: Sequence[int] | None) -> Tensor | None:
-    """Weights by class index: None, `balanced` (rows / (classes * rows of the class), as scikit-learn has it), or a list."""
+    """Weights by class index in float64: None, `balanced` (rows / (classes * rows of the class), as scikit-learn has it), or a list."""
     if setting is None:
         return None
     if label_counts is None:
@@ -74,7 +76,7 @@ def class_weights(setting: object, label_counts: Sequence[int] | None) -> Tensor
                     f"class {int(counts.argmin())} has no training row to be balanced", "loss.class_weights", mend="give a list of weights"
                 )
             )
-        return (counts.sum() / (len(counts) * counts)).float()
+        return counts.sum() / (len(counts) * counts)
     values = list(setting) if isinstance(setting, (list, tuple)) else None
     numbers = values is not None and all(isinstance(value, (int, float)) and value >= 0 for value in values)
     if values is None or not numbers or len(values) != len(label_counts) or not any(values):
@@ -85,7 +87,7 @@ def class_weights(setting: object, label_counts: Sequence[int] | None) -> Tensor
                 allowed=f"null, balanced, or {len(label_counts)} numbers from 0 on, not all 0",
             )
         )
-    return torch.tensor([float(value) for value in values])
+    return torch.tensor([float(value) for value in values], dtype=torch.float64)
 
 
 def _wide(logits: Tensor) -> Tensor:
@@ -126,7 +128,7 @@ class CrossEntropy:
         if self.class_weights is None:
             return torch.ones(len(targets), device=targets.device)
         class_weights = self.class_weights.to(targets.device)
-        return targets.to(class_weights.dtype) @ class_weights if targets.dim() == 2 else class_weights[targets]
+        return (targets * class_weights).sum(1) if targets.dim() == 2 else class_weights[targets]
 
 
 class BinaryCrossEntropy(_Unweighted):
@@ -146,8 +148,8 @@ class BinaryCrossEntropy(_Unweighted):
         terms = F.binary_cross_entropy_with_logits(logits, smoothed, reduction="none")
         if self.class_weights is None:
             return terms.mean(1), self.weights(targets)
-        label_weights = self.class_weights.to(terms)
-        return terms @ (label_weights / label_weights.sum()), self.weights(targets)
+        label_weights = self.class_weights.to(terms.device)
+        return (terms * (label_weights / label_weights.sum())).sum(1).to(terms.dtype), self.weights(targets)
 
 
 class Focal(_Unweighted):

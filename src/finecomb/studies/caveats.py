@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from finecomb.runs.provenance import differences
 from finecomb.studies import references, statistics
 from finecomb.studies.arms import Arm, Run
+from finecomb.studies.outcome import in_pieces
 
 if TYPE_CHECKING:
     from finecomb.studies.table import Comparison, Row
@@ -31,12 +32,13 @@ def without_repeats(grouped: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
 
 
 def of_arms(grouped: Sequence[Arm], split: str) -> list[str]:
-    """Unfinished runs, missing predictions, unequal seeds, other data, other code or machine."""
+    """Unfinished runs, missing predictions, unequal seeds, other data, smaller micro-batches than planned, other code or machine."""
     measured = [(arm.label, [run for run in arm.runs if run.predictions(split)]) for arm in grouped]
     return [
         *_missing(grouped, split),
         *_unequal_seeds(measured),
         *_other_data(measured),
+        *(f"{label}: {line}" for label, runs in measured for line in of_memory(runs)),
         *_other_code([run for _, runs in measured for run in runs]),
     ]
 
@@ -65,6 +67,13 @@ def _other_data(measured: Sequence[tuple[str, list[Run]]]) -> Iterable[str]:
     if len(groups) > 1:
         told = "; ".join(f"{', '.join(dict.fromkeys(labels))}: {str(content)[:12]}" for content, labels in groups.items())
         yield f"rows were trained on different data, evaluated on the same examples ({told})"
+
+
+def of_memory(runs: Iterable[Run]) -> Iterable[str]:
+    """Runs that were computed in smaller micro-batches than their config says."""
+    for run in runs:
+        if note := in_pieces(run.record, run.config):
+            yield f"{run.path.name} was {note}"
 
 
 def _other_code(runs: Sequence[Run]) -> Iterable[str]:

@@ -41,7 +41,7 @@ def question(jobs: Sequence[Checked]) -> str:
 def swept(jobs: Sequence[Checked]) -> frozenset[str]:
     """Keys and groups of the overrides that not all jobs have."""
     overrides = [set(job.overrides) for job in jobs]
-    varying = set.union(*overrides) - set.intersection(*overrides)
+    varying = overrides[0].union(*overrides) - overrides[0].intersection(*overrides)
     return frozenset(word.split("=")[0].lstrip("+~").partition("@")[0] for word in varying)
 
 

@@ -26,7 +26,7 @@ from finecomb.studies.board import Board
 from finecomb.studies.feed import Feed, Listed, Policy
 from finecomb.studies.freeze import Frozen
 from finecomb.studies.mirror_finished import mirror_finished
-from finecomb.studies.outcome import Outcome, exit_code, judge, out_of_memory
+from finecomb.studies.outcome import Outcome, exit_code, in_pieces, judge, out_of_memory
 from finecomb.studies.processes import Workers
 from finecomb.studies.signals import Interruption, Signals
 from finecomb.studies.slots import Gpus, gpu_names, how_many
@@ -281,7 +281,8 @@ class _Launcher:
         seconds = time.monotonic() - running.workers.started
         if stopped is None and running.stopped is None and self._try_again(running, outcome):
             return
-        self._end(running.index, replace(outcome, seconds=seconds, notes=tuple(running.notes)))
+        notes = (*running.notes, *(_smaller(outcome.run) if outcome.state == "finished" else ()))
+        self._end(running.index, replace(outcome, seconds=seconds, notes=notes))
 
     def _try_again(self, running: _Running, outcome: Outcome) -> bool:
         """Whether the job is put back: in smaller pieces for want of memory, or as it was while there are retries left."""
@@ -334,7 +335,12 @@ def _more_pieces(job: Frozen) -> int | None:
 
 
 def _reuse(job: Frozen) -> Outcome:
-    return Outcome(job.run, "finished", reused=True)
+    return Outcome(job.run, "finished", reused=True, notes=_smaller(job.run))
+
+
+def _smaller(run: RunDirectory) -> tuple[str, ...]:
+    note = in_pieces(run.record, run.config)
+    return () if note is None else (note,)
 
 
 def _failed_before(run: RunDirectory) -> Outcome:

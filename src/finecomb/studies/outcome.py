@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from finecomb.assets.cache import cache_dir, megabytes
 from finecomb.config.errors import Problem, UserError, problems_text
@@ -47,6 +48,15 @@ def exit_code(outcomes: Iterable[Outcome]) -> int:
 def out_of_memory(outcome: Outcome) -> bool:
     """Whether the run failed for want of memory, so that the same batch in smaller pieces may do."""
     return outcome.state == "failed" and any(word in (outcome.error or "") for word in _NO_MEMORY)
+
+
+def in_pieces(record: dict[str, Any], config: dict[str, Any]) -> str | None:
+    """That a run was computed in smaller micro-batches than its config says; None for any other run. record: its run.json."""
+    pieces, planned = record.get("pieces"), config["trainer"]["accumulate_grad_batches"]
+    if pieces is None:
+        return None
+    note = f"computed in {pieces} micro-batches instead of {planned} after running out of memory"
+    return f"{note}; with dropout, its steps differ from those in {planned}"
 
 
 def judge(run: RunDirectory, code: int, *, stopped: str | None = None, pruned: bool = False) -> Outcome:

@@ -38,6 +38,9 @@ def repeat(run: RunDirectory, output_dir: Path | None = None) -> tuple[Outcome, 
     config = dataclasses.replace(from_plain(run.config), output_dir=str(folder), retry="failed")
     composition = Composition(config, {}, record["choices"], record["overrides"], record.get("plugins") or [])
     frozen = place(check(composition), group=FOLDER)
+    if "pieces" in record:
+        # Split as the first run was, in the end: with dropout, another split draws other masks.
+        frozen = dataclasses.replace(frozen, record=frozen.record | {"pieces": record["pieces"]})
     (outcome,) = launch([frozen], progress=config.callbacks.progress)
     return outcome, [*_inputs(run, frozen.run), *(_outputs(run, frozen.run) if outcome.state == "finished" else [])]
 

@@ -30,12 +30,23 @@ TOLERANCE = 1e-4
 
 
 def restore_best(fit: Fit) -> dict[str, Any]:
-    """Put the best epoch's tensors back, where asked for and known; says which checkpoint the final numbers are of."""
+    """Put the best epoch's tensors back, where requested and known; returns which checkpoint the final numbers are of.
+
+    Raises:
+        TrainingFailed: best.ckpt is of another step than the one that was best.
+    """
     config, validate = fit.parts.config, fit.validate
     chosen: dict[str, Any] = {"checkpoint": "last", "metric": f"validation/{config.monitor.metric}", "mode": config.monitor.mode}
     chosen |= {"best_value": validate.best, "best_epoch": validate.best_epoch, "best_step": validate.best_step}
     if config.callbacks.keep_best and validate.best is not None:
-        fit.parts.tuned.load_trainable_state(checkpoint.load(fit.run.checkpoints / checkpoint.BEST)["state_dict"])
+        best = checkpoint.load(fit.run.checkpoints / checkpoint.BEST)
+        if best["global_step"] != validate.best_step:
+            # A run killed between the writes of best.ckpt and last.ckpt, and then ended earlier by its time limit.
+            raise TrainingFailed(
+                f"{checkpoint.BEST} holds the weights of step {best['global_step']}, and the best validation was at step "
+                f"{validate.best_step}: its weights are lost. Train the run again with retry=failed"
+            )
+        fit.parts.tuned.load_trainable_state(best["state_dict"])
         chosen["checkpoint"] = "best"
     return chosen
 
@@ -46,7 +57,7 @@ def final_evaluations(fit: Fit) -> dict[str, Evaluation]:
     splits = ["validation"] + (["test"] if "test" in parts.data.splits and parts.config.evaluate.test else [])
     evaluations = {}
     for split in splits:
-        evaluations[split] = fit.evaluation(split, precise=True)
+        evaluations[split] = fit.evaluation(split)
         if parts.rank == 0:
             write_predictions(fit.run.predictions / f"{split}.parquet", evaluations[split], parts.data.splits[split], parts.task)
     if parts.rank == 0:

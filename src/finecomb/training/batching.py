@@ -1,7 +1,8 @@
 """The plan of a training: which examples stand in which step, on which rank, in which micro-batch.
 
 Everything here is a pure function of token lengths, sizes, seed and epoch. The global batch is planned once; how many ranks and
-micro-batches compute it changes neither its examples nor its gradient, and a step can be found again from its number alone.
+micro-batches compute it changes neither its examples nor, without dropout, its gradient; a step can be found again from its number alone.
+With dropout, masks are drawn for each micro-batch and rank, so another split is another computation, and part of a run's identity.
 """
 
 from __future__ import annotations

@@ -202,7 +202,10 @@ def _in_words(metrics: dict[str, float | None]) -> str:
 
 
 class Stop(pl.Callback):
-    """Ends training at the last step, after too many epochs without a better value, or when time is up; remembers why."""
+    """Ends training at the last step, after too many epochs without a better value, or when time is up.
+
+    Every end has a reason, which is stored in the checkpoint: a run killed after its last checkpoint takes no further step when resumed.
+    """
 
     def __init__(
         self,
@@ -227,7 +230,8 @@ class Stop(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Look at the steps and at the clock."""
         if trainer.global_step >= self._steps():
-            self._stop(trainer, "max_steps" if trainer.global_step % trainer.datamodule.plan.steps_per_epoch else None)
+            every_epoch = trainer.max_epochs * trainer.datamodule.plan.steps_per_epoch
+            self._stop(trainer, "max_steps" if self._steps() < every_epoch else "max_epochs")
         elif self._limit is not None and time_to_agree(trainer) and any_rank(self._clock.seconds("total") >= self._limit, trainer):
             self._stop(trainer, "max_time")
 
@@ -236,7 +240,7 @@ class Stop(pl.Callback):
         if self._patience is not None and self._validate.epochs_without >= self._patience:
             self._stop(trainer, "patience")
 
-    def _stop(self, trainer: pl.Trainer, reason: str | None) -> None:
+    def _stop(self, trainer: pl.Trainer, reason: str) -> None:
         trainer.should_stop = True
         self.reason = self.reason or reason
 

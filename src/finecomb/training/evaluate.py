@@ -1,13 +1,13 @@
 """Evaluation: logits of every example by its row number, in float64, over all ranks; then loss and metrics of all of them at once.
 
 Nothing is averaged over batches, so no number depends on the batch size, on the order, or on how many processes took part. One function
-serves validation during training (in the precision of training) and the final numbers (fp32).
+serves validation during training and the final numbers. Both compute in the precision of the weights (fp32), whatever the precision of
+training: in bf16 the batch size would decide which epoch is best.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from finecomb.runs.atomic import replace, told_when_full
 from finecomb.runs.metrics import OF_GROUP, OVER_GROUPS
 from finecomb.training.datamodule import Split
 
-VERSION = "1"
+VERSION = "2"
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,15 @@ def evaluate(
     *,
     size: int,
     device: torch.device,
-    autocast: AbstractContextManager,
     rank: int = 0,
     world: int = 1,
 ) -> Evaluation:
     """Evaluate on a split; every rank computes its share and gets the whole result.
 
-    size: examples in a batch. autocast: the precision of the forward passes. The model is left in eval mode.
+    size: examples in a batch. The model is left in eval mode.
     """
     tuned.model.eval()
-    with torch.no_grad(), autocast:
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
         logits = gathered_logits(tuned, split.batches(size, rank=rank, world=world), len(split), task.num_outputs, device, world).cpu()
     return score(task, loss, logits, split)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,15 +97,14 @@ class Fit:
         return self.parts.data.total_steps
 
     def _validation(self) -> Evaluation:
-        return self.evaluation("validation", precise=False)
+        return self.evaluation("validation")
 
-    def evaluation(self, split: str, *, precise: bool) -> Evaluation:
-        """Evaluate on a split; precise: in fp32, otherwise in the precision of training."""
-        parts, device = self.parts, self.module.device
+    def evaluation(self, split: str) -> Evaluation:
+        """Evaluate on a split, in the precision of the weights."""
+        parts = self.parts
         return evaluate(
             parts.tuned, parts.task, parts.loss, parts.data.splits[split],
-            size=parts.config.batch.eval_size, device=device, rank=parts.rank, world=parts.world,
-            autocast=nullcontext() if precise else trainer.autocast(parts.config.trainer, device),
+            size=parts.config.batch.eval_size, device=self.module.device, rank=parts.rank, world=parts.world,
         )  # fmt: skip
 
     def callbacks(self) -> list[pl.Callback]:

@@ -26,7 +26,7 @@ from finecomb.learning.task import Batch
 from finecomb.learning.tuning import Tuned
 from finecomb.training.datamodule import Step
 
-VERSION = "1"
+VERSION = "2"
 
 
 class Module(pl.LightningModule):
@@ -52,11 +52,14 @@ class Module(pl.LightningModule):
         return self._loss(step.micro_batches[-1], scale)
 
     def _scale(self, step: Step) -> Tensor:
-        """World size / sum of the weights of the global batch; the world size undoes the mean that the exchange of gradients takes."""
+        """World size / sum of the weights of the global batch; the world size undoes the mean that the exchange of gradients takes.
+
+        Zero for a batch in which no example has a weight: its loss and its gradient are zero.
+        """
         total = torch.stack([self.loss.weights(batch.targets).sum(dtype=torch.float64) for batch in step.micro_batches]).sum() * step.counts
         if self.trainer.world_size > 1:
             torch.distributed.all_reduce(total)
-        return self.trainer.world_size * step.counts / total.clamp_min(torch.finfo(total.dtype).tiny)
+        return torch.where(total > 0, self.trainer.world_size * step.counts / total, torch.zeros_like(total))
 
     def _loss(self, batch: Batch, scale: Tensor) -> Tensor:
         logits = self.tuned.forward(batch.inputs)
@@ -64,7 +67,7 @@ class Module(pl.LightningModule):
             values, weights = self.loss(logits.to(torch.promote_types(logits.dtype, torch.float32)), batch.targets)
             if batch.weights is not None:
                 values = values * batch.weights.to(values.dtype)
-            loss = (values * weights).sum() * scale.to(values.dtype)
+            loss = (values * weights.to(values.dtype)).sum() * scale.to(values.dtype)
         detached = loss.detach()
         self._loss_sum = detached if self._loss_sum is None else self._loss_sum.to(detached.device) + detached
         return loss
@@ -126,12 +129,17 @@ class Module(pl.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: Any = None
     ) -> None:
-        """Clip the norm of the whole gradient and keep it for the log; without clipping it is computed only when it will be logged."""
+        """Clip the norm of the whole gradient and keep it for the log; without clipping it is computed only when it will be logged.
+
+        The line of a step at which a time limit ends training has none: that the step is the last is not known before it.
+        """
         # A multiplier of 0 leaves the head's group without a rate of its own to tell the schedule by.
         group = max(optimizer.param_groups, key=lambda group: group["initial_lr"])
         self.learning_rate = self.config.optimizer.lr * group["lr"] / group["initial_lr"]
-        due = (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0
-        if gradient_clip_val or due:
+        step, data = self.trainer.global_step + 1, self.trainer.datamodule
+        logged = step % self.trainer.log_every_n_steps == 0 or step % data.plan.steps_per_epoch == 0 or step == data.total_steps
+        self.gradient_norm = None
+        if gradient_clip_val or logged:
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"] if parameter.grad is not None]
             self.gradient_norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters])
         if gradient_clip_val:

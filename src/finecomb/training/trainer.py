@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
@@ -77,10 +76,3 @@ def rank_and_world(config: Trainer) -> tuple[int, int]:
         if name in os.environ:
             return int(os.environ[name]), world
     return int(os.environ.get("NODE_RANK", "0")) * int(config.devices) + int(os.environ.get("LOCAL_RANK", "0")), world
-
-
-def autocast(config: Trainer, device: torch.device) -> AbstractContextManager:
-    """The precision of training for forward passes outside of Lightning's own steps."""
-    kinds = {"bf16": torch.bfloat16, "16": torch.float16}
-    kind = kinds.get(str(config.precision))
-    return nullcontext() if kind is None else torch.autocast(device.type, dtype=kind)

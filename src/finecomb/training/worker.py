@@ -140,7 +140,11 @@ def _set_threads(threads: int) -> None:
 
 
 def in_pieces(config: Train, pieces: int | None) -> Train:
-    """The config with each batch in more micro-batches than asked for: an earlier attempt ran out of memory. The step stays the same."""
+    """The config with each batch in more micro-batches than it says, because an earlier attempt ran out of memory.
+
+    Without dropout the steps stay the same. With dropout they do not: a mask is drawn for each micro-batch. So result.json records the
+    number used (`training.micro_batches`), and comparisons report it.
+    """
     if pieces is None:
         return config
     log.info("each batch is split in %d, because an earlier attempt ran out of memory", pieces)

@@ -30,7 +30,7 @@ class Batch:
     eval_size: int = option("examples in one evaluation batch; never changes a metric", low=1, identity=False)
     max_length: int = option("tokens at which a text is truncated; what is cut is counted", low=4)
     tokens: Optional[int] = option(
-        "at most so many tokens, padding included, in a micro-batch; splits further, never changes the step", low=1
+        "at most so many tokens, padding included, in a micro-batch; splits further; with dropout, masks depend on it", low=1
     )
     bucket: int = option("batches are formed from texts of like length within windows of so many batches; 1: no bucketing", low=1)
 

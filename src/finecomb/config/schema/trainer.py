@@ -23,7 +23,9 @@ class Trainer:
         "threads for each process, or auto: the cores divided by processes and slots", low=1, number_or=("auto",), identity=False
     )
     workers: int = option("processes that collate batches", low=0, identity=False)
-    accumulate_grad_batches: int = option("split each optimizer step's batch in so many micro-batches", low=1)
+    accumulate_grad_batches: int = option(
+        "split each optimizer step's batch in so many micro-batches; with dropout, masks depend on it", low=1
+    )
     gradient_clip_val: Optional[float] = option("clip the gradient's norm to this", low=0.0)
     max_epochs: int = option("passes over train", low=1)
     max_steps: int = option("optimizer steps at most; -1: no limit", low=-1)

@@ -75,12 +75,6 @@ class Tuned:
         """Logits [B, K], independent of the padding's side and amount."""
         return classify(self.core, self._adapt(inputs))
 
-    def compile(self) -> None:
-        """Have torch compile, in place and for any length, the module that `forward` calls; no tensor is renamed."""
-        core = self.core
-        target = getattr(core, core.base_model_prefix) if self.backbone.family.causal else core
-        target.compile(dynamic=True)
-
     def train_mode(self) -> None:
         """Put what trains in train mode, and what is frozen in `frozen_mode`.
 

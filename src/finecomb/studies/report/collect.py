@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from finecomb.config.errors import UserError
 from finecomb.runs.index import short_error
-from finecomb.studies import arms, references
+from finecomb.studies import arms, caveats, references
 from finecomb.studies.report import frames
 from finecomb.studies.report.frames import CONFIRM, REFERENCE, Frames, Place
 from finecomb.studies.scores import read_predictions
@@ -47,6 +47,7 @@ def collect(answered: Answered, command: str) -> Frames:
     for place, row, table in _references(answered, list(read.values()), warnings):
         rows.append({**asdict(place), **row})
         examples.append(table)
+    warnings += caveats.of_memory(read.values())
     return Frames(
         facts(answered, command, warnings, read),
         frames.table_of(rows, FIRST_COLUMNS),
