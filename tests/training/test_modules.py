@@ -75,7 +75,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 
 class _Saving:
-    """A trainer that notes which checkpoints it is asked for."""
+    """A trainer that counts the checkpoints it saves."""
 
     def __init__(self, step: int, *, last_of_epoch: bool = False, should_stop: bool = False) -> None:
         self.global_step, self.world_size, self.should_stop, self.saved = step, 1, should_stop, 0
