@@ -1,6 +1,7 @@
 """Trains tiny models through the real Trainer, and by an independent plain loop, so that the two can be compared.
 
-The plain loop knows no micro-batches, no ranks and no finecomb loss: one padded batch, torch's own mean loss, SGD with momentum.
+The plain loop knows no micro-batches, no ranks and no finecomb loss: one padded batch, torch's own mean loss, torch's clipping, SGD with
+momentum.
 """
 
 from __future__ import annotations
@@ -117,11 +118,11 @@ def run_in(folder: Path, config: Train) -> RunDirectory:
     return run
 
 
-def train(folder: Path, config: Train, *, double: bool = True) -> Outcome:
-    """Train through the real Trainer."""
+def train(folder: Path, config: Train, *, double: bool = True, run: RunDirectory | None = None) -> Outcome:
+    """Train through the real Trainer, in a new run directory unless one is given, whose last checkpoint is resumed."""
     parts = parts_of(config, double=double)
     before = {name: tensor.detach().clone() for name, tensor in parts.tuned.model.named_parameters() if not tensor.requires_grad}
-    fit, gradients = Fit(parts, run_in(folder, config), Interruption()), _Gradients()
+    fit, gradients = Fit(parts, run or run_in(folder, config), Interruption()), _Gradients()
     original = fit.callbacks
     fit.callbacks = lambda: [*original(), gradients]  # type: ignore[method-assign]
     fit.train([])
@@ -144,6 +145,8 @@ def plain(config: Train, *, double: bool = True) -> Outcome:
         optimizer.zero_grad()
         loss.backward()
         gradients.append(_gradients(parts.tuned))
+        if config.trainer.gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(parameters, config.trainer.gradient_clip_val)
         optimizer.step()
     return Outcome(gradients, {name: tensor.clone() for name, tensor in parts.tuned.trainable_state().items()}, frozen=True)
 

@@ -14,7 +14,7 @@ import torch
 from harness import cell_config, check_same, parts_of, plain, prepared, train, with_split
 from test_evaluation import check_batch_sizes, check_each_alone, check_labels
 from test_modes import check_dropout
-from test_resume import Killed, _attempt, _everything, _kill_at, _run, assert_equal
+from test_resume import Killed, _attempt, _everything, _kill_at, _run, assert_equal, check_patience
 from tiny_runs import make_run
 from torch import Tensor
 
@@ -102,6 +102,18 @@ def check_resume(data_folder: Path, folder: Path) -> None:
     torch.manual_seed(1)
     assert _attempt(killed) == 0
     assert_equal(_everything(alone)["state_dict"], _everything(killed)["state_dict"])
+
+
+def check_clipping(data_folder: Path, folder: Path) -> None:
+    """The norm of the whole gradient is clipped, as torch clips it."""
+    config = cell_config(data_folder, "single", "full", "trainer.gradient_clip_val=0.1")
+    check_same(plain(config), train(folder, with_split(config, parts=4)), 1e-9)
+
+
+def check_patience_over_attempts(data_folder: Path, folder: Path) -> None:
+    """Epochs without improvement before a kill count after it."""
+    folder.mkdir()
+    check_patience(folder, data_folder)
 
 
 # Defects
@@ -222,6 +234,27 @@ def random_numbers_of_the_process(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Module, "_seed_step", lambda self: None)
 
 
+def clipped_by_the_norm_of_the_first_group(patch: pytest.MonkeyPatch) -> None:
+    """The norm leaves out all parameters but those of the optimizer's first group."""
+
+    def clip(self: Any, built: Any, gradient_clip_val: float, **_: Any) -> None:
+        grouped = [[parameter for parameter in group["params"] if parameter.grad is not None] for group in built.param_groups]
+        norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in grouped[0]])
+        torch.nn.utils.clip_grads_with_norm_([parameter for group in grouped for parameter in group], gradient_clip_val, norm)
+
+    patch.setattr(Module, "configure_gradient_clipping", clip)
+
+
+def patience_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """The checkpoint lacks the number of epochs without improvement."""
+    original = callbacks.Validate.state_dict
+
+    def state(self: Any) -> dict[str, Any]:
+        return {name: value for name, value in original(self).items() if name != "epochs_without"}
+
+    patch.setattr(callbacks.Validate, "state_dict", state)
+
+
 # Defect, check, and what the check says.
 DEFECTS: list[tuple[Callable[[pytest.MonkeyPatch], None], Check, str]] = [
     (scaled_by_accumulation, check_gradient, "gradient of step 0"),
@@ -235,6 +268,8 @@ DEFECTS: list[tuple[Callable[[pytest.MonkeyPatch], None], Check, str]] = [
     (a_frozen_tensor_moves, check_frozen, "a frozen tensor has moved"),
     (decay_on_norms, check_decay, "LayerNorm"),
     (unshifted_prompts, check_prompts, "another logit at row 0"),
+    (clipped_by_the_norm_of_the_first_group, check_clipping, "gradient of step 1"),
+    (patience_forgotten, check_patience_over_attempts, "epochs until patience ran out"),
     (random_numbers_of_the_process, check_resume, "^/bert"),
 ]
 

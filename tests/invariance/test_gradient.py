@@ -20,6 +20,7 @@ from harness import (
     largest_difference,
     parts_of,
     plain,
+    run_in,
     train,
     with_split,
 )
@@ -59,6 +60,20 @@ def test_class_weights_are_a_weighted_mean_over_the_global_batch(data_folder: Pa
 def test_a_batch_in_which_no_example_counts_has_gradient_zero(split: dict[str, int], data_folder: Path, tmp_path: Path) -> None:
     config = cell_config(data_folder, "single", "full", *ZERO_WEIGHTS)
     check_zero_weights(config, train(tmp_path, with_split(config, **split), double=False))
+
+
+def test_clipping_is_by_the_norm_of_the_whole_gradient_however_the_batch_is_split(data_folder: Path, tmp_path: Path) -> None:
+    limit = 0.1
+    config = cell_config(data_folder, "single", "full", f"trainer.gradient_clip_val={limit}", "callbacks.log_every_n_steps=1")
+    expected, unclipped = plain(config), plain(cell_config(data_folder, "single", "full"))
+    norms = [float(torch.stack([each.norm() for each in step.values()]).norm()) for step in expected.gradients]
+    assert min(norms) > 2 * limit, "the test needs gradients that are clipped"
+    assert largest_difference(expected.weights, unclipped.weights) > 1e-3
+    for split in ({"parts": 1}, {"parts": 4}, {"tokens": 40}):
+        run = run_in(tmp_path, config)
+        check_same(expected, train(tmp_path, with_split(config, **split), run=run), TOLERANCE)
+        # The norm is logged as it was before clipping.
+        assert [line["train/gradient_norm"] for line in run.metrics() if "train/loss" in line] == pytest.approx(norms)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 from harness import FAMILIES, TASKS, ZERO_WEIGHTS, Outcome, cell_config, check_same, check_zero_weights, parts_of, plain, prepared
-from two_ranks import CELLS
+from test_resume import assert_equal
+from tiny_runs import metrics
+from two_ranks import CELLS, CLIPPED, WEIGHTED
+
+from finecomb.runs.directory import RunDirectory
+from finecomb.training import checkpoint
 
 TOLERANCE = 1e-9  # float64; measured: below 1e-15
 HERE = Path(__file__).parent
@@ -42,21 +47,54 @@ def outcomes(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
+def _outcome(outcomes: Path, name: str, rank: int = 0) -> Outcome:
+    return Outcome(**torch.load(outcomes / f"rank{rank}" / f"{name}.pt", weights_only=True))
+
+
 @pytest.mark.parametrize(("task", "tuning", "family"), CELLS)
 def test_two_ranks_give_the_plain_gradient(task: str, tuning: str, family: str, outcomes: Path, data_folder: Path) -> None:
     expected = plain(cell_config(data_folder, task, tuning, f"model=tiny_{family}"))
     for rank in range(2):
-        found = Outcome(**torch.load(outcomes / f"rank{rank}" / f"{task}-{tuning}-{family}.pt", weights_only=True))
-        check_same(expected, found, TOLERANCE)
+        check_same(expected, _outcome(outcomes, f"{task}-{tuning}-{family}", rank), TOLERANCE)
 
 
 def test_a_rank_without_an_example_changes_nothing(outcomes: Path, data_folder: Path) -> None:
     expected = plain(cell_config(data_folder, "single", "full", "batch.size=19"))
-    found = Outcome(**torch.load(outcomes / "rank0" / "uneven.pt", weights_only=True))
-    check_same(expected, found, TOLERANCE)
+    check_same(expected, _outcome(outcomes, "uneven"), TOLERANCE)
+
+
+def test_class_weights_are_normalized_over_the_batches_of_all_ranks(outcomes: Path, data_folder: Path) -> None:
+    expected = plain(cell_config(data_folder, "single", "full", *WEIGHTED))
+    check_same(expected, _outcome(outcomes, "weighted"), TOLERANCE)
+    with pytest.raises(AssertionError, match="gradient of step 0"):
+        check_same(expected, _outcome(outcomes, "weighted, normalized per rank"), TOLERANCE)
+
+
+def test_the_norm_that_is_clipped_is_that_of_the_gradient_of_all_ranks(outcomes: Path, data_folder: Path) -> None:
+    check_same(plain(cell_config(data_folder, "single", "full", *CLIPPED)), _outcome(outcomes, "clipped"), TOLERANCE)
+
+
+def _check_resumed(outcomes: Path, name: str, folder: str) -> None:
+    """Two ranks that were killed and resumed computed the same steps, bit for bit, and left the same checkpoint and record."""
+    for rank in range(2):
+        alone, resumed = _outcome(outcomes, "alone", rank), _outcome(outcomes, name, rank)
+        assert (len(alone.gradients), len(resumed.gradients)) == (9, 4)
+        assert_equal(alone.gradients[-4:], resumed.gradients, f"rank {rank}: gradients")
+        assert_equal(alone.weights, resumed.weights, f"rank {rank}: weights")
+    one, other = RunDirectory(outcomes / "alone"), RunDirectory(outcomes / folder)
+    last, also_last = (checkpoint.load(run.checkpoints / checkpoint.LAST) for run in (one, other))
+    for part in ("global_step", "state_dict", "optimizer_states", "lr_schedulers", "unread"):
+        assert_equal(last[part], also_last[part], part)
+    assert_equal(metrics(one), metrics(other), "metrics")
+
+
+def test_two_ranks_that_are_killed_resume_bit_for_bit(outcomes: Path) -> None:
+    _check_resumed(outcomes, "resumed", "killed")
+    with pytest.raises(AssertionError, match="rank 0: gradients"):
+        _check_resumed(outcomes, "resumed, not seeded", "defective")
 
 
 def test_a_batch_in_which_no_example_of_any_rank_counts_has_gradient_zero(outcomes: Path, data_folder: Path) -> None:
     config = cell_config(data_folder, "single", "full", *ZERO_WEIGHTS)
     for rank in range(2):
-        check_zero_weights(config, Outcome(**torch.load(outcomes / f"rank{rank}" / "zero.pt", weights_only=True)))
+        check_zero_weights(config, _outcome(outcomes, "zero", rank))

@@ -174,6 +174,23 @@ def test_a_training_stopped_early_stays_stopped(data_folder: Path, tmp_path: Pat
     assert_equal(expected, found)
 
 
+def check_patience(folder: Path, data_folder: Path) -> None:
+    """Epochs without improvement before a kill count after it: patience=2 ends training after epoch 3, not a full patience later."""
+    settings = ["optimizer.lr=1e-12", "monitor.patience=2", "trainer.max_epochs=6", "model.dropout=0.0"]
+    run = _run(folder, data_folder, *settings, name="killed")
+
+    def patch(context: pytest.MonkeyPatch) -> None:
+        # In epoch 3, after one epoch without improvement.
+        _kill_at(context, callbacks.Record, "on_train_batch_end", lambda self, trainer, *_: trainer.global_step == 7)
+
+    training = _killed_and_resumed(run, patch)["training"]
+    assert (training["epochs"], training["stopped_by"]) == (3, "patience"), "epochs until patience ran out"
+
+
+def test_patience_is_counted_across_a_resume(data_folder: Path, tmp_path: Path) -> None:
+    check_patience(tmp_path, data_folder)
+
+
 # Every way in which a training ends: settings, steps, and the recorded reason. 3 steps an epoch.
 _ENDS: dict[str, tuple[list[str], int, str]] = {
     "max_steps within an epoch": (["trainer.max_steps=5"], 5, "max_steps"),

@@ -10,8 +10,10 @@ import test_artefact
 import test_backbone
 import test_optimizer
 import test_pooling
+import test_task
 import test_tuning
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from finecomb.learning import optimizer, pooling
 from finecomb.learning.model import backbone
@@ -88,3 +90,15 @@ def test_a_head_from_the_global_random_state(make: Any, monkeypatch: pytest.Monk
     monkeypatch.setattr(backbone, "initialise", initialise)
     with pytest.raises(AssertionError):
         test_backbone.test_the_head_comes_from_the_seed_alone(make, "bert")
+
+
+def test_pairs_whose_first_text_alone_is_cut(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    cls = PreTrainedTokenizerBase
+    original = cls.__call__
+
+    def only_first(self: Any, *texts: Any, **how: Any) -> Any:
+        return original(self, *texts, **(how | ({"truncation": "only_first"} if how.get("truncation") else {})))
+
+    monkeypatch.setattr(cls, "__call__", only_first)
+    with pytest.raises(AssertionError):
+        test_task.test_of_a_pair_whose_texts_are_both_long_each_keeps_its_share(make, "bert", 20, 12)

@@ -33,6 +33,25 @@ def test_of_a_pair_the_longer_text_is_cut_first(make: Any) -> None:
     assert sorted(set(encoded["token_type_ids"][1])) == [0, 1]
 
 
+def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
+    """Lengths after the longer of two texts has lost its last token, again and again, until both fit; of equal ones the second."""
+    while first + second > room:
+        first, second = (first - 1, second) if first > second else (first, second - 1)
+    return first, second
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roberta", "gpt2"])
+@pytest.mark.parametrize(("first", "second"), [(20, 12), (12, 20), (30, 4), (4, 30), (16, 16), (13, 12)])
+def test_of_a_pair_whose_texts_are_both_long_each_keeps_its_share(make: Any, model_type: str, first: int, second: int) -> None:
+    tokenizer, room = make.backbone(model_type).tokenizer, 16
+    max_length = room + tokenizer.num_special_tokens_to_add(pair=True)
+    encoded = make.task().encode(tokenizer, [" ".join(["good"] * first)], [" ".join(["film"] * second)], max_length)
+    tokens = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0])
+    kept = tokens.count("good"), tokens.count("film")
+    assert kept == _longest_first(first, second, room)
+    assert encoded["truncated"] == [first + second - room]
+
+
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_an_empty_text_has_a_token_to_read(make: Any, model_type: str) -> None:
     tokenizer = make.backbone(model_type).tokenizer

@@ -49,6 +49,16 @@ def test_other_content_of_the_same_file_is_another_run(job, tmp_path, monkeypatc
     assert check(job()).fingerprint != first
 
 
+def test_moved_files_with_the_same_content_are_the_same_run(job, tmp_path, monkeypatch):
+    first = check(job())
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "train.tsv").rename(tmp_path / "elsewhere" / "train.tsv")
+    monkeypatch.setattr(freezing, "_prepared", {})
+    moved = check(job(f"dataset.files.train={tmp_path / 'elsewhere' / 'train.tsv'}"))
+    assert moved.inputs["data"]["content_hash"] == first.inputs["data"]["content_hash"]
+    assert (moved.fingerprint, moved.name) == (first.fingerprint, first.name)
+
+
 def test_a_new_version_of_a_place_that_computes_is_another_run(job, monkeypatch):
     before = check(job())
     assert code_of(before.config) == {}

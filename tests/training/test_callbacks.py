@@ -1,0 +1,221 @@
+"""Clock, record, validation and the reasons to stop, each alone, with a trainer that only counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from finecomb.config.schema.train import Monitor
+from finecomb.runs.directory import RunDirectory
+from finecomb.training import callbacks
+from finecomb.training.callbacks import Clock, Record, Stop, TrainingFailed, Validate
+from finecomb.training.interruption import Interruption
+
+
+def trainer(step: int = 0, *, steps_per_epoch: int = 3, loggers: Sequence[Any] = ()) -> Any:
+    """A trainer after `step` steps."""
+    plan = SimpleNamespace(steps_per_epoch=steps_per_epoch)
+    return SimpleNamespace(
+        global_step=step, current_epoch=step // steps_per_epoch, is_global_zero=True, loggers=list(loggers), log_every_n_steps=2,
+        world_size=1, should_stop=False, datamodule=SimpleNamespace(plan=plan),
+    )  # fmt: skip
+
+
+def module(loss: float = 0.5, *, unread: int = 1) -> Any:
+    """A module whose steps had this mean loss."""
+    return SimpleNamespace(
+        take_loss=lambda: loss, unread_losses=unread, learning_rate=0.1, gradient_norm=torch.tensor(2.0), device=torch.device("cpu"),
+        config=SimpleNamespace(optimizer=SimpleNamespace(lr=0.1)), tuned=SimpleNamespace(train_mode=lambda: None),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return RunDirectory(tmp_path)
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which a test sets."""
+    now = [100.0]
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_the_clock_counts_steps_apart_from_validation_and_over_attempts(seconds: list[float]) -> None:
+    def epoch(clock: Clock) -> None:
+        clock.on_train_epoch_start()
+        seconds[0] += 5
+        clock.on_train_epoch_end()
+        seconds[0] += 2  # validation
+
+    first = Clock()
+    first.on_train_start()
+    epoch(first)
+    epoch(first)
+    assert (first.seconds("train"), first.seconds("total")) == (10, 14)
+    second = Clock()
+    second.load_state_dict(first.state_dict())
+    seconds[0] += 1000  # between the attempts
+    second.on_train_start()
+    epoch(second)
+    second.on_train_end()
+    seconds[0] += 50  # the final evaluation
+    assert (second.seconds("train"), second.seconds("total"), second.this_attempt()) == (15, 21, 7)
+
+
+def test_the_record_has_a_line_at_each_due_step_and_one_for_what_is_left_of_an_epoch(run: RunDirectory) -> None:
+    record, mirrored = Record(run, Clock(), lambda: 9), []
+    mirror = SimpleNamespace(log_metrics=lambda values, step: mirrored.append((step, values)))
+    for step in (1, 2, 3):
+        record.on_train_batch_end(trainer(step, loggers=[mirror]), module())
+    record.on_train_epoch_end(trainer(3, loggers=[mirror]), module(loss=0.25))
+    record.on_train_epoch_end(trainer(3, loggers=[mirror]), module(unread=0))
+    assert [(line["step"], line["epoch"], line["train/loss"]) for line in run.metrics()] == [(2, 2 / 3, 0.5), (3, 1.0, 0.25)]
+    assert run.metrics()[0] | {"train/learning_rate": 0.1, "train/gradient_norm": 2.0} == run.metrics()[0]
+    assert [(step, values["train/loss"]) for step, values in mirrored] == [(2, 0.5), (3, 0.25)]
+
+
+def test_a_resumed_record_has_no_line_of_a_later_step_than_its_checkpoint(run: RunDirectory) -> None:
+    record = Record(run, Clock(), lambda: 9)
+    for step in (2, 4, 6):
+        record.write(trainer(step), {"train/loss": 1.0})
+    record.on_train_start(trainer(4), module())
+    assert [line["step"] for line in run.metrics()] == [2, 4]
+
+
+def test_only_the_first_rank_writes_the_record(run: RunDirectory) -> None:
+    other = trainer(2)
+    other.is_global_zero = False
+    record = Record(run, Clock(), lambda: 9)
+    record.on_train_batch_end(other, module())
+    record.on_train_start(other, module())
+    assert not list(run.path.iterdir())
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_training_at_the_next_line(run: RunDirectory, loss: float) -> None:
+    with pytest.raises(TrainingFailed, match=r"optimizer\.lr \(now 0\.1\)"):
+        Record(run, Clock(), lambda: 9).on_train_batch_end(trainer(2), module(loss))
+
+
+def validated(
+    run: RunDirectory, mode: str, values: Sequence[float | None], validate: Validate | None = None
+) -> tuple[Validate, list[bool]]:
+    """A Validate that saw a value at the end of each epoch of 3 steps, and whether each was an improvement."""
+    left: list[float | None] = list(values)
+
+    def evaluate() -> Any:
+        return SimpleNamespace(named=lambda split: {f"{split}/loss": 1.0, f"{split}/score": left.pop(0)})
+
+    found = Validate(evaluate, Monitor(metric="score", mode=mode, patience=None), Record(run, Clock(), lambda: 9))
+    if validate is not None:
+        found.load_state_dict(validate.state_dict())
+    improved = []
+    for epoch in range(len(values)):
+        at = trainer(3 * epoch + 3)
+        at.current_epoch = epoch
+        found.on_train_epoch_end(at, module())
+        improved.append(found.improved)
+    return found, improved
+
+
+def check_order(run: RunDirectory, mode: str) -> None:
+    """The best epoch is that of the best value, by however little, and of equal values the first."""
+    values = [1.0, 1.001, 0.999, 0.999, 0.9995, 1.0005, 0.9989999]
+    values = values if mode == "min" else [-value for value in values]
+    found, improved = validated(run, mode, values)
+    assert improved == [True, False, True, False, False, False, True], mode
+    assert (found.best, found.best_epoch, found.best_step, found.epochs_without) == (values[6], 6, 21, 0)
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_only_a_better_value_is_an_improvement(run: RunDirectory, mode: str) -> None:
+    check_order(run, mode)
+
+
+def within_two_percent(patch: pytest.MonkeyPatch) -> None:
+    """Planted defect: with mode=min a value up to 2 % worse counts as better."""
+
+    def better(self: Validate, value: float) -> bool:
+        return self.best is None or (value > self.best if self._monitor.mode == "max" else value < self.best * 1.02)
+
+    patch.setattr(Validate, "_better", better)
+
+
+def at_least_as_good(patch: pytest.MonkeyPatch) -> None:
+    """Planted defect: an equal value counts as better, so that patience never runs out where nothing is learned."""
+    patch.setattr(Validate, "_better", lambda self, value: self.best is None or not (value > self.best))
+
+
+@pytest.mark.parametrize("defect", [within_two_percent, at_least_as_good])
+def test_a_planted_defect_turns_the_check_red(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, defect: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    defect(monkeypatch)
+    with pytest.raises(AssertionError, match="min"):
+        check_order(run, "min")
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("undefined", [None, float("nan"), float("inf"), float("-inf")])
+def test_an_undefined_value_is_never_the_best(run: RunDirectory, mode: str, undefined: float | None) -> None:
+    found, improved = validated(run, mode, [undefined, 0.5, undefined])
+    assert improved == [False, True, False]
+    assert (found.best, found.best_epoch, found.epochs_without) == (0.5, 1, 1)
+
+
+def test_a_resumed_validation_compares_with_the_best_of_earlier_attempts(run: RunDirectory) -> None:
+    first, _ = validated(run, "max", [0.5, 0.8, 0.7])
+    second, improved = validated(run, "max", [0.75, 0.79], first)
+    assert improved == [False, False]
+    assert (second.best, second.best_epoch, second.best_step, second.epochs_without) == (0.8, 1, 6, 3)
+
+
+def stop(*, steps: int = 9, without: int = 0, patience: int | None = None, max_time: str | None = None) -> Stop:
+    validate: Any = SimpleNamespace(epochs_without=without)
+    return Stop(lambda: steps, validate, Clock(), Interruption(), patience=patience, max_time=max_time)
+
+
+@pytest.mark.parametrize(("patience", "without", "stops"), [(2, 1, False), (2, 2, True), (2, 3, True), (None, 99, False)])
+def test_patience_runs_out_after_that_many_epochs_without_improvement(patience: int | None, without: int, stops: bool) -> None:
+    callback, at = stop(patience=patience, without=without), trainer(6)
+    callback.on_train_epoch_end(at, module())
+    assert at.should_stop is stops
+    assert callback.reason == ("patience" if stops else None)
+
+
+@pytest.mark.parametrize(("step", "stops"), [(4, False), (5, True), (6, True)])
+def test_training_stops_at_max_steps_within_an_epoch(step: int, stops: bool) -> None:
+    callback, at = stop(steps=5), trainer(step)
+    callback.on_train_batch_end(at)
+    assert at.should_stop is stops
+
+
+def test_training_stops_at_the_first_step_after_its_time(seconds: list[float]) -> None:
+    callback, at = stop(max_time="00:00:01:00"), trainer(1)
+    callback._clock.on_train_start()
+    seconds[0] += 59
+    callback.on_train_batch_end(at)
+    assert not at.should_stop
+    seconds[0] += 1
+    callback.on_train_batch_end(at)
+    assert at.should_stop
+    assert callback.reason == "max_time"
+
+
+def test_the_first_reason_to_stop_is_kept_and_a_resumed_training_stays_stopped() -> None:
+    first, at = stop(patience=1, without=1), trainer(3)
+    first.on_train_epoch_end(at, module())
+    second, resumed = stop(patience=None), trainer(3)
+    second._interruption.install = lambda: None  # type: ignore[method-assign]
+    second.load_state_dict(first.state_dict())
+    second.on_train_start(resumed, module())
+    assert resumed.should_stop
+    second._stop(resumed, "max_time")
+    assert second.reason == "patience"
