@@ -49,7 +49,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/dataset/text_file",
         "data/dataset/formats/columnar", "data/dataset/formats/delimited", "data/dataset/formats/objects", "data/dataset/formats/piece",
         "data/dataset/formats/plain",
-        "data/prepare/clusters", "data/prepare/labelling", "data/prepare/reading",
+        "data/prepare/after_split", "data/prepare/clusters", "data/prepare/labelling", "data/prepare/reading",
     ),
     # The inputs of the sources that use them.
     "extract": ("data/dataset/extract_worker",),
@@ -98,7 +98,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
 # Files in COVERED that compute nothing.
 IDLE = (
     "learning/__init__", "learning/quiet", "learning/model/__init__", "learning/task/__init__", "learning/tuning/__init__",
-    "training/__init__", "training/card", "training/interruption", "training/logger", "training/memory", "training/mirrors",
+    "training/__init__", "training/card", "training/from_record", "training/interruption", "training/logger", "training/memory", "training/mirrors",
     "training/wandb_mirror",
     "data/__init__", "data/engine", "data/annotator/server", "data/annotator/formats/__init__", "data/annotator/formats/options",
     "data/cleaner/__init__", "data/dataset/__init__", "data/dataset/source", "data/dataset/formats/__init__",

@@ -10,6 +10,8 @@ from typing import Any
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.data.dataset.rows import Rows
 
+VERSION = "2"
+
 _SEPARATORS = (";", "|", ",")
 
 
