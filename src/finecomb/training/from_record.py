@@ -13,6 +13,7 @@ from finecomb.config.plain import from_plain
 from finecomb.config.schema.logger import Logger, Wandb
 from finecomb.runs import atomic
 from finecomb.runs.directory import RunDirectory
+from finecomb.runs.metrics import concise
 from finecomb.training import logger
 from finecomb.training.mirrors import Mirror
 
@@ -44,7 +45,7 @@ def mirror(run: RunDirectory, config: Logger) -> bool:
     loggers = logger.build(config, run)
     final = {"step": result["training"]["steps"], **result["metrics"]}
     for line in [*run.metrics(), final]:
-        values = {name: value for name, value in line.items() if name not in ("step", "seconds") and value is not None}
+        values = {name: value for name, value in concise(line).items() if name not in ("step", "seconds") and value is not None}
         for each in loggers:
             each.log_metrics(values, line["step"])
     logger.finish(loggers, 0)
