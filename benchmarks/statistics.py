@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import stdtrit
 
@@ -25,6 +26,8 @@ LEVEL = corrected.LEVEL
 PROMISED = 0.055
 UNEVEN = "seeds matter unequally"
 _AT_ONCE = 4_000_000
+Bools = NDArray[np.bool_]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class World:
     def _spread(self, seed: Floats) -> Floats:
         return np.sqrt(self.difficulty**2 + self.arm**2 + seed**2 + self.noise**2)
 
-    def runs(self, generator: np.random.Generator, tables: int, arms: int, seeds: int, examples: int, lifts: Floats) -> Floats:
+    def runs(self, generator: np.random.Generator, tables: int, arms: int, seeds: int, examples: int, lifts: Floats) -> Bools:
         """Correctness [tables, arms, seeds, examples], as booleans. Arms without a lift have the same true accuracy."""
 
         def normal(*shape: int) -> Floats:
@@ -57,7 +60,7 @@ class World:
         answers = normal(arms, seeds, examples) * np.float32(self.noise)
         answers += normal(arms, seeds, 1) * ability.astype(np.float32)[:, None, None] + easy.astype(np.float32)[:, None, None]
         answers += shared[:, :, None]
-        return answers > 0
+        return np.asarray(answers > 0)
 
 
 WORLDS = {
@@ -78,7 +81,7 @@ class Tables:
     examples: int
 
     @classmethod
-    def of(cls, correct: Floats) -> Tables:
+    def of(cls, correct: Bools) -> Tables:
         """From correctness [T, A, m, N]. For accuracy the jackknife over examples is the sample covariance over N."""
         examples = correct.shape[-1]
         values, per_example = correct.mean(axis=3), correct.mean(axis=2)
@@ -91,7 +94,7 @@ class Tables:
         """Accuracy [T, A] over seeds."""
         return np.asarray(self.values.mean(axis=2))
 
-    def parts(self, first: Floats, second: Floats | None) -> tuple[Floats, Floats, Floats, Floats]:
+    def parts(self, first: Indices, second: Indices | None) -> tuple[Floats, Floats, Floats, Floats]:
         """Difference [T] of two arms (indices [T]; None: of an arm to 0), its parts of examples and seeds, the freedom of the latter."""
         rows, seeds = np.arange(len(self.values)), self.values.shape[2]
         by_seeds = self.values.var(axis=2, ddof=1) / seeds
@@ -126,7 +129,7 @@ def _half_range(parts: tuple[Floats, Floats, Floats, Floats], examples: int, row
     return np.asarray(np.sqrt((critical(np.array([examples - 1.0])) ** 2 * over_examples + of_range**2 * of_seeds) / 2))
 
 
-def _found(tables: Tables) -> dict[str, Floats]:
+def _found(tables: Tables) -> dict[str, Bools]:
     """Findings [T] at 5 % in tables, by procedure."""
     count, rows, seeds = tables.values.shape
     first = np.zeros(count, dtype=np.int64)
@@ -139,7 +142,7 @@ def _found(tables: Tables) -> dict[str, Floats]:
     found["holm found"] = np.any([np.abs(each[0]) > _half(each, tables.examples, LEVEL / (rows - 1)) for each in against_first], axis=0)
     welch = [-stdtrit(freedom, LEVEL / (rows - 1) / 2) * np.sqrt(seeds_part) for _, _, seeds_part, freedom in against_first]
     found["welch found"] = np.any([np.abs(each[0]) > half for each, half in zip(against_first, welch, strict=True)], axis=0)
-    best = tables.means.argmax(axis=1)
+    best = tables.means.argmax(axis=1).astype(np.int64)
     by_range = corrected.uses_range(rows, seeds)
     found["best found"], found["uncorrected found"] = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
     for arm in range(rows):
@@ -165,7 +168,8 @@ def drawn(world: World, tables: int, *, arms: int, seeds: int, examples: int, li
 def simulate(world: World, tables: int, *, arms: int, seeds: int, examples: int, lift: float = 0.0, seed: int = 0) -> dict[str, float]:
     """Over many tables: coverage of an arm's interval and of a difference; shares of tables with a finding, by procedure."""
     pieces = list(drawn(world, tables, arms=arms, seeds=seeds, examples=examples, lift=lift, seed=seed))
-    every = Tables(*(np.concatenate([getattr(each, name) for each in pieces]) for name in ("values", "covariance", "single")), examples)
+    values, covariance, single = (np.concatenate([getattr(each, name) for each in pieces]) for name in ("values", "covariance", "single"))
+    every = Tables(values, covariance, single, examples)
     first, second = np.zeros(tables, dtype=np.int64), np.ones(tables, dtype=np.int64)
     counts = dict(_found(every))
     own, between = every.parts(second, None), every.parts(second, first)

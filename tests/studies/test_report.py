@@ -131,7 +131,7 @@ def test_a_collapsed_seed_leaves_the_table_standing(baseline):
 
 
 @pytest.mark.parametrize("baseline", ["best", "full"])
-def test_every_arm_of_an_exact_tie_is_bold_and_no_size_is_asked_for(baseline):
+def test_every_arm_of_an_exact_tie_is_bold_and_no_size_is_required(baseline):
     given = frames(baseline=baseline)
     full = given.examples[given.examples["arm"] == "full"]
     given.examples.loc[given.examples["arm"] == "head", "prediction"] = full["prediction"].to_numpy()

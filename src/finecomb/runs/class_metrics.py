@@ -58,9 +58,11 @@ def _over_classes(score: Callable[[Floats, Floats, Floats, float], Floats], aver
     def averaged(counts: ClassCounts, zero_division: float = 0.0) -> Floats:
         sides = counts.hit, counts.predicted, counts.labeled
         if average == "micro":
-            return score(*(side.sum(axis=1) for side in sides), zero_division)
+            hit, predicted, labeled = (side.sum(axis=1) for side in sides)
+            return score(hit, predicted, labeled, zero_division)
         if average == "binary":
-            return score(*(side[:, 1] for side in sides), zero_division)
+            hit, predicted, labeled = (side[:, 1] for side in sides)
+            return score(hit, predicted, labeled, zero_division)
         present = (counts.predicted + counts.labeled > 0) if counts.exclusive else np.ones_like(counts.hit, dtype=bool)
         share = counts.labeled if average == "weighted" else present.astype(np.float64)
         return _ratio((score(*sides, 0.0) * share).sum(axis=1), share.sum(axis=1), zero_division)

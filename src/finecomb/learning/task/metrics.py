@@ -87,8 +87,10 @@ def _of_counts(
     names: Sequence[str], hit: Tensor, predicted: Tensor, labeled: Tensor, total: Tensor, right: Tensor, *, exclusive: bool
 ) -> Metrics:
     """The metrics among `names` that follow from each class's counts [K], the number of examples and of those that are right."""
-    sides = (side.double().cpu().numpy()[None] for side in (hit, predicted, labeled, total, right))
-    counts = ClassCounts(*sides, exclusive=exclusive)
+    true_positives, chosen, occurring, examples, correct = (
+        side.double().cpu().numpy()[None] for side in (hit, predicted, labeled, total, right)
+    )
+    counts = ClassCounts(true_positives, chosen, occurring, examples, correct, exclusive)
     return {name: float(CLASS_METRICS[name](counts, 0.0)[0]) for name in names if name in CLASS_METRICS}
 
 

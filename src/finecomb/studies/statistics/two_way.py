@@ -30,7 +30,7 @@ import numpy as np
 from finecomb.runs.class_metrics import Floats
 from finecomb.studies.statistics.resampling import LEVEL, Interval
 
-_SMALLEST = 1e-50  # p values below are not told apart
+_SMALLEST = 1e-50  # p values below are all given as this
 # Groups of the jackknife: as many as there are examples up to here.
 GROUPS = 2000
 
@@ -176,9 +176,9 @@ def difference(
 
 def _parts(by_examples: float, examples_freedom: int, sides: Sequence[_Side]) -> Parts:
     arms = [side for side in sides if side.runs is not None]
-    seeds, twice = ([np.float64(getattr(side, name)) for side in arms] for name in ("seeds", "twice"))
+    seeds, twice = ([np.asarray(getattr(side, name)) for side in arms] for name in ("seeds", "twice"))
     counts = [side.runs for side in arms if side.runs is not None]
-    examples, total, freedom = split(np.float64(by_examples), seeds, twice, [count - 1 for count in counts])
+    examples, total, freedom = split(np.asarray(by_examples), seeds, twice, [count - 1 for count in counts])
     return Parts(float(examples), float(total), examples_freedom, float(freedom), min(counts, default=None))
 
 
