@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from scipy import stats
 
 from finecomb.studies.cells import pipes
 from finecomb.studies.report import frames
@@ -26,10 +27,10 @@ def correctness() -> np.ndarray:
 
 
 def shares(correct: np.ndarray, seeds: int, examples: int) -> list[float]:
-    """Shares of draws with a finding: by seeds and examples together, by examples alone, by seeds alone (sign flips)."""
+    """Shares of draws with a finding: by seeds and examples together, by examples alone, by seeds alone (Welch's t, sign flips)."""
     draw = np.random.default_rng(seeds * 10_000 + examples)
     weights = two_way.leave_out_weights(examples)
-    found = np.zeros(3)
+    found = np.zeros(4)
     for _ in range(DRAWS):
         rows = draw.permutation(len(correct))[: 2 * seeds]
         columns = draw.choice(correct.shape[1], examples, replace=False)
@@ -39,14 +40,23 @@ def shares(correct: np.ndarray, seeds: int, examples: int) -> list[float]:
             [weights @ side.T / (examples - 1) for side in sides],
         )
         compared = two_way.difference(ours, theirs, ours_out, theirs_out)
-        found += [compared.p < 0.05, compared.over_examples.excludes(0.0), significance.sign_flip(ours, theirs) < 0.05]
+        welch = max(ours.std(), theirs.std()) > 1e-9 and stats.ttest_ind(ours, theirs, equal_var=False).pvalue < 0.05
+        flipped = significance.sign_flip(ours, theirs) < 0.05
+        found += [compared.p < 0.05, compared.over_examples.excludes(0.0), welch, flipped]
     return (found / DRAWS).tolist()
 
 
 def main() -> None:
     """Compute and write the table."""
     correct = correctness()
-    header = ["seeds of each arm", "examples", "seeds and examples", "examples alone", "seeds alone (sign flips)"]
+    header = [
+        "seeds of each arm",
+        "examples",
+        "seeds and examples",
+        "examples alone",
+        "seeds alone (Welch's t)",
+        "seeds alone (sign flips)",
+    ]
     rows = [header, ["---:"] * len(header)]
     for seeds in (2, 3, 5, 10):
         for examples in (250, 500, 1000):

@@ -85,19 +85,29 @@ def undefined(result: dict[str, Any]) -> set[str]:
     return {name for name, value in result.items() if value is None}
 
 
-def test_one_class_in_the_labels_leaves_mcc_and_auroc_undefined() -> None:
+def test_one_class_in_the_labels_leaves_auroc_undefined_and_mcc_0() -> None:
     logits, _ = several(2, rows=20)
-    assert undefined(metrics.classification(logits, torch.ones(20, dtype=torch.int64))) == {"mcc", "auroc"}
-    assert undefined(metrics.classification(logits, torch.zeros(20, dtype=torch.int64))) == {"mcc", "auroc", "recall_binary"}
+    for targets in (torch.ones(20, dtype=torch.int64), torch.zeros(20, dtype=torch.int64)):
+        result = metrics.classification(logits, targets)
+        assert undefined(result) == {"auroc"}
+        assert result["mcc"] == sk.matthews_corrcoef(targets, logits.argmax(1)) == 0.0
+        assert result["recall_binary"] == sk.recall_score(targets, logits.argmax(1), zero_division=0)
 
 
-def test_one_class_in_the_predictions_leaves_mcc_undefined() -> None:
+def test_predictions_of_one_class_have_the_metrics_of_scikit_learn() -> None:
     targets = torch.tensor([0, 1, 0, 1])
     result = metrics.classification(torch.tensor([[1.0, 0.0]] * 4), targets)
-    assert undefined(result) == {"mcc", "precision_binary"}
-    assert result["f1_binary"] == 0.0
+    assert undefined(result) == set()
+    assert result["mcc"] == result["precision_binary"] == result["f1_binary"] == 0.0
     assert result["f1_macro"] == pytest.approx(sk.f1_score(targets, [0] * 4, average="macro"))
     assert result["auroc"] == pytest.approx(0.5)
+
+
+def test_a_label_that_never_occurs_counts_as_0_in_multi_label_averages() -> None:
+    targets = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0]])
+    logits = torch.where(targets > 0, 1.0, -1.0).double()
+    result = metrics.multi_label(logits, targets, threshold=0.5)
+    assert result["f1_macro"] == pytest.approx(sk.f1_score(targets, targets, average="macro", zero_division=0)) == pytest.approx(2 / 3)
 
 
 def test_a_class_that_no_row_has_leaves_auroc_undefined_and_the_macro_mean_as_scikit_learn_has_it() -> None:

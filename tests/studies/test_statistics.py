@@ -66,10 +66,53 @@ def test_number_metrics_on_resamples_equal_scipy_on_the_drawn_rows(metric):
             assert ours[row, run, 0] == pytest.approx(NUMBER_REFERENCES[metric](truth[drawn], runs[run][drawn]), abs=1e-9)
 
 
-def test_a_constant_side_leaves_mcc_undefined():
-    scores = S.class_scores(np.ones((1, 4)), np.eye(2)[[0, 1, 0, 1]], np.eye(2)[[1, 1, 1, 1]][None], ["mcc", "f1_macro"])
-    assert np.isnan(scores[0, 0, 0])
-    assert scores[0, 0, 1] == pytest.approx(1 / 3)
+def test_mcc_of_a_constant_side_is_0_as_scikit_learn_has_it_and_is_counted():
+    truth, predicted = np.array([0, 1, 0, 1]), np.array([[1, 1, 1, 1], [0, 1, 0, 1]])
+    scores = S.class_scores(np.ones((1, 4)), np.eye(2)[truth], np.eye(2)[predicted], ["mcc", "f1_macro"])
+    assert scores[0, 0].tolist() == pytest.approx([reference.matthews_corrcoef(truth, predicted[0]), 1 / 3])
+    undefined = S.zero_divisions(np.eye(2)[truth], np.eye(2)[predicted], ["mcc", "f1_macro", "precision_binary", "recall_binary"])
+    assert undefined.tolist() == [[True, False, False, False], [False, False, False, False]]
+    never = S.zero_divisions(np.eye(2)[truth], np.eye(2)[[[0, 0, 0, 0]]], ["precision_binary", "recall_binary"])
+    assert never.tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_training_and_tables_compute_the_same_numbers_and_they_are_those_of_scikit_learn(multi_label):
+    """One definition of each metric, also with classes that are absent from the labels, the predictions or both."""
+    import torch
+
+    from finecomb.learning.task import metrics as training
+
+    generator = np.random.default_rng(7)
+    for trial in range(20):
+        classes, rows = int(generator.integers(2, 6)), int(generator.integers(3, 25))
+        shown = int(generator.integers(1, classes + 1))
+        if multi_label:
+            truth = generator.integers(0, 2, (rows, classes)) * (np.arange(classes) < shown)
+            predicted = generator.integers(0, 2, (rows, classes)) * (np.arange(classes) < generator.integers(1, classes + 1))
+            found = training.multi_label(torch.tensor(predicted - 0.5), torch.tensor(truth), threshold=0.5)
+            sides = truth, predicted
+        else:
+            sides = generator.integers(0, shown, rows), generator.integers(0, classes, rows)
+            truth, predicted = (np.eye(classes, dtype=int)[side] for side in sides)
+            found = training.classification(torch.tensor(predicted, dtype=torch.float64), torch.tensor(sides[0]))
+        names = [name for name in S.CLASS_METRICS if name in found]
+        weights = np.vstack([np.ones(rows), generator.integers(0, 3, rows)])
+        weights[1, 0] += 1
+        table = S.class_scores(weights, truth.astype(float), predicted[None].astype(float), names, exclusive=not multi_label)[:, 0]
+        assert table[0].tolist() == pytest.approx([found[name] for name in names], abs=1e-12), trial
+        for row, drawn in enumerate(drawn_rows(weights)):
+            for name, value in zip(names, table[row], strict=True):
+                sample = tuple(side[drawn] for side in sides)
+                if name == "accuracy":
+                    expected = reference.accuracy_score(*sample)
+                elif name == "mcc":
+                    expected = reference.matthews_corrcoef(*sample)
+                else:
+                    score, _, average = name.partition("_")
+                    given = {"average": average, "zero_division": 0}
+                    expected = getattr(reference, f"{score}_score")(*sample, **given)
+                assert value == pytest.approx(expected, abs=1e-12), (trial, name)
 
 
 def test_f1_binary_scores_class_one():

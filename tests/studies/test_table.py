@@ -42,10 +42,11 @@ def test_arms_are_runs_that_differ_in_the_seed_alone_and_their_scores_are_means_
     assert comparison.examples == 300
 
 
-def test_the_difference_is_paired_with_the_best_row_and_told_apart_only_when_its_interval_excludes_none(make_run, runs):
-    make_run("full", accuracy=0.92)
-    make_run("lora", accuracy=0.91)
-    make_run("head", accuracy=0.6)
+def test_the_difference_is_to_the_best_row_and_found_only_where_the_corrected_p_is_small(make_run, runs):
+    for seed in (0, 1, 2):
+        make_run("full", seed, accuracy=0.92)
+        make_run("lora", seed, accuracy=0.91)
+        make_run("head", seed, accuracy=0.6)
     comparison = compare([runs])
     best = comparison.baselines["accuracy"]
     assert row_of(comparison, best).scores["accuracy"].difference is None
@@ -53,8 +54,31 @@ def test_the_difference_is_paired_with_the_best_row_and_told_apart_only_when_its
     worse = row_of(comparison, "head").scores["accuracy"]
     assert worse.better is False
     assert worse.difference == pytest.approx(worse.value - row_of(comparison, best).scores["accuracy"].value)
+    assert worse.p < 0.05
     close = row_of(comparison, "lora" if best == "full" else "full").scores["accuracy"]
     assert close.better is None
+    assert "the choice of the best of 3 rows" in markdown(comparison)
+
+
+def test_a_single_seed_is_beyond_nothing(make_run, runs):
+    make_run("full", accuracy=0.92)
+    make_run("head", accuracy=0.6)
+    worse = row_of(compare([runs]), "head").scores["accuracy"]
+    assert worse.difference_interval.excludes(0.0)
+    assert (worse.p, worse.better) == (None, None)
+
+
+def test_predictions_of_one_class_are_compared_and_noted(make_run, runs, truth):
+    for seed in (0, 1, 2):
+        make_run("full", seed, accuracy=0.92)
+        make_run("head", seed, accuracy=0.6)
+    answers = {"id": [f"row-{row}" for row in range(300)], "label": [NAMES[each] for each in truth], "prediction": ["positive"] * 300}
+    make_run("head", 3, columns=answers)
+    comparison = compare([runs], metrics=["mcc"])
+    assert row_of(comparison, "head").scores["mcc"].zero_divisions == 1
+    assert comparison.baselines["mcc"] == "full"
+    assert row_of(comparison, "head").scores["mcc"].p is not None
+    assert "head: mcc of 1 of 4 runs is 0 / 0" in markdown(comparison)
 
 
 def test_f1_is_that_of_the_predictions(make_run, runs, truth):
@@ -220,9 +244,11 @@ def test_regression_is_compared_by_correlation_and_a_constant_is_undefined(make_
     task = {"task": {"name": "regression"}}
     ids = [f"row-{row}" for row in range(100)]
     answers = label + generator.normal(size=100)
-    make_run("full", columns={"id": ids, "label": label, "prediction": answers}, **task)
-    make_run("head", columns={"id": ids, "label": label, "prediction": np.full(100, 2.5)}, **task)
+    for seed in (0, 1):
+        make_run("full", seed, columns={"id": ids, "label": label, "prediction": answers}, **task)
+        make_run("head", seed, columns={"id": ids, "label": label, "prediction": np.full(100, 2.5)}, **task)
     comparison = compare([runs])
+    assert (comparison.baselines["pearson"], row_of(comparison, "head").scores["pearson"].p) == ("full", None)
     assert comparison.metrics == ["pearson", "spearman"]
     assert comparison.rows[0].scores["spearman"].value == pytest.approx(stats.spearmanr(label, answers).statistic)
     assert np.isnan(row_of(comparison, "head").scores["pearson"].value)

@@ -9,6 +9,7 @@ from finecomb.runs.provenance import differences
 from finecomb.studies import references, statistics
 from finecomb.studies.arms import Arm, Run
 from finecomb.studies.outcome import in_pieces
+from finecomb.studies.statistics.corrected import few_seeds
 
 if TYPE_CHECKING:
     from finecomb.studies.table import Comparison, Row
@@ -111,20 +112,48 @@ def notes(comparison: Comparison, *, by_name: bool) -> list[str]:
     lines = [_data(runs, comparison), *_models(runs)]
     lines.append(
         f"[low, high]: {statistics.LEVEL:.0%} interval for other seeds and other {comparison.split} examples together (crossed variances, "
-        "Student's t), paired by example. It is not corrected for the number of rows."
+        "Student's t), paired by example. It is of one comparison and not corrected for the number of rows; `beyond noise` is."
     )
     if any(len(row.runs) == 1 for row in comparison.rows) or any(row.kind == "reference" for row in comparison.rows):
         lines.append(
             f"Rows of one seed, and references: percentile interval over examples alone, from {statistics.RESAMPLES:,} resamples. "
-            "Of a single run it says nothing of other seeds, and finds differences where there are none."
+            "Of a single run it says nothing of other seeds, so that nothing is beyond noise there (–)."
         )
     lines += _widthless(comparison)
-    lines.append("Minus ...: difference to that row. Beyond noise: the interval of that difference excludes 0.")
+    lines += _undefined(comparison)
+    lines.append(f"Minus ...: difference to that row. {_correction(comparison, by_name)}")
     if not by_name:
-        lines.append(f"The best row is the best on these same {comparison.split} examples, which flatters it a little.")
+        lines.append(f"The best row is the best on these same {comparison.split} examples, which flatters its own value a little.")
     lines.append("Seed deviation: standard deviation over seeds (n - 1); not measured with one seed.")
     lines += [f"{row.label}: {references.SETTINGS[row.label]}." for row in comparison.rows if row.kind == "reference"]
     return lines
+
+
+def _correction(comparison: Comparison, by_name: bool) -> str:
+    meaning = "Beyond noise: p below 0.05, for other seeds and examples, corrected within each metric"
+    rows = sum(bool(row.scores) for row in comparison.rows)
+    limits = few_seeds([len(row.runs) for row in comparison.rows if row.kind == "arm" and row.runs])
+    if by_name:
+        return f"{meaning} for the {rows - 1} comparisons with that row (Holm).{limits}"
+    return f"{meaning} for the choice of the best of {rows} rows, so that a table of equal rows has a finding in 5 % at most.{limits}"
+
+
+def _undefined(comparison: Comparison) -> Iterable[str]:
+    """Values that are 0 / 0, and comparisons that cannot be made."""
+    for row in comparison.rows:
+        for metric, score in row.scores.items():
+            if score.zero_divisions:
+                yield zero_division_note(row.label, metric, score.zero_divisions, max(1, len(row.runs)))
+            elif score.value != score.value:
+                yield f"{row.label}: {metric} is undefined for these answers; the row is not compared."
+            elif score.interval.low != score.interval.low:
+                yield f"{row.label}: {metric} is undefined without some of the examples, so that it has no interval and is not compared."
+
+
+def zero_division_note(label: str, metric: str, count: int, runs: int) -> str:
+    """How a metric of 0 / 0 was counted."""
+    what = f"{label}: {metric} of {count} of {runs} runs is 0 / 0"
+    return f"{what} (one class alone is predicted or labeled) and counts as 0, as in scikit-learn."
 
 
 def _data(runs: Sequence[Run], comparison: Comparison) -> str:

@@ -115,7 +115,7 @@ def _metric_grid(comparison: Comparison, metric: str) -> Grid:
         difference = [NONE] * 3
         if score.difference is not None and score.difference_interval is not None:
             verdict = "no" if score.better is None else "better" if score.better else "worse"
-            verdict = NONE if score.difference != score.difference else verdict
+            verdict = NONE if score.p is None else verdict
             difference = [show(score.difference, True), interval_text(score.difference_interval, show, True), verdict]
         seeds = str(len(row.runs)) if row.kind == "arm" else NONE
         deviation = deviation if row.kind == "arm" else NONE
@@ -172,7 +172,8 @@ def _plain_row(comparison: Comparison, row: Row) -> dict[str, object]:
             f"{metric}_difference": score and score.difference,
             f"{metric}_difference_low": between and between.low,
             f"{metric}_difference_high": between and between.high,
-            f"{metric}_distinguishable": between and score and score.better is not None,
+            f"{metric}_p": score and score.p,
+            f"{metric}_distinguishable": None if score is None or score.p is None else score.better is not None,
             f"{metric}_seed_deviation": score and score.spread.deviation,
         }
     costs = {"learning_rate": row.learning_rate, "trainable_parameters": row.trainable, "stored_bytes": row.stored_bytes}

@@ -14,6 +14,7 @@ from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.task import LOWER_IS_BETTER
 from finecomb.studies import statistics
 from finecomb.studies.statistics import Floats, Interval, Spread, two_way
+from finecomb.studies.statistics.corrected import LEVEL, corrected
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Score:
 
     value: nan where the metric is undefined. interval: over seeds and test examples together, or with one seed over examples alone, which
     `seeds` tells. difference, difference_interval: to the row it is compared with (None for that row itself), likewise, paired by example.
-    better: True or False when the difference is distinguishable from none, else None.
+    p: of the difference, corrected for all rows (`statistics.corrected`); None with one seed, or where the metric is undefined with some
+    examples left out. better: True or False when p is below 5 %, else None. zero_divisions: runs whose value is 0 / 0 and counts as 0.
     """
 
     value: float
@@ -43,8 +45,10 @@ class Score:
     spread: Spread
     difference: float | None = None
     difference_interval: Interval | None = None
+    p: float | None = None
     better: bool | None = None
     seeds: bool = False
+    zero_divisions: int = 0
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -87,6 +91,15 @@ def scorer(predictions: Sequence[Predictions], metrics: Sequence[str], labels: L
     return lambda counts: statistics.class_scores(counts, truth, answers, metrics, exclusive=labels.exclusive)
 
 
+def zero_divisions(predictions: Sequence[Predictions], metrics: Sequence[str], labels: Labels) -> NDArray[np.bool_]:
+    """Whether each metric of each run [R, M] is 0 / 0 and counts as 0; never for numbers, whose metrics are then undefined."""
+    if labels.names is None:
+        return np.zeros((len(predictions), len(metrics)), dtype=bool)
+    index = {name: column for column, name in enumerate(labels.names)}
+    answers = np.stack([_indicators(each.prediction, index) for each in predictions])
+    return statistics.zero_divisions(_indicators(predictions[0].label, index), answers, metrics, exclusive=labels.exclusive)
+
+
 def _indicators(values: Sequence[Any], index: dict[str, int]) -> NDArray[np.float64]:
     matrix = np.zeros((len(values), len(index)))
     for row, value in enumerate(values):
@@ -112,7 +125,9 @@ def score_rows(
 
     seedless: rows that come out the same whatever the seed, as references do.
     """
-    score = scorer([each for row in rows for each in row], metrics, labels)
+    runs = [each for row in rows for each in row]
+    score = scorer(runs, metrics, labels)
+    undefined = zero_divisions(runs, metrics, labels)
     examples = len(rows[0][0].ids)
     plain = score(np.ones((1, examples)))[0]
     resampled = statistics.bootstrap(score, examples)
@@ -125,10 +140,26 @@ def score_rows(
             _Side(plain[member, column], left_out[:, member, column], resampled[:, member, column].mean(axis=1), fixed)
             for member, fixed in zip(members, seedless, strict=True)
         ]
-        against = best([side.values.mean() for side in sides], metric) if baseline is None else baseline
-        for row, scores in enumerate(found):
-            scores[metric] = _score(sides[row], metric, None if row == against else sides[against])
+        counted = [int(undefined[member, column].sum()) for member in members]
+        for scores, each, count in zip(found, _scores(sides, metric, baseline), counted, strict=True):
+            scores[metric] = replace(each, zero_divisions=count)
     return found
+
+
+def _scores(sides: Sequence[_Side], metric: str, baseline: int | None) -> list[Score]:
+    """Scores of all rows in one metric, with corrected differences to the row of index `baseline`, or to the best."""
+    means = [float(side.values.mean()) for side in sides]
+    against = best(means, metric) if baseline is None else baseline
+    scores = [_own_score(side) for side in sides]
+    others = [row for row in range(len(sides)) if row != against]
+    differences = [_difference(sides[row], sides[against]) for row in others]
+    rows = sum(mean == mean for mean in means) if baseline is None else None
+    for row, difference, p in zip(others, differences, corrected(differences, rows=rows), strict=True):
+        between = difference.over_examples if difference.undefined else difference.interval
+        between = between or statistics.paired_difference(sides[row].samples, sides[against].samples)
+        better = (difference.value > 0) != (metric in LOWER_IS_BETTER) if p is not None and p < LEVEL else None
+        scores[row] = replace(scores[row], difference=difference.value, difference_interval=between, p=p, better=better)
+    return scores
 
 
 def best(values: Sequence[float], metric: str) -> int:
@@ -139,27 +170,14 @@ def best(values: Sequence[float], metric: str) -> int:
     return int(array.argmin() if metric in LOWER_IS_BETTER else array.argmax())
 
 
-def _score(side: _Side, metric: str, against: _Side | None) -> Score:
-    value, spread = float(side.values.mean()), statistics.spread(side.values.tolist())
+def _own_score(side: _Side) -> Score:
     own = two_way.difference(side.values, None, side.left_out, None, seedless=side.seedless)
     # References have no seeds to vary; the bootstrap over examples says all there is to say of them, and of single runs.
     measured = own.interval if own.interval is not None and not side.seedless else None
-    interval = measured or statistics.percentile_interval(side.samples)
-    if against is None:
-        return Score(value, interval, spread, seeds=measured is not None)
-    found = _difference(side, against)
-    between = found.interval or statistics.paired_difference(side.samples, against.samples)
-    better = (found.value > 0) != (metric in LOWER_IS_BETTER) if between.excludes(0.0) else None
-    return Score(value, interval, spread, found.value, between, better, seeds=measured is not None)
+    interval = own.over_examples if own.undefined else measured or statistics.percentile_interval(side.samples)
+    return Score(float(side.values.mean()), interval, statistics.spread(side.values.tolist()), seeds=measured is not None)
 
 
 def _difference(side: _Side, against: _Side) -> two_way.Difference:
-    """To the other row; a row without seeds stands second, where it is taken as it is."""
-    if against.seedless and not side.seedless:
-        turned = two_way.difference(against.values, side.values, against.left_out, side.left_out, seedless=True)
-        interval = None if turned.interval is None else Interval(-turned.interval.high, -turned.interval.low)
-        return replace(turned, value=-turned.value, interval=interval)
-    if against.seedless:
-        plain = two_way.difference(side.values, against.values, side.left_out, against.left_out)
-        return replace(plain, interval=None)
-    return two_way.difference(side.values, against.values, side.left_out, against.left_out, seedless=side.seedless)
+    sides = side.values, against.values, side.left_out, against.left_out
+    return two_way.difference(*sides, seedless=side.seedless, theirs_seedless=against.seedless)

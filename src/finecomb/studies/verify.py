@@ -12,7 +12,7 @@ from finecomb.studies import arms, report
 from finecomb.studies.arms import Run
 from finecomb.studies.report import frames, reproduce, tables
 from finecomb.studies.report.analysis import analyse
-from finecomb.studies.scores import Labels, read_predictions, scorer
+from finecomb.studies.scores import Labels, read_predictions, scorer, zero_divisions
 from finecomb.studies.statistics import CLASS_METRICS, NUMBER_METRICS
 
 # Metrics are computed here in float64, and were in the run from the same answers.
@@ -44,9 +44,11 @@ def _run(run: Run) -> Iterator[str]:
         known = [name for name in recorded if name in (NUMBER_METRICS if numbers else CLASS_METRICS)]
         labels = Labels(None) if numbers else Labels(run.label_names, exclusive="multi_label" not in run.task)
         found = scorer([answers], known, labels)(np.ones((1, len(answers.ids))))[0, 0]
-        for name, value in zip(known, found, strict=True):
+        undefined = zero_divisions([answers], known, labels)[0]
+        for name, value, is_undefined in zip(known, found, undefined, strict=True):
             was = recorded[name]
-            if was is None and np.isnan(value):
+            # Earlier versions recorded nothing where a metric is 0 / 0.
+            if was is None and (np.isnan(value) or is_undefined):
                 continue
             if was is None or abs(float(was) - float(value)) > TOLERANCE:
                 yield f"{split}/{name}: recorded {was}, the answers give {value:.6f}"

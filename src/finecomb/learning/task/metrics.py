@@ -1,21 +1,24 @@
 """Metrics over all predictions of a split at once, in float64.
 
-torchmetrics counts (confusion matrices) and measures errors and correlations; ratios are taken here, since it takes them in fp32.
-A metric that the predictions or labels leave undefined is None: never 0, and never a crash. Inside a macro or weighted average, a class's
-ratio of 0 / 0 counts as 0, as scikit-learn's zero_division=0 has it; classes that are neither present nor predicted are left out.
+torchmetrics counts (confusion matrices) and measures errors and correlations. Classification metrics are computed from the counts in
+`finecomb.runs.class_metrics`, where tables compute them too: what is 0 / 0 is 0 there, as in scikit-learn. An area under the curve or a
+correlation that predictions or labels leave undefined is None: never 0, and never a crash.
 Logits that are not finite (a run that diverged) make every metric None.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torchmetrics.functional import mean_absolute_error, mean_squared_error, pearson_corrcoef
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multilabel_confusion_matrix
 
-VERSION = "1"
+from finecomb.runs.class_metrics import CLASS_METRICS, ClassCounts
+
+VERSION = "2"
 
 Metrics = dict[str, float | None]
 AVERAGES = ("macro", "micro", "weighted")
@@ -31,16 +34,10 @@ def classification(logits: Tensor, targets: Tensor) -> Metrics:
     if not _usable(logits, targets):
         return dict.fromkeys(names)
     matrix = multiclass_confusion_matrix(logits.argmax(-1), targets, classes).double()
-    right, predicted, true = matrix.diagonal(), matrix.sum(0), matrix.sum(1)
-    result: Metrics = {"accuracy": _value(right.sum() / matrix.sum()), **_averages(right, predicted, true)}
-    result["mcc"] = _mcc(right, predicted, true)
+    result = _of_counts(names, matrix.diagonal(), matrix.sum(0), matrix.sum(1), matrix.sum(), matrix.trace(), exclusive=True)
     scores = _against_the_rest(logits.double())
     areas = [_area(scores[:, index], targets == index) for index in range(classes)]
     result["auroc"] = _value(areas[1] if classes == 2 else torch.stack(areas).mean())
-    if classes == 2:
-        result["precision_binary"] = _value(right[1] / predicted[1])
-        result["recall_binary"] = _value(right[1] / true[1])
-        result["f1_binary"] = _value(2 * right[1] / (predicted[1] + true[1]))
     return result
 
 
@@ -49,19 +46,18 @@ def multi_label(logits: Tensor, targets: Tensor, *, threshold: float) -> Metrics
 
     logits: [N, K]. targets: [N, K] of 0 and 1. A label is predicted where its sigmoid reaches `threshold`.
     """
+    names = ["accuracy", *_names(*AVERAGES), "auroc"]
     if not _usable(logits, targets):
-        return dict.fromkeys(["accuracy", *_names(*AVERAGES), "auroc"])
+        return dict.fromkeys(names)
     truth = targets.long()
     # Given as 0 and 1: torchmetrics itself would leave out a probability equal to the threshold.
     chosen = (logits.double().sigmoid() >= threshold).long()
     matrices = multilabel_confusion_matrix(chosen, truth, logits.shape[1]).double()
     right, predicted, true = matrices[:, 1, 1], matrices[:, :, 1].sum(1), matrices[:, 1].sum(1)
     areas = [_area(logits[:, index], truth[:, index] == 1) for index in range(logits.shape[1])]
-    return {
-        "accuracy": _value((chosen == truth).all(1).double().mean()),
-        **_averages(right, predicted, true),
-        "auroc": _value(torch.stack(areas).mean()),
-    }
+    all_right = (chosen == truth).all(1).double().sum()
+    result = _of_counts(names, right, predicted, true, torch.tensor(len(truth)), all_right, exclusive=False)
+    return result | {"auroc": _value(torch.stack(areas).mean())}
 
 
 def regression(logits: Tensor, targets: Tensor) -> Metrics:
@@ -88,24 +84,15 @@ def _correlation(x: Tensor, y: Tensor) -> float | None:
     return _value(pearson_corrcoef((x - x.mean()) / x.std(), (y - y.mean()) / y.std()))
 
 
-def _averages(right: Tensor, predicted: Tensor, true: Tensor) -> Metrics:
-    """Precision, recall and F1 from each class's rows that are right, predicted and true."""
-    ratios = {"precision": (right, predicted), "recall": (right, true), "f1": (2 * right, predicted + true)}
-    present = predicted + true > 0
-    result: Metrics = {}
-    for name, (above, below) in ratios.items():
-        each = torch.where(below > 0, above / below, 0.0)
-        result[f"{name}_macro"] = _value(each[present].mean())
-        result[f"{name}_micro"] = _value(above.sum() / below.sum())
-        result[f"{name}_weighted"] = _value((each * true).sum() / true.sum())
-    return result
-
-
-def _mcc(right: Tensor, predicted: Tensor, true: Tensor) -> float | None:
-    """Matthews correlation for any number of classes (Gorodkin 2004); 0 / 0 where all is predicted, or labelled, as one class."""
-    total = true.sum()
-    covariance = right.sum() * total - (predicted * true).sum()
-    return _value(covariance / ((total**2 - (predicted**2).sum()) * (total**2 - (true**2).sum())).sqrt())
+def _of_counts(
+    names: Sequence[str], hit: Tensor, predicted: Tensor, labeled: Tensor, total: Tensor, right: Tensor, *, exclusive: bool
+) -> Metrics:
+    """The metrics among `names` that follow from each class's counts [K], the number of examples and of those that are right."""
+    true_positives, chosen, occurring, examples, correct = (
+        side.double().cpu().numpy()[None] for side in (hit, predicted, labeled, total, right)
+    )
+    counts = ClassCounts(true_positives, chosen, occurring, examples, correct, exclusive)
+    return {name: float(CLASS_METRICS[name](counts, 0.0)[0]) for name in names if name in CLASS_METRICS}
 
 
 def _against_the_rest(logits: Tensor) -> Tensor:

@@ -11,16 +11,16 @@ import numpy as np
 
 from finecomb.config.schema.task import LOWER_IS_BETTER
 from finecomb.studies.report.frames import CONFIRM, REFERENCE, TRIAL, Frames
-from finecomb.studies.scores import Labels, Predictions, scorer
+from finecomb.studies.scores import Labels, Predictions, best, scorer, zero_divisions
 from finecomb.studies.statistics import Floats, Interval, budget, significance, two_way
+from finecomb.studies.statistics.corrected import LEVEL, corrected
 from finecomb.studies.statistics.seeds import Summary, probability_of_improvement, seeds_needed, smallest_p, summary, t_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LEVEL = 0.05
 COSTS = ("parameters_trainable", "stored_bytes", "artefact_bytes", "train_s", "peak_bytes", "tokens_per_s")
-BETTER, WORSE, NOT_SHOWN, ONE_SEED = "better", "worse", "no difference shown", "cannot tell: one seed"
+BETTER, WORSE, NOT_SHOWN, ONE_SEED, UNDEFINED = "better", "worse", "no difference shown", "cannot tell: one seed", "cannot tell: undefined"
 
 
 @dataclass
@@ -28,8 +28,9 @@ class Row:
     """One arm or reference in one column.
 
     values: by seed. own: its mean with the interval over seeds and examples. to_baseline, to_best: differences, None for that row itself.
-    p: Holm-adjusted over every comparison with a baseline in the study. sign_flip: paired by seed, None unless both have the same seeds.
-    needed: seeds of each arm that would show the difference seen, None where none would or nothing is known.
+    p: corrected for every comparison with a baseline in the study. sign_flip: paired by seed, None unless both have the same seeds.
+    needed: seeds of each arm that would show the difference seen, None where none would or nothing is known. best: also for each of several
+    equal arms. zero_divisions: seeds whose value is 0 / 0 and counts as 0.
     """
 
     arm: str
@@ -58,6 +59,7 @@ class Row:
     published: float | None = None
     spread: float | None = None
     source: str = ""
+    zero_divisions: int = 0
 
 
 @dataclass
@@ -91,14 +93,22 @@ class Analysis:
 def analyse(frames: Frames) -> Analysis:
     """Compute everything; deterministic."""
     columns = [_column(frames, column) for column in frames.facts["columns"]]
-    comparisons = [row for column in columns for row in column.rows if row.kind == "arm" and row.to_baseline is not None]
-    adjusted = significance.holm([row.to_baseline.p if row.to_baseline else None for row in comparisons])
-    for row, p in zip(comparisons, adjusted, strict=True):
-        row.p = p
+    _correct(columns, best_row=frames.facts["baseline"] == "best")
     for column in columns:
         for row in column.rows:
             _judge(row, column.lower_is_better)
     return Analysis(frames.facts, columns, [*frames.facts.get("warnings", []), *_study_warnings(frames)])
+
+
+def _correct(columns: Sequence[ColumnTable], *, best_row: bool) -> None:
+    """Fill in the corrected p. A named baseline: Holm over the study. The best row: within each column, and for the number of columns."""
+    compared = [[row for row in column.rows if row.kind == "arm" and row.to_baseline is not None] for column in columns]
+    families = [rows for rows in compared if rows] if best_row else [[row for rows in compared for row in rows]]
+    for rows in families:
+        candidates = sum(not row.to_baseline.undefined for row in rows if row.to_baseline) + 1
+        found = corrected([row.to_baseline for row in rows if row.to_baseline], rows=candidates if best_row else None)
+        for row, p in zip(rows, found, strict=True):
+            row.p = p if p is None or not best_row else min(1.0, p * len(families))
 
 
 def _column(frames: Frames, column: dict[str, Any]) -> ColumnTable:
@@ -110,13 +120,13 @@ def _column(frames: Frames, column: dict[str, Any]) -> ColumnTable:
     score = _scorer(column, measured)
     counted = len(next(iter(measured.values()))[0].ids) if measured else 0
     left_out = _score_rows(rows, measured, score, counted)
-    lower = column["metric"] in LOWER_IS_BETTER
+    _count_zero_divisions(column, rows, measured)
     arms = [row for row in rows if row.kind == "arm" and row.values is not None]
-    baseline, best = _named(arms, frames.facts["baseline"], lower), _named(arms, "best", lower)
+    baseline, best_arm = (_named(arms, name, column["metric"]) for name in (frames.facts["baseline"], "best"))
     for row in rows:
         if row.values is not None and baseline is not None and row is not baseline:
             _compare(row, baseline, left_out)
-    _mark_best(arms, best, left_out)
+    _mark_best(arms, best_arm, left_out)
     split = str(examples["split"].iloc[0]) if len(examples) else "test"
     warnings += _column_warnings(frames, column, rows, results)
     return ColumnTable(column["name"], column["metric"], split, counted, baseline.arm if baseline else "", rows, column, warnings)
@@ -181,18 +191,31 @@ def _answers(rows: Sequence[Row], examples: pd.DataFrame, warnings: list[str]) -
 
 
 def _scorer(column: dict[str, Any], measured: dict[str, list[Predictions]]) -> Any:
+    runs, labels = _typed(column, measured)
+    return scorer(runs, [column["metric"]], labels) if runs else None
+
+
+def _typed(column: dict[str, Any], measured: dict[str, list[Predictions]]) -> tuple[list[Predictions], Labels]:
+    """All runs with their answers as numbers, names or lists of names, and the classes."""
     runs = [run for each in measured.values() for run in each]
-    if not runs:
-        return None
     exclusive = "multi_label" not in str(column["task"])
     if column["task"] == "regression":
-        numbers = [Predictions(run.ids, [float(x) for x in run.label], [float(x) for x in run.prediction]) for run in runs]
-        return scorer(numbers, [column["metric"]], Labels(None))
+        return [Predictions(run.ids, [float(x) for x in run.label], [float(x) for x in run.prediction]) for run in runs], Labels(None)
     if not exclusive:
         runs = [Predictions(run.ids, [json.loads(x) for x in run.label], [json.loads(x) for x in run.prediction]) for run in runs]
     seen = {name for run in runs for side in (run.label, run.prediction) for value in side for name in ([value] if exclusive else value)}
-    names = [*column["labels"], *sorted(seen - set(column["labels"]))]
-    return scorer(runs, [column["metric"]], Labels(names, exclusive=exclusive))
+    return runs, Labels([*column["labels"], *sorted(seen - set(column["labels"]))], exclusive=exclusive)
+
+
+def _count_zero_divisions(column: dict[str, Any], rows: Sequence[Row], measured: dict[str, list[Predictions]]) -> None:
+    if not measured:
+        return
+    runs, labels = _typed(column, measured)
+    undefined = zero_divisions(runs, [column["metric"]], labels)[:, 0]
+    start = 0
+    for arm, own in measured.items():
+        next(row for row in rows if row.arm == arm).zero_divisions = int(undefined[start : start + len(own)].sum())
+        start += len(own)
 
 
 def _score_rows(rows: Sequence[Row], measured: dict[str, list[Predictions]], score: Any, examples: int) -> dict[str, Floats]:
@@ -213,11 +236,11 @@ def _score_rows(rows: Sequence[Row], measured: dict[str, list[Predictions]], sco
     return left_out
 
 
-def _named(arms: Sequence[Row], name: str, lower: bool) -> Row | None:
+def _named(arms: Sequence[Row], name: str, metric: str) -> Row | None:
     if name != "best":
         return next((row for row in arms if row.arm == name), None)
-    means = {row.arm: float(row.values.mean()) for row in arms if row.values is not None}
-    return None if not means else next(row for row in arms if row.arm == (min if lower else max)(means, key=lambda arm: means[arm]))
+    defined = [row for row in arms if row.own is not None and np.isfinite(row.own.value)]
+    return defined[best([row.own.value for row in defined if row.own], metric)] if defined else None
 
 
 def _compare(row: Row, baseline: Row, left_out: dict[str, Floats]) -> None:
@@ -238,24 +261,28 @@ def _compare(row: Row, baseline: Row, left_out: dict[str, Floats]) -> None:
         row.needed = seeds_needed(found.value, of_seeds, found.by_examples**2)
 
 
-def _mark_best(arms: Sequence[Row], best: Row | None, left_out: dict[str, Floats]) -> None:
-    """Best, and those that are not shown to be worse than it (Holm over the arms of the column)."""
-    if best is None or best.values is None:
+def _mark_best(arms: Sequence[Row], best_arm: Row | None, left_out: dict[str, Floats]) -> None:
+    """Best (every arm of a tie), and those that are not shown to be worse than it, corrected for the choice of the best."""
+    if best_arm is None or best_arm.values is None or best_arm.own is None:
         return
-    best.best = True
-    others = [row for row in arms if row is not best]
+    others = [row for row in arms if row is not best_arm and row.own is not None and np.isfinite(row.own.value)]
     found = [
-        two_way.difference(row.values, best.values, left_out[row.arm], left_out[best.arm]).p for row in others if row.values is not None
+        two_way.difference(row.values, best_arm.values, left_out[row.arm], left_out[best_arm.arm])
+        for row in others
+        if row.values is not None
     ]
-    for row, p in zip(others, significance.holm(found), strict=True):
-        row.as_good = p is None or p >= LEVEL
+    best_arm.best = True
+    for row, difference, p in zip(others, found, corrected(found, rows=len(others) + 1), strict=True):
+        # Means of equal values may differ in the last digit.
+        row.best = abs(difference.value) <= 1e-12
+        row.as_good = not row.best and (p is None or p >= LEVEL)
 
 
 def _judge(row: Row, lower: bool) -> None:
     if row.to_baseline is None or row.kind != "arm":
         return
     if row.p is None:
-        row.verdict = ONE_SEED
+        row.verdict = UNDEFINED if row.to_baseline.undefined else ONE_SEED
     elif row.p >= LEVEL:
         row.verdict = NOT_SHOWN
     else:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from finecomb.studies.caveats import zero_division_note
 from finecomb.studies.cells import NO_SHARE, NONE, bytes_text, interval_text, pipes, writer_of
 from finecomb.studies.report.analysis import NOT_SHOWN, Analysis, ColumnTable, Row
 from finecomb.studies.report.frames import Frames
+from finecomb.studies.statistics.corrected import few_seeds
 
 _TEX = {
     "&": r"\&",
@@ -80,7 +82,7 @@ def _value(row: Row, column: ColumnTable) -> str:
 
 def _scores(column: ColumnTable) -> Grid:
     against = f"minus {column.baseline}" if column.baseline else "difference"
-    header = ["", column.metric, "95 % interval", "seed deviation", against, "95 % interval", "p (Holm)", "verdict", "seeds"]
+    header = ["", column.metric, "95 % interval", "seed deviation", against, "95 % interval", "p (corrected)", "verdict", "seeds"]
     return Grid(heading(column), header, [_score_cells(row, column) for row in column.rows])
 
 
@@ -151,12 +153,13 @@ def notes(analysis: Analysis) -> list[str]:
         "95 % interval: for other seeds and other test examples together (crossed variances, Student's t; one seed: examples only). "
         "Seed deviation: standard deviation over seeds (n - 1) on these examples."
     )
-    comparisons = sum(row.p is not None for column in analysis.columns for row in column.rows)
-    if comparisons:
-        found.append(
-            f"p: of the difference over seeds and examples, two-sided, adjusted by Holm for the {comparisons} comparisons of this study; "
-            "better or worse below 0.05. Bold: the best mean of the column."
-        )
+    found += _correction(analysis)
+    for column in analysis.columns:
+        found += [
+            zero_division_note(row.arm, column.metric, row.zero_divisions, max(1, len(row.seeds)))
+            for row in column.rows
+            if row.zero_divisions
+        ]
     found += _power(analysis)
     tune = analysis.facts["tune"]
     if tune:
@@ -166,10 +169,27 @@ def notes(analysis: Analysis) -> list[str]:
             "the numbers above are of its winner on other seeds."
         )
     if analysis.facts["baseline"] == "best":
-        found.append("The baseline is the best row on these same examples, which flatters it.")
+        found.append("The baseline is the best row on these same examples, which flatters its own value.")
     for column in analysis.columns:
         found += [f"{row.arm}: {row.source}." for row in column.rows if row.source]
     return list(dict.fromkeys(found))
+
+
+def _correction(analysis: Analysis) -> list[str]:
+    """What p is corrected for."""
+    comparisons = sum(row.p is not None for column in analysis.columns for row in column.rows)
+    if not comparisons:
+        return []
+    how = f"by Holm for the {comparisons} comparisons of this study"
+    if analysis.facts["baseline"] == "best":
+        how = "for the choice of the best row"
+        how += f" and the {len(analysis.columns)} columns" if len(analysis.columns) > 1 else ""
+    limits = few_seeds([len(row.seeds) for column in analysis.columns for row in column.rows if row.p is not None])
+    return [
+        f"p: of the difference over seeds and examples, two-sided, corrected {how}, so that a study of equal arms has a finding in "
+        f"5 % at most; better or worse below 0.05.{limits} Intervals are of one comparison and not corrected, so that one may exclude "
+        "0 where no difference is shown. Bold: the best mean of the column."
+    ]
 
 
 def _power(analysis: Analysis) -> list[str]:
@@ -180,11 +200,9 @@ def _power(analysis: Analysis) -> list[str]:
         found.append(
             f"An exact sign-flip test paired by seed could not go below p = {max(flips):g} with so few seeds, whatever the difference."
         )
-    if any(len(row.seeds) == 2 for column in analysis.columns for row in column.rows if row.kind == "arm"):
-        found.append("With two seeds the test calls about 7 % of equal tables different where it should be 5 % (simulated); three hold it.")
     for column in analysis.columns:
         place = f"{column.name}, " if column.name else ""
-        open_rows = [row for row in column.rows if row.verdict == NOT_SHOWN]
+        open_rows = [row for row in column.rows if row.verdict == NOT_SHOWN and row.to_baseline and row.to_baseline.value]
         told = ", ".join(f"{row.arm} {row.needed}" for row in open_rows if row.needed)
         if told:
             found.append(f"{place}seeds of each arm that would show a difference of the size seen with a chance of 80 %: {told}.")
@@ -214,7 +232,7 @@ def latex(analysis: Analysis) -> str:
         lines.append(" & ".join([_tex(name), *cells]) + r" \\")
     seeds = sorted({len(row.seeds) for column in analysis.columns for row in column.rows if row.kind == "arm" and row.seeds})
     told = f"Mean $\\pm$ half of the 95\\,\\% interval over seeds and test examples; {' or '.join(map(str, seeds))} seeds. "
-    told += "Bold: best. Underlined: not shown to be worse than the best (5\\,\\%, Holm)."
+    told += "Bold: best. Underlined: not shown to be worse than the best (5\\,\\%, corrected)."
     lines += [r"\bottomrule", r"\end{tabular}", f"% {told}"]
     return "\n".join(lines) + "\n"
 

@@ -1,7 +1,8 @@
 """What a table may claim. Two kinds of chance are kept apart: over test examples, had others been drawn (`resampling`), and over seeds, had
 training been repeated (`seeds`); `two_way` answers for both together, and decides. Everything is numpy and scipy on arrays."""
 
-from finecomb.studies.statistics.metrics import CLASS_METRICS, NUMBER_METRICS, Floats, class_scores, number_scores
+from finecomb.runs.class_metrics import CLASS_METRICS, Floats, class_scores, zero_divisions
+from finecomb.studies.statistics.metrics import NUMBER_METRICS, number_scores
 from finecomb.studies.statistics.resampling import (
     LEVEL,
     RESAMPLES,
@@ -29,4 +30,5 @@ __all__ = [
     "percentile_interval",
     "resampled_counts",
     "spread",
+    "zero_divisions",
 ]

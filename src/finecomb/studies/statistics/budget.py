@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import gammaln
 
-from finecomb.studies.statistics.metrics import Floats
+from finecomb.runs.class_metrics import Floats
 
 
 def expected_best(values: Sequence[float], *, unbiased: bool = True) -> Floats:

@@ -1,103 +1,20 @@
-"""Metrics recomputed from predictions, over many resamples at once: a resample is a row of counts (how often each example was drawn), so
-that a metric over ten thousand of them is a few matrix products.
+"""Regression metrics recomputed from predictions, over many resamples at once (those of classes: `finecomb.runs.class_metrics`).
 
 Each takes counts [B, N], of which a row says how often each example was drawn; a row of ones gives the plain metric.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from finecomb.runs.class_metrics import Floats
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
     """The quotient, nan where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator != 0)
-
-
-@dataclass(frozen=True)
-class ClassCounts:
-    """Counts for each resample and class [B, K]: true positives, predicted, labelled; and for each resample [B]: examples, those all right.
-
-    exclusive: each example has exactly one class. Classes that occur in neither labels nor predictions are then left out of averages;
-    with label sets they count as 0 (both as torchmetrics does).
-    """
-
-    hit: Floats
-    predicted: Floats
-    labelled: Floats
-    total: Floats
-    right: Floats
-    exclusive: bool
-
-
-def class_counts(weights: Floats, truth: Floats, predicted: Floats, *, exclusive: bool = True) -> ClassCounts:
-    """Counts under `weights` [B, N] from indicators [N, K] of 0 and 1."""
-    right = (truth == predicted).all(axis=1).astype(np.float64)
-    return ClassCounts(weights @ (truth * predicted), weights @ predicted, weights @ truth, weights.sum(axis=1), weights @ right, exclusive)
-
-
-def accuracy(counts: ClassCounts) -> Floats:
-    """Share of examples that are right; of a set of labels all must be."""
-    return counts.right / counts.total
-
-
-def _over_classes(score: Callable[[Floats, Floats, Floats], Floats], average: str) -> Callable[[ClassCounts], Floats]:
-    """A score of (hits, predicted, labelled), for each class, averaged. micro: of the counts summed over classes; binary: of class 1."""
-
-    def averaged(counts: ClassCounts) -> Floats:
-        sides = counts.hit, counts.predicted, counts.labelled
-        if average == "micro":
-            return score(*(side.sum(axis=1) for side in sides))
-        if average == "binary":
-            return score(*(side[:, 1] for side in sides))
-        present = (counts.predicted + counts.labelled > 0) if counts.exclusive else np.ones_like(counts.hit, dtype=bool)
-        share = counts.labelled if average == "weighted" else present.astype(np.float64)
-        return _ratio((np.nan_to_num(score(*sides)) * share).sum(axis=1), share.sum(axis=1))
-
-    return averaged
-
-
-def precision(hit: Floats, predicted: Floats, labelled: Floats) -> Floats:
-    """Hits / predicted; nan (in an average: 0) for what is never predicted."""
-    return _ratio(hit, predicted)
-
-
-def recall(hit: Floats, predicted: Floats, labelled: Floats) -> Floats:
-    """Hits / labelled; nan (in an average: 0) for what never occurs."""
-    return _ratio(hit, labelled)
-
-
-def f1(hit: Floats, predicted: Floats, labelled: Floats) -> Floats:
-    """2 hits / (predicted + labelled), van Rijsbergen 1979; averaged over classes (not F1 of the averaged precision and recall)."""
-    return _ratio(2 * hit, predicted + labelled)
-
-
-def mcc(counts: ClassCounts) -> Floats:
-    """Matthews correlation for K classes (Gorodkin 2004, equation 8), from the margins; nan when one side is constant."""
-    covariance = counts.hit.sum(axis=1) * counts.total - (counts.predicted * counts.labelled).sum(axis=1)
-    predicted = counts.total**2 - (counts.predicted**2).sum(axis=1)
-    labelled = counts.total**2 - (counts.labelled**2).sum(axis=1)
-    return _ratio(covariance, np.sqrt(predicted * labelled))
-
-
-CLASS_METRICS: dict[str, Callable[[ClassCounts], Floats]] = {"accuracy": accuracy} | {
-    f"{score.__name__}_{average}": _over_classes(score, average)
-    for average in ("macro", "micro", "weighted", "binary")
-    for score in (f1, precision, recall)
-}
-CLASS_METRICS["mcc"] = mcc
-
-
-def class_scores(weights: Floats, truth: Floats, predictions: Floats, metrics: Sequence[str], *, exclusive: bool = True) -> Floats:
-    """Classification metrics [B, R, M] of R runs' indicators [R, N, K] against the truth's [N, K]."""
-    counts = [class_counts(weights, truth, predicted, exclusive=exclusive) for predicted in predictions]
-    return np.stack([np.stack([CLASS_METRICS[metric](each) for metric in metrics], axis=1) for each in counts], axis=1)
 
 
 def pearson(weights: Floats, truth: Floats, predicted: Floats) -> Floats:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finecomb.studies.statistics.metrics import Floats
+from finecomb.runs.class_metrics import Floats
 
 RESAMPLES = 10_000
 LEVEL = 0.95

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finecomb.studies.statistics.metrics import Floats
+from finecomb.runs.class_metrics import Floats
 from finecomb.studies.statistics.resampling import LEVEL, Interval
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from finecomb.studies.statistics.metrics import Floats
+from finecomb.runs.class_metrics import Floats
 
 # Up to here every assignment is tried; beyond, so many are drawn.
 _EXACT = 2**16
