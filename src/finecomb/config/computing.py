@@ -25,7 +25,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "learning/loss", "learning/optimizer", "learning/pooling", "learning/scheduler",
         "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
         "learning/task/encoding", "learning/task/metrics", "learning/task/runner",
-        "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned",
+        "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned", "runs/class_metrics",
         "training/artefact", "training/batching", "training/callbacks", "training/checkpoint", "training/datamodule", "training/encode",
         "training/evaluate", "training/fit", "training/module", "training/result", "training/trainer", "training/worker",
     ),
@@ -89,8 +89,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/annotator/formats/argilla", "data/annotator/formats/conll", "data/annotator/formats/doccano",
         "data/annotator/formats/fasttext", "data/annotator/formats/label_studio", "data/annotator/formats/prodigy",
         "data/prepare/leakage", "training/tables",
-        "studies/statistics/budget", "studies/statistics/metrics", "studies/statistics/resampling", "studies/statistics/seeds",
-        "studies/statistics/significance", "studies/statistics/two_way",
+        "studies/statistics/budget", "studies/statistics/corrected", "studies/statistics/metrics", "studies/statistics/resampling",
+        "studies/statistics/seeds", "studies/statistics/significance", "studies/statistics/two_way",
         "studies/references", "studies/scores", "studies/report/analysis",
     ),
 }  # fmt: skip
@@ -98,8 +98,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
 # Files in COVERED that compute nothing.
 IDLE = (
     "learning/__init__", "learning/quiet", "learning/model/__init__", "learning/task/__init__", "learning/tuning/__init__",
-    "training/__init__", "training/card", "training/from_record", "training/interruption", "training/logger", "training/memory", "training/mirrors",
-    "training/wandb_mirror",
+    "training/__init__", "training/card", "training/from_record", "training/interruption", "training/logger", "training/memory",
+    "training/mirrors", "training/wandb_mirror",
     "data/__init__", "data/engine", "data/annotator/server", "data/annotator/formats/__init__", "data/annotator/formats/options",
     "data/cleaner/__init__", "data/dataset/__init__", "data/dataset/source", "data/dataset/formats/__init__",
     "data/dataset/common_crawl/__init__", "data/dataset/crawl/__init__", "data/dataset/crawl/warc", "data/dataset/wikipedia/__init__",

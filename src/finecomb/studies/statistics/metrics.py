@@ -11,6 +11,8 @@ import numpy as np
 
 from finecomb.runs.class_metrics import Floats
 
+VERSION = "2"
+
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
     """The quotient, nan where the denominator is 0."""

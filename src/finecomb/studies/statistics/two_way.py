@@ -30,6 +30,8 @@ import numpy as np
 from finecomb.runs.class_metrics import Floats
 from finecomb.studies.statistics.resampling import LEVEL, Interval
 
+VERSION = "2"
+
 _SMALLEST = 1e-50  # p values below are all given as this
 # Groups of the jackknife: as many as there are examples up to here.
 GROUPS = 2000
