@@ -35,8 +35,8 @@ install: $(READY)
 
 run: $(READY)
 	@echo "Downloads once: film-review sentences (2.4 MB) and MiniLM-L6 weights (84 MB). Then 9 runs, together about 11 minutes on 2 cores."
-	@$(BIN)/finecomb train -m experiment=main_job output_dir=runs/main_job tuning=full,lora seed=$(SEEDS)
-	@$(BIN)/finecomb train -m experiment=main_job output_dir=runs/main_job tuning=head trainer.max_epochs=10 seed=$(SEEDS)
+	@$(BIN)/finecomb train -m experiment=main_job output_dir=runs/main_job logger.group=main_job tuning=full,lora seed=$(SEEDS)
+	@$(BIN)/finecomb train -m experiment=main_job output_dir=runs/main_job logger.group=main_job tuning=head trainer.max_epochs=10 seed=$(SEEDS) --yes
 	@$(BIN)/finecomb compare runs/main_job --references majority,tfidf_logistic
 
 test: $(READY)
