@@ -62,7 +62,7 @@ def digest_of(labels: Sequence[str], spans: Sequence[Span]) -> str:
 def unmarked(documents: Sequence[Document], tool: str) -> list[str]:
     """A note for formats without a field for SUGGESTION, where suggestions are among the documents."""
     count = sum(each.answer is None and bool(each.labels or each.spans) for each in documents)
-    what = f"{count:,} suggestions are written like answers, because {tool} cannot tell them apart"
+    what = f"{count:,} suggestions are written like answers, because {tool} does not distinguish them"
     return [f"{what}: import with --texts, so that unchanged ones stay suggestions"] if count else []
 
 
