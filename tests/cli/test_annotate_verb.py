@@ -29,7 +29,12 @@ OUT = ["--text-column", "review", "--label-column", "stars"]
 def test_labels_of_doccano_become_a_table_that_training_reads(folder, capsys):
     code, out, _ = annotate(capsys, "export", "rows.csv", *OUT, "--format", "doccano", "--output", "rows.jsonl")
     assert (code, out) == (0, "rows.jsonl\n")
-    code, out, err = annotate(capsys, "import", "rows.jsonl", "--format", "doccano", "--annotator", "ann", "--output", "labels.csv")
+    words = ["import", "rows.jsonl", "--format", "doccano", "--annotator", "ann", "--output", "labels.csv"]
+    # The rows went out with suggestions, which doccano returns whether or not anyone looked at them.
+    code, _, err = annotate(capsys, *words)
+    assert code == 2
+    assert "left out: 2 suggestions that nobody has confirmed" in err
+    code, out, err = annotate(capsys, *words, "--approved")
     assert (code, out) == (0, "labels.csv\n")
     assert "left out: 1 not answered (--all keeps them)" in err
     assert list(csv.reader((folder / "labels.csv").open(encoding="utf-8"))) == [
@@ -37,6 +42,29 @@ def test_labels_of_doccano_become_a_table_that_training_reads(folder, capsys):
         ["a", "good, Ann", "good", "ann", "doccano", ""],
         ["b", "bad \U0001f600 thing", "bad", "ann", "doccano", ""],
     ]
+
+
+def test_ids_from_0_on_come_back_and_an_id_that_occurs_twice_is_named(folder, capsys):
+    def lines(*ids):
+        rows = [{"id": at, "text": f"text {number}", "label": ["x"]} for number, at in enumerate(ids)]
+        (folder / "all.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    for name in ("doccano", "jsonl"):
+        lines(0, 1)
+        words = ["import", "all.jsonl", "--format", name, "--output", "labels.jsonl", "--all"]
+        assert annotate(capsys, *words)[0] == 0
+        assert [json.loads(line)["id"] for line in (folder / "labels.jsonl").read_text().splitlines()] == ["0", "1"]
+        lines(0, 0)
+        code, _, err = annotate(capsys, *words)
+        assert code == 2
+        assert "the id '0'" in err
+
+
+def test_a_table_row_with_an_annotator_and_an_empty_answer_is_not_an_answer(folder, capsys):
+    (folder / "said.csv").write_text("id,text,label,annotator,answer\n0,a,x,ann,accept\n1,b,y,ann,\n")
+    code, _, _ = annotate(capsys, "export", "said.csv", "--format", "jsonl", "--output", "out.jsonl")
+    assert code == 0
+    assert [json.loads(line).get("answer") for line in (folder / "out.jsonl").read_text().splitlines()] == ["accept", None]
 
 
 def test_what_fails_on_import_is_listed_with_its_line_and_nothing_is_written(folder, capsys):

@@ -103,6 +103,40 @@ def test_f1_of_spans_is_symmetric_and_matches_each_span_once():
         assert found["matched"] == best == agreement.f1([other], [one], overlap=True)["matched"]
 
 
+def test_spans_of_long_texts_are_matched_and_short_ones_as_before():
+    """The recursive matching that this replaces, and a text with so many spans in a chain that recursion ends."""
+
+    def before(one, other):
+        partner = {}
+
+        def place(at, tried):
+            for candidate, span in enumerate(other):
+                meets = span.label == one[at].label and span.start < one[at].end and one[at].start < span.end
+                if candidate not in tried and meets:
+                    tried.add(candidate)
+                    if candidate not in partner or place(partner[candidate], tried):
+                        partner[candidate] = at
+                        return True
+            return False
+
+        return sum(place(at, set()) for at in range(len(one)))
+
+    draw = np.random.default_rng(1)
+    for _ in range(200):
+        one, other = [
+            [Span(int(s), int(s + n), "XY"[kind]) for s, n, kind in draw.integers([0, 1, 0], [40, 9, 2], (count, 3))]
+            for count in draw.integers(0, 12, 2)
+        ]
+        assert agreement.f1([one], [other], overlap=True)["matched"] == before(one, other)
+    # Each of one meets two of the other; the last of one has only the first of the other, so that all others move on by one.
+    count = 1500
+    chain = [Span(10 * at, 10 * at + 15, "X") for at in range(count)]
+    touching = [Span(10 * at + 8, 10 * at + 12, "X") for at in range(count)]
+    ahead = [*chain, Span(0, 9, "X")]
+    behind = [Span(8, 9, "X"), *touching]
+    assert agreement.f1([ahead], [behind], overlap=True)["matched"] == count + 1
+
+
 def panel(**said):
     return agreement.Panel(
         {

@@ -8,7 +8,7 @@ import pytest
 
 from finecomb.config.errors import UserError
 from finecomb.data.annotator import storage, tokens
-from finecomb.data.annotator.documents import Document, Malformed, Span
+from finecomb.data.annotator.documents import Document, Malformed, Span, last_wins
 from finecomb.data.annotator.formats import FORMATS, Options
 from finecomb.data.annotator.offsets import Offsets
 
@@ -92,12 +92,12 @@ def test_prodigy_and_our_own_lines_hold_everything(offsets, seed):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("name", ["doccano", "doccano_relations"])
-def test_doccano_gives_back_answers_and_makes_answers_of_suggestions(name, seed):
+def test_doccano_returns_answers_and_makes_answers_of_suggestions_only_where_rows_were_approved(name, seed):
     given = documents(seed, answers=("accept", None))
-    # Whoever exports from doccano has looked at the rows; its file has no mark of that.
-    expected = [replace(each, answer="accept") if each.labels or each.spans else each for each in given]
-    assert there_and_back(name, given) == expected
-    assert there_and_back(name, given, offsets="code-points") == expected
+    assert there_and_back(name, given) == given
+    assert there_and_back(name, given, offsets="code-points") == given
+    approved = [replace(each, answer="accept") if each.labels or each.spans else each for each in given]
+    assert there_and_back(name, given, approved=True) == approved
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -120,7 +120,7 @@ def test_conll_gives_back_ids_texts_and_offsets_with_the_rows_that_went_out(sche
         written = FORMATS["conll"].write(given, Options(scheme=scheme, tokens=name))
         assert not written.refused
         rows = storage.read(written.beside[".rows.jsonl"], "rows").documents
-        assert all(not row.spans for row in rows)
+        assert all(not row.spans for row in rows)  # of answers: the tags hold them
         found = FORMATS["conll"].read(written.text, "tags.conll", Options(texts=rows))
         assert not found.bad
         assert found.documents == given
@@ -367,3 +367,84 @@ def test_what_a_tool_has_no_place_for_is_refused_with_its_row(name):
     refused = FORMATS[name].write([rejected], Options()).refused
     assert [each.where for each in refused] == ["row r9 by ann"]
     assert "reject" in refused[0].why
+
+
+def records(name, ids):
+    """A file of a tool whose rows have these ids of the tool's own."""
+    rows = {
+        "label_studio": lambda at: {"id": at, "data": {"text": f"text {at}"}},
+        "doccano": lambda at: {"id": at, "text": f"text {at}", "label": ["x"]},
+        "argilla": lambda at: {"id": at, "fields": {"text": f"text {at}"}},
+        "prodigy": lambda at: {"id": at, "text": f"text {at}", "label": "x", "answer": "accept"},
+        "jsonl": lambda at: {"id": at, "text": f"text {at}", "label": "x", "answer": "accept"},
+    }  # fmt: skip
+    return "\n".join(json.dumps(rows[name](at)) for at in ids)
+
+
+@pytest.mark.parametrize("name", ["label_studio", "doccano", "argilla", "prodigy", "jsonl"])
+def test_an_id_of_0_is_an_id(name):
+    found = FORMATS[name].read(records(name, [0, 1, 2]), "x", Options())
+    assert [(each.id, each.text) for each in found.documents] == [("0", "text 0"), ("1", "text 1"), ("2", "text 2")]
+
+
+def test_an_annotator_numbered_0_has_a_name():
+    minimal = json.dumps({"id": 0, "text": "so", "label": "x", "annotator": {"id": 0}})
+    assert FORMATS["label_studio"].read(minimal, "x", Options()).documents == [Document("0", "so", ("x",), (), "0", "accept")]
+    task = json.dumps({"text": "so", "meta": {"id": 0}, "label": "x", "answer": "accept", "_annotator_id": 0})
+    assert FORMATS["prodigy"].read(task, "x", Options()).documents == [Document("0", "so", ("x",), (), "0", "accept")]
+
+
+def test_one_id_for_two_texts_is_refused_and_a_later_answer_to_the_same_text_is_not():
+    first = Document("0", "a", ("x",), (), "ann", "accept")
+    assert last_wins([first, replace(first, labels=("y",))]) == [replace(first, labels=("y",))]
+    with pytest.raises(UserError, match="the id '0' stands for two texts"):
+        last_wins([first, replace(first, text="b")])
+    suggestion = Document("0", "a", ("x",))
+    with pytest.raises(UserError, match="the id '0' occurs twice"):
+        last_wins([suggestion, replace(suggestion, labels=("y",))])
+
+
+def test_what_prodigy_accepts_without_showing_it_stays_a_suggestion():
+    given = [Document("0", "Hi Ann", ("news",)), Document("1", "Hi Bob", ("a", "b"), (Span(3, 6, "PER"),)), Document("2", "Hi")]
+    tasks = [json.loads(line) for line in FORMATS["prodigy"].write(given, Options()).text.splitlines()]
+
+    def answers(options=Options(), **more):  # noqa: B008
+        lines = "\n".join(json.dumps(task | {"answer": "accept"} | more) for task in tasks[:2])
+        return [each.answer for each in FORMATS["prodigy"].read(lines, "p", options).documents]
+
+    assert answers() == [None, None]
+    assert answers(_view_id="classification") == answers(_session_id="db-ann") == answers(Options(approved=True)) == ["accept", "accept"]
+    assert answers(label="other", accept=["a"]) == ["accept", "accept"]
+
+
+def test_doccano_labels_that_differ_from_the_suggestion_are_an_answer():
+    row = json.loads(FORMATS["doccano"].write([Document("0", "Hi Ann", ("news", "mail"))], Options()).text)
+    for label, answer in ((["mail", "news"], None), (["news"], "accept"), ([], None)):
+        assert [each.answer for each in FORMATS["doccano"].read(json.dumps(row | {"label": label}), "d", Options()).documents] == [answer]
+
+
+def test_tags_and_lines_that_are_still_the_suggestion_are_no_answer():
+    rows = [Document("a", "Hi Ann", spans=(Span(3, 6, "PER"),)), Document("b", "Hi Bob"), Document("c", "Hi Eve", spans=(Span(0, 2, "X"),))]
+    written = FORMATS["conll"].write(rows, Options())
+    assert "2 suggestions are written like answers" in written.notes[0]
+    texts = storage.read(written.beside[".rows.jsonl"], "rows").documents
+    changed = written.text.replace("Bob -X- -X- O", "Bob -X- -X- B-PER").replace("B-X", "O")
+    read = FORMATS["conll"].read
+    assert read(written.text, "x", Options(texts=texts)).documents == rows
+    assert [each.answer for each in read(changed, "x", Options(texts=texts)).documents] == [None, "accept", "accept"]
+    assert {each.answer for each in read(written.text, "x", Options(texts=texts, approved=True)).documents} == {"accept"}
+    rows = [Document("a", "so good", ("x", "y")), Document("b", "so bad", ("x",)), Document("c", "so")]
+    written = FORMATS["fasttext"].write(rows, Options())
+    assert "2 suggestions are written like answers" in written.notes[0]
+    assert FORMATS["fasttext"].read(written.text, "x", Options(texts=rows)).documents == rows
+    found = FORMATS["fasttext"].read("__label__y so bad\n", "x", Options(texts=rows)).documents
+    assert [(each.id, each.answer) for each in found] == [("b", "accept")]
+
+
+def test_a_row_of_label_studio_without_an_annotation_is_not_answered():
+    row = {"id": 0, "text": "so", "label": "x"}
+    answers = [
+        [each.answer for each in FORMATS["label_studio"].read(json.dumps(row | more), "x", options).documents]
+        for more, options in (({}, Options()), ({"annotation_id": 0}, Options()), ({}, Options(approved=True)))
+    ]
+    assert answers == [[None], ["accept"], ["accept"]]

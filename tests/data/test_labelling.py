@@ -1,6 +1,8 @@
 """Labels of all kinds on their way into the data: word lists, functions of a plug-in, neighbours, what was given, soft labels."""
 
 import json
+import random
+import tracemalloc
 
 import pyarrow.parquet as parquet
 import pytest
@@ -10,7 +12,7 @@ from finecomb.config import plugins
 from finecomb.config.errors import UserError
 from finecomb.config.schema.annotator import LabellingFunctions, Propagation
 from finecomb.data import annotator
-from finecomb.data.annotator import functions
+from finecomb.data.annotator import functions, propagation
 from finecomb.data.annotator.terms import Terms
 
 PLUGIN = """
@@ -159,6 +161,21 @@ def test_neighbours_pass_labels_on_abstain_when_unlike_and_are_measured_by_leavi
     assert (chinese.record["units"], chinese.labels[4:]) == ("characters", ["p", "n"])
     with pytest.raises(UserError, match="no row has a label"):
         annotator.build(config)(["a", "b"])
+
+
+def test_neighbours_of_many_labels_are_found_in_blocks_of_bounded_memory(monkeypatch):
+    config = Propagation("propagation", min_confidence=0.6, soft=True, neighbours=3, min_similarity=0.1, units="words")
+    draw = random.Random(0)
+    texts = [" ".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=3)).replace(" ", "x ") + "x" for _ in range(3_000)]
+    given = [draw.choice("pn") for _ in texts[:-20]] + [None] * 20
+    tracemalloc.start()
+    done = annotator.build(config)(texts, given=given)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 120e6  # all similarities at once, their order and their negatives: 220 MB
+    monkeypatch.setattr(propagation, "_CELLS", len(texts) ** 2)
+    whole = annotator.build(config)(texts, given=given)
+    assert (done.labels, done.origin, done.record, done.soft.tolist()) == (whole.labels, whole.origin, whole.record, whole.soft.tolist())
 
 
 def test_rows_without_a_label_are_an_error_unless_an_annotator_labels_them(here, capsys):

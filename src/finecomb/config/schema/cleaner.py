@@ -98,6 +98,10 @@ class PersonalData:
     phone: bool = option("phone numbers become [PHONE]")
     card: bool = option("card numbers with a right check digit become [CARD]")
     placeholder: str = option("what is put there; {kind} becomes EMAIL, IP, PHONE or CARD", before="[{kind}]")
+    regions: list[str] = option(
+        "countries whose national phone formats are found, as ISO 3166 codes; numbers with + are found of every country",
+        before=["US", "GB", "DE", "FR"],
+    )
 
 
 @dataclass

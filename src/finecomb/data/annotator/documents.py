@@ -120,14 +120,26 @@ def unique(documents: Iterable[Document]) -> None:
             whose = f" by {document.annotator}" if document.annotator else ""
             raise UserError(Problem(f"the id {document.id!r} occurs twice{whose}", mend="make ids unique, or name another id column"))
         if texts.setdefault(document.id, document.text) != document.text:
-            raise UserError(Problem(f"the id {document.id!r} stands for two texts", mend="files of one set of rows have the same texts"))
+            raise _two_texts(document.id)
         seen[key] = None
 
 
+def _two_texts(identity: str) -> UserError:
+    return UserError(Problem(f"the id {identity!r} stands for two texts", mend="files of one set of rows have the same texts"))
+
+
 def last_wins(documents: Iterable[Document]) -> list[Document]:
-    """The last word of each annotator on each row, in the order of first appearance."""
+    """The latest answer of each annotator to each row, in the order of first appearance.
+
+    Raises:
+        UserError: a later answer has the id of another text, or two rows without an annotator have one id.
+    """
+    given = list(documents)
+    unique(each for each in given if each.annotator is None)
     latest: dict[tuple[str, str | None], Document] = {}
-    for document in documents:
+    for document in given:
+        if latest.get((document.id, document.annotator), document).text != document.text:
+            raise _two_texts(document.id)
         latest[document.id, document.annotator] = document
     return list(latest.values())
 
@@ -220,6 +232,11 @@ def confidence_of(value: Any) -> float | None:
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return None if value is None else float(value)
     raise Malformed(f"a confidence is a number, found {value!r}")
+
+
+def first_of(*values: Any) -> str | None:
+    """The first value that is neither missing nor empty, as text: 0 is a value."""
+    return next((text for value in values if (text := optional_text(value)) is not None), None)
 
 
 def optional_text(value: Any) -> str | None:

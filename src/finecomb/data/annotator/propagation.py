@@ -19,7 +19,7 @@ from finecomb.data.annotator.answers import Annotate, Annotated, Floats, decide,
 from finecomb.data.scripts import UNSPACED
 
 _UNSPACED = re.compile(f"[{UNSPACED}]")
-_AT_ONCE = 2_000  # texts compared with all labelled ones at once
+_CELLS = 2_000_000  # similarities in memory at once: texts of a block times all labeled texts
 _SAMPLE = 1_000
 
 
@@ -41,11 +41,12 @@ def _annotate(texts: Sequence[str], given: Sequence[str | None], config: schema.
         raise UserError(Problem(what, "annotator=propagation", "at least two labels among the training rows", mend))
     classes = np.array([names.index(str(given[row])) for row in seeds])
     vectors, units = _vectors(texts, config.units)
-    labelled = vectors[seeds]
+    labeled = vectors[seeds].T.tocsr()
     probabilities, nearest = np.empty((len(texts), len(names))), np.empty(len(texts), dtype=np.int64)
-    for start in range(0, len(texts), _AT_ONCE):
-        rows = np.arange(start, min(start + _AT_ONCE, len(texts)))
-        similarity = np.asarray((vectors[rows] @ labelled.T).todense())
+    block = max(1, _CELLS // len(seeds))
+    for start in range(0, len(texts), block):
+        rows = np.arange(start, min(start + block, len(texts)))
+        similarity = np.asarray((vectors[rows] @ labeled).todense())
         # A labelled row is judged by the others: that is the measure of all this.
         similarity[rows[:, None] == seeds[None, :]] = -1.0
         probabilities[rows], nearest[rows] = _votes(similarity, classes, len(names), config)

@@ -6,27 +6,27 @@ import ipaddress
 import re
 
 from finecomb.config.schema import cleaner as schema
+from finecomb.data.cleaner.phones import WORD, Phones
 from finecomb.data.cleaner.step import TextRewrite
+from finecomb.data.scripts import UNSPACED
 
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 # What may stand before an @ and behind it, from there in both directions: most words of a text have none.
-_LOCAL = re.compile(r"[\w.%+-]*\Z")
-_DOMAIN = re.compile(rf"(?:(?:{_LABEL}\.){{1,8}}[^\W\d_]{{2,24}}|\[?\d{{1,5}}(?:\.\d{{1,5}}){{3}}\]?)(?![\w-])")
+_LOCAL = re.compile(r"(?:[\w.%+-]+['\u2019])*[\w.%+-]+\Z")
+_TOP = rf"(?:[A-Za-z]{{2,24}}(?!{WORD}|-)|[^\W\d_]{{2,24}}(?![\w-]))"
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.){{1,8}}{_TOP}|\[?\d{{1,5}}(?:\.\d{{1,5}}){{3}}\]?(?!{WORD}|-)")
+# A name in letters that its neighbors of another script, which has no spaces, do not belong to.
+_NEIGHBOR = re.compile(rf".*[{UNSPACED}](?=[^{UNSPACED}]+\Z)")
 _LONGEST_LOCAL = 64
-_IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
-_IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?(?![\w:]|\.\d)")
-_UNICAST = ipaddress.IPv6Network("2000::/3")
-_GAP = r"[ .\-/\u00a0\u2010\u2011\u2013]"
-# With a country code; with an area code in brackets; with the separators that only phone numbers have, or with a leading zero and those.
-_PHONE = re.compile(
-    rf"(?<![\w.+-])(?<!\d[ \u00a0])(?:(?:\+|00{_GAP}?)[1-9]\d{{0,2}}{_GAP}?(?:\(?\d{{1,4}}\)?{_GAP}?){{2,5}}\d{{2,4}}"
-    rf"|\(\d{{3}}\) ?\d{{3}}[ .-]\d{{4}}|\d{{3}}-\d{{3}}-\d{{4}}|\(0\d{{2,4}}\) ?\d{{3,8}}"
-    r"|0\d(?:[ .]\d\d){4}|0[1-9]\d{1,3}[ -]\d{3,4}[ -]\d{3,4}|0[1-9]\d{1,3} ?/[ ]?\d{4,8})(?![\w-]|[.,]\d)"
+_IPV4 = re.compile(rf"(?<!{WORD})(?<!\.)(?:\d{{1,3}}\.){{3}}\d{{1,3}}(?!{WORD}|\.\d)")
+_IPV6 = re.compile(
+    rf"(?<!{WORD})(?<![:.])(?:[0-9A-Fa-f]{{0,4}}:){{2,7}}(?:[0-9A-Fa-f]{{1,4}}|(?:\d{{1,3}}\.){{3}}\d{{1,3}})?(?!{WORD}|:|\.\d)"
 )
-_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_CARD = re.compile(rf"(?<!{WORD})(?<![.-])(?<!\d )\d(?:[ -]?\d){{12,18}}(?!{WORD}|-)")
 
-# What every phone and card number, and every IPv4 address, holds: patterns that begin with a digit are searched much faster.
-_DIGITS = re.compile(rf"\d(?:(?:{_GAP}|[()+]){{0,3}}\d){{7}}")
+# What every card number and every IPv4 address holds: patterns that begin with a digit are searched much faster.
+_DIGITS = re.compile(r"\d(?:[ -]?\d){12}")
 _DOTS = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
 
 
@@ -36,21 +36,21 @@ class PersonalData(TextRewrite):
     What looks like an address but breaks the rules of one (two dots in a row) goes too: too much is taken rather than too little.
     """
 
-    VERSION = 2
+    VERSION = 3
 
     def __init__(self, config: schema.PersonalData) -> None:
         self._config = config
+        self._phones = Phones(config.regions) if config.phone else None
 
     def rewrite(self, text: str) -> str:
         """The text with placeholders."""
         config = self._config
         if config.email and "@" in text:
             text = _without_addresses(text, self._instead("EMAIL"))
-        many_digits = (config.card or config.phone) and _DIGITS.search(text)
-        if config.card and many_digits:
+        if config.card and _DIGITS.search(text):
             text = _CARD.sub(lambda found: self._instead("CARD") if _is_card(found[0]) else found[0], text)
-        if config.phone and many_digits:
-            text = _PHONE.sub(lambda found: self._instead("PHONE") if 8 <= sum(map(str.isdigit, found[0])) <= 15 else found[0], text)
+        if self._phones is not None:
+            text = self._phones.replace(text, self._instead("PHONE"))
         if not config.ip:
             return text
         if text.count(":") > 1:
@@ -68,9 +68,11 @@ def _without_addresses(text: str, instead: str) -> str:
     while at >= 0:
         low = max(start, at - _LONGEST_LOCAL - 1)
         local = _LOCAL.search(text[low:at])
-        domain = _DOMAIN.match(text, at + 1) if local and 1 <= len(local[0]) <= _LONGEST_LOCAL else None
-        if local and domain:
-            parts += [text[start : low + local.start()], instead]
+        neighbor = _NEIGHBOR.match(local[0]) if local else None
+        first = low + (local.start() if local else 0) + (neighbor.end() if neighbor else 0)
+        domain = _DOMAIN.match(text, at + 1) if local and at - first <= _LONGEST_LOCAL else None
+        if domain:
+            parts += [text[start:first], instead]
             start = domain.end()
         at = text.find("@", max(start, at + 1))
     return "".join([*parts, text[start:]])

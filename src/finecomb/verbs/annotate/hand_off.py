@@ -77,7 +77,7 @@ def _options(given: argparse.Namespace, texts: Sequence[Document] | None = None)
     usual = Options()
     return Options(
         given.offsets, of("tokens") or usual.tokens, of("scheme") or usual.scheme, listed(of("labels")) or (), listed(of("spans")) or (),
-        of("field"), texts,
+        of("field"), texts, bool(of("approved")),
     )  # fmt: skip
 
 
@@ -94,6 +94,9 @@ def import_(args: list[str]) -> int:
     parser.add_argument("--annotator", help="who gave the answers, where the file does not say, or says otherwise")
     parser.add_argument("--field", help="which field holds the label, where there are several")
     parser.add_argument("--texts", help="the rows that were given out, for formats without ids or texts (fasttext, conll)")
+    parser.add_argument(
+        "--approved", action="store_true", help="every row was approved by an annotator: unchanged suggestions are answers too"
+    )
     parser.add_argument("--all", action="store_true", help="keep rows without an accepted label too")
     add_columns(parser)
     given = parser.parse_args(args)
@@ -109,9 +112,7 @@ def import_(args: list[str]) -> int:
     found = FORMATS[given.format].read(read_text(path, "utf-8"), str(path), _options(given, texts))
     settle_bad(found.bad, skip=given.skip_bad, done="nothing was written")
     tell(found.notes)
-    documents = (
-        settled(_by(each, given) for each in found.documents) if given.format == "jsonl" else [_by(each, given) for each in found.documents]
-    )
+    documents = [_by(each, given) for each in (settled(found.documents) if given.format == "jsonl" else found.documents)]
     unique(documents)
     _deliver(documents, output, [given.file], every=given.all)
     return 0

@@ -52,10 +52,7 @@ def read_rows(paths: Sequence[str], given: argparse.Namespace) -> list[Document]
     """
     from finecomb.data.annotator.documents import settled, unique
 
-    documents = [document for path in paths for document in read_file(Path(path), given)]
-    kept = settled(documents)
-    # Of rows that nobody has answered none may be lost behind another of the same id.
-    unique([each for each in documents if each.annotator is None])
+    kept = settled(document for path in paths for document in read_file(Path(path), given))
     unique(kept)
     return kept
 
@@ -112,8 +109,9 @@ def _table(path: Path, given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     wanted = [name for name in table.names if name in _OWN or name in named.values()]
     cells = {name: table.column(name) for name in wanted}
     for row in range(len(table)):
-        # An empty cell is no value: a table has no other way to say so.
-        yield table.place(row), {name: column[row] for name, column in cells.items() if column[row] is not None and column[row] != ""}
+        # An empty cell is no value: a table has no other way to say so. An empty answer is one that was not given.
+        given_here = {name: column[row] for name, column in cells.items() if column[row] is not None and column[row] != ""}
+        yield table.place(row), given_here | ({"answer": None} if "answer" in cells and "answer" not in given_here else {})
 
 
 def _take(found: Imported, number: int, where: str, row: Any, given: argparse.Namespace) -> None:

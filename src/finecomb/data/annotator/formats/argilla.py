@@ -17,6 +17,7 @@ from finecomb.data.annotator.documents import (
     Span,
     checked,
     confidence_of,
+    first_of,
     items,
     names_of,
     number_of,
@@ -106,7 +107,7 @@ def _record(record: Mapping[str, Any], number: int, options: Options) -> tuple[l
     if len(texts) != 1:
         raise Malformed(f"of the fields {', '.join(map(str, fields))} it cannot be told which is the text: name it {TEXT!r}")
     text, metadata = text_of(fields[texts[0]], texts[0]), record.get("metadata") or {}
-    identity = str(record.get("id") or record.get("external_id") or number)
+    identity = str(first_of(record.get("id"), record.get("external_id"), number))
     documents, drafts = [], 0
     for user, status, values in _responses(record.get("responses") or {}):
         if (answer := _ANSWER[status]) is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from finecomb.data.annotator import storage
 from finecomb.data.annotator.documents import Bad, Document, Imported, Malformed, Span, checked
-from finecomb.data.annotator.formats.options import Options, Written, place
+from finecomb.data.annotator.formats.options import Options, Written, place, unmarked
 from finecomb.data.annotator.tokens import scheme_of, to_runs, to_tags, tokeniser
 
 _START = "-DOCSTART-"
@@ -21,7 +21,7 @@ _SPACE = re.compile(r"\s*")
 
 def write(documents: Sequence[Document], options: Options) -> Written:
     """A document for each row. Rows whose spans overlap or do not begin and end with tokens are refused: they have no tags."""
-    written = Written("")
+    written = Written("", notes=unmarked(documents, "CoNLL"))
     tokenise = tokeniser(options.tokens)
     parts: list[str] = []
     kept: list[Document] = []
@@ -45,8 +45,9 @@ def write(documents: Sequence[Document], options: Options) -> Written:
     if both := sum(bool(document.labels and document.spans) for document in documents):
         written.notes.append(f"the classes of {both:,} rows were left out: CoNLL has no place for them")
     written.text = "".join(parts)
-    # What the form cannot hold, in its order: to be given as the texts when it is read again.
-    written.beside[".rows.jsonl"] = storage.write(replace(document, spans=()) for document in kept)
+    # What the format cannot hold, in its order, to be given as the texts when it is read again. Suggested spans stay, to be compared.
+    rows = [replace(document, spans=document.spans if document.answer is None else ()) for document in kept]
+    written.beside[".rows.jsonl"] = storage.write(rows)
     return written
 
 
@@ -83,7 +84,7 @@ def read(text: str, file: str, options: Options) -> Imported:
     for number, part in enumerate(parts):
         given = texts[number] if texts is not None else None
         try:
-            checked(found, _document(part, number, scheme, given), f"{file}, line {part.line}")
+            checked(found, _document(part, number, scheme, given, approved=options.approved), f"{file}, line {part.line}")
         except Malformed as error:
             found.bad.append(Bad(f"{file}, line {part.line}", str(error)))
     return found
@@ -117,7 +118,7 @@ def _parts(text: str, file: str, found: Imported) -> list[_Read]:
     return [part for part in parts if part.lines]
 
 
-def _document(part: _Read, number: int, scheme: str, given: Document | None) -> Document:
+def _document(part: _Read, number: int, scheme: str, given: Document | None, *, approved: bool) -> Document:
     """A document; its text is that which was given out, or its tokens with spaces between, and lines for sentences."""
     sentences = [tokens for tokens in part.tokens if tokens]
     text = given.text if given is not None else "\n".join(" ".join(tokens) for tokens in sentences)
@@ -135,4 +136,6 @@ def _document(part: _Read, number: int, scheme: str, given: Document | None) -> 
         before += len(tags)
     if given is None:
         return Document(f"row:{number}", text, spans=tuple(spans), answer="accept")
-    return replace(given, spans=tuple(sorted(spans)), answer=given.answer or "accept")
+    found = tuple(sorted(spans))
+    unchanged = given.answer is None and not approved and found == tuple(sorted(given.spans))
+    return replace(given, spans=found, answer=None if unchanged else given.answer or "accept")

@@ -1,7 +1,7 @@
 """doccano: JSON lines with `label` (classes, or spans as [start, end, label]), or with `entities`, `relations` and `cats`.
 
 Its page counts UTF-16 units, and a project that counts grapheme clusters is not read; keys beside text and label come back with an
-export. It does not say which rows were looked at: a row with labels is an answer, so export approved rows only.
+export. It does not say which rows were looked at: a row with labels is an answer unless they are the suggestion it was exported with.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from finecomb.data.annotator.documents import (
     Span,
     checked,
     confidence_of,
+    first_of,
     items,
     names_of,
     number_of,
     optional_text,
     text_of,
 )
-from finecomb.data.annotator.formats.options import Options, Written, place
+from finecomb.data.annotator.formats.options import SUGGESTION, Options, Written, digest_of, place
 from finecomb.data.annotator.offsets import UTF_16, Offsets, span_of, unsure
 
 ID = "example_id"
@@ -64,6 +65,8 @@ def _write(documents: Sequence[Document], options: Options, *, entities: bool) -
         else:
             row["label"] = spans or list(document.labels)
         row[ID] = document.id
+        if document.answer is None and (document.labels or spans):
+            row[SUGGESTION] = digest_of(document.labels, document.spans)
         row |= {name: value for name in _META if (value := getattr(document, name)) is not None}
         lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
     written.text = "".join(lines)
@@ -99,10 +102,12 @@ def _document(row: Mapping[str, Any], number: int, options: Options) -> Document
     else:
         spans = [_span(offsets, each) for each in _list(row.get("entities"), "entities")]
         labels = names_of(given) + names_of(row.get("cats"))
-    answer = optional_text(row.get("answer")) or ("accept" if labels or spans else None)
+    answer = optional_text(row.get("answer"))
+    if answer is None and (labels or spans) and (options.approved or row.get(SUGGESTION) != digest_of(labels, spans)):
+        answer = "accept"
     annotator = optional_text(row.get("annotator")) if answer else None
     return Document(
-        str(row.get(ID) or row.get("id") or number), text, labels, tuple(spans), annotator, answer, optional_text(row.get("origin")),
+        str(first_of(row.get(ID), row.get("id"), number)), text, labels, tuple(spans), annotator, answer, optional_text(row.get("origin")),
         confidence_of(row.get("confidence")), optional_text(row.get("time")),
     )  # fmt: skip
 

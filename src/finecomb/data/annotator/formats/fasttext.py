@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from finecomb.data.annotator.documents import Bad, Document, Imported, checked
-from finecomb.data.annotator.formats.options import Options, Written, place
+from finecomb.data.annotator.formats.options import Options, Written, place, unmarked
 
 _MARK = "__label__"
 
 
 def write(documents: Sequence[Document], options: Options) -> Written:
     """A line for each document; what a line cannot hold is refused."""
-    written = Written("")
+    written = Written("", notes=unmarked(documents, "fastText"))
     lines = []
     for document in documents:
         if why := _unfit(document):
@@ -52,19 +52,21 @@ def read(text: str, file: str, options: Options) -> Imported:
         document = Document(f"row:{number - 1}", rest, tuple(labels), answer="accept" if labels else None)
         checked(found, document, f"{file}, line {number}")
     if options.texts is not None:
-        _named(found, options.texts, file)
+        _named(found, options.texts, file, approved=options.approved)
     return found
 
 
-def _named(found: Imported, texts: Sequence[Document], file: str) -> None:
-    """Give each row the id of the row that it was, by its text; the first of several with one text comes first."""
+def _named(found: Imported, texts: Sequence[Document], file: str, *, approved: bool) -> None:
+    """Give each row the id of the row with its text, the first of several first; unless approved, an unchanged suggestion stays one."""
     ids: dict[str, list[Document]] = {}
     for given in reversed(texts):
         ids.setdefault(given.text, []).append(given)
     named = []
     for document in found.documents:
         if known := ids.get(document.text):
-            named.append(replace(document, id=known.pop().id))
+            given = known.pop()
+            same = not approved and given.answer is None and sorted(given.labels) == sorted(document.labels)
+            named.append(replace(document, id=given.id, answer=None if same else document.answer))
         else:
             found.bad.append(Bad(f"{file}, {document.id}", f"no row of --texts has the text {document.text[:40]!r}"))
     found.documents = named

@@ -18,6 +18,7 @@ from finecomb.data.annotator.documents import (
     Span,
     checked,
     confidence_of,
+    first_of,
     items,
     names_of,
     number_of,
@@ -122,7 +123,7 @@ def _task(task: Mapping[str, Any], number: int, options: Options, left_out: dict
     if not isinstance(data, Mapping):
         raise Malformed("data of a task is an object")
     text = text_of(data.get(_text_key(data)), f"data.{TEXT}")
-    identity = str(data.get(ID) or task.get("id") or number)
+    identity = str(first_of(data.get(ID), task.get("id"), number))
     documents = []
     for annotation in _objects(task, "annotations") or _objects(task, "completions"):
         labels, spans = _read_result(annotation, text, options, left_out)
@@ -161,7 +162,7 @@ def _text_key(data: Mapping[str, Any]) -> str:
 
 
 def _person(value: Any) -> str | None:
-    return optional_text(value.get("email") or value.get("id")) if isinstance(value, Mapping) else optional_text(value)
+    return first_of(value.get("email"), value.get("id")) if isinstance(value, Mapping) else optional_text(value)
 
 
 def _read_result(
@@ -219,6 +220,7 @@ def _minimal(row: Mapping[str, Any], number: int, options: Options) -> Document:
     if options.field is None and CLASS in choices:
         choices = {CLASS: choices[CLASS]}
     annotator, time = _person(row.get("annotator")), optional_text(row.get("created_at"))
-    return Document(
-        str(row.get(ID) or row.get("id") or number), text, _one_of(choices, options), tuple(spans), annotator, "accept", time=time
-    )
+    # A row without an annotation is not answered: its labels are data of the task.
+    answered = options.approved or annotator is not None or row.get("annotation_id") is not None
+    identity, answer = str(first_of(row.get(ID), row.get("id"), number)), "accept" if answered else None
+    return Document(identity, text, _one_of(choices, options), tuple(spans), annotator, answer, time=time)

@@ -15,13 +15,14 @@ from finecomb.data.annotator.documents import (
     Span,
     checked,
     confidence_of,
+    first_of,
     items,
     names_of,
     number_of,
     optional_text,
     text_of,
 )
-from finecomb.data.annotator.formats.options import Options, Written, offered
+from finecomb.data.annotator.formats.options import SUGGESTION, Options, Written, digest_of, offered
 from finecomb.data.annotator.offsets import CODE_POINTS, Offsets, span_of
 from finecomb.data.annotator.tokens import tokeniser, unaligned
 
@@ -50,6 +51,8 @@ def write(documents: Sequence[Document], options: Options) -> Written:
             task |= {"options": [{"id": name, "text": name} for name in labels], "accept": list(document.labels)}
         if document.answer is not None:
             task["answer"] = document.answer
+        elif document.labels or document.spans:
+            task[SUGGESTION] = digest_of(document.labels, document.spans)
         if document.annotator is not None:
             task["_annotator_id"] = document.annotator
         lines.append(json.dumps(task, ensure_ascii=False, allow_nan=False) + "\n")
@@ -95,14 +98,16 @@ def _document(task: Mapping[str, Any], number: int, options: Options) -> Documen
     tokens = {each.get("id"): each for each in task.get("tokens") or [] if isinstance(each, Mapping)}
     spans = tuple(_read_span(each, offsets, tokens) for each in task.get("spans") or [])
     labels = names_of(task.get("label")) or tuple(str(each) for each in task.get("accept") or [])
-    # Rows that nobody was asked about have no answer; a session names who was asked.
-    answer = optional_text(task.get("answer"))
-    annotator = optional_text(task.get("_annotator_id") or task.get("_session_id")) if answer else None
+    # A session names the annotator, and the page its view. `prodigy db-in` accepts rows without an answer; they have neither.
+    annotator, answer = first_of(task.get("_annotator_id"), task.get("_session_id")), optional_text(task.get("answer"))
+    seen = options.approved or annotator is not None or task.get("_view_id") is not None
+    if answer is None or (not seen and task.get(SUGGESTION) == digest_of(labels, spans)):
+        answer = annotator = None
     time = optional_text(meta.get("time"))
     if time is None and isinstance(stamp := task.get("_timestamp"), int | float):
         time = datetime.fromtimestamp(stamp, UTC).isoformat()
     return Document(
-        str(meta.get("id") or task.get("id") or number), text, labels, spans, annotator, answer, optional_text(meta.get("origin")),
+        str(first_of(meta.get("id"), task.get("id"), number)), text, labels, spans, annotator, answer, optional_text(meta.get("origin")),
         confidence_of(meta.get("confidence")), time,
     )  # fmt: skip
 
