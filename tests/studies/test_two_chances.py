@@ -246,6 +246,11 @@ def test_tables_of_few_seeds_state_their_level():
     assert "7 %" in corrected.few_seeds([3, 5])
 
 
+def test_rows_that_vary_wildly_over_seeds_are_named():
+    assert corrected.uneven_seeds({"a": 0.01, "b": 0.079, "c": None}) is None
+    assert "sgd, prompt: varies" in (corrected.uneven_seeds({"sgd": 0.106, "adam": 0.02, "prompt": 0.08}) or "")
+
+
 def test_two_rows_need_no_correction_and_many_get_bonferroni_over_all_pairs():
     parts = two_way.Parts(1e-4, 2e-4, 299, 3.3, 3)
     p = two_way._p(0.15, parts)

@@ -37,6 +37,7 @@ class PersonalData(TextRewrite):
     """
 
     VERSION = 3
+    LIBRARIES = ("phonenumbers",)
 
     def __init__(self, config: schema.PersonalData) -> None:
         self._config = config

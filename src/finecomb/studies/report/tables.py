@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from finecomb.config.schema.task import LOWER_IS_BETTER
 from finecomb.studies.caveats import zero_division_note
 from finecomb.studies.cells import NO_SHARE, NONE, bytes_text, interval_text, pipes, writer_of
 from finecomb.studies.report.analysis import NOT_SHOWN, Analysis, ColumnTable, Row
 from finecomb.studies.report.frames import Frames
-from finecomb.studies.statistics.corrected import few_seeds
+from finecomb.studies.statistics.corrected import few_seeds, uneven_seeds
 
 _TEX = {
     "&": r"\&",
@@ -155,6 +156,9 @@ def notes(analysis: Analysis) -> list[str]:
     )
     found += _correction(analysis)
     for column in analysis.columns:
+        if column.metric not in LOWER_IS_BETTER:
+            found += [uneven_seeds({row.arm: row.described and row.described.deviation for row in column.rows}) or ""]
+    for column in analysis.columns:
         found += [
             zero_division_note(row.arm, column.metric, row.zero_divisions, max(1, len(row.seeds)))
             for row in column.rows
@@ -172,7 +176,7 @@ def notes(analysis: Analysis) -> list[str]:
         found.append("The baseline is the best row on these same examples, which flatters its own value.")
     for column in analysis.columns:
         found += [f"{row.arm}: {row.source}." for row in column.rows if row.source]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def _correction(analysis: Analysis) -> list[str]:
