@@ -68,7 +68,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     "cleaner": (
         "data/cleaner/among", "data/cleaner/corrections", "data/cleaner/duplicates", "data/cleaner/filters", "data/cleaner/language",
         "data/cleaner/lsh", "data/cleaner/near", "data/cleaner/near_index", "data/cleaner/normalise", "data/cleaner/overlap",
-        "data/cleaner/perplexity", "data/cleaner/personal", "data/cleaner/phones", "data/cleaner/predicate", "data/cleaner/quality", "data/cleaner/recipe",
+        "data/cleaner/perplexity", "data/cleaner/personal", "data/cleaner/phones",
+        "data/cleaner/predicate", "data/cleaner/quality", "data/cleaner/recipe",
         "data/cleaner/repeats", "data/cleaner/repetition", "data/cleaner/shingles", "data/cleaner/spelling", "data/cleaner/stage",
         "data/cleaner/step", "data/cleaner/text", "data/cleaner/word_arrays", "data/cleaner/word_hashes", "data/cleaner/words",
     ),

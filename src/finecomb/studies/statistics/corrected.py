@@ -57,15 +57,15 @@ def uneven_seeds(deviations: Mapping[str, float | None]) -> str | None:
     """What to state of rows whose values vary so much over seeds that the level does not hold; None where there are none.
 
     deviations: standard deviation over seeds of each row, of a metric between 0 and 1. Where accuracies of one arm vary by 11 to 20 points
-    and those of others do not, they are skewed, and few seeds hide it: 6 to 8 and 10 to 18 % of simulated tables of 3 or 5 equal arms with 3
-    to 10 seeds had a finding (World(seed=0.15, uneven=True) and seed=0.3 of benchmarks/statistics.py); at 6 points 4 to 5 %.
+    and those of others do not, they are skewed, and few seeds hide it: 6 to 8 and 10 to 18 % of simulated tables of 3 or 5 equal arms with
+    3 to 10 seeds had a finding (World(seed=0.15, uneven=True) and seed=0.3 of benchmarks/statistics.py); at 6 points 4 to 5 %.
     """
     wild = [name for name, deviation in deviations.items() if deviation is not None and deviation >= _WILD]
     if not wild:
         return None
     return (
-        f"{', '.join(wild)}: varies over seeds by {100 * _WILD:g} points or more (standard deviation), as where some runs fail. With such a row, "
-        "6 to 18 % of simulated tables of equal rows had a finding, not 5 %: look at the values of the seeds."
+        f"{', '.join(wild)}: varies over seeds by {100 * _WILD:g} points or more (standard deviation), as where some runs fail. With such a "
+        "row, 6 to 18 % of simulated tables of equal rows had a finding, not 5 %: look at the values of the seeds."
     )
 
 
