@@ -64,8 +64,8 @@ def uneven_seeds(deviations: Mapping[str, float | None]) -> str | None:
     if not wild:
         return None
     return (
-        f"{', '.join(wild)}: varies over seeds by {100 * _WILD:g} points or more (standard deviation), as where some runs fail. With such a "
-        "row, 6 to 18 % of simulated tables of equal rows had a finding, not 5 %: look at the values of the seeds."
+        f"{', '.join(wild)}: varies over seeds by {100 * _WILD:g} points or more (standard deviation), as where some runs fail. With such "
+        "a row, 6 to 18 % of simulated tables of equal rows had a finding, not 5 %: look at the values of the seeds."
     )
 
 
