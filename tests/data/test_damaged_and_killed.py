@@ -127,7 +127,7 @@ def test_damaged_measures_are_computed_again_and_logged(damage, write, caplog):
 
     def run(least):
         steps = {"length": make_cleaner("web").steps["length"] | {"min_words": least}}
-        return cleaner.build(Cleaner("own", steps)).run(splits).funnel
+        return cleaner.build(Cleaner("own", steps, False)).run(splits).funnel
 
     before = run(2)
     (path,) = (root() / "measured").glob("*/*.npz")

@@ -156,7 +156,7 @@ def test_a_file_that_was_train_may_be_test_another_time(first, write, prepared):
     data = [{**row, "id": f"d{number}"} for number, row in enumerate(corpus(60))]
     one, other = write("one.jsonl", data[:30]), write("other.jsonl", data[30:])
     own = make_cleaner("classification")
-    own = Cleaner("own", {name: own.steps[name] for name in ("decontaminate", "html")} if first else own.steps)
+    own = Cleaner("own", {name: own.steps[name] for name in ("decontaminate", "html")} if first else own.steps, False)
     prepared(train=one, cleaner=own, columns={"id": "id"})
     found = prepared(train=other, test=one, cleaner=own, columns={"id": "id"}).manifest
     assert found["records"]["decontaminate"]["reference_ngrams"] > 0

@@ -145,7 +145,8 @@ def test_every_micro_batch_is_computed_in_the_precision_of_training(
 
     def noting(self: Tuned, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         logits = original(self, inputs)
-        kinds.append(logits.dtype)
+        if torch.is_grad_enabled():
+            kinds.append(logits.dtype)
         return logits
 
     config = cell_config(data_folder, "single", "full", "trainer.max_steps=1", "evaluate.test=false")

@@ -109,4 +109,4 @@ def job(tmp_path, monkeypatch):
     monkeypatch.setattr(freezing, "_prepared", {})
     monkeypatch.setattr(freezing, "_inspected", {})
     base = ["dataset=files", "dataset.files.train=train.tsv", "model=tiny_bert", "batch.size=8", "logger=none"]
-    return lambda *more: compose([*base, *more])
+    return lambda *more, **options: compose([*base, *more], **options)

@@ -56,10 +56,11 @@ def test_moved_files_with_the_same_content_are_the_same_run(job, tmp_path, monke
     monkeypatch.setattr(freezing, "_prepared", {})
     moved = check(job(f"dataset.files.train={tmp_path / 'elsewhere' / 'train.tsv'}"))
     assert moved.inputs["data"]["content_hash"] == first.inputs["data"]["content_hash"]
-    assert (moved.fingerprint, moved.name) == (first.fingerprint, first.name)
+    assert moved.fingerprint == first.fingerprint
 
 
 def test_a_new_version_of_a_place_that_computes_is_another_run(job, monkeypatch):
+    monkeypatch.setattr(computing, "version_of", lambda each: "1")
     before = check(job())
     assert code_of(before.config) == {}
     for name in ("learning/loss", "learning/pooling", "learning/tuning/tuned", "learning/tuning/full", "learning/task/metrics"):

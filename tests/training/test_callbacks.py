@@ -22,7 +22,7 @@ def trainer(step: int = 0, *, steps_per_epoch: int = 3, loggers: Sequence[Any] =
     plan = SimpleNamespace(steps_per_epoch=steps_per_epoch)
     return SimpleNamespace(
         global_step=step, current_epoch=step // steps_per_epoch, is_global_zero=True, loggers=list(loggers), log_every_n_steps=2,
-        world_size=1, should_stop=False, datamodule=SimpleNamespace(plan=plan),
+        world_size=1, should_stop=False, max_epochs=3, datamodule=SimpleNamespace(plan=plan),
     )  # fmt: skip
 
 
@@ -30,7 +30,10 @@ def module(loss: float = 0.5, *, unread: int = 1) -> Any:
     """A module whose steps had this mean loss."""
     return SimpleNamespace(
         take_loss=lambda: loss, unread_losses=unread, learning_rate=0.1, gradient_norm=torch.tensor(2.0), device=torch.device("cpu"),
-        config=SimpleNamespace(optimizer=SimpleNamespace(lr=0.1)), tuned=SimpleNamespace(train_mode=lambda: None),
+        config=SimpleNamespace(
+            optimizer=SimpleNamespace(lr=0.1), scheduler=SimpleNamespace(), trainer=SimpleNamespace(gradient_clip_val=1, precision="32")
+        ),
+        tuned=SimpleNamespace(train_mode=lambda: None),
     )  # fmt: skip
 
 

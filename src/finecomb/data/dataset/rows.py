@@ -56,7 +56,7 @@ class Rows:
             text_pair=None if self.text_pair is None else _taken(self.text_pair, indices),
             label=[self.label[i] for i in indices],
             group=None if self.group is None else [self.group[i] for i in indices],
-            line=self.line[np.asarray(indices)] if isinstance(self.line, np.ndarray) else [self.line[i] for i in indices],
+            line=self.line[np.asarray(indices, dtype=np.int64)] if isinstance(self.line, np.ndarray) else [self.line[i] for i in indices],
             provenance=None if self.provenance is None else {name: [cells[i] for i in indices] for name, cells in self.provenance.items()},
             files=None if self.files is None else [self.files[i] for i in indices],
             weight=None if self.weight is None else [self.weight[i] for i in indices],
