@@ -160,7 +160,7 @@ def test_a_file_that_was_train_may_be_test_another_time(first, write, prepared):
     prepared(train=one, cleaner=own, columns={"id": "id"})
     found = prepared(train=other, test=one, cleaner=own, columns={"id": "id"}).manifest
     assert found["records"]["decontaminate"]["reference_ngrams"] > 0
-    names = {split: {row["id"] for row in rows} for split, rows in (("test", data[:30]), ("train", data[30:]))}
+    names = {split: {row["id"] for row in rows} for split, rows in (("test", data[:30]), ("train", data[30:]), ("validation", data[30:]))}
     assert all(example["id"] in names[example["split"]] for example in found["examples"])
 
 
