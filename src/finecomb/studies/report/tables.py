@@ -157,7 +157,7 @@ def notes(analysis: Analysis) -> list[str]:
     found += _correction(analysis)
     for column in analysis.columns:
         if column.metric not in LOWER_IS_BETTER:
-            found += [uneven_seeds({row.arm: row.described and row.described.deviation for row in column.rows}) or ""]
+            found += [uneven_seeds({row.arm: row.described.deviation if row.described else None for row in column.rows}) or ""]
     for column in analysis.columns:
         found += [
             zero_division_note(row.arm, column.metric, row.zero_divisions, max(1, len(row.seeds)))
