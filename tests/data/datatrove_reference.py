@@ -2,8 +2,8 @@
 
 Run where datatrove and spaCy are installed, with the repository's root as the working folder; the tests read the file it writes:
 
-    python -m venv /tmp/datatrove && /tmp/datatrove/bin/pip install datatrove==0.10.1 'xxhash<4' spacy numpy
-    /tmp/datatrove/bin/python tests/data/datatrove_reference.py
+    python -m venv datatrove-venv && datatrove-venv/bin/pip install datatrove==0.10.1 'xxhash<4' spacy numpy
+    datatrove-venv/bin/python tests/data/datatrove_reference.py
 
 Words and sentences are those of datatrove's English tokenizer (spaCy, without a model). The sample is of `pydoc_data.topics` (PSF license).
 """
