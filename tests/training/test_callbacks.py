@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,6 @@ import torch
 
 from finecomb.config.schema.train import Monitor
 from finecomb.runs.directory import RunDirectory
-from finecomb.training import callbacks
 from finecomb.training.callbacks import Clock, Record, Stop, TrainingFailed, Validate
 from finecomb.training.interruption import Interruption
 
@@ -46,7 +46,7 @@ def run(tmp_path: Path) -> RunDirectory:
 def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, which a test sets."""
     now = [100.0]
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tiny_runs import tiny_config
 
-from finecomb.training.callbacks import _against_divergence
+from finecomb.training.callbacks.record import _against_divergence
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
         "learning/task/encoding", "learning/task/metrics", "learning/task/runner",
         "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned", "runs/class_metrics",
-        "training/artefact", "training/batching", "training/callbacks", "training/checkpoint", "training/datamodule", "training/encode",
+        "training/artefact", "training/batching", "training/callbacks/clock", "training/callbacks/record",
+        "training/callbacks/stop", "training/callbacks/validate", "training/checkpoint", "training/datamodule", "training/encode",
         "training/evaluate", "training/fit", "training/module", "training/result", "training/trainer", "training/worker",
     ),
     # The fingerprint of runs with this choice.
@@ -99,7 +100,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
 # Files in COVERED that compute nothing.
 IDLE = (
     "learning/__init__", "learning/quiet", "learning/model/__init__", "learning/task/__init__", "learning/tuning/__init__",
-    "training/__init__", "training/card", "training/from_record", "training/interruption", "training/logger", "training/memory",
+    "training/__init__", "training/callbacks/__init__", "training/card", "training/from_record",
+    "training/interruption", "training/logger", "training/memory",
     "training/mirrors", "training/wandb_mirror",
     "data/__init__", "data/engine", "data/annotator/server", "data/annotator/formats/__init__", "data/annotator/formats/options",
     "data/cleaner/__init__", "data/dataset/__init__", "data/dataset/source", "data/dataset/formats/__init__",
