@@ -3,8 +3,8 @@
     python tests/golden.py record before.json
     python tests/golden.py compare before.json
 
-Each run goes through `finecomb train`, so nothing but the command line and the files of a run directory has to stay. Recorded are the
-fingerprint, every line of metrics.jsonl (losses, gradient norms, validation), the final metrics, the trained tensors, the logits, and a table.
+Each run goes through `finecomb train`, so nothing but the command line and the files of a run directory has to stay. Recorded are
+the fingerprint, each line of metrics.jsonl (losses, gradient norms, validation), final metrics, trained tensors, logits, and a table.
 """
 
 from __future__ import annotations
