@@ -77,6 +77,12 @@ def options(group: str) -> dict[str, Path]:
     return {name: path for name, path in files(group).items() if not is_base(name)}
 
 
+def is_offered(word: str) -> bool:
+    """Whether completion may offer a word: any but `GROUP=NAME` where NAME is a base file."""
+    group, equals, name = word.lstrip("+~").partition("=")
+    return not equals or group not in known_groups() or name in options(group)
+
+
 def file_of(config_path: str) -> Path | None:
     """The file of a config as Hydra names it ("tuning/lora"), or None for a schema."""
     candidates = (directory / f"{config_path}.yaml" for directory in search_dirs())
