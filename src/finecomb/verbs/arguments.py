@@ -26,7 +26,7 @@ def parser_of(verb: str, summary: str, examples: str) -> argparse.ArgumentParser
 
 def add_config_dir(parser: argparse.ArgumentParser) -> None:
     """Add `--config-dir`, for verbs that compute the metrics of a plug-in; `load_plugins` reads it."""
-    parser.add_argument("--config-dir", metavar="DIR", action="append", default=[], help="folder of a plug-in whose metrics are computed too")
+    parser.add_argument("--config-dir", metavar="DIR", action="append", default=[], help="folder of a plug-in with metrics")
 
 
 def load_plugins(given: argparse.Namespace) -> None:
