@@ -69,7 +69,7 @@ def test_a_failed_run_is_reported_and_runs_again_only_when_asked(tmp_path):
     again = launch([job(tmp_path, fail=1)])[0]
     assert (again.state, again.reused) == ("failed", True)
     assert again.run.status().attempt == 1
-    retried = launch([job(tmp_path, fail=1, retry=True)])[0]
+    retried = launch([job(tmp_path, fail=1, rerun="failed")])[0]
     assert (retried.state, retried.reused) == ("finished", False)
     kept = retried.run.attempts / "1"
     assert "no luck" in json.loads((kept / "status.json").read_text())["error"]
