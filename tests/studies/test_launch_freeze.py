@@ -26,7 +26,7 @@ def test_what_cannot_change_the_result_does_not_change_the_run(job):
 def test_every_auto_is_a_value_in_the_frozen_file(job):
     frozen = freeze(job()).run.config
     assert isinstance(frozen["optimizer"]["lr"], float)
-    assert frozen["trainer"]["precision"] in ("32", "bf16")
+    assert frozen["trainer"]["precision"] in ("32-true", "bf16-mixed")
     assert isinstance(frozen["trainer"]["threads"], int)
     assert frozen["monitor"]["metric"] == "accuracy"
     assert "auto" not in (frozen["trainer"]["accelerator"], frozen["model"]["model_type"])
