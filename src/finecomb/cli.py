@@ -118,7 +118,7 @@ def _train_one(composition: Composition, words: Sequence[str]) -> int:
         from finecomb.studies.freeze import freeze
         from finecomb.studies.launch import launch
 
-        progress = composition.config.callbacks.progress
+        progress = composition.config.callbacks.progress.enabled
         try:
             frozen = freeze(composition)
             if progress:

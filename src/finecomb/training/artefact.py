@@ -38,7 +38,7 @@ def restore_best(fit: Fit) -> dict[str, Any]:
     config, validate = fit.parts.config, fit.validate
     chosen: dict[str, Any] = {"checkpoint": "last", "metric": f"validation/{config.monitor.metric}", "mode": config.monitor.mode}
     chosen |= {"best_value": validate.best, "best_epoch": validate.best_epoch, "best_step": validate.best_step}
-    if config.callbacks.keep_best and validate.best is not None:
+    if config.callbacks.checkpoint.keep_best and validate.best is not None:
         best = checkpoint.load(fit.run.checkpoints / checkpoint.BEST)
         if best["global_step"] != validate.best_step:
             # A run killed between the writes of best.ckpt and last.ckpt, and then ended earlier by its time limit.

@@ -88,10 +88,10 @@ class Fit:
             self.validate,
             self.clock,
             interruption,
-            patience=parts.config.monitor.patience,
+            patience=parts.config.callbacks.early_stopping.patience,
             max_time=parts.config.trainer.max_time,
         )
-        every = parts.config.callbacks.checkpoint_every_n_steps
+        every = parts.config.callbacks.checkpoint.every_n_steps
         self.checkpoint = checkpoint.Checkpoint(run.checkpoints, every_n_steps=every, validate=self.validate, interruption=interruption)
 
     def _steps(self) -> int:
@@ -117,7 +117,7 @@ class Fit:
         config, last = self.parts.config, self.run.checkpoints / checkpoint.LAST
         built = trainer.build(
             config.trainer, self.run,
-            callbacks=self.callbacks(), loggers=loggers, log_every_n_steps=config.callbacks.log_every_n_steps,
+            callbacks=self.callbacks(), loggers=loggers, log_every_n_steps=config.trainer.log_every_n_steps,
         )  # fmt: skip
         if config.trainer.compile:
             # In place, so that no tensor gets another name; below the head, which is called by itself for decoders.
