@@ -96,7 +96,7 @@ def complaint(field: Field, value: Any) -> str | None:
     if value is None:
         return None if field.optional else "must not be null"
     if field.allowed is not None:
-        # Compared as text as well: a shell hands over 32 where YAML may say "32". A switch is no number.
+        # Compared as text: a YAML file or a shell may give a number for a text of digits. A switch is not a number.
         fits = not isinstance(value, bool) and str(value) in map(str, field.allowed)
         return None if fits else "is not one of the allowed values"
     if field.number_or is not None and isinstance(value, str):

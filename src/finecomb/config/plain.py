@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from finecomb.config import plugins
+from finecomb.config import plugins, renamed
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.schema.base import UNSET
@@ -33,10 +33,11 @@ def _plain(value: Any, key: str) -> Any:
 
 
 def from_plain(plain: Mapping[str, Any]) -> Train:
-    """The typed config of a frozen one. Plug-ins it was made with must have been loaded.
+    """The typed config of a frozen one, which an earlier version may have written. Plug-ins it was made with must have been loaded.
 
     Raises UserError when the keys fit no schema, as with a config that a newer or older version wrote.
     """
+    plain = renamed.current(plain)
     classes = {group: _class_of(group, plain[group]) for group in GROUPS if isinstance(plain.get(group), Mapping)}
     config: Train = _build(Train, plain, classes, "")
     return config

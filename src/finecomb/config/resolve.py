@@ -15,13 +15,13 @@ from finecomb.config.schema.tuning import LEARNING_RATES, OPTIMIZER_FAMILY
 def resolve(config: Train, *, machine: Machine) -> Train:
     """A copy without any `auto` but the model's type, which is read from the weights.
 
-    Precision becomes one of the texts "32", "bf16", "16". Raises UserError for what this machine has not.
+    Raises UserError for what this machine has not.
     """
     accelerator, devices = _devices(config, machine)
-    precision = str(config.trainer.precision)
+    precision = config.trainer.precision
     if precision == "auto":
         has_bf16 = machine.gpu_bf16 if accelerator == "gpu" else machine.bf16
-        precision = "bf16" if has_bf16 else "32"
+        precision = "bf16-mixed" if has_bf16 else "32-true"
     threads = config.trainer.threads
     if threads == "auto":
         threads = max(1, machine.cores // devices)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from finecomb.config import plugins
+from finecomb.config import plugins, renamed
 from finecomb.config.errors import Problem, nearest
 from finecomb.config.fields import Field, complaint, fields_of, leaf_keys
+from finecomb.config.overrides import override
 from finecomb.config.schema.base import UNSET
 from finecomb.config.schema.train import GROUPS, Train
 from finecomb.config.sources import Entry, Origin, options, schema_of
@@ -51,7 +52,7 @@ class Collected:
             if key in self.unknown:
                 continue
             if known is None:
-                self.problems.append(self.unknown_key(key, origin, cls))
+                self.problems.append(self.unknown_key(key, origin, cls, entry.value))
                 continue
             nested = self.classes.get(key, known.nested)
             if nested is not None and entry.children is not None:
@@ -70,6 +71,8 @@ class Collected:
             self.values[key] = Setting(value, origin)
             return
         guess = nearest(value, map(str, known.allowed)) if known.allowed and isinstance(value, str) else None
+        now = renamed.value_now(key, value)
+        guess = now if now != value else guess
         mend = f"did you mean {guess}?" if guess else ""
         self.problems.append(Problem(f"{key}={_text(value)} {wrong}", str(origin), known.allowed_text, mend))
 
@@ -94,13 +97,23 @@ class Collected:
         for name in self.below(key):
             del self.values[name]
 
-    def unknown_key(self, key: str, origin: Origin, cls: type) -> Problem:
-        """The problem of a key that `cls` has not, with the nearest one that exists."""
+    def unknown_key(self, key: str, origin: Origin, cls: type, value: Any = None) -> Problem:
+        """The problem of a key that `cls` has not, with its present name, or the nearest one that exists."""
         prefix, _, name = key.rpartition(".")
         known = list(fields_of(cls))
         choice = self.choices.get(prefix)
         what = f"{key}: there is no such key" + (f" with {prefix}={choice}" if choice else "")
-        return Problem(what, str(origin), ", ".join(known), self._way_out(prefix, name, known))
+        return Problem(what, str(origin), ", ".join(known), self._present_name(key, value) or self._way_out(prefix, name, known))
+
+    def _present_name(self, key: str, value: Any) -> str:
+        """Where a key that was renamed is now; empty for any other key."""
+        new = renamed.RENAMED.get(key)
+        if new is None:
+            return ""
+        hint = f"{key} is now {new}" + ("" if value is None else f": write {override(new, renamed.value_now(new, value))}")
+        prefix, _, name = new.rpartition(".")
+        cls = self.classes.get(prefix)
+        return hint if cls is None or name in fields_of(cls) else f"{hint}; {self._way_out(prefix, name, list(fields_of(cls)))}"
 
     def _way_out(self, prefix: str, name: str, known: list[str]) -> str:
         guess = nearest(name, known)

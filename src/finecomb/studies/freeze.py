@@ -65,7 +65,8 @@ class Checked:
 class Frozen:
     """One job with its run directory.
 
-    config, record: what this command would write there, should the run be started. retry: run it again if it has failed.
+    config, record: what this command would write there, should the run be started. rerun: failed: run it again if it has failed;
+    all: if it has finished, too.
     label: what tables call it.
     """
 
@@ -73,7 +74,7 @@ class Frozen:
     config: dict[str, Any]
     record: dict[str, Any]
     overrides: list[str]
-    retry: bool
+    rerun: str | None
     processes: int
     threads: int
     gpu: bool
@@ -169,7 +170,7 @@ def place(checked: Checked, *, group: str | None = None) -> Frozen:
         config=plain,
         record=record,
         overrides=checked.overrides,
-        retry=config.retry == "failed",
+        rerun=config.rerun,
         processes=int(config.trainer.devices),
         threads=int(config.trainer.threads),
         gpu=config.trainer.accelerator == "gpu",

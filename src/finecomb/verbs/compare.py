@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finecomb.config import renamed
 from finecomb.config.errors import Problem, UserError
 from finecomb.verbs.arguments import listed, parser_of
 
@@ -113,6 +114,8 @@ def _report(comparison: Comparison, folder: Path, words: Sequence[str], baseline
 def _where(words: Sequence[str]) -> dict[str, str]:
     if unclear := [word for word in words if "=" not in word]:
         raise UserError(Problem(f"--where {unclear[0]} is no KEY=VALUE", "command line", mend="--where tuning=lora"))
+    for word in words:
+        renamed.require_current(word.partition("=")[0], f"--where {word}")
     return dict(word.split("=", 1) for word in words)
 
 
