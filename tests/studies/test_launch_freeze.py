@@ -85,7 +85,7 @@ class Mine(Loss):
     \"\"\"A loss of one's own.\"\"\"
     pass
 
-def build(config, **more):
+def build(config, task_variant, **more):
     from mine_formula import GAMMA
     raise NotImplementedError(GAMMA)
 

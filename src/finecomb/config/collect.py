@@ -46,6 +46,7 @@ def collect(overrides: Sequence[str], defaults_list: Callable[[list[str]], Any])
         if not is_choice(override):
             _apply(override, found)
     found.check_steps()
+    found.check_entries()
     return found
 
 

@@ -68,6 +68,8 @@ def _build(cls: type, plain: Mapping[str, Any], classes: Mapping[str, type], pre
             values[name] = field.before
         elif nested is not None:
             values[name] = _build(nested, plain[name], classes, f"{key}.")
+        elif field.entry is not None:
+            values[name] = entry_of(field.entry, plain[name], key)
         else:
             values[name] = _convert(plain[name], field)
     unknown = set(plain) - set(values)
@@ -75,6 +77,11 @@ def _build(cls: type, plain: Mapping[str, Any], classes: Mapping[str, type], pre
         what = f"{prefix}{sorted(unknown)[0]}: there is no such key"
         raise UserError(Problem(what, "the frozen config", mend="it was written by another version"))
     return cls(**values)
+
+
+def entry_of(cls: type, plain: Mapping[str, Any] | None, key: str) -> Any:
+    """The typed value of a mapping that may be empty; None when it is."""
+    return _build(cls, plain, {}, f"{key}.") if plain else None
 
 
 def _convert(value: Any, field: Field) -> Any:
@@ -104,6 +111,7 @@ def _filled(cls: type, plain: Mapping[str, Any], classes: Mapping[str, type], pr
     for name, field in fields_of(cls).items():
         nested = classes.get(f"{prefix}{name}", field.nested)
         given = plain.get(name)
+        nested = field.entry if field.entry is not None and given else nested
         result[name] = given if nested is None else _filled(nested, given or {}, classes, f"{prefix}{name}.")
     return result
 

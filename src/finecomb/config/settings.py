@@ -172,6 +172,34 @@ class Collected:
             what = f"{key}: {', '.join(missing)} is missing"
             self.problems.append(Problem(what, str(where), mend=f"set {key}.{missing[0]}, {known[missing[0]].allowed_text}"))
 
+    def check_entries(self) -> None:
+        """The keys of mappings that may be empty, such as the callbacks of plug-ins: known, of their type, and all given or none."""
+        for group, cls in self.classes.items():
+            for name, known in fields_of(cls).items():
+                if known.entry is not None:
+                    self._check_entry(f"{group}.{name}", known.entry)
+
+    def _check_entry(self, key: str, cls: type) -> None:
+        given = {name.removeprefix(key).lstrip("."): self.values[name] for name in self.below(key)}
+        given = {name: setting for name, setting in given.items() if name or setting.value}
+        if not given:
+            return
+        if "" in given:
+            self.problems.append(not_a_value(key, given[""].value, given[""].origin, cls))
+            return
+        known = fields_of(cls)
+        for name, setting in given.items():
+            wrong = complaint(known[name], setting.value) if name in known else None
+            if name not in known:
+                self.problems.append(self.unknown_key(f"{key}.{name}", setting.origin, cls))
+            elif wrong is not None:
+                self.problems.append(Problem(f"{key}.{name}={_text(setting.value)} {wrong}", str(setting.origin), known[name].allowed_text))
+        where = str(next(iter(given.values())).origin)
+        for name, each in known.items():
+            if name not in given and each.before is UNSET:
+                mend = f"give {key}.{name}=..., {each.help} ({each.allowed_text})"
+                self.problems.append(Problem(f"{key}.{name} has no value", where, mend=mend))
+
 
 def not_a_value(key: str, value: Any, origin: Origin, nested: type) -> Problem:
     """The problem of a plain value where a group of keys belongs."""

@@ -19,7 +19,7 @@ from finecomb.config.schema.optimizer import Adam, Sgd
 from finecomb.config.schema.sampler import Balanced
 from finecomb.config.schema.task import FACTS, variant
 from finecomb.config.schema.train import GROUPS, Train
-from finecomb.config.schema.tuning import OPTIMIZER_FAMILY, REFUSED, Lora, Prompt, TopLayers
+from finecomb.config.schema.tuning import REFUSED, Lora, Prompt, TopLayers
 from finecomb.config.sources import Origin
 
 Where = Callable[[str], str]
@@ -146,13 +146,14 @@ def _sampler(config: Train, where: Where) -> Iterator[Problem]:
 
 
 def _monitor(config: Train, where: Where) -> Iterator[Problem]:
-    facts, metric = FACTS.get(variant(config.task)), config.monitor.metric
-    if facts is None or metric == "auto" or metric in facts.metrics:
+    kind, metric = variant(config.task), config.monitor.metric
+    known = plugins.metric_names(kind)
+    if kind not in FACTS or metric == "auto" or metric in known:
         return
     bare = metric.rpartition("/")[2]
-    guess = bare if bare in facts.metrics else nearest(bare, facts.metrics)
-    what = f"monitor.metric={metric} is no metric of task={_task_text(variant(config.task))}"
-    yield Problem(what, where("monitor.metric"), ", ".join(("auto", *facts.metrics)), f"did you mean {guess}?" if guess else "")
+    guess = bare if bare in known else nearest(bare, known)
+    what = f"monitor.metric={metric} is no metric of task={_task_text(kind)}"
+    yield Problem(what, where("monitor.metric"), ", ".join(("auto", *known)), f"did you mean {guess}?" if guess else "")
 
 
 def _optimizer(config: Train, where: Where) -> Iterator[Problem]:
@@ -168,7 +169,7 @@ def _optimizer(config: Train, where: Where) -> Iterator[Problem]:
     if optimizer.head_lr_multiplier == 0 and config.tuning.name == "head":
         key = "optimizer.head_lr_multiplier"
         yield Problem(f"{key}=0 trains nothing with tuning=head", where(key), "a number above 0", "choose another tuning, or 1")
-    if optimizer.lr == "auto" and optimizer.name not in OPTIMIZER_FAMILY:
+    if optimizer.lr == "auto" and plugins.optimizer_family(optimizer.name) is None:
         what = f"optimizer.lr=auto: no usual learning rate is known for optimizer={optimizer.name}"
         yield Problem(what, where("optimizer.lr"), "a number", "give optimizer.lr=...")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from finecomb.config import renamed
 from finecomb.config.errors import Problem, UserError
-from finecomb.verbs.arguments import listed, parser_of
+from finecomb.verbs.arguments import add_config_dir, listed, load_plugins, parser_of
 
 if TYPE_CHECKING:
     from finecomb.studies.arms import Run
@@ -40,7 +40,9 @@ def main(args: list[str]) -> int:
     parser.add_argument("--state", help="only runs in this state")
     parser.add_argument("--group", help="only runs of this W&B group or study, of a study without its trials")
     parser.add_argument("--trials", action="store_true", help="with --group: the trials of the study too")
+    add_config_dir(parser)
     given = parser.parse_args(args)
+    load_plugins(given)
     where = _where(given.where)
     from finecomb.studies import mirrored
 
