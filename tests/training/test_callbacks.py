@@ -117,7 +117,7 @@ def validated(
     def evaluate() -> Any:
         return SimpleNamespace(named=lambda split: {f"{split}/loss": 1.0, f"{split}/score": left.pop(0)})
 
-    found = Validate(evaluate, Monitor(metric="score", mode=mode, patience=None), Record(run, Clock(), lambda: 9))
+    found = Validate(evaluate, Monitor(metric="score", mode=mode), Record(run, Clock(), lambda: 9))
     if validate is not None:
         found.load_state_dict(validate.state_dict())
     improved = []
