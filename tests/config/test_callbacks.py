@@ -1,5 +1,7 @@
 """The dictionary of callbacks: each is off while its first key is null, and one override switches it on."""
 
+import dataclasses
+
 import pytest
 
 from finecomb.config import plugins
@@ -9,6 +11,7 @@ from finecomb.config.fields import fields_of
 from finecomb.config.fingerprint import settings
 from finecomb.config.plain import from_plain, to_plain
 from finecomb.config.schema.callbacks import CHOICES, Callback, Callbacks
+from finecomb.config.validate import problems_of
 
 SWITCHED_ON = [
     "callbacks.early_stopping.patience=3",
@@ -96,3 +99,13 @@ def test_the_config_of_a_run_before_these_callbacks_is_read():
     assert (found.callbacks.early_stopping.patience, found.callbacks.early_stopping.min_delta) == (4, 0.0)
     assert (found.trainer.log_every_n_steps, found.callbacks.progress.enabled) == (7, True)
     assert found.callbacks.weight_averaging.decay is None
+
+
+@pytest.mark.parametrize("other", ["trainer.precision=bf16-true", "trainer.strategy=fsdp"])
+def test_weight_averaging_is_refused_where_the_average_would_be_wrong(other):
+    composition = compose([SWITCHED_ON[4]])
+    key, value = other.removeprefix("trainer.").split("=")
+    config = dataclasses.replace(composition.config, trainer=dataclasses.replace(composition.config.trainer, **{key: value}))
+    (problem,) = [each for each in problems_of(config, composition.origins) if "weight_averaging" in each.what]
+    assert problem.where == f"command line: {SWITCHED_ON[4]}"
+    assert problem.mend.startswith("set callbacks.weight_averaging.decay=null, or trainer.")
