@@ -139,7 +139,11 @@ def score(task: TaskRunner, loss: LossFunction, logits: Tensor, split: Split, ro
     """Loss and metrics of given logits, over all examples and, where there is a group column, over each group.
 
     Args:
-        rows: numbers of the rows that the logits are of; None: all rows in order.
+        task: makes the metrics.
+        loss: gives each row's loss and weight.
+        logits: [N, K], in float64.
+        split: whose rows they are.
+        rows: numbers [N] of the rows that the logits are of; None: all rows in order.
     """
     targets, groups = split.targets, split.groups or []
     if rows is not None:

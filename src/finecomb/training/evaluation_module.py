@@ -64,8 +64,8 @@ class EvaluationModule(pl.LightningModule):
         """Predict a batch.
 
         Returns:
-            `ids` of the rows, their `logits` [B, classes] in float64 on the CPU, and `answers`: what each row's logits stand for (`label` and
-            `probabilities`, or `value`).
+            `ids` of the rows, their `logits` [B, classes] in float64 on the CPU, and `answers`: what each row's logits stand for
+            (`label` and `probabilities`, or `value`).
         """
         split, rows = loader_of(self.trainer).split, batch.index.cpu()
         kept = rows < len(split)  # the others are filler

@@ -41,7 +41,7 @@ class Fit:
         return self.parts.data.total_steps
 
     def callbacks(self) -> list[pl.Callback]:
-        """finecomb's callbacks in their order; further ones go between Stop and Checkpoint, which stores the state of all."""
+        """The callbacks of a run in their order; further ones go between Stop and Checkpoint, which stores the state of all."""
         return [self.clock, self.record, self.best, self.stop, self.checkpoint]
 
     def train(self, loggers: list[Logger]) -> pl.Trainer:

@@ -183,7 +183,7 @@ class Module(EvaluationModule):
         checkpoint["unlogged"] = {"losses": self.unread_losses, "sum": self._global_loss_sum().cpu()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Continue with the losses of the interrupted attempt; every rank holds the mean over ranks. Raises UserError for another format."""
+        """Continue with the losses of the interrupted attempt; every rank holds the mean over ranks."""
         if "unlogged" not in checkpoint:
             raise UserError(Problem("the checkpoint was not written by this version of finecomb", mend="train from the start"))
         self.unread_losses, self._loss_sum = checkpoint["unlogged"]["losses"], checkpoint["unlogged"]["sum"]

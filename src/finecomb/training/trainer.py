@@ -22,8 +22,8 @@ PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 def build(config: Trainer, run: RunDirectory, *, callbacks: list[pl.Callback], loggers: list[Logger], log_every_n_steps: int) -> pl.Trainer:
     """The Trainer of one rank.
 
-    The last step, time limits and checkpoints are left to callbacks, clipping, micro-batches and the order of the data to the modules, so none
-    of them is set here. Raises UserError when several processes are requested and nobody started them.
+    The last step, time limits and checkpoints are left to callbacks, clipping, micro-batches and the order of the data to the modules, so
+    none of them is set here. Raises UserError when several processes are requested and nobody started them.
     """
     devices = int(config.devices)
     several = devices * config.num_nodes > 1

@@ -16,10 +16,8 @@ def is_fitting(trainer: pl.Trainer) -> bool:
 
 def loader_of(trainer: pl.Trainer) -> EvaluationLoader:
     """The loader of the evaluation or prediction that runs. Raises UserError when it is not one of finecomb's DataModule."""
-    if trainer.testing:
-        loader = trainer.test_dataloaders
-    else:
-        loader = trainer.predict_dataloaders if trainer.predicting else trainer.val_dataloaders
+    evaluated = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
+    loader = trainer.predict_dataloaders if trainer.predicting else evaluated
     if not isinstance(loader, EvaluationLoader):
         what = f"finecomb's Module cannot evaluate on batches of {type(loader).__name__}"
         raise UserError(Problem(what, "dataloaders", mend="pass the DataModule: trainer.validate(module, datamodule)"))
