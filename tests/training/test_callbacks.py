@@ -34,7 +34,8 @@ def module(loss: float = 0.5, *, unread: int = 0, logged: bool = True) -> Any:
     return SimpleNamespace(
         training_metrics=metrics if logged else None, take_metrics=lambda: metrics, unread_losses=unread, device=torch.device("cpu"),
         config=SimpleNamespace(
-            optimizer=SimpleNamespace(lr=0.1), scheduler=SimpleNamespace(), trainer=SimpleNamespace(gradient_clip_val=1, precision="32")
+            optimizer=SimpleNamespace(lr=0.1), scheduler=SimpleNamespace(),
+            trainer=SimpleNamespace(gradient_clip_val=1, precision="32-true"),
         ),
     )  # fmt: skip
 

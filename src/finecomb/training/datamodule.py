@@ -120,7 +120,7 @@ class StepLoader:
         # The step is read when the first item is requested: Lightning makes the iterator before it restores a checkpoint.
         epoch, position = divmod(self._global_step(), len(self))
         steps = _EpochSteps(self._data, epoch)
-        workers = self._data.config.trainer.workers
+        workers = self._data.config.trainer.num_workers
         if not workers:
             yield from (steps[at] for at in range(position, len(self)))
             return
@@ -228,7 +228,7 @@ class DataModule(pl.LightningDataModule):
         return Step([self.splits["train"].batch(rows, training=True) for rows in mine.micro_batches], mine.counts)
 
     def _share(self, batch: Rows, rank: int) -> Share:
-        parts, tokens = self.config.trainer.accumulate_grad_batches, self.config.batch.tokens
+        parts, tokens = self.config.batch.micro_batches, self.config.batch.max_tokens
         return share(batch, self.plan.lengths, rank=rank, world=self.world, parts=parts, tokens=tokens)
 
     def train_dataloader(self) -> StepLoader:

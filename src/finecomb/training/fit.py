@@ -10,6 +10,7 @@ from pytorch_lightning.loggers import Logger
 from finecomb.runs.directory import RunDirectory
 from finecomb.training import checkpoint, trainer
 from finecomb.training.callbacks import Best, Clock, Record, Stop
+from finecomb.training.callbacks.build import build as build_callbacks
 from finecomb.training.evaluate import Evaluation, evaluate
 from finecomb.training.interruption import Interruption
 from finecomb.training.parts import Parts
@@ -41,8 +42,8 @@ class Fit:
         return self.parts.data.total_steps
 
     def callbacks(self) -> list[pl.Callback]:
-        """The callbacks of a run in their order; further ones go between Stop and Checkpoint, which stores the state of all."""
-        return [self.clock, self.record, self.best, self.stop, self.checkpoint]
+        """The callbacks of a run in their order: finecomb's, those of the config, and last Checkpoint, which stores the state of all."""
+        return [self.clock, self.record, self.best, *build_callbacks(self.parts.config.callbacks), self.stop, self.checkpoint]
 
     def train(self, loggers: list[Logger]) -> pl.Trainer:
         """Fit, from the last checkpoint where there is one. Returns the Trainer, whose process group the final evaluation still needs."""

@@ -65,7 +65,7 @@ _ACCUMULATE = Problem(
     "one item of finecomb's training loader is a whole optimizer step, so batches cannot be accumulated",
     "Trainer(accumulate_grad_batches=...)",
     allowed="1",
-    mend="split each batch with trainer.accumulate_grad_batches of the config, and set batch.size to the size of the whole step",
+    mend="split each batch with batch.micro_batches of the config, and set batch.size to the size of the whole step",
 )
 _CLIP = Problem(
     "the gradient is clipped by the value in the config",
