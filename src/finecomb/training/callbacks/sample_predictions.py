@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from finecomb.runs.atomic import write_text
+from finecomb.training.trainer_settings import is_fitting
 
 if TYPE_CHECKING:
     from finecomb.training.datamodule import DataModule
@@ -39,9 +40,7 @@ class SamplePredictions(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, module: Module) -> None:  # type: ignore[override]
         """Write the examples from the first rank. Written again after a resume, a file has the same content."""
         evaluation = module.evaluation
-        if trainer.state.fn != "fit" or trainer.sanity_checking or evaluation is None or not evaluation.complete:
-            return
-        if trainer.is_global_zero:
+        if is_fitting(trainer) and trainer.is_global_zero and evaluation is not None and evaluation.complete:
             columns, rows = samples(trainer.datamodule, evaluation, self.num_examples)  # type: ignore[attr-defined]
             folder = (self._directory or Path(trainer.default_root_dir)) / FOLDER
             folder.mkdir(parents=True, exist_ok=True)
