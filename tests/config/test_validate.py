@@ -32,7 +32,7 @@ def problems(*overrides):
         ),
         (["dataset=stsb", "task=regression"], "loss=cross_entropy cannot serve task=regression", "conf/train.yaml"),
         (["dataset.target=rating"], "dataset=movie_reviews gives a number for each text", "dataset.target=rating"),
-        (["task=regression", "loss=mse"], "dataset=movie_reviews gives one class for each text", "conf/dataset/movie_reviews.yaml"),
+        (["task=regression", "loss=mse"], "dataset=movie_reviews gives one class for each text", "conf/dataset/_rated.yaml"),
         (["monitor.metric=pearson"], "monitor.metric=pearson is no metric of task=sequence_classification", "monitor.metric=pearson"),
         (["loss.class_weights=[1,2,3]"], "loss.class_weights has 3 weights", "loss.class_weights"),
         (["loss.class_weights=even"], "loss.class_weights=even is neither", "loss.class_weights"),

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from omegaconf import OmegaConf
 
-from finecomb.config.locate import conf_dir
 from finecomb.config.schema import cleaner as cleaner_schema
 from finecomb.config.schema import dataset as schema
+from finecomb.config.sources import options, parents, schema_of
 from finecomb.data.cleaner.recipe import Cleaned, Recipe
 from finecomb.data.dataset.rows import Rows, to_table
 from finecomb.data.engine import Engine
@@ -23,16 +23,26 @@ _PARTS = {"columns": schema.Columns, "split": schema.Split, "limit": schema.Limi
 
 def make_dataset(name: str, **changes: Any) -> Any:
     """A shipped dataset's config with some values changed: `split={"seed": 1}` changes that one key."""
-    values = yaml.safe_load((conf_dir() / "dataset" / f"{name}.yaml").read_text())
-    kind = values.pop("defaults")[0].split("@")[0].rsplit("/", 1)[1]
+    path = options("dataset")[name]
+    values = _merged(path)
     for key, value in changes.items():
         values[key] = values[key] | value if key in _PARTS else value
-    return schema.CHOICES[kind](**{key: _PARTS[key](**value) if key in _PARTS else value for key, value in values.items()})
+    kind = schema_of("dataset", path)
+    assert kind is not None
+    return kind(**{key: _PARTS[key](**value) if key in _PARTS else value for key, value in values.items()})
 
 
 def make_cleaner(name: str = "basic", **steps: Any) -> cleaner_schema.Cleaner:
-    values = yaml.safe_load((conf_dir() / "cleaner" / f"{name}.yaml").read_text())
+    values = _merged(options("cleaner")[name])
     return cleaner_schema.Cleaner(name, values["steps"] | steps, values["keep_given_test"])
+
+
+def _merged(path: Path) -> dict[str, Any]:
+    """The values of a choice's file with those of the base files that it names."""
+    plain = OmegaConf.load(path)
+    plain.pop("defaults", None)
+    before, after = ([_merged(parent) for parent in parents(path, before=first)] for first in (True, False))
+    return OmegaConf.to_container(OmegaConf.merge(*before, plain, *after))
 
 
 def rows(count: int, labels: tuple[str, ...] = ("bad", "good"), start: int = 0) -> list[dict[str, Any]]:
