@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from finecomb.config.schema import cleaner as cleaner_schema
 from finecomb.config.schema import dataset as schema
-from finecomb.config.sources import options, parents, schema_of
+from finecomb.config.sources import options, schema_of, values_of
 from finecomb.data.cleaner.recipe import Cleaned, Recipe
 from finecomb.data.dataset.rows import Rows, to_table
 from finecomb.data.engine import Engine
@@ -24,7 +22,7 @@ _PARTS = {"columns": schema.Columns, "split": schema.Split, "limit": schema.Limi
 def make_dataset(name: str, **changes: Any) -> Any:
     """A shipped dataset's config with some values changed: `split={"seed": 1}` changes that one key."""
     path = options("dataset")[name]
-    values = _merged(path)
+    values = values_of(path)
     for key, value in changes.items():
         values[key] = values[key] | value if key in _PARTS else value
     kind = schema_of("dataset", path)
@@ -33,16 +31,8 @@ def make_dataset(name: str, **changes: Any) -> Any:
 
 
 def make_cleaner(name: str = "basic", **steps: Any) -> cleaner_schema.Cleaner:
-    values = _merged(options("cleaner")[name])
+    values = values_of(options("cleaner")[name])
     return cleaner_schema.Cleaner(name, values["steps"] | steps, values["keep_given_test"])
-
-
-def _merged(path: Path) -> dict[str, Any]:
-    """The values of a choice's file with those of the base files that it names."""
-    plain = OmegaConf.load(path)
-    plain.pop("defaults", None)
-    before, after = ([_merged(parent) for parent in parents(path, before=first)] for first in (True, False))
-    return OmegaConf.to_container(OmegaConf.merge(*before, plain, *after))
 
 
 def rows(count: int, labels: tuple[str, ...] = ("bad", "good"), start: int = 0) -> list[dict[str, Any]]:
