@@ -2,7 +2,7 @@
 
 import pytest
 
-from finecomb.config.compose import compose
+from finecomb.config.compose import Composer, compose
 from finecomb.runs import atomic
 from finecomb.studies import freeze as freezing
 from finecomb.studies.freeze import freeze
@@ -30,7 +30,7 @@ def warm(tmp_path, monkeypatch):
         run = freeze(compose([*base, *overrides])).run
         atomic.write_json(run.path / "result.json", {"metrics": {METRIC: 0.5}})
         search = Search(Settings(space, "random", METRIC, "max", fixed=(*base, *fixed, "evaluate.test=false")), None, trials=2)
-        counted = _warm(search, [str(run.path)], [])
+        counted = _warm(search, [str(run.path)], Composer())
         assert counted == len(search.answers())
         return [" ".join(each.setting) for each in search.answers()]
 

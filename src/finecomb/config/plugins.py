@@ -139,6 +139,21 @@ def load(directories: Iterable[Path | str] = ()) -> None:
             _loaded[folder] = _from_folder(folder)
 
 
+def load_files(directory: str, where: str) -> None:
+    """Add a folder of config groups that brings no code, as `hydra.searchpath` does. where: what names it."""
+    folder = Path(directory).expanduser().resolve()
+    if folder in _loaded:
+        return
+    if not folder.is_dir():
+        what = f"the folder {directory} does not exist"
+        raise UserError(Problem(what, where, mend="name a folder; the choices of an installed package are found without this"))
+    conf, module = _parts(folder)
+    if module is not None:
+        what = f"{module} would not be loaded: hydra.searchpath reads YAML files alone"
+        raise UserError(Problem(what, where, mend=f"--config-dir {directory} loads the code too"))
+    _loaded[folder] = _Plugin(conf, (), {})
+
+
 def directories() -> list[str]:
     """The folders loaded so far; a worker that gets them by `load` knows the same choices."""
     return [str(folder) for folder in _loaded]
@@ -195,9 +210,8 @@ def _from_folder(folder: Path) -> _Plugin:
         raise UserError(
             Problem(f"the folder {folder} does not exist", "command line: --config-dir", mend=f"did you mean {guess}?" if guess else "")
         )
-    conf = folder / "conf" if (folder / "conf").is_dir() else folder
-    path = folder / MODULE if (folder / MODULE).is_file() else folder.parent / MODULE
-    if not path.is_file() or (path.parent != folder and folder.name != "conf"):
+    conf, path = _parts(folder)
+    if path is None:
         return _Plugin(conf, (), {})
     name = f"finecomb_plugin_{len(_loaded)}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -212,6 +226,13 @@ def _from_folder(folder: Path) -> _Plugin:
         del sys.modules[name]
         raise UserError(_broken(error, path)) from error
     return _of_module(module, conf, path, str(path))
+
+
+def _parts(folder: Path) -> tuple[Path, Path | None]:
+    """The folder of the config groups, and the file of the code."""
+    conf = folder / "conf" if (folder / "conf").is_dir() else folder
+    path = folder / MODULE if (folder / MODULE).is_file() else folder.parent / MODULE
+    return conf, path if path.is_file() and (path.parent == folder or folder.name == "conf") else None
 
 
 def _of_module(module: Any, conf: Path | None, path: Path, where: str) -> _Plugin:
