@@ -17,6 +17,7 @@ from finecomb.config.errors import UserError
 from finecomb.config.hydra_app import expand
 from finecomb.config.hydra_private import Loader
 from finecomb.config.locate import conf_dir
+from finecomb.config.sources import options
 from finecomb.runs.directory import RunDirectory
 from finecomb.studies import sweep
 from finecomb.studies.freeze import Frozen
@@ -115,7 +116,8 @@ def test_jobs_of_one_list_are_the_same_on_the_command_line_and_in_params() -> No
     assert expand(['hydra.sweeper.params.seed="1,2"', "tuning=full,lora"]) == jobs
     assert expand(['hydra.sweeper.params={seed: "1,2", tuning: "full,lora"}', "hydra.launcher.slots=3"]) == jobs
     assert expand(['hydra.sweeper.params.optimizer.lr="1e-3,1e-4"']) == [["optimizer.lr=0.001"], ["optimizer.lr=0.0001"]]
-    assert [job[0] for job in expand(["model=glob(bert_*)"])] == ["model=bert_base", "model=bert_large"]
+    assert expand(["model=glob(roberta_*)"]) == [["model=roberta_base"], ["model=roberta_large"]]
+    assert {job[0] for job in expand(["model=glob(*)"])} == {f"model={name}" for name in options("model")}
     assert expand(["seed=1"]) == [["seed=1"]]
 
 

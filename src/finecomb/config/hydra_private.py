@@ -22,6 +22,7 @@ from hydra._internal.defaults_list import DefaultsList, create_defaults_list
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.default_element import ResultDefault
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -77,6 +78,20 @@ class _Copies(CachingConfigRepository):
         return found
 
 
+class _ConfigLoader(ConfigLoaderImpl):
+    """Leaves base files (`_base.yaml`) out of the choices that `glob` expands to."""
+
+    def get_group_options(
+        self,
+        group_name: str,
+        results_filter: ObjectType | None = ObjectType.CONFIG,
+        config_name: str | None = None,
+        overrides: list[str] | None = None,
+    ) -> list[str]:
+        found = super().get_group_options(group_name, results_filter, config_name, overrides)
+        return [name for name in found if not name.startswith("_")]
+
+
 class Loader:
     """Hydra's composition on folders of config groups, where each file is parsed once for all jobs of a command.
 
@@ -92,7 +107,7 @@ class Loader:
             for number, directory in enumerate(directories):
                 path.append("main" if number == 0 else "plugin", f"file://{directory}")
             path.append("schema", "structured://")
-            self._loader = ConfigLoaderImpl(path)
+            self._loader = _ConfigLoader(path)
             self._repository = CachingConfigRepository(self._loader.repository)
         self._listed: dict[tuple[str, ...], DefaultsList] = {}
         self._merged: dict[tuple[tuple[str | None, str | None], ...], DictConfig] = {}

@@ -19,7 +19,7 @@ from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.hydra_private import Loader, discover_plugins
 from finecomb.config.schema.train import BUNDLES
-from finecomb.config.sources import Entry, Origin, options, shown
+from finecomb.config.sources import Entry, Origin, options, parents, shown
 from finecomb.config.sources import read as read_file
 
 LAUNCHER, SWEEPER = "hydra/launcher", "hydra/sweeper"
@@ -171,31 +171,29 @@ def _read_bundle(override: Override, found: HydraSettings) -> None:
     value = override.value()
     if not override.is_sweep_override():
         if str(value) in known:
-            found.given += _of_file(group, known[str(value)])
+            found.given += _of_file(known[str(value)])
         return
     names = value.filter(list(known)) if isinstance(value, Glob) else list(override.sweep_string_iterator())
     for name in names:
-        for each in _of_file(group, known[name]) if name in known else ():
+        for each in _of_file(known[name]) if name in known else ():
             what = f"{each.key} of {group}={name} is not read, because {group} takes several values"
             found.problems.append(Problem(what, str(each.origin), mend="give settings of Hydra on the command line"))
 
 
-def _of_file(group: str, path: Path) -> list[HydraSetting]:
+def _of_file(path: Path) -> list[HydraSetting]:
     """The settings of a bundle's file, after those of the bundles in its defaults list."""
     try:
         file = read_file(path)
     except UserError:
         return []  # reported by the pass over all files
-    found: list[HydraSetting] = []
+    found = [each for parent in (*parents(path, before=True), *parents(path, before=False)) for each in _of_file(parent)]
     for item, line in file.defaults:
-        for key, value in item.items() if isinstance(item, Mapping) else ((item, None),):
+        for key, value in item.items() if isinstance(item, Mapping) else ():
             name = str(key).removeprefix("override ").strip().removeprefix("/")
             if name.startswith("hydra/"):
                 found.append(HydraSetting(name, value, Origin(shown(path), line)))
-            else:
-                parent = value if name in BUNDLES else name.removeprefix(f"{group}/")
-                other = options(name if name in BUNDLES else group).get(str(parent))
-                found += _of_file(group, other) if other is not None and other != path else []
+            elif name in BUNDLES and str(value) in options(name):
+                found += _of_file(options(name)[str(value)])
     return found + (of_block(file.entries["hydra"], shown(path)) if "hydra" in file.entries else [])
 
 
