@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def composed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def _frozen(composition: Composition) -> Frozen:
     run = RunDirectory(Path("runs") / str(composition.config.optimizer.lr))
-    return Frozen(run, {}, {}, composition.overrides, retry=False, processes=1, threads=1, gpu=False, label="")
+    return Frozen(**{**dict.fromkeys(each.name for each in fields(Frozen)), "run": run})
 
 
 def test_one_job_is_composed_once_and_without_hydras_main(composed: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from finecomb.config.collect import PRIMARY, collect, is_choice, parse
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fields import MISSING, fields_of, leaf_keys
 from finecomb.config.hydra_private import Loader
-from finecomb.config.plain import from_values, to_plain
+from finecomb.config.plain import entry_of, from_values, to_plain
 from finecomb.config.schema.augmenter import Operations
 from finecomb.config.schema.train import GROUPS, Train
 from finecomb.config.settings import Collected
@@ -103,6 +103,9 @@ class Composer:
         config.cleaner.steps = {name: step for name, step in config.cleaner.steps.items() if step is not None}
         if isinstance(config.augmenter, Operations):
             config.augmenter.operations = {name: each for name, each in config.augmenter.operations.items() if each is not None}
+        for name, known in fields_of(type(config.callbacks)).items():
+            if known.entry is not None:
+                setattr(config.callbacks, name, entry_of(known.entry, getattr(config.callbacks, name), f"callbacks.{name}"))
         to_plain(config)
         return Composition(config, found.origins(), found.choices, found.overrides, plugins.directories())
 
