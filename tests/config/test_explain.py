@@ -66,6 +66,26 @@ def test_estimates_follow_what_drives_them():
     assert of("dataset=files", "dataset.files.train=x").seconds is None
 
 
+def test_memory_of_a_large_model_is_what_one_computes_by_hand():
+    common = ["model=qwen3_8b", "tuning=lora", "tuning.r=16", "trainer.precision=bf16", "trainer=gpu", "trainer.accumulate_grad_batches=4"]
+    common += ["batch.size=16", "batch.max_length=512"]
+
+    def of(*overrides):
+        return estimate(compose([*common, *overrides]).config, LAPTOP).memory
+
+    tokens, hidden, layers, heads = 16 / 4 * 512, 4096, 36, 32
+    adapters = layers * 16 * ((4096 + 4096) + (4096 + 1024)) + 2 * 4096
+    stored = 4 * (7_568_405_504 + adapters + 3 * adapters)
+    layer = 34 * tokens * hidden
+    assert of() == pytest.approx(stored + layers * layer, rel=1e-12)
+    checkpointed = of("model.gradient_checkpointing=true")
+    assert checkpointed == pytest.approx(stored + layers * 2 * tokens * hidden + layer, rel=1e-12)
+    matrices = 5 * tokens * heads * 512
+    assert of("model.attention=eager") == pytest.approx(stored + layers * (layer + matrices), rel=1e-12)
+    slow, fast = (estimate(compose([*common, *more]).config, LAPTOP).seconds for more in (["model.gradient_checkpointing=true"], []))
+    assert slow == pytest.approx(fast * 3 / 2)
+
+
 def findings(environment, machine=LAPTOP, reachable=False):
     return {finding.subject: finding for finding in doctor.findings(machine, environment, lambda address: reachable)}
 
@@ -80,6 +100,8 @@ def test_doctor_tells_what_each_finding_means(tmp_path):
     assert str(tmp_path) in found["disk"].found
     assert "torch" in found["versions"].found
     assert findings(environment, Machine(8, 1, True, True, ("H200",)), True)["device"].found == "1 GPU(s): H200"
+    assert "needs a GPU" in found["attention"].means
+    assert "flash-attn is not installed" in findings(environment, Machine(8, 1, True, True, ("H200",)))["attention"].found
     assert findings({**environment, "HF_HUB_OFFLINE": "1"}, reachable=True)["hub"].found == "offline by HF_HUB_OFFLINE"
 
 

@@ -135,7 +135,8 @@ def test_one_and_one_point_nought_are_the_same():
 @pytest.mark.parametrize(
     "override",
     ["output_dir=elsewhere", "name=word", "retry=failed", "trainer.workers=2", "trainer.threads=1", "callbacks.progress=false",
-     "logger=none", "batch.eval_size=7", "logger.project=mine", "callbacks.checkpoint_every_n_steps=5"],
+     "logger=none", "batch.eval_size=7", "logger.project=mine", "callbacks.checkpoint_every_n_steps=5",
+     "model.gradient_checkpointing=true"],
 )  # fmt: skip
 def test_what_cannot_change_the_result_is_no_identity(override):
     assert fingerprint(config(override), {}) == fingerprint(config(), {})
@@ -144,7 +145,8 @@ def test_what_cannot_change_the_result_is_no_identity(override):
 @pytest.mark.parametrize(
     "override",
     ["seed=1", "tuning=lora", "optimizer.lr=1e-3", "batch.size=16", "dataset.split.seed=1", "dataset.limit.train=9", "trainer.max_epochs=2",
-     "trainer.precision=bf16", "cleaner=none", "evaluate.test=false", "model.dropout=0", "tuning.frozen_mode=train", "callbacks=last"],
+     "trainer.precision=bf16", "cleaner=none", "evaluate.test=false", "model.dropout=0", "tuning.frozen_mode=train", "callbacks=last",
+     "model.attention=eager"],
 )  # fmt: skip
 def test_what_can_change_the_result_is(override):
     assert fingerprint(config(override), {}) != fingerprint(config(), {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from finecomb.config.errors import Problem, UserError
@@ -61,8 +64,18 @@ def build(config: Model, source: ModelSource, *, num_outputs: int, label_names: 
     Raises:
         UserError: the weights do not fit the architecture, or the tokenizer does not fit the weights.
     """
-    if own := find_build("model", config.name):
-        return own(config, source, num_outputs=num_outputs, label_names=label_names, problem_type=problem_type, seed=seed)
+    construct = find_build("model", config.name) or _build
+    backbone: Backbone = construct(
+        config, source, num_outputs=num_outputs, label_names=label_names, problem_type=problem_type, seed=seed
+    )  # fmt: skip
+    if config.gradient_checkpointing:
+        checkpoint_layers(backbone.model.get_submodule(backbone.family.blocks))
+    return backbone
+
+
+def _build(
+    config: Model, source: ModelSource, *, num_outputs: int, label_names: list[str] | None, problem_type: str, seed: int
+) -> Backbone:
     family = FAMILIES[source.model_type]
     directory = source.directory or tiny_directory(config, source)
     tokenizer = load_tokenizer(directory)
@@ -72,7 +85,7 @@ def build(config: Model, source: ModelSource, *, num_outputs: int, label_names: 
     model_config.pad_token_id = tokenizer.pad_token_id
     if config.dropout is not None:
         set_dropout(model_config, config.dropout)
-    model, new_modules = load_pretrained(directory, model_config, family)
+    model, new_modules = load_pretrained(directory, model_config, family, attention=config.attention)
     _check_vocabulary(model, tokenizer, directory)
     initialise(model, new_modules, seed=seed)
     model.eval()
@@ -95,8 +108,28 @@ def set_dropout(config: Any, dropout: float) -> None:
             setattr(config, name, dropout)
 
 
-def load_pretrained(directory: Path, config: Any, family: Family) -> tuple[Any, tuple[str, ...]]:
+def checkpoint_layers(layers: Iterable[nn.Module]) -> None:
+    """Keep only each layer's input for the backward pass, in which the layer runs again with the same dropout masks (Chen et al. 2016).
+
+    Transformers' own switch has no effect on layers in eval mode, as frozen ones are (`tuning.frozen_mode`), nor on XLNet. The method
+    `forward` is replaced rather than the module wrapped, so that names stay and the module's hooks run outside the checkpoint: FSDP gathers
+    the weights in them.
+    """
+    for layer in layers:
+        layer.forward = functools.partial(_checkpointed, layer.forward)
+
+
+def _checkpointed(forward: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*inputs, **options)
+    # The reentrant variant gives no gradient where no input needs one, as with frozen embeddings.
+    return checkpoint(forward, *inputs, use_reentrant=False, **options)
+
+
+def load_pretrained(directory: Path, config: Any, family: Family, *, attention: str = "auto") -> tuple[Any, tuple[str, ...]]:
     """The model with the directory's weights in fp32, and the modules for which it holds none.
+
+    attention: as transformers names its implementations, or auto: its own choice.
 
     Raises:
         UserError: the file is damaged; or tensors below the head are missing, of another shape, or more than the architecture has.
@@ -105,7 +138,7 @@ def load_pretrained(directory: Path, config: Any, family: Family) -> tuple[Any, 
         with torch.random.fork_rng(devices=[]), quiet():
             model, loading = AutoModelForSequenceClassification.from_pretrained(
                 str(directory), config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32,
-                ignore_mismatched_sizes=True, output_loading_info=True,
+                ignore_mismatched_sizes=True, output_loading_info=True, attn_implementation=None if attention == "auto" else attention,
             )  # fmt: skip
     except SafetensorError as error:
         raise UserError(Problem(f"the weights cannot be read: {error}", str(directory), mend="fetch or copy them again")) from error
