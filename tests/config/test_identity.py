@@ -68,9 +68,9 @@ def test_auto_learning_rate_lies_within_the_methods_range(tuning, optimizer):
     assert rates.low <= config(f"tuning={tuning}", f"optimizer={optimizer}").optimizer.lr == rates.default <= rates.high
 
 
-def test_no_auto_is_left_but_the_models_type():
+def test_no_auto_is_left_but_what_the_weights_decide():
     resolved = flatten(to_plain(config("trainer=ddp", "trainer.devices=auto", "logger=csv", machine=SERVER)))
-    resolved = {key: value for key, value in resolved.items() if key not in ("model.model_type", "trainer.strategy")}
+    resolved = {key: value for key, value in resolved.items() if key not in ("model.model_type", "model.attention", "trainer.strategy")}
     assert "auto" not in resolved.values()
 
 
