@@ -51,9 +51,11 @@ class Make:
         kind = "classes" if fields.get("multi_label") else "class"
         return task.build(task_schema.SequenceClassification(**{**values, **fields}), label_kind=kind, label_names=NAMES)
 
-    def backbone(self, model_type: str, *, seed: int = 0, **fields: Any) -> Backbone:
+    def backbone(self, model_type: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **fields: Any) -> Backbone:
         choice = self.choice(model_type, **fields)
-        return build(choice, inspect(choice), num_outputs=3, label_names=NAMES, problem_type="single_label_classification", seed=seed)
+        return build(
+            choice, inspect(choice), num_outputs=3, label_names=NAMES, problem_type="single_label_classification", seed=seed, dtype=dtype
+        )
 
     def tuned(self, model_type: str, config: str | schema.Tuning, *, seed: int = 0, **fields: Any) -> Tuned:
         chosen = TUNINGS[config] if isinstance(config, str) else config
