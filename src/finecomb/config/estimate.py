@@ -45,7 +45,7 @@ def num_outputs(config: Train) -> int | None:
 
 def estimate(config: Train, machine: Machine) -> Estimate | None:
     """The estimate, or None where the architecture or the tuning method is not known here. config: resolved, or as composed."""
-    shape = SHAPES.get(config.model.name) if config.model.path is None and not isinstance(config.model, TinyModel) else None
+    shape = SHAPES.get(config.model.name) if config.model.name_or_path is None and not isinstance(config.model, TinyModel) else None
     if shape is None:
         return None
     outputs = num_outputs(config) or 2
@@ -78,10 +78,10 @@ def _activations(config: Train, shape: Shape) -> tuple[float, str]:
     """Of the longest micro-batch of one process, in the layers from the boundary up."""
     trainer, batch = config.trainer, config.batch
     devices = trainer.devices if isinstance(trainer.devices, int) else 1
-    rows = batch.size / (trainer.accumulate_grad_batches * devices * trainer.num_nodes)
-    tokens = min(rows * batch.max_length, batch.tokens or float("inf"))
+    rows = batch.size / (batch.micro_batches * devices * trainer.num_nodes)
+    tokens = min(rows * batch.max_length, batch.max_tokens or float("inf"))
     layers = _layers_kept(config, shape)
-    width = 1 if str(trainer.precision) in ("bf16", "16") else 2
+    width = 2 if trainer.precision == "32-true" else 1
     unit, text = width * _ACTIVATION * shape.hidden, f"{width * _ACTIVATION} bytes x {tokens:,.0f} tokens x {shape.hidden}"
     if config.model.attention == "eager":
         unit += width * _ATTENTION_MATRIX * shape.heads * batch.max_length
