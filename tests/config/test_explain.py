@@ -67,7 +67,7 @@ def test_estimates_follow_what_drives_them():
 
 
 def test_memory_of_a_large_model_is_what_one_computes_by_hand():
-    common = ["model=qwen3_8b", "tuning=lora", "tuning.r=16", "trainer.precision=bf16", "trainer=gpu", "trainer.accumulate_grad_batches=4"]
+    common = ["model=qwen3_8b", "tuning=lora", "tuning.r=16", "trainer.precision=bf16-mixed", "trainer=gpu", "batch.micro_batches=4"]
     common += ["batch.size=16", "batch.max_length=512"]
 
     def of(*overrides):
@@ -84,6 +84,17 @@ def test_memory_of_a_large_model_is_what_one_computes_by_hand():
     assert of("model.attention=eager") == pytest.approx(stored + layers * (layer + matrices), rel=1e-12)
     slow, fast = (estimate(compose([*common, *more]).config, LAPTOP).seconds for more in (["model.gradient_checkpointing=true"], []))
     assert slow == pytest.approx(fast * 3 / 2)
+
+
+def test_an_experiment_with_lora_on_a_large_model_fits_a_gpu_of_24_gb():
+    found = estimate(compose(["experiment=lora_7b_one_gpu"]).config, LAPTOP)
+    # LoRA of rank 16 on q, k, v, o, gate, up and down of 36 layers, and a head of 2 outputs.
+    adapters = 36 * 16 * (2 * (4096 + 4096) + 2 * (4096 + 1024) + 3 * (4096 + 12288)) + 2 * 4096
+    assert found.parameters.trainable == adapters == 43_655_168
+    # Weights in bfloat16; weight, gradient and two moments of LoRA in fp32; 4 rows of 512 tokens.
+    activations = 36 * 2 * 2048 * 4096 + 34 * 2048 * 4096
+    assert found.memory == pytest.approx(2 * 7_568_405_504 + 4 * 4 * adapters + activations, rel=1e-12)
+    assert found.memory == pytest.approx(16.7e9, rel=0.01)
 
 
 def findings(environment, machine=LAPTOP, reachable=False):

@@ -67,6 +67,7 @@ def problems(*overrides):
         (["model=xlnet_base", "model.attention=sdpa"], "model.attention=sdpa is not available for xlnet", "model.attention=sdpa"),
         (["model.attention=flash_attention_2"], "needs the package flash-attn", "model.attention=flash_attention_2"),
         (["model.attention=flash_attention_2", "trainer=cpu"], "needs a GPU; trainer.accelerator=cpu", "model.attention"),
+        (["model.attention=flash_attention_2", "trainer.precision=bf16-mixed"], "evaluates in fp32", "trainer.precision=bf16-mixed"),
         (["tuning.name=ful"], "tuning.name=ful names no tuning", "tuning.name=ful"),
     ],
 )

@@ -35,3 +35,6 @@ def attention(config: Train, where: Callable[[str], str]) -> Iterator[Problem]:
         )
     if config.trainer.accelerator == "cpu":
         yield Problem(f"{key}={chosen} needs a GPU; trainer.accelerator=cpu", where(key), "auto, sdpa, eager", "set model.attention=sdpa")
+    if config.trainer.precision != "bf16-true":
+        what = f"{key}={chosen} needs weights in bfloat16; trainer.precision={config.trainer.precision} evaluates in fp32"
+        yield Problem(what, where("trainer.precision"), "bf16-true", "set trainer.precision=bf16-true, or model.attention=sdpa")

@@ -10,7 +10,7 @@ from finecomb.config.schema.dataset import TYPICAL, MovieReviews
 from finecomb.config.schema.model import SHAPES, Shape, TinyModel
 from finecomb.config.schema.optimizer import Sgd
 from finecomb.config.schema.train import Train
-from finecomb.config.schema.tuning import Full, Head, TopLayers
+from finecomb.config.schema.tuning import Full, Head, Lora, Prompt, TopLayers
 
 # Numbers an optimizer keeps for each trainable one. Adafactor keeps rows and columns, which is next to nothing.
 _STATES = {"adam": 2, "adamw": 2, "sgd": 1, "adafactor": 0}
@@ -70,8 +70,17 @@ def _stored(config: Train, parameters: Parameters) -> tuple[float, str]:
     states = _STATES.get(config.optimizer.name, 2)
     if isinstance(config.optimizer, Sgd) and config.optimizer.momentum == 0:
         states = 0
-    size = 4.0 * (parameters.total + (1 + states) * parameters.trainable)
-    return size, f"4 bytes x ({parameters.total:,} parameters + {1 + states} x {parameters.trainable:,} trained: gradient and optimizer)"
+    if config.trainer.precision != "bf16-true":
+        size = 4.0 * (parameters.total + (1 + states) * parameters.trainable)
+        return (
+            size,
+            f"4 bytes x ({parameters.total:,} parameters + {1 + states} x {parameters.trainable:,} trained: gradient and optimizer)",
+        )
+    # Pre-trained tensors in bfloat16; what a method adds trains in fp32, as the head does, which is too small to count apart.
+    width = 4 if isinstance(config.tuning, Lora | Prompt | Head) else 2
+    size = 2.0 * (parameters.total - parameters.trainable) + width * (2 + states) * parameters.trainable
+    frozen = f"2 bytes x {parameters.total - parameters.trainable:,} frozen parameters"
+    return size, f"{frozen} + {width} bytes x {2 + states} x {parameters.trainable:,} trained: weight, gradient and optimizer"
 
 
 def _activations(config: Train, shape: Shape) -> tuple[float, str]:

@@ -58,6 +58,7 @@ def compose(config: Train, data: Path, source: models.ModelSource) -> Parts:
         label_names=prepared.label_names,
         problem_type=task.problem_type,
         seed=config.seed,
+        dtype=trainer.weights_dtype(config.trainer),
     )
     tuned = tuning.build(config.tuning).apply(backbone, seed=config.seed)
     tuned.check_length(config.batch.max_length)
