@@ -8,7 +8,7 @@ SEEDS ?= 0,1,2
 # Processes that share the tests, a file at a time.
 JOBS ?= 2
 
-.PHONY: help install run test test-kernels lint digests bench lock clean
+.PHONY: help install run test test-kernels lint docs digests bench lock clean
 
 help:
 	@echo "make install       set up $(VENV): torch, then the locked packages, then finecomb"
@@ -16,10 +16,11 @@ help:
 	@echo "make test          install, then run the tests"
 	@echo "make test-kernels  the tests of training with other kernels of Intel's MKL, which sum in another order"
 	@echo "make lint          formatting, lint, types, import rules"
+	@echo "make docs          build docs/_build/html from the docstrings, the schemas and docs/; warnings are errors"
 	@echo "make digests REASON='...'  record changed code that computes numbers (CONTRIBUTING.md)"
 	@echo "make bench         measurements side by side"
 	@echo "make lock          renew requirements.lock (maintainers; needs uv)"
-	@echo "make clean         remove $(VENV), build output and the caches of the tools"
+	@echo "make clean         remove $(VENV), build output, built documentation and the caches of the tools"
 
 # Built again when the lock or the project file changes. torch comes first: its CPU and GPU builds need different packages.
 $(READY): requirements.lock pyproject.toml
@@ -53,6 +54,11 @@ lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
+# Nothing is fetched, neither here nor by a page when it is read.
+docs: $(READY)
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 # The reason reaches Python by the environment, whatever quotes are in it.
 digests: export REASON := $(value REASON)
 digests: $(READY)
@@ -63,10 +69,10 @@ bench: $(READY)
 
 lock:
 	@printf 'torch==$(TORCH) ; sys_platform == "never"\n' > .lock-override.txt
-	@uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 --generate-hashes \
+	@uv pip compile pyproject.toml --group dev --group docs --all-extras --universal --python-version 3.11 --generate-hashes \
 	  --override .lock-override.txt --no-header --no-annotate --quiet --output-file requirements.lock
 	@rm .lock-override.txt
 	@$(PYTHON) scripts/strip_lock.py requirements.lock
 
 clean:
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache docs/_build docs/reference/config docs/notebooks docs/experiments docs/benchmarks
