@@ -13,6 +13,7 @@ from finecomb.config.plain import flatten, from_plain
 from finecomb.config.schema.derivation import Derivation
 from finecomb.config.schema.train import Train
 from finecomb.runs import index
+from finecomb.runs.directory import RunDirectory
 from finecomb.studies.outcome import Outcome, exit_code
 from finecomb.studies.processes import log_path
 
@@ -54,8 +55,8 @@ class Run:
         True
     """
 
-    def __init__(self, run: str | os.PathLike[str], *, output_dir: str | os.PathLike[str] = "runs") -> None:
-        self._directory = index.locate(Path(output_dir), os.fspath(run))
+    def __init__(self, run: str | os.PathLike[str] | RunDirectory, *, output_dir: str | os.PathLike[str] = "runs") -> None:
+        self._directory = run if isinstance(run, RunDirectory) else index.locate(Path(output_dir), os.fspath(run))
         self.path = self._directory.path
         self.reused = False
         self.notes: tuple[str, ...] = ()
@@ -63,7 +64,7 @@ class Run:
     @classmethod
     def _of(cls, outcome: Outcome) -> Run:
         """The run of a job that was launched."""
-        run = cls(outcome.run.path)
+        run = cls(outcome.run)
         run.reused, run.notes = outcome.reused, outcome.notes
         return run
 
