@@ -109,7 +109,7 @@ def test_a_failure_raises_the_run_and_the_end_of_its_log(worker: pytest.MonkeyPa
     worker.setenv("FAKE_WORKER", "finish")
     with pytest.raises(finecomb.RunFailed):
         finecomb.train(config("seed=10"))
-    assert finecomb.train(config("seed=10", "retry=failed")).metrics == {"test/accuracy": 0.5}
+    assert finecomb.train(config("seed=10", "rerun=failed")).metrics == {"test/accuracy": 0.5}
 
 
 def test_a_failed_job_of_a_multirun_raises_all_runs(worker: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from finecomb.config import plugins, renamed
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.plain import flatten
 from finecomb.studies import mirrored, table
@@ -31,6 +32,7 @@ def compare(
     trials: bool = False,
     output: str | os.PathLike[str] | None = None,
     command: str | None = None,
+    config_dirs: Sequence[str | os.PathLike[str]] = (),
 ) -> Comparison:
     """Compare runs: scores with intervals over seeds and examples, differences to a baseline, and costs.
 
@@ -46,6 +48,7 @@ def compare(
         trials: With `group`: the trials of the study too.
         output: A .md or .csv file to write as well.
         command: What the report names as the command that made the table.
+        config_dirs: Folders of plug-ins whose metrics are computed.
 
     Raises:
         ConfigError: Nothing to compare, runs of different tasks or test examples, an unknown metric, reference or row.
@@ -59,6 +62,9 @@ def compare(
         >>> list(table.to_frame())[:3]
         ['kind', 'seeds', 'accuracy']
     """
+    plugins.load(Path(folder) for folder in config_dirs)
+    for key in where or {}:
+        renamed.require_current(key, f"where: {key}")
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     words = [each for path in given for each in _expanded(os.fspath(path))]
     if any(mirrored.is_mirror(word) for word in words):

@@ -25,7 +25,7 @@ def train(config: Train) -> Run:
     """Train one model: the same launch, run directory and resume as `finecomb train`.
 
     The run is trained in a process of its own and this call waits for it, also in a notebook or a thread. A finished run with the same
-    fingerprint is returned at once, an interrupted one resumes from its last checkpoint, a failed one runs again with `retry=failed`.
+    fingerprint is returned at once, an interrupted one resumes from its last checkpoint, a failed one runs again with `rerun=failed`.
 
     Args:
         config: What `compose` returned, changed or not.

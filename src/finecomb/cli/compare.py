@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from finecomb.cli.arguments import listed, parser_of
+from finecomb.cli.arguments import add_config_dir, listed, load_plugins, parser_of
+from finecomb.config import renamed
 from finecomb.config.errors import Problem, UserError
 
 SUMMARY = "a table of runs: scores with intervals, seeds, cost"
@@ -34,7 +35,9 @@ def main(args: list[str]) -> int:
     parser.add_argument("--state", help="only runs in this state")
     parser.add_argument("--group", help="only runs of this W&B group or study, of a study without its trials")
     parser.add_argument("--trials", action="store_true", help="with --group: the trials of the study too")
+    add_config_dir(parser)
     given = parser.parse_args(args)
+    load_plugins(given)
     where = _where(given.where)
     from finecomb.studies import mirrored
 
@@ -66,6 +69,7 @@ def main(args: list[str]) -> int:
         trials=given.trials,
         output=given.output,
         command=shlex.join(["finecomb", "compare", *args]),
+        config_dirs=given.config_dir,
     )
     print(render(found))
     if given.report is not None:
@@ -79,6 +83,8 @@ def main(args: list[str]) -> int:
 def _where(words: Sequence[str]) -> dict[str, str]:
     if unclear := [word for word in words if "=" not in word]:
         raise UserError(Problem(f"--where {unclear[0]} is no KEY=VALUE", "command line", mend="--where tuning=lora"))
+    for word in words:
+        renamed.require_current(word.partition("=")[0], f"--where {word}")
     return dict(word.split("=", 1) for word in words)
 
 
