@@ -49,6 +49,7 @@ def check(config: Train) -> None:
         raise UserError([*problems, Problem(str(error), _SOURCE, "text, numbers, booleans, None, lists, mappings")]) from error
     found.walk(Train, {name: _entry(value) for name, value in plain.items()}, "", _SOURCE)
     found.check_steps()
+    found.check_entries()
     if problems := [*problems, *found.problems]:
         raise UserError(problems)
 
