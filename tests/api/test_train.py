@@ -160,10 +160,16 @@ def test_data_that_changed_between_two_calls_are_read_again(worker: pytest.Monke
     assert finecomb.train(config("dataset.files.train=changing.csv")) != first
 
 
-def test_settings_of_hydra_and_values_to_be_drawn_are_refused_with_what_to_do() -> None:
+def test_settings_of_hydra_reach_its_launcher_and_wrong_ones_are_refused() -> None:
     with pytest.raises(finecomb.ConfigError) as raised:
-        finecomb.multirun([*WORDS, "seed=0,1", "hydra.launcher.slots=2", "optimizer.lr=interval(0,1)"])
-    assert [problem.what for problem in raised.value.problems] == [
-        "hydra.launcher.slots=2 is a setting of Hydra's command line",
-        "optimizer.lr=interval(0,1) has no list of values",
-    ]
+        finecomb.multirun([*WORDS, "seed=0,1", "hydra.launcher.slot=2", "hydra/launcher=joblib"])
+    told = " ".join(f"{problem.what} {problem.mend}" for problem in raised.value.problems)
+    assert "joblib" in told
+    assert "hydra.launcher.slots=N" in told
+
+
+def test_a_search_returns_the_runs_of_its_trials(worker: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "optimizer.lr=interval(0.001,0.01)"]
+    runs = finecomb.multirun([*WORDS, "output_dir=searched", *search])
+    assert len({run.config.optimizer.lr for run in runs}) == 2
+    assert capsys.readouterr().out == ""
