@@ -13,13 +13,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from finecomb.config import hydra_settings, plugins
+from finecomb.config import changes, hydra_settings, plugins
 from finecomb.config.collect import PRIMARY, collect, is_choice, parse
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fields import MISSING, fields_of, leaf_keys
 from finecomb.config.hydra_private import Loader
-from finecomb.config.plain import entry_of, from_values, to_plain
+from finecomb.config.plain import entry_of, flatten, from_values, to_plain
 from finecomb.config.schema.augmenter import Operations
+from finecomb.config.schema.derivation import Derivation
 from finecomb.config.schema.train import GROUPS, Train
 from finecomb.config.settings import Collected
 from finecomb.config.sources import Origin, search_dirs
@@ -41,6 +42,18 @@ class Composition:
     choices: dict[str, str | None]
     overrides: list[str]
     plugin_dirs: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def of(config: Train) -> Composition:
+        """What made a config, also of one that was changed after it was composed, or made without composing.
+
+        Raises UserError with every value of the config that its schema does not permit.
+        """
+        derived = config.derivation
+        choices, overrides, origins = dict(derived.choices), list(derived.overrides), dict(derived.origins)
+        if flatten(to_plain(config)) != derived.values:
+            choices, overrides, origins = changes.of(config)
+        return Composition(config, origins, choices, overrides, list(derived.plugin_dirs))
 
 
 def compose(overrides: Sequence[str], *, config_dirs: Sequence[Path] = ()) -> Composition:
@@ -103,11 +116,13 @@ class Composer:
         config.cleaner.steps = {name: step for name, step in config.cleaner.steps.items() if step is not None}
         if isinstance(config.augmenter, Operations):
             config.augmenter.operations = {name: each for name, each in config.augmenter.operations.items() if each is not None}
-        for name, known in fields_of(type(config.callbacks)).items():
+        cls: type = type(config.callbacks)
+        for name, known in fields_of(cls).items():
             if known.entry is not None:
                 setattr(config.callbacks, name, entry_of(known.entry, getattr(config.callbacks, name), f"callbacks.{name}"))
-        to_plain(config)
-        return Composition(config, found.origins(), found.choices, found.overrides, plugins.directories())
+        values, directories = flatten(to_plain(config)), tuple(plugins.directories())
+        config.derivation = Derivation(found.choices, tuple(found.overrides), found.origins(), directories, values)
+        return Composition.of(config)
 
 
 def loader() -> Loader:
