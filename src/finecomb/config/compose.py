@@ -20,7 +20,7 @@ from finecomb.config.fields import MISSING, fields_of, leaf_keys
 from finecomb.config.hydra_private import Loader
 from finecomb.config.plain import entry_of, from_values, to_plain
 from finecomb.config.schema.augmenter import Operations
-from finecomb.config.schema.train import GROUPS, Train
+from finecomb.config.schema.train import BUNDLES, GROUPS, Train
 from finecomb.config.settings import Collected
 from finecomb.config.sources import Origin, search_dirs
 
@@ -58,7 +58,7 @@ class Composer:
     """Composes the jobs of one command. Each file is read once for all of them."""
 
     def __init__(self) -> None:
-        self.loader = loader()
+        self.loader, self._directories = loader(), search_dirs()
 
     def compose(self, overrides: Sequence[str]) -> Composition:
         """Compose one job; see `compose`."""
@@ -66,20 +66,28 @@ class Composer:
 
     def compose_all(self, jobs: Sequence[Sequence[str]], further: Sequence[Problem] = ()) -> list[Composition]:
         """Compose each job once. Raises UserError with the problems of all of them, each once, and the further ones."""
-        return [self._composition(found) for found in self._collect_all(jobs, further)]
+        return [self._composition(found) for found in self._sound(jobs, further)]
 
     def check(self, jobs: Sequence[Sequence[str]]) -> None:
         """Raise UserError with the problems of all jobs, those between fields included, without merging any of them."""
-        problems = _all_problems(collect(overrides, self.loader.defaults_list) for overrides in jobs)
+        problems = _all_problems(self._collect(jobs))
         if problems:
             raise UserError(problems)
 
     def merge_all(self, jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
         """Return the config of each job as Hydra merges it, interpolations unresolved; raises as `compose_all` does."""
-        return [self._merged(found) for found in self._collect_all(jobs)]
+        return [self._merged(found) for found in self._sound(jobs)]
 
-    def _collect_all(self, jobs: Sequence[Sequence[str]], further: Sequence[Problem] = ()) -> list[Collected]:
-        collected = [collect(overrides, self.loader.defaults_list) for overrides in jobs]
+    def _collect(self, jobs: Sequence[Sequence[str]]) -> list[Collected]:
+        """Read what each job selects, in the folders that its bundles name too."""
+        bundles = dict.fromkeys(word for job in jobs for word in job if word.partition("=")[0] in BUNDLES)
+        hydra_settings.load_search_path(parse(list(bundles), []))
+        if search_dirs() != self._directories:
+            self.loader, self._directories = loader(), search_dirs()
+        return [collect(overrides, self.loader.defaults_list) for overrides in jobs]
+
+    def _sound(self, jobs: Sequence[Sequence[str]], further: Sequence[Problem] = ()) -> list[Collected]:
+        collected = self._collect(jobs)
         if further or any(_problems(found) for found in collected):
             raise UserError(dict.fromkeys([*further, *_all_problems(collected)]))
         return collected
