@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from finecomb.config import hydra_settings, plugins
+from finecomb.config import hydra_settings, interpolations, plugins
 from finecomb.config.collect import PRIMARY, collect, is_choice, parse
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fields import MISSING, fields_of, leaf_keys
@@ -98,7 +98,11 @@ class Composer:
             parsed = OverridesParser.create().parse_overrides(found.overrides)
             picks = [line for line, override in zip(found.overrides, parsed, strict=True) if is_choice(override)]
             values = [override for override in parsed if not is_choice(override)]
-            return self.loader.merge(self.loader.defaults_list(picks).defaults, values)
+            merged = self.loader.merge(self.loader.defaults_list(picks).defaults, values)
+            for key, setting in found.values.items():
+                if interpolations.has_choice(setting.value):
+                    OmegaConf.update(merged, key, interpolations.with_choices(setting.value, found.choices))
+            return merged
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(hydra_problem(error)) from error
 

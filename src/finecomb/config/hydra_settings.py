@@ -35,9 +35,11 @@ _INSTEAD = {
     "job_logging": _LOGS,
     "hydra_logging": _LOGS,
     "callbacks": "callbacks of the training are chosen with callbacks=NAME",
+    "sweeper/sampler": "hydra.sweeper.sampler=tpe, gp, random or grid",
 }
 _SLOTS = "hydra.launcher.slots=N runs N jobs at once on this machine"
 _SEARCH = "hydra/sweeper=optuna searches, with hydra.sweeper.sampler=tpe, gp, random or grid"
+_LOCAL_LAUNCHERS = ("basic", "joblib", "submitit_local", "ray", "rq")
 # Keys of the official plug-ins, with ours.
 _OTHER_NAMES = {
     "n_jobs": _SLOTS,
@@ -132,7 +134,7 @@ def problem_of_choice(group: str, name: Any, origin: Origin) -> Problem | None:
     if name in known:
         return None
     kind = "launcher would start no worker of finecomb" if group == LAUNCHER else "sweeper is not one of finecomb's"
-    guess = nearest(str(name), known)
+    guess = None if name in _LOCAL_LAUNCHERS else nearest(str(name), known)
     hint = f"did you mean {group}={guess}?" if guess else _SLOTS if group == LAUNCHER else _SEARCH
     return Problem(f"{group}={name}: this {kind}", str(origin), ", ".join(known), hint)
 
