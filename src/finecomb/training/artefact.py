@@ -27,6 +27,8 @@ VERSION = "1"
 COMPARED_EXAMPLES = 32
 # Batches of another shape are summed in another order; anything beyond rounding is a fault.
 TOLERANCE = 1e-4
+# Hidden states in bfloat16 have 8 bits, so the order of sums shows in the third digit.
+TOLERANCE_BF16 = 5e-2
 
 
 def restore_best(fit: Fit) -> dict[str, Any]:
@@ -97,17 +99,19 @@ def compare(fit: Fit, directory: Path, split: str, evaluation: Evaluation) -> di
     total = len(evaluation.logits)
     rows = np.unique(np.linspace(0, total - 1, min(COMPARED_EXAMPLES, total)).astype(np.int64))
     loaded = tuning.load(directory)
+    fit.parts.tuned.model.cpu()  # a device may not have room for two large models
     loaded.model.to(fit.module.device).eval()
     batch = _encoded_anew(fit, loaded, split, rows)
     logits = collect(loaded.forward, [batch], rows=len(rows), outputs=fit.parts.task.num_outputs, device=fit.module.device)
     recorded = evaluation.logits[torch.from_numpy(rows)]
     difference = float((logits - recorded).abs().max())
-    if not torch.allclose(logits, recorded, rtol=TOLERANCE, atol=TOLERANCE):
+    tolerance = TOLERANCE_BF16 if fit.parts.config.trainer.precision == "bf16-true" else TOLERANCE
+    if not torch.allclose(logits, recorded, rtol=tolerance, atol=tolerance):
         raise TrainingFailed(
             f"the saved artefact does not give the recorded predictions: logits of {split} differ by up to {difference:.2e} "
-            f"(tolerance {TOLERANCE:.0e}, absolute and relative). The artefact is kept in {directory}"
+            f"(tolerance {tolerance:.0e}, absolute and relative). The artefact is kept in {directory}"
         )
-    return {"split": split, "examples": len(rows), "largest_difference": difference, "tolerance": TOLERANCE}
+    return {"split": split, "examples": len(rows), "largest_difference": difference, "tolerance": tolerance}
 
 
 def _encoded_anew(fit: Fit, loaded: tuning.Loaded, split: str, rows: Any) -> Batch:

@@ -16,6 +16,7 @@ from finecomb.learning.loss import LossFunction
 from finecomb.learning.model import Backbone
 from finecomb.learning.task import TaskRunner
 from finecomb.learning.tuning import Tuned
+from finecomb.training import trainer
 from finecomb.training.datamodule import DataModule
 from finecomb.training.module import Module
 
@@ -56,6 +57,7 @@ def compose(config: Train, data: Path, source: models.ModelSource) -> Parts:
         label_names=prepared.label_names,
         problem_type=task.problem_type,
         seed=config.seed,
+        dtype=trainer.weights_dtype(config.trainer),
     )
     tuned = tuning.build(config.tuning).apply(backbone, seed=config.seed)
     tuned.check_length(config.batch.max_length)

@@ -38,7 +38,8 @@ def build(config: Trainer, run: RunDirectory, *, callbacks: list[pl.Callback], l
         devices=devices,
         num_nodes=config.num_nodes,
         strategy=_strategy(config) if several else "auto",
-        precision=config.precision,
+        # With bf16-true the model is built in bfloat16; Lightning would convert buffers, targets and the head too.
+        precision="32-true" if config.precision == "bf16-true" else config.precision,
         max_epochs=config.max_epochs,
         num_sanity_val_steps=0,
         callbacks=callbacks,
@@ -59,3 +60,8 @@ def _strategy(config: Trainer) -> DDPStrategy:
         forward_sync_buffers=False,  # every rank computes the same ones
         find_unused_parameters=True,  # some architectures hold tensors that classification never uses (XLNet's mask_emb)
     )
+
+
+def weights_dtype(config: Trainer) -> torch.dtype:
+    """The dtype of pre-trained weights in training, evaluation and the artifact."""
+    return torch.bfloat16 if config.precision == "bf16-true" else torch.float32
