@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -68,11 +68,9 @@ class Composer:
         """Compose each job once. Raises UserError with the problems of all of them, each once, and the further ones."""
         return [self._composition(found) for found in self._sound(jobs, further)]
 
-    def check(self, jobs: Sequence[Sequence[str]]) -> None:
-        """Raise UserError with the problems of all jobs, those between fields included, without merging any of them."""
-        problems = _all_problems(self._collect(jobs))
-        if problems:
-            raise UserError(problems)
+    def problems(self, jobs: Sequence[Sequence[str]]) -> list[Problem]:
+        """The problems of all jobs, each once and those between fields included. No job is merged, so that many are checked fast."""
+        return _all_problems(self._collect(jobs))
 
     def merge_all(self, jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
         """Return the config of each job as Hydra merges it, interpolations unresolved; raises as `compose_all` does."""
@@ -109,13 +107,14 @@ class Composer:
     def _composition(self, found: Collected) -> Composition:
         merged = self._merged(found)
         try:
-            config: Any = OmegaConf.to_object(merged)
+            config = cast(Train, OmegaConf.to_object(merged))
         except OmegaConfBaseException as error:
             raise UserError(hydra_problem(error)) from error
         config.cleaner.steps = {name: step for name, step in config.cleaner.steps.items() if step is not None}
         if isinstance(config.augmenter, Operations):
             config.augmenter.operations = {name: each for name, each in config.augmenter.operations.items() if each is not None}
-        for name, known in fields_of(type(config.callbacks)).items():
+        callbacks: type = type(config.callbacks)
+        for name, known in fields_of(callbacks).items():
             if known.entry is not None:
                 setattr(config.callbacks, name, entry_of(known.entry, getattr(config.callbacks, name), f"callbacks.{name}"))
         to_plain(config)

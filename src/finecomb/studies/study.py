@@ -81,7 +81,8 @@ def check(study: Study) -> None:
     spaces = tune.spaces(study) if study.tune else {}
     jobs = [study.overrides(arm, column) for arm, column in study.cells()]
     jobs += [list(job.overrides) for number in range(_rounds(study)) for job in trial_round(study, spaces, number)]
-    Composer().check(jobs)
+    if problems := Composer().problems(jobs):
+        raise UserError(problems)
 
 
 def _rounds(study: Study) -> int:
