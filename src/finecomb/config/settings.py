@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from finecomb.config import plugins, renamed
+from finecomb.config import interpolations, plugins, renamed
 from finecomb.config.errors import Problem, nearest
 from finecomb.config.fields import Field, complaint, fields_of, leaf_keys
 from finecomb.config.overrides import override
@@ -66,6 +66,8 @@ class Collected:
 
     def set(self, key: str, known: Field, value: Any, origin: Origin) -> None:
         """Take one value, or note what is wrong with it; a wrong one leaves the earlier value in place."""
+        if not self._resolvable(key, value, origin):
+            return
         wrong = complaint(known, value)
         if wrong is None:
             self.values[key] = Setting(value, origin)
@@ -76,6 +78,11 @@ class Collected:
         mend = f"did you mean {guess}?" if guess else ""
         self.problems.append(Problem(f"{key}={_text(value)} {wrong}", str(origin), known.allowed_text, mend))
 
+    def _resolvable(self, key: str, value: Any, origin: Origin) -> bool:
+        problem = interpolations.problem_of(key, value, origin)
+        self.problems += [] if problem is None else [problem]
+        return problem is None
+
     def set_in_dict(self, key: str, entry: Entry, source: str) -> None:
         """Take a mapping with keys of the user's own. It is merged key by key: each is a setting with its own line."""
         if entry.children:
@@ -83,6 +90,7 @@ class Collected:
             for name, child in entry.children.items():
                 self.set_in_dict(f"{key}.{name}", child, source)
         elif entry.children is None:
+            self._resolvable(key, entry.value, Origin(source, entry.line))
             self.drop(key)
             self.values[key] = Setting(entry.value, Origin(source, entry.line))
         elif not self.below(key):
