@@ -245,7 +245,25 @@ def _split(config: Train, where: Where) -> Iterator[Problem]:
 def _has_validation(dataset: Dataset) -> bool:
     if isinstance(dataset, Files):
         return dataset.files.validation is not None
-    return isinstance(dataset, Prepared) or (isinstance(dataset, HubDataset) and "validation" in dataset.splits)
+    # A hub dataset without named splits may have one, which is known when it is read.
+    return isinstance(dataset, Prepared) or (isinstance(dataset, HubDataset) and (not dataset.splits or "validation" in dataset.splits))
+
+
+def _hub(config: Train, where: Where) -> Iterator[Problem]:
+    dataset = config.dataset
+    if not isinstance(dataset, HubDataset):
+        return
+    ours = ("train", "validation", "test")
+    for name in dataset.splits:
+        if name not in ours:
+            mend = f"write dataset.splits.{nearest(name, ours) or 'test'}=NAME, where NAME is the split's name on the hub"
+            yield Problem(f"dataset.splits.{name}: there is no such split", where(f"dataset.splits.{name}"), ", ".join(ours), mend)
+    if dataset.splits and "train" not in dataset.splits:
+        what = "dataset.splits names no split to train on"
+        yield Problem(what, where("dataset.splits"), ", ".join(ours), "add dataset.splits.train=train, or leave dataset.splits out")
+    if dataset.hub_id and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", dataset.hub_id):
+        what = f"dataset.hub_id={dataset.hub_id} is not a name on the hub"
+        yield Problem(what, where("dataset.hub_id"), "OWNER/NAME", "for local files: dataset=files dataset.files.train=FILE")
 
 
 def _files(config: Train, where: Where) -> Iterator[Problem]:
@@ -359,5 +377,6 @@ def _positions(config: Train, where: Where) -> Iterator[Problem]:
 
 
 _RULES: tuple[Rule, ...] = (
-    _names, _labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch, _devices, _time, _split, _files, _model, _tuning, _positions,
+    _names, _labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch, _devices, _time, _split, _hub, _files, _model, _tuning,
+    _positions,
 )  # fmt: skip
