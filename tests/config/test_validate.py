@@ -64,6 +64,10 @@ def problems(*overrides):
         (["model=tiny_bert", "batch.max_length=500"], "model=tiny_bert has positions (192)", "batch.max_length=500"),
         (["model=tiny_bert", "model.hidden=33"], "cannot be split in 2 heads", "model.hidden=33"),
         (["model.model_type=brt"], "model.model_type=brt is not known", "model.model_type=brt"),
+        (["model=xlnet_base", "model.attention=sdpa"], "model.attention=sdpa is not available for xlnet", "model.attention=sdpa"),
+        (["model.attention=flash_attention_2"], "needs the package flash-attn", "model.attention=flash_attention_2"),
+        (["model.attention=flash_attention_2", "trainer=cpu"], "needs a GPU; trainer.accelerator=cpu", "model.attention"),
+        (["model.attention=flash_attention_2", "trainer.precision=bf16-mixed"], "evaluates in fp32", "trainer.precision=bf16-mixed"),
         (["tuning.name=ful"], "tuning.name=ful names no tuning", "tuning.name=ful"),
     ],
 )

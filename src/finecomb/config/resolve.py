@@ -18,6 +18,9 @@ def resolve(config: Train, *, machine: Machine) -> Train:
     Raises UserError for what this machine has not.
     """
     accelerator, devices = _devices(config, machine)
+    if config.model.attention == "flash_attention_2" and accelerator == "cpu":
+        what = "model.attention=flash_attention_2 needs a GPU, and none is visible"
+        raise UserError(Problem(what, "model.attention", "auto, sdpa, eager", "set model.attention=sdpa"))
     precision = config.trainer.precision
     if precision == "auto":
         has_bf16 = machine.gpu_bf16 if accelerator == "gpu" else machine.bf16
