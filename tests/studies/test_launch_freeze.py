@@ -169,6 +169,15 @@ def test_what_does_not_fit_the_data_is_told_at_once_with_its_origin_and_makes_no
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_class_without_training_rows_cannot_be_balanced(job, tmp_path):
+    with pytest.raises(UserError) as caught:
+        freeze(job("dataset.label_names=[a,b,c]", "loss.class_weights=balanced"))
+    (problem,) = caught.value.problems
+    assert problem.what == "class c has no training row to be balanced"
+    assert problem.where == "command line: loss.class_weights=balanced"
+    assert not (tmp_path / "runs").exists()
+
+
 def test_tensorboard_that_is_not_installed_is_told_before_training(job, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "tensorboard" else find(name, *rest))
