@@ -17,7 +17,14 @@ from finecomb.studies.sweep import sweep_id, varying
 
 def test_what_cannot_change_the_result_does_not_change_the_run(job):
     first = freeze(job())
-    for same in ("trainer.num_workers=2", "output_dir=runs", "callbacks.progress=false", "trainer.threads=1", "rerun=failed", "logger=csv"):
+    for same in (
+        "trainer.num_workers=2",
+        "output_dir=runs",
+        "callbacks.progress.enabled=false",
+        "trainer.threads=1",
+        "rerun=failed",
+        "logger=csv",
+    ):
         assert freeze(job(same)).run.path == first.run.path, same
     for other in ("seed=1", "optimizer.lr=0.1", "tuning=head", "batch.size=4"):
         assert freeze(job(other)).run.path != first.run.path, other

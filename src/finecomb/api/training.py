@@ -45,9 +45,9 @@ def train(config: Train) -> Run:
     """
     freeze.forget()
     frozen = freeze.freeze(Composition.of(config))
-    if config.callbacks.progress:
+    if config.callbacks.progress.enabled:
         tell_data([frozen])
-    (outcome,) = launch([frozen], progress=config.callbacks.progress)
+    (outcome,) = launch([frozen], progress=config.callbacks.progress.enabled)
     if outcome.state != "finished":
         raise RunFailed([outcome])
     return Run._of(outcome)
@@ -81,7 +81,7 @@ def multirun(
         RunFailed: Not all runs have finished. The others have, unless `fail_fast` is set.
 
     Example:
-        >>> words = ["debug=tiny", "dataset=files", "dataset.files.train=reviews.csv", "callbacks.progress=false"]
+        >>> words = ["debug=tiny", "dataset=files", "dataset.files.train=reviews.csv", "callbacks.progress.enabled=false"]
         >>> runs = finecomb.multirun([*words, "seed=0,1"])
         >>> [run.config.seed for run in runs]
         [0, 1]

@@ -58,7 +58,7 @@ class Collected:
             if nested is not None and entry.children is not None:
                 self.walk(nested, entry.children, key, source)
             elif nested is not None:
-                self.problems.append(not_a_value(key, entry.value, origin, nested))
+                self.problems.append(self.not_a_value(key, entry.value, origin, nested))
             elif known.is_dict and entry.children is not None:
                 self.set_in_dict(key, entry, source)
             else:
@@ -112,6 +112,13 @@ class Collected:
         choice = self.choices.get(prefix)
         what = f"{key}: there is no such key" + (f" with {prefix}={choice}" if choice else "")
         return Problem(what, str(origin), ", ".join(known), self._present_name(key, value) or self._way_out(prefix, name, known))
+
+    def not_a_value(self, key: str, value: Any, origin: Origin, nested: type) -> Problem:
+        """The problem of a plain value where a group of keys belongs, with the key that now holds such a value."""
+        off = getattr(nested, "OFF", None) if value is None else None
+        mend = f"to switch it off, write {key}.{off}" if off else self._present_name(key, value)
+        allowed = ", ".join(f"{key}.{name}" for name in fields_of(nested))
+        return Problem(f"{key}={_text(value)}: {key} holds keys of its own", str(origin), allowed, mend)
 
     def _present_name(self, key: str, value: Any) -> str:
         """Where a key that was renamed is now; empty for any other key."""
@@ -193,7 +200,7 @@ class Collected:
         if not given:
             return
         if "" in given:
-            self.problems.append(not_a_value(key, given[""].value, given[""].origin, cls))
+            self.problems.append(self.not_a_value(key, given[""].value, given[""].origin, cls))
             return
         known = fields_of(cls)
         for name, setting in given.items():
@@ -207,13 +214,6 @@ class Collected:
             if name not in given and each.before is UNSET:
                 mend = f"give {key}.{name}=..., {each.help} ({each.allowed_text})"
                 self.problems.append(Problem(f"{key}.{name} has no value", where, mend=mend))
-
-
-def not_a_value(key: str, value: Any, origin: Origin, nested: type) -> Problem:
-    """The problem of a plain value where a group of keys belongs."""
-    return Problem(
-        f"{key}={_text(value)}: {key} holds keys of its own", str(origin), ", ".join(f"{key}.{name}" for name in fields_of(nested))
-    )
 
 
 def _text(value: Any) -> str:

@@ -202,6 +202,16 @@ def _devices(config: Train, where: Where) -> Iterator[Problem]:
         )
 
 
+def _averaging(config: Train, where: Where) -> Iterator[Problem]:
+    decay, key = config.callbacks.weight_averaging.decay, "callbacks.weight_averaging.decay"
+    if decay is not None and config.trainer.strategy == "fsdp":
+        what = f"{key}={decay} with trainer.strategy=fsdp: Lightning does not average sharded weights"
+        yield Problem(what, where(key), mend=f"set {key}=null, or trainer.strategy=ddp")
+    if decay is not None and config.trainer.precision == "bf16-true":
+        what = f"{key}={decay} with trainer.precision=bf16-true: changes of the average are smaller than bfloat16 can represent"
+        yield Problem(what, where(key), mend=f"set {key}=null, or trainer.precision=bf16-mixed")
+
+
 def _time(config: Train, where: Where) -> Iterator[Problem]:
     limit = config.trainer.max_time
     if limit is not None and not re.fullmatch(r"\d+:([01]?\d|2[0-3]):[0-5]?\d:[0-5]?\d", limit):
@@ -362,6 +372,7 @@ def _positions(config: Train, where: Where) -> Iterator[Problem]:
 
 
 _RULES: tuple[Rule, ...] = (
-    _names, _labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch, _devices, _time, _split, _hub, _files, _model, _tuning,
+    _names, _labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch, _devices, _averaging, _time, _split, _hub, _files, _model,
+    _tuning,
     _positions, device_rules.attention,
 )  # fmt: skip

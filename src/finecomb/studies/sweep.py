@@ -92,7 +92,7 @@ class Sweep:
         self._group = self._group or question(checked)
         frozen = [replace(place(job, group=self._group), label=label) for job, label in zip(checked, labels, strict=True)]
         self.add(frozen)
-        progress = any(job.config.callbacks.progress for job in checked)
+        progress = any(job.config.callbacks.progress.enabled for job in checked)
         if progress:
             tell_data(frozen)
         try:

@@ -118,7 +118,7 @@ def run_search(
     if warm_start:
         console.print(f"{_warm(search, warm_start, composer)} earlier runs count as answers", markup=False)
     feed = SearchFeed(search, sweep, composer, slots)
-    progress = base.config.callbacks.progress
+    progress = base.config.callbacks.progress.enabled
     outcomes = launch_feed(feed, replace(policy, slots=slots, keep_checkpoints=False), progress=progress, expected=search.trials)
     _show(console, search, outcomes)
     console.print(str(sweep.path), markup=False, soft_wrap=True)
