@@ -82,6 +82,8 @@ def difference_name(config: Train, choices: Mapping[str, str | None]) -> str:
     parts += [str(choices[bundle]) for bundle in BUNDLES if choices.get(bundle)]
     always = ("dataset", "tuning")
     differing = [group for group in GROUPS if choices.get(group) != shipped.get(group) and group not in (*always, "logger", "callbacks")]
+    # trainer=auto is one of these, depending on the machine.
+    differing = [group for group in differing if (group, choices.get(group)) not in (("trainer", "cpu"), ("trainer", "gpu"))]
     parts += [str(choices.get(group)) for group in ("dataset", *differing, "tuning")]
     usual = {**_values_of(choices), **usual_values(config)}
     plain = flatten(to_plain(config))

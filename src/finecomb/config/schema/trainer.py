@@ -33,4 +33,4 @@ class Trainer:
     compile: bool = option("torch.compile the model in place")
 
 
-CHOICES = {"cpu": Trainer, "gpu": Trainer, "ddp": Trainer}
+CHOICES = {"auto": Trainer, "cpu": Trainer, "gpu": Trainer, "ddp": Trainer}
