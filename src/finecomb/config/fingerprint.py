@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finecomb.config import renamed
+from finecomb.config import auto, renamed
 from finecomb.config.catalogue import defaults
 from finecomb.config.fields import fields_of
 from finecomb.config.locate import conf_dir
@@ -77,7 +77,7 @@ def difference_name(config: Train, choices: Mapping[str, str | None]) -> str:
     The dataset and the tuning method are always told; other choices and values only where they differ from train.yaml, from the chosen
     files and from what auto stands for. config: resolved, or as composed.
     """
-    shipped = defaults()
+    shipped = {**defaults(), **auto.usual(config)}
     parts = [str(config.name)] if config.name else []
     parts += [str(choices[bundle]) for bundle in BUNDLES if choices.get(bundle)]
     always = ("dataset", "tuning")

@@ -12,7 +12,7 @@ from pathlib import Path
 from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.parameters import linear_maps
-from finecomb.config.schema.dataset import Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared
+from finecomb.config.schema.dataset import Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared, label_kind
 from finecomb.config.schema.loss import CrossEntropy
 from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel
 from finecomb.config.schema.optimizer import Adam, Sgd
@@ -49,13 +49,6 @@ def unlabelled(config: Train) -> bool:
     by_address = isinstance(config.dataset, Crawl) and bool(config.dataset.labels)
     none_read = config.dataset.label_kind == "none" or (config.dataset.columns.label is None and not by_address)
     return config.annotator.name == "none" and none_read
-
-
-def label_kind(dataset: Dataset) -> str:
-    """What the labels will be: class, classes, number, any when only the data tells, or none."""
-    if isinstance(dataset, MovieReviews):
-        return "number" if dataset.target == "rating" else "class"
-    return dataset.label_kind
 
 
 def _names(config: Train, where: Where) -> Iterator[Problem]:
