@@ -68,9 +68,9 @@ def test_auto_learning_rate_lies_within_the_methods_range(tuning, optimizer):
     assert rates.low <= config(f"tuning={tuning}", f"optimizer={optimizer}").optimizer.lr == rates.default <= rates.high
 
 
-def test_no_auto_is_left_but_the_models_type():
+def test_no_auto_is_left_but_what_the_weights_decide():
     resolved = flatten(to_plain(config("trainer=ddp", "logger=csv", machine=SERVER)))
-    resolved = {key: value for key, value in resolved.items() if key not in ("model.model_type", "trainer.strategy")}
+    resolved = {key: value for key, value in resolved.items() if key not in ("model.model_type", "model.attention", "trainer.strategy")}
     assert "auto" not in resolved.values()
 
 
@@ -154,7 +154,8 @@ def test_one_and_one_point_nought_are_the_same():
 @pytest.mark.parametrize(
     "override",
     ["output_dir=elsewhere", "name=word", "rerun=failed", "trainer.num_workers=2", "trainer.threads=1", "callbacks.progress=false",
-     "logger=none", "batch.eval_size=7", "logger.project=mine", "callbacks.checkpoint_every_n_steps=5"],
+     "logger=none", "batch.eval_size=7", "logger.project=mine", "callbacks.checkpoint_every_n_steps=5",
+     "model.gradient_checkpointing=true"],
 )  # fmt: skip
 def test_what_cannot_change_the_result_is_no_identity(override):
     assert fingerprint(config(override), {}) == fingerprint(config(), {})
@@ -164,7 +165,7 @@ def test_what_cannot_change_the_result_is_no_identity(override):
     "override",
     ["seed=1", "tuning=lora", "optimizer.lr=1e-3", "batch.size=16", "dataset.split.seed=1", "dataset.limit.train=9", "trainer.max_epochs=2",
      "trainer.precision=bf16-mixed", "cleaner=none", "evaluate.test=false", "model.dropout=0", "tuning.frozen_mode=train",
-     "callbacks=last", "batch.micro_batches=2"],
+     "callbacks=last", "batch.micro_batches=2", "model.attention=eager"],
 )  # fmt: skip
 def test_what_can_change_the_result_is(override):
     assert fingerprint(config(override), {}) != fingerprint(config(), {})

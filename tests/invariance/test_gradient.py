@@ -43,6 +43,13 @@ def test_every_split_of_a_batch_gives_the_plain_gradient(task: str, tuning: str,
         check_same(expected, train(tmp_path, with_split(config, **split)), TOLERANCE)
 
 
+@pytest.mark.parametrize("tuning", ["full", "lora", "prompt"])
+def test_gradient_checkpointing_gives_the_plain_gradient(tuning: str, data_folder: Path, tmp_path: Path) -> None:
+    expected = plain(cell_config(data_folder, "single", tuning))
+    checkpointed = cell_config(data_folder, "single", tuning, "model.gradient_checkpointing=true")
+    check_same(expected, train(tmp_path, with_split(checkpointed, parts=4)), TOLERANCE)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_gives_the_plain_gradient(family: str, data_folder: Path, tmp_path: Path) -> None:
     config = cell_config(data_folder, "pair", "full", f"model=tiny_{family}")

@@ -21,6 +21,9 @@ def resolve(config: Train, *, machine: Machine) -> Train:
     Raises UserError for what this machine has not.
     """
     accelerator, devices = _devices(config, machine)
+    if config.model.attention == "flash_attention_2" and accelerator == "cpu":
+        what = "model.attention=flash_attention_2 needs a GPU, and none is visible"
+        raise UserError(Problem(what, "model.attention", "auto, sdpa, eager", "set model.attention=sdpa"))
     precision = config.trainer.precision
     if precision == "auto":
         has_bf16 = machine.gpu_bf16 if accelerator == "gpu" else machine.bf16
@@ -61,7 +64,7 @@ def with_trainer(config: Train, machine: Machine) -> Train:
     if trainer.name != "auto":
         return config
     accelerator = _accelerator(config, machine)
-    name = "ddp" if trainer.strategy == "ddp" else accelerator
+    name = accelerator if trainer.strategy == "auto" else trainer.strategy
     return dataclasses.replace(config, trainer=dataclasses.replace(trainer, name=name, accelerator=accelerator))
 
 
@@ -86,7 +89,7 @@ def _accelerator(config: Train, machine: Machine) -> str:
 
 def _devices(config: Train, machine: Machine) -> tuple[str, int]:
     accelerator, devices = _accelerator(config, machine), config.trainer.devices
-    if devices == "auto" and config.trainer.strategy == "ddp":
+    if devices == "auto" and config.trainer.strategy != "auto":
         devices = max(1, machine.gpus) if accelerator == "gpu" else RANKS_ON_CPU
     elif devices == "auto":
         devices = 1

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from finecomb.config import plugins
+from finecomb.config import device_rules, plugins
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.parameters import linear_maps
 from finecomb.config.schema.dataset import Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared, label_kind
@@ -353,4 +353,5 @@ def _positions(config: Train, where: Where) -> Iterator[Problem]:
 
 _RULES: tuple[Rule, ...] = (
     _names, _labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch, _devices, _time, _split, _files, _model, _tuning, _positions,
+    device_rules.attention,
 )  # fmt: skip
