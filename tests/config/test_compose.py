@@ -266,6 +266,7 @@ def test_no_shipped_file_is_left_out_of_the_groups():
 
 
 NEEDS = {
+    "dataset=hub": ["dataset.hub_id=owner/name"],
     "dataset=files": ["dataset.files.train=pyproject.toml"],
     "dataset=prepared": ["dataset.path=."],
     "dataset=crawl": ["dataset.start=[http://site.example/]"],

@@ -39,6 +39,19 @@ def test_every_auto_is_a_value_in_the_frozen_file(job):
     assert "auto" not in (frozen["trainer"]["accelerator"], frozen["model"]["model_type"])
 
 
+def test_trainer_auto_is_recorded_as_the_choice_for_the_machine(job, monkeypatch):
+    monkeypatch.setattr(freezing, "this_machine", lambda: Machine(cores=8, gpus=0, bf16=False, gpu_bf16=False))
+    auto, written = check(job()), check(job("trainer=cpu"))
+    assert auto.choices["trainer"] == auto.config.trainer.name == "cpu"
+    assert (auto.fingerprint, auto.name, auto.settings) == (written.fingerprint, written.name, written.settings)
+
+
+def test_a_batch_is_checked_against_the_processes_of_this_machine(job, monkeypatch):
+    monkeypatch.setattr(freezing, "this_machine", lambda: Machine(cores=8, gpus=0, bf16=False, gpu_bf16=False))
+    with pytest.raises(UserError, match=r"batch.size=9 cannot be split evenly in 2 \(1 micro-batches x 2 devices"):
+        check(job("trainer=ddp", "batch.size=9"))
+
+
 def test_slots_share_the_cores_and_do_not_change_the_run(job, monkeypatch):
     monkeypatch.setattr(freezing, "this_machine", lambda: Machine(cores=8, gpus=0, bf16=False, gpu_bf16=False))
     alone, shared = check(job()), check(job(), slots=4)
@@ -173,6 +186,15 @@ def test_what_does_not_fit_the_data_is_told_at_once_with_its_origin_and_makes_no
         "command line: loss.class_weights=[1,2,3]",
     ]
     assert "2 weights, for a, b" in caught.value.problems[1].allowed
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_class_without_training_rows_cannot_be_balanced(job, tmp_path):
+    with pytest.raises(UserError) as caught:
+        freeze(job("dataset.label_names=[a,b,c]", "loss.class_weights=balanced"))
+    (problem,) = caught.value.problems
+    assert problem.what == "class c has no training row to be balanced"
+    assert problem.where == "command line: loss.class_weights=balanced"
     assert not (tmp_path / "runs").exists()
 
 
