@@ -16,7 +16,7 @@ import pytest
 import finecomb
 from finecomb.studies import processes
 
-WORDS = ["debug=tiny", "dataset=files", "dataset.files.train=reviews.csv", "callbacks.progress=false"]
+WORDS = ["debug=tiny", "dataset=files", "dataset.files.train=reviews.csv", "callbacks.progress.enabled=false"]
 WORKER = (sys.executable, str(Path(__file__).with_name("worker.py")))
 
 
@@ -55,7 +55,7 @@ def _text(row: str, config: finecomb.Config) -> str:
 def test_a_multirun_leaves_the_sweep_record_of_the_command(runs: list[finecomb.Run], shared: Path) -> None:
     record = json.loads((shared / "runs" / "sweeps" / "latest.json").read_text())
     assert record["runs"] == [run.name for run in runs]
-    again = finecomb.multirun({**dict(word.split("=") for word in WORDS), "callbacks.progress": False, "seed": range(2)})
+    again = finecomb.multirun({**dict(word.split("=") for word in WORDS), "callbacks.progress.enabled": False, "seed": range(2)})
     assert again == runs
     assert all(run.reused for run in again)
 
