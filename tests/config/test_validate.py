@@ -43,7 +43,7 @@ def problems(*overrides):
         (["optimizer.betas=[0.9]"], "optimizer.betas=[0.9] is no pair", "optimizer.betas"),
         (["optimizer=sgd", "optimizer.momentum=0", "optimizer.nesterov=true"], "needs momentum", "optimizer.nesterov"),
         (["batch.size=30", "batch.micro_batches=4"], "batch.size=30 cannot be split evenly in 4", "batch.size=30"),
-        (["trainer=ddp", "batch.size=30", "batch.micro_batches=2"], "cannot be split evenly in 4", "batch.size=30"),
+        (["trainer=ddp", "trainer.devices=2", "batch.size=30", "batch.micro_batches=2"], "cannot be split evenly in 4", "batch.size=30"),
         (["batch.max_tokens=64"], "batch.max_tokens=64 is less than batch.max_length", "batch.max_tokens=64"),
         (["trainer.precision=16-mixed"], "trainer.precision=16-mixed needs a GPU", "trainer.precision=16-mixed"),
         (["trainer.devices=2"], "needs a strategy", "trainer.devices=2"),

@@ -39,6 +39,19 @@ def test_every_auto_is_a_value_in_the_frozen_file(job):
     assert "auto" not in (frozen["trainer"]["accelerator"], frozen["model"]["model_type"])
 
 
+def test_trainer_auto_is_recorded_as_the_choice_for_the_machine(job, monkeypatch):
+    monkeypatch.setattr(freezing, "this_machine", lambda: Machine(cores=8, gpus=0, bf16=False, gpu_bf16=False))
+    auto, written = check(job()), check(job("trainer=cpu"))
+    assert auto.choices["trainer"] == auto.config.trainer.name == "cpu"
+    assert (auto.fingerprint, auto.name, auto.settings) == (written.fingerprint, written.name, written.settings)
+
+
+def test_a_batch_is_checked_against_the_processes_of_this_machine(job, monkeypatch):
+    monkeypatch.setattr(freezing, "this_machine", lambda: Machine(cores=8, gpus=0, bf16=False, gpu_bf16=False))
+    with pytest.raises(UserError, match=r"batch.size=9 cannot be split evenly in 2 \(1 micro-batches x 2 devices"):
+        check(job("trainer=ddp", "batch.size=9"))
+
+
 def test_slots_share_the_cores_and_do_not_change_the_run(job, monkeypatch):
     monkeypatch.setattr(freezing, "this_machine", lambda: Machine(cores=8, gpus=0, bf16=False, gpu_bf16=False))
     alone, shared = check(job()), check(job(), slots=4)

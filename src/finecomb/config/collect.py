@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from finecomb.config import hydra_settings, plugins
+from finecomb.config import auto, hydra_settings, plugins
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.locate import conf_dir
@@ -28,12 +28,22 @@ PRIMARY = "train"
 
 def collect(overrides: Sequence[str], defaults_list: Callable[[list[str]], Any]) -> Collected:
     """Read everything the overrides select. `defaults_list(overrides)` is Hydra's: the files to merge, in order, with their packages."""
+    found = _collect(overrides, defaults_list, auto.GROUPS)
+    chosen = auto.chosen(found)
+    return found if chosen == found.auto else _collect(overrides, defaults_list, {**auto.GROUPS, **chosen})
+
+
+def _collect(overrides: Sequence[str], defaults_list: Callable[[list[str]], Any], stands_for: Mapping[str, str]) -> Collected:
     found = Collected()
     parsed = [override for override in parse(overrides, found.problems) if not override.is_hydra_override()]
     picks = [override for override in parsed if is_choice(override) and _check_choice(override, found)]
     bundles = _check_bundles(picks, found)
     try:
-        listed = defaults_list([_line(override) for override in picks])
+        found.overrides = [_line(override) for override in picks]
+        listed = defaults_list(found.overrides)
+        known = listed.overrides.known_choices
+        found.auto = {group: name for group, name in stands_for.items() if known.get(group) == auto.AUTO}
+        listed = defaults_list(found.for_hydra()) if found.auto else listed
     except HydraException as error:
         found.problems.append(Problem(str(error).split("\n")[0], mend="correct the defaults list of the file"))
         return found
@@ -41,7 +51,6 @@ def collect(overrides: Sequence[str], defaults_list: Callable[[list[str]], Any])
     _note_picks(picks, found)
     for bundle in bundles:
         found.walk(Train, bundle.entries, "", shown(bundle.path))
-    found.overrides = [_line(override) for override in picks]
     for override in parsed:
         if not is_choice(override):
             _apply(override, found)

@@ -33,7 +33,7 @@ class Composition:
     """A composed config with what made it.
 
     origins: for each dotted key the file and line, or the override, that set it last; for a group, what chose it.
-    choices: the option of each group and bundle. overrides: as Hydra takes them.
+    choices: the option of each group and bundle. overrides: of the command line.
     plugin_dirs: folders to load before the config can be read back (`plugins.load`).
     """
 
@@ -106,8 +106,9 @@ class Composer:
     def _merged(self, found: Collected) -> DictConfig:
         """Raises UserError in Hydra's words for what our own pass does not know."""
         try:
-            parsed = OverridesParser.create().parse_overrides(found.overrides)
-            picks = [line for line, override in zip(found.overrides, parsed, strict=True) if is_choice(override)]
+            lines = found.for_hydra()
+            parsed = OverridesParser.create().parse_overrides(lines)
+            picks = [line for line, override in zip(lines, parsed, strict=True) if is_choice(override)]
             values = [override for override in parsed if not is_choice(override)]
             merged = self.loader.merge(self.loader.defaults_list(picks).defaults, values)
             for key, setting in found.values.items():

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finecomb.config import renamed
+from finecomb.config import auto, renamed
 from finecomb.config.catalogue import defaults
 from finecomb.config.fields import fields_of
 from finecomb.config.locate import conf_dir
@@ -77,11 +77,13 @@ def difference_name(config: Train, choices: Mapping[str, str | None]) -> str:
     The dataset and the tuning method are always told; other choices and values only where they differ from train.yaml, from the chosen
     files and from what auto stands for. config: resolved, or as composed.
     """
-    shipped = defaults()
+    shipped = {**defaults(), **auto.usual(config)}
     parts = [str(config.name)] if config.name else []
     parts += [str(choices[bundle]) for bundle in BUNDLES if choices.get(bundle)]
     always = ("dataset", "tuning")
     differing = [group for group in GROUPS if choices.get(group) != shipped.get(group) and group not in (*always, "logger", "callbacks")]
+    # trainer=auto is one of these, depending on the machine.
+    differing = [group for group in differing if (group, choices.get(group)) not in (("trainer", "cpu"), ("trainer", "gpu"))]
     parts += [str(choices.get(group)) for group in ("dataset", *differing, "tuning")]
     usual = {**composed_values(choices), **usual_values(config)}
     plain = flatten(to_plain(config))

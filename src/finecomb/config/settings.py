@@ -27,7 +27,8 @@ class Setting:
 class Collected:
     """What a command line selects and sets.
 
-    overrides: those to hand to Hydra. values: the last setting of each dotted key. classes: the chosen schema of each group.
+    overrides: those of the command line. auto: groups whose choice is `auto`, with what it stands for. values: the last setting of each
+    dotted key. classes: the chosen schema of each group.
     picked: what made each choice. unknown: groups whose choice is wrong, so that their keys cannot be judged.
     """
 
@@ -37,7 +38,16 @@ class Collected:
     classes: dict[str, type] = field(default_factory=dict)
     picked: dict[str, Origin] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)
+    auto: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+
+    def for_hydra(self) -> list[str]:
+        """The overrides with each `auto` replaced by what it stands for."""
+        return [*(f"{group}={name}" for group, name in self.auto.items()), *(line for line in self.overrides if not self._is_auto(line))]
+
+    def _is_auto(self, line: str) -> bool:
+        group, _, name = line.partition("=")
+        return group in self.auto and name.strip() == "auto"
 
     def origins(self) -> dict[str, Origin]:
         """Where each key was set last; for a group or bundle, what chose it."""
@@ -135,7 +145,9 @@ class Collected:
         if guess is not None:
             return f"did you mean {prefix}.{guess}?" if prefix else f"did you mean {guess}?"
         schemas = {choice: schema_of(prefix, path) for choice, path in options(prefix).items()} if prefix in GROUPS else {}
-        having = [f"{prefix}={choice}" for choice, cls in schemas.items() if cls is not None and name in fields_of(cls)][:3]
+        having = [
+            f"{prefix}={choice}" for choice, cls in schemas.items() if choice != "auto" and cls is not None and name in fields_of(cls)
+        ][:3]
         elsewhere = [leaf for leaf in leaf_keys(Train, self.classes) if leaf.rpartition(".")[2] == name]
         if having:
             return f"{' and '.join(having)} have it" if len(having) > 1 else f"{having[0]} has it"

@@ -12,7 +12,7 @@ from pathlib import Path
 from finecomb.config import class_weights, device_rules, plugins
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.parameters import linear_maps
-from finecomb.config.schema.dataset import Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared
+from finecomb.config.schema.dataset import Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared, label_kind
 from finecomb.config.schema.loss import CrossEntropy, weights_of
 from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel
 from finecomb.config.schema.optimizer import Adam, Sgd
@@ -49,13 +49,6 @@ def unlabelled(config: Train) -> bool:
     by_address = isinstance(config.dataset, Crawl) and bool(config.dataset.labels)
     none_read = config.dataset.label_kind == "none" or (config.dataset.columns.label is None and not by_address)
     return config.annotator.name == "none" and none_read
-
-
-def label_kind(dataset: Dataset) -> str:
-    """What the labels will be: class, classes, number, any when only the data tells, or none."""
-    if isinstance(dataset, MovieReviews):
-        return "number" if dataset.target == "rating" else "class"
-    return dataset.label_kind
 
 
 def _names(config: Train, where: Where) -> Iterator[Problem]:
@@ -373,6 +366,5 @@ def _positions(config: Train, where: Where) -> Iterator[Problem]:
 
 _RULES: tuple[Rule, ...] = (
     _names, _labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch, _devices, _averaging, _time, _split, _hub, _files, _model,
-    _tuning,
-    _positions, device_rules.attention,
+    _tuning, _positions, device_rules.attention,
 )  # fmt: skip

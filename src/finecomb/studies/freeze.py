@@ -18,7 +18,7 @@ from finecomb.config.errors import Problem, UserError
 from finecomb.config.fingerprint import difference_name, fingerprint, settings
 from finecomb.config.machine import this_machine
 from finecomb.config.plain import to_plain
-from finecomb.config.resolve import resolve
+from finecomb.config.resolve import resolve, with_trainer
 from finecomb.config.schema.dataset import Dataset
 from finecomb.config.schema.logger import Wandb
 from finecomb.config.schema.loss import CrossEntropy
@@ -125,6 +125,7 @@ def check(composition: Composition, *, slots: int = 1) -> Checked:
     source = _inspect(config.model)
     if config.model.model_type == "auto":
         config = dataclasses.replace(config, model=dataclasses.replace(config.model, model_type=source.model_type))
+    if "auto" in (composition.config.model.model_type, composition.config.trainer.devices):
         validate(config, composition.origins)
     prepared = _prepare(config)
     _check_against_data(config, prepared, composition.origins)
@@ -134,12 +135,15 @@ def check(composition: Composition, *, slots: int = 1) -> Checked:
         "model": {"directory": _text(source.directory), "sha256": source.sha256, "model_type": source.model_type, "hub_id": source.hub_id},
     }
     identity = fingerprint(config, {"data": prepared.content_hash, "model": source.sha256, **code_of(config)})
-    name = difference_name(config, composition.choices)
+    # The choice that trainer=auto is on this machine counts as if it had been written.
+    by_machine = {"trainer": config.trainer.name} if composition.choices.get("trainer") == "auto" else {}
+    choices = {**composition.choices, **by_machine}
+    name = difference_name(config, choices)
     return Checked(
         config=config,
-        settings=settings(composition.config),
+        settings=settings(with_trainer(composition.config, machine)),
         overrides=list(composition.overrides),
-        choices=composition.choices,
+        choices=choices,
         fingerprint=identity,
         name=name,
         inputs=inputs,

@@ -34,4 +34,4 @@ class Trainer:
     log_every_n_steps: int = option("training loss, learning rate and gradient norm are logged this often", low=1, identity=False)
 
 
-CHOICES = {"cpu": Trainer, "gpu": Trainer, "ddp": Trainer}
+CHOICES = {"auto": Trainer, "cpu": Trainer, "gpu": Trainer, "ddp": Trainer}
