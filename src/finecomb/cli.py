@@ -15,7 +15,6 @@ from finecomb.verbs import annotate, cache, compare, doctor, predict, prepare, r
 
 if TYPE_CHECKING:
     from finecomb.config.compose import Composition
-    from finecomb.studies.launch import Outcome
 
 _COMPLETION = ("-sc", "--shell-completion")
 
@@ -88,13 +87,14 @@ def train(args: list[str]) -> int:
         print(train_help(given.overrides))
         return 0
     if given.only_hydra:
-        if "--hydra-help" not in given.only_hydra and not given.multirun:
-            _compose(given.overrides)
-        hydra_app.enter([*given.only_hydra, *given.overrides], lambda: None)
+        hydra_app.show(given)
         return 0
     if given.multirun:
-        return _train_many(given.overrides, confirmed=given.confirmed)
-    return _train_one(_compose(given.overrides, validated=True), given.overrides)
+        from finecomb.studies.multirun import run_multirun
+        from finecomb.studies.outcome import exit_code
+
+        return exit_code(run_multirun(given.overrides, confirmed=given.confirmed))
+    return _train_one(_compose(given.overrides, validated=True))
 
 
 def _compose(overrides: Sequence[str], *, validated: bool = False) -> Composition:
@@ -107,46 +107,19 @@ def _compose(overrides: Sequence[str], *, validated: bool = False) -> Compositio
     return composition
 
 
-def _train_one(composition: Composition, words: Sequence[str]) -> int:
-    from finecomb.config.hydra_app import enter
-
-    outcomes: list[Outcome] = []
-    stopped: list[BaseException] = []
-
-    def task() -> None:
-        from finecomb.studies.account import tell_data
-        from finecomb.studies.freeze import freeze
-        from finecomb.studies.launch import launch
-
-        progress = composition.config.callbacks.progress
-        try:
-            frozen = freeze(composition)
-            if progress:
-                tell_data([frozen])
-            outcomes.extend(launch([frozen], progress=progress))
-        except BaseException as error:  # raised again below, because Hydra would print a line of its own about it
-            stopped.append(error)
-
-    enter(words, task)
-    if stopped:
-        raise stopped[0]
+def _train_one(composition: Composition) -> int:
     from finecomb.screen import show_outcome
-    from finecomb.studies.launch import exit_code
+    from finecomb.studies.account import tell_data
+    from finecomb.studies.freeze import freeze
+    from finecomb.studies.launch import exit_code, launch
 
-    show_outcome(outcomes[0])
-    return exit_code(outcomes)
-
-
-def _train_many(overrides: Sequence[str], *, confirmed: bool) -> int:
-    from finecomb.config.hydra_app import check_jobs, enter
-
-    words = check_jobs(overrides, confirmed=confirmed)
-    try:
-        enter(["-m", *words], lambda: None)
-    except SystemExit as ended:
-        # The sweeper's word for a job that did not finish.
-        return int(ended.code or 0)
-    return 0
+    progress = composition.config.callbacks.progress
+    frozen = freeze(composition)
+    if progress:
+        tell_data([frozen])
+    (outcome,) = launch([frozen], progress=progress)
+    show_outcome(outcome)
+    return exit_code([outcome])
 
 
 def explain(args: list[str]) -> int:

@@ -69,10 +69,10 @@ def test_the_result_is_what_hydra_itself_composes(overrides):
 def test_what_our_pass_collects_is_what_hydra_merges():
     composition = compose(["experiment=stsb_all_minilm", "debug=tiny", "seed=7", "cleaner.steps.unicode=null"])
     from finecomb.config.collect import collect
-    from finecomb.config.compose import _Hydra
+    from finecomb.config.compose import loader
     from finecomb.config.plain import from_values
 
-    found = collect(composition.overrides, _Hydra().defaults_list)
+    found = collect(composition.overrides, loader().defaults_list)
     values = {key: setting.value for key, setting in found.values.items()}
     ours = to_plain(from_values(values, found.classes))
     ours["cleaner"]["steps"] = {name: step for name, step in ours["cleaner"]["steps"].items() if step is not None}

@@ -19,6 +19,7 @@ from tiny_runs import make_run, metrics
 
 from finecomb.runs.directory import RunDirectory
 from finecomb.training import artefact, callbacks, checkpoint, worker
+from finecomb.training.module import Module
 
 # 20 rows in batches of 8: 3 steps an epoch, the last of 4 rows; checkpoints at steps 2, 4, 8 and at the end of epochs 3, 6, 9.
 SETTINGS = [
@@ -140,8 +141,18 @@ def test_every_method_resumes(tuning: str, undisturbed: Any, data_folder: Path, 
 
 
 _MOMENTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "in validation": lambda patch: _kill_at(
-        patch, callbacks.Validate, "on_train_epoch_end", lambda self, trainer, *_: trainer.current_epoch == 1
+    "before validation": lambda patch: _kill_at(
+        patch, callbacks.Record, "on_validation_start", lambda self, trainer, *_: trainer.current_epoch == 1
+    ),
+    "in validation": lambda patch: _kill_at(patch, Module, "validation_step", lambda self, *_: self.trainer.current_epoch == 1),
+    "after validation, before best": lambda patch: _kill_at(
+        patch, callbacks.Best, "on_validation_end", lambda self, trainer, *_: trainer.current_epoch == 1, after=True
+    ),
+    "after validation, before last": lambda patch: _kill_at(
+        patch, checkpoint.Checkpoint, "on_train_epoch_end", lambda self, trainer, *_: trainer.current_epoch == 1
+    ),
+    "after the checkpoint of an epoch": lambda patch: _kill_at(
+        patch, checkpoint.Checkpoint, "on_train_epoch_end", lambda self, trainer, *_: trainer.current_epoch == 1, after=True
     ),
     "between best and last": lambda patch: _kill_at(
         patch, checkpoint.AtomicCheckpointIO, "save_checkpoint", lambda self, content, path, *_: Path(path).name == "best.ckpt", after=True

@@ -17,7 +17,7 @@ from test_resume import Killed, _kill_at
 
 from finecomb.config.schema.train import Train
 from finecomb.runs.directory import RunDirectory
-from finecomb.training import callbacks
+from finecomb.training import callbacks, module
 from finecomb.training.module import Module
 
 # Every method on one task, every task by two methods, and the architectures with unused tensors and with causal masks.
@@ -46,7 +46,7 @@ def normalized_per_rank(patch: pytest.MonkeyPatch) -> None:
 
 def seeded_alike(patch: pytest.MonkeyPatch) -> None:
     """Planted defect: random numbers depend on what the process drew before, as where nothing is seeded at each step."""
-    patch.setattr(Module, "_seed_step", lambda self: None)
+    patch.setattr(module, "seed_step", lambda *_: None)
 
 
 def killed_and_resumed(run: RunDirectory, config: Train, step: int) -> Outcome:

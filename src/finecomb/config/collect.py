@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from finecomb.config import plugins
+from finecomb.config import hydra_settings, plugins
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.locate import conf_dir
@@ -188,7 +188,10 @@ def _check_default(item: Any, origin: Origin, found: Collected) -> None:
         if group in known_groups():
             if not _check_option(group, name, origin, found.problems):
                 found.unknown.add(group)
-        elif not group.startswith("hydra/"):
+        elif group.startswith("hydra/"):
+            problem = hydra_settings.problem_of_choice(group, name, origin)
+            found.problems += [] if problem is None else [problem]
+        else:
             guess = nearest(group, known_groups())
             mend = f"did you mean /{guess}?" if guess else ""
             found.problems.append(Problem(f"there is no group {group}", str(origin), ", ".join(known_groups()), mend))
@@ -220,10 +223,10 @@ def _read_files(listed: Any, found: Collected) -> None:
         except UserError as error:
             found.problems.extend(error.problems)
             continue
-        if item.config_path == PRIMARY:
-            # Hydra's own settings stand in the primary config and are none of ours.
-            entries.pop("hydra", None)
         package = (item.package or "").replace("_global_", "").strip(".")
+        if not package:
+            # Settings of Hydra itself, which `hydra_settings` reads.
+            entries.pop("hydra", None)
         _read_package(package, entries, shown(path), found)
 
 

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository
-from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
-from hydra._internal.defaults_list import DefaultsList, create_defaults_list
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.version import setbase
-from omegaconf import OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from finecomb.config import plugins
-from finecomb.config.collect import PRIMARY, collect, is_choice
+from finecomb.config import hydra_settings, plugins
+from finecomb.config.collect import PRIMARY, collect, is_choice, parse
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fields import MISSING, fields_of, leaf_keys
+from finecomb.config.hydra_private import Loader
 from finecomb.config.plain import entry_of, from_values, to_plain
 from finecomb.config.schema.augmenter import Operations
 from finecomb.config.schema.train import GROUPS, Train
 from finecomb.config.settings import Collected
 from finecomb.config.sources import Origin, search_dirs
 
-__all__ = ["Composition", "Origin", "check", "compose", "hydra_problem", "register"]
+__all__ = ["Composer", "Composition", "Origin", "compose", "hydra_problem", "register"]
 
 
 @dataclass
@@ -55,81 +50,55 @@ def compose(overrides: Sequence[str], *, config_dirs: Sequence[Path] = ()) -> Co
     problems are added here too when there is anything else to report.
     """
     plugins.load(config_dirs)
-    register()
-    hydra = _Hydra()
-    found = collect(overrides, hydra.defaults_list)
-    problems = [*found.problems, *_missing(found)]
-    if problems:
-        raise UserError([*problems, *_across(found)])
-    config = hydra.merge(found)
-    return Composition(config, found.origins(), found.choices, found.overrides, plugins.directories())
+    further = hydra_settings.read(parse(overrides, [])).problems
+    return Composer().compose_all([overrides], further)[0]
 
 
-def check(jobs: Sequence[Sequence[str]]) -> list[Problem]:
-    """Every problem of these jobs, each told once; those between fields included. Merges nothing, so that many jobs are checked fast."""
-    register()
-    hydra = _Hydra()
-    problems: dict[Problem, None] = {}
-    for overrides in jobs:
-        found = collect(overrides, hydra.defaults_list)
-        problems |= dict.fromkeys([*found.problems, *_missing(found), *_across(found)])
-    return list(problems)
-
-
-def register() -> None:
-    """Make the schemas known to Hydra: `schema/train`, and `schema/<group>/<key>` for each choice's schema."""
-    store = ConfigStore.instance()
-    store.store(group="schema", name="train", node=Train, package="_global_")
-    for group in GROUPS:
-        for key, cls in plugins.schemas(group).items():
-            store.store(group=f"schema/{group}", name=key, node=cls)
-
-
-def hydra_problem(error: Exception) -> Problem:
-    """What Hydra stopped at, in its own words: the first line of its message and of the cause."""
-    said = [str(each).strip().split("\n")[0] for each in (error, error.__cause__) if each is not None and str(each).strip()]
-    return Problem(" ".join(dict.fromkeys(said)), "Hydra", mend="`finecomb train --help` lists groups, choices and flags")
-
-
-class _Hydra:
-    """Hydra's loader on our folders. Each file is parsed once for the defaults list and the merge, and Hydra's own settings are left out:
-    its public `compose` reads everything twice and takes two thirds longer. A test holds the results equal."""
+class Composer:
+    """Composes the jobs of one command. Each file is read once for all of them."""
 
     def __init__(self) -> None:
-        setbase("1.3")
-        Plugins.instance()
-        path = ConfigSearchPathImpl()
-        path.append("hydra", "pkg://hydra.conf")
-        for number, directory in enumerate(search_dirs()):
-            path.append("main" if number == 0 else "plugin", f"file://{directory}")
-        path.append("schema", "structured://")
-        self._loader = ConfigLoaderImpl(path)
-        self._repository = CachingConfigRepository(self._loader.repository)
-        self._listed: dict[tuple[str, ...], DefaultsList] = {}
+        self.loader = loader()
 
-    def defaults_list(self, picks: Sequence[str]) -> DefaultsList:
-        """The files that these choices select, in the order in which they are merged. Raises HydraException."""
-        key = tuple(picks)
-        if key not in self._listed:
-            parsed = OverridesParser.create().parse_overrides(list(picks))
-            self._listed[key] = create_defaults_list(self._repository, PRIMARY, parsed, prepend_hydra=True, skip_missing=False)
-        return self._listed[key]
+    def compose(self, overrides: Sequence[str]) -> Composition:
+        """Compose one job; see `compose`."""
+        return self.compose_all([overrides])[0]
 
-    def merge(self, found: Collected) -> Train:
-        """The typed config. Raises UserError in Hydra's words for what our own pass does not know."""
+    def compose_all(self, jobs: Sequence[Sequence[str]], further: Sequence[Problem] = ()) -> list[Composition]:
+        """Compose each job once. Raises UserError with the problems of all of them, each once, and the further ones."""
+        return [self._composition(found) for found in self._collect_all(jobs, further)]
+
+    def check(self, jobs: Sequence[Sequence[str]]) -> None:
+        """Raise UserError with the problems of all jobs, those between fields included, without merging any of them."""
+        problems = _all_problems(collect(overrides, self.loader.defaults_list) for overrides in jobs)
+        if problems:
+            raise UserError(problems)
+
+    def merge_all(self, jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
+        """Return the config of each job as Hydra merges it, interpolations unresolved; raises as `compose_all` does."""
+        return [self._merged(found) for found in self._collect_all(jobs)]
+
+    def _collect_all(self, jobs: Sequence[Sequence[str]], further: Sequence[Problem] = ()) -> list[Collected]:
+        collected = [collect(overrides, self.loader.defaults_list) for overrides in jobs]
+        if further or any(_problems(found) for found in collected):
+            raise UserError(dict.fromkeys([*further, *_all_problems(collected)]))
+        return collected
+
+    def _merged(self, found: Collected) -> DictConfig:
+        """Raises UserError in Hydra's words for what our own pass does not know."""
         try:
             parsed = OverridesParser.create().parse_overrides(found.overrides)
-            listed = self.defaults_list([line for line, override in zip(found.overrides, parsed, strict=True) if is_choice(override)])
-            primary = self._repository.load_config(PRIMARY)
-            assert primary is not None
-            with open_dict(primary.config):
-                primary.config.pop("hydra", None)
-            files = [item for item in listed.defaults if not (item.config_path or "").startswith("hydra/")]
-            merged = self._loader._compose_config_from_defaults_list(files, self._repository)
-            OmegaConf.set_struct(merged, True)
-            ConfigLoaderImpl._apply_overrides_to_config([override for override in parsed if not is_choice(override)], merged)
-            config: Any = OmegaConf.to_object(merged)
+            picks = [line for line, override in zip(found.overrides, parsed, strict=True) if is_choice(override)]
+            values = [override for override in parsed if not is_choice(override)]
+            return self.loader.merge(self.loader.defaults_list(picks).defaults, values)
         except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(hydra_problem(error)) from error
+
+    def _composition(self, found: Collected) -> Composition:
+        merged = self._merged(found)
+        try:
+            config: Any = OmegaConf.to_object(merged)
+        except OmegaConfBaseException as error:
             raise UserError(hydra_problem(error)) from error
         config.cleaner.steps = {name: step for name, step in config.cleaner.steps.items() if step is not None}
         if isinstance(config.augmenter, Operations):
@@ -138,7 +107,52 @@ class _Hydra:
             if known.entry is not None:
                 setattr(config.callbacks, name, entry_of(known.entry, getattr(config.callbacks, name), f"callbacks.{name}"))
         to_plain(config)
-        return config  # type: ignore[no-any-return]
+        return Composition(config, found.origins(), found.choices, found.overrides, plugins.directories())
+
+
+def loader() -> Loader:
+    """Hydra's loader on the folders of finecomb and of the plug-ins loaded so far."""
+    register()
+    return Loader(search_dirs(), PRIMARY)
+
+
+# What has been stored, so that it is not converted again for each composition.
+_stored: dict[tuple[str, str], type] = {}
+
+
+def register() -> None:
+    """Make the schemas known to Hydra: `schema/train`, and `schema/<group>/<key>` for each choice's schema; and finecomb's own launchers
+    and sweepers, after those of other packages.
+
+    `submitit_slurm` and `optuna` are also names of Hydra's official plug-ins. Inside finecomb they are always finecomb's; importing
+    `hydra_plugins.finecomb` registers nothing, so that other Hydra apps in the environment keep the official ones.
+    """
+    store = ConfigStore.instance()
+    for group, known in hydra_settings.provided().items():
+        for name, cls in known.items():
+            store.store(group=group, name=name, node=cls, provider="finecomb")
+    if not _stored:
+        store.store(group="schema", name="train", node=Train, package="_global_")
+    for group in GROUPS:
+        for key, cls in plugins.schemas(group).items():
+            if _stored.get((group, key)) is not cls:
+                store.store(group=f"schema/{group}", name=key, node=cls)
+                _stored[group, key] = cls
+
+
+def hydra_problem(error: Exception) -> Problem:
+    """What Hydra stopped at, in its own words: the first line of its message and of the cause."""
+    said = [str(each).strip().split("\n")[0] for each in (error, error.__cause__) if each is not None and str(each).strip()]
+    return Problem(" ".join(dict.fromkeys(said)), "Hydra", mend="`finecomb train --help` lists groups, choices and flags")
+
+
+def _problems(found: Collected) -> list[Problem]:
+    return [*found.problems, *_missing(found)]
+
+
+def _all_problems(collected: Iterable[Collected]) -> list[Problem]:
+    """The problems of all jobs, each once, those between fields included."""
+    return list(dict.fromkeys(problem for found in collected for problem in [*_problems(found), *_across(found)]))
 
 
 def _missing(found: Collected) -> list[Problem]:

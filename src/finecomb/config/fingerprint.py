@@ -18,7 +18,7 @@ from finecomb.config.plain import flatten, to_plain
 from finecomb.config.resolve import usual_values
 from finecomb.config.schema.base import UNSET
 from finecomb.config.schema.train import BUNDLES, GROUPS, Train
-from finecomb.config.sources import Entry, options, parents, read
+from finecomb.config.sources import options, values_of
 
 _MAX_NAME = 96
 
@@ -124,28 +124,8 @@ def _identity_keys(config: Any, prefix: str = "") -> set[str]:
 
 def _values_of(choices: Mapping[str, str | None]) -> dict[str, Any]:
     """The values that train.yaml, the chosen files and the bundles give, before anything from the command line."""
-    values = _flat(read(conf_dir() / "train.yaml").entries, "")
+    values = flatten(values_of(conf_dir() / "train.yaml"))
     for group, choice in choices.items():
         if choice is not None and choice in options(group):
-            values.update(_file_values(options(group)[choice], "" if group in BUNDLES else f"{group}."))
+            values.update(flatten(values_of(options(group)[choice]), "" if group in BUNDLES else f"{group}."))
     return values
-
-
-def _file_values(path: Path, prefix: str) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for parent in parents(path, before=True):
-        values.update(_file_values(parent, prefix))
-    values.update(_flat(read(path).entries, prefix))
-    for parent in parents(path, before=False):
-        values.update(_file_values(parent, prefix))
-    return values
-
-
-def _flat(entries: Mapping[str, Entry], prefix: str) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, entry in entries.items():
-        if entry.children:
-            flat.update(_flat(entry.children, f"{prefix}{name}."))
-        else:
-            flat[f"{prefix}{name}"] = entry.value
-    return flat

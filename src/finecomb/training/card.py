@@ -10,7 +10,7 @@ import yaml
 from finecomb.config.schema.model import EMBEDDED_BASE
 
 if TYPE_CHECKING:
-    from finecomb.training.fit import Parts
+    from finecomb.training.parts import Parts
 
 PEFT_METHODS = ("lora", "prompt")
 
