@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from tiny_runs import make_data, tiny_config
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 
 from finecomb.config.schema.train import Train
@@ -102,10 +103,15 @@ class _Gradients(pl.Callback):
 def _gradients(tuned: Any) -> dict[str, Tensor]:
     """Gradients of what trains; zero where a tensor took no part."""
     return {
-        name: parameter.grad.clone() if parameter.grad is not None else torch.zeros_like(parameter)
+        name: full(parameter.grad).clone() if parameter.grad is not None else torch.zeros(parameter.shape, dtype=parameter.dtype)
         for name, parameter in tuned.model.named_parameters()
         if parameter.requires_grad
     }
+
+
+def full(tensor: Tensor) -> Tensor:
+    """The whole of a tensor that may be divided among ranks; every rank has to call it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 _numbers = itertools.count()
@@ -128,8 +134,8 @@ def train(folder: Path, config: Train, *, double: bool = True, run: RunDirectory
     fit.callbacks = lambda: [*original(), gradients]  # type: ignore[method-assign]
     fit.train([])
     after = dict(parts.tuned.model.named_parameters())
-    frozen = all(torch.equal(tensor, after[name]) for name, tensor in before.items())
-    return Outcome(gradients.steps, {name: tensor.clone() for name, tensor in parts.tuned.trainable_state().items()}, frozen)
+    frozen = all([torch.equal(tensor, full(after[name])) for name, tensor in before.items()])
+    return Outcome(gradients.steps, {name: full(tensor).clone() for name, tensor in parts.tuned.trainable_state().items()}, frozen)
 
 
 def plain(config: Train, *, double: bool = True) -> Outcome:

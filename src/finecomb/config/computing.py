@@ -29,7 +29,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "training/artefact", "training/batching", "training/callbacks/clock", "training/callbacks/record",
         "training/callbacks/stop", "training/callbacks/validate", "training/checkpoint", "training/datamodule", "training/encode",
         "training/evaluate", "training/evaluation_module", "training/fit", "training/module", "training/parts", "training/result",
-        "training/seeding", "training/trainer", "training/worker",
+        "training/seeding", "training/strategy", "training/trainer", "training/worker",
     ),
     # The fingerprint of runs with this choice.
     "choice": (

@@ -72,7 +72,7 @@ def _devices(config: Train, machine: Machine) -> tuple[str, int]:
         accelerator = "gpu" if machine.gpus else "cpu"
     devices = config.trainer.devices
     if devices == "auto":
-        devices = max(1, machine.gpus) if accelerator == "gpu" and config.trainer.strategy == "ddp" else 1
+        devices = max(1, machine.gpus) if accelerator == "gpu" and config.trainer.strategy != "auto" else 1
     if accelerator == "gpu" and machine.gpus < devices:
         has = f"{machine.gpus} are visible" if machine.gpus else "none is visible"
         mend = "choose trainer=cpu, or set CUDA_VISIBLE_DEVICES" if machine.gpus == 0 else f"set trainer.devices={machine.gpus}"
