@@ -29,7 +29,8 @@ CELLS = [
     *((task, tuning, "bert") for task in list(TASKS)[1:] for tuning in ("full", "lora")),
     *(("single", "full", family) for family in ("xlnet", "gpt2")),
 ]
-# With FSDP: every kind of tensor that trains, frozen ones between them, a table that layers read from outside (DeBERTa), checkpointed layers.
+# With FSDP: every kind of tensor that trains, frozen ones between them, a table that layers read from outside (DeBERTa),
+# checkpointed layers.
 SHARDED_CELLS = {
     "full-bert": ("single", "full", ["model=tiny_bert"]),
     "full-deberta_v3": ("pair", "full", ["model=tiny_deberta_v3"]),

@@ -100,7 +100,6 @@ def compare(fit: Fit, directory: Path, split: str, evaluation: Evaluation) -> di
     total = len(evaluation.logits)
     rows = np.unique(np.linspace(0, total - 1, min(COMPARED_EXAMPLES, total)).astype(np.int64))
     loaded = tuning.load(directory)
-    fit.parts.tuned.model.cpu()  # a device may not have room for two large models
     loaded.model.to(fit.module.device).eval()
     batch = _encoded_anew(fit, loaded, split, rows)
     logits = collect(loaded.forward, [batch], rows=len(rows), outputs=fit.parts.task.num_outputs, device=fit.module.device)

@@ -159,14 +159,16 @@ def clip_gradient(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
-def unshard(tuned: Tuned, *, keep: bool) -> None:
-    """Put full tensors in the place of divided ones, on the CPU of the ranks that `keep` them; every rank has to call it.
+def to_cpu(tuned: Tuned, *, keep: bool) -> None:
+    """Move a trained model to the CPU; one that is divided as full tensors, on the ranks that `keep` them. Every rank has to call it.
 
-    The model can then be saved, and computes no more.
+    A model that was divided can then be saved, and computes no more.
     """
-    for module in tuned.model.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            if isinstance(parameter, DTensor):
-                full = parameter.detach().full_tensor()
-                if keep:
-                    module.register_parameter(name, nn.Parameter(full.cpu(), requires_grad=parameter.requires_grad))
+    divided = [(module, name, parameter) for module in tuned.model.modules() for name, parameter in module.named_parameters(recurse=False)]
+    divided = [entry for entry in divided if isinstance(entry[2], DTensor)]
+    if not divided:
+        tuned.model.cpu()
+    for module, name, parameter in divided:
+        full = parameter.detach().full_tensor()
+        if keep:
+            module.register_parameter(name, nn.Parameter(full.cpu(), requires_grad=parameter.requires_grad))

@@ -160,7 +160,7 @@ def train(run: RunDirectory, config: Train, interruption: Interruption, first: b
     from finecomb.training.fit import Fit
     from finecomb.training.parts import compose
     from finecomb.training.result import result
-    from finecomb.training.strategy import unshard
+    from finecomb.training.strategy import to_cpu
     from finecomb.training.trainer import weights_dtype
 
     inputs = run.record["inputs"]
@@ -179,7 +179,7 @@ def train(run: RunDirectory, config: Train, interruption: Interruption, first: b
         if first:
             run.write_progress(step=trainer.global_step, steps=parts.data.total_steps, stage="evaluation")
         evaluations = artefact.final_evaluations(fit)
-        unshard(parts.tuned, keep=first)
+        to_cpu(parts.tuned, keep=first)  # a device may not have room for this model and the one that is read back
         if first:
             reloaded = artefact.save(fit, evaluations)
             outcome = result(fit, trainer, evaluations, chosen, reloaded, started)
