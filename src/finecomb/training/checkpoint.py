@@ -16,6 +16,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from finecomb.runs.atomic import replace, told_when_full
 from finecomb.training.callbacks import Best
+from finecomb.training.callbacks.weight_averaging import best_state
 from finecomb.training.interruption import Interruption, time_to_agree
 from finecomb.training.trainer_settings import is_fitting
 
@@ -79,7 +80,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
         """Save the weights that are better than ever."""
         if not (is_fitting(trainer) and self._best.improved):
             return
-        state = trainer.strategy.lightning_module_state_dict()  # on every rank, as those of a sharded model gather it together
+        state = best_state(trainer, module)  # on every rank, as those of a sharded model gather it together
         if trainer.is_global_zero:
             best = {"state_dict": state, "epoch": trainer.current_epoch, "global_step": trainer.global_step}
             AtomicCheckpointIO().save_checkpoint(best, self.directory / BEST)
