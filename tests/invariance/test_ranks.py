@@ -13,10 +13,22 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 import torch
-from harness import FAMILIES, TASKS, ZERO_WEIGHTS, Outcome, cell_config, check_same, check_zero_weights, parts_of, plain, prepared
+from harness import (
+    FAMILIES,
+    TASKS,
+    ZERO_WEIGHTS,
+    Outcome,
+    cell_config,
+    check_same,
+    check_zero_weights,
+    largest_difference,
+    parts_of,
+    plain,
+    prepared,
+)
 from test_resume import assert_equal
-from tiny_runs import make_run, metrics
-from two_ranks import CELLS, CLIPPED, FSDP, SHARDED_CELLS, WEIGHTED, whole_run
+from tiny_runs import make_run, metrics, tiny_config
+from two_ranks import CELLS, CLIPPED, EXPERIMENT, FSDP, SHARDED_CELLS, WEIGHTED, whole_run
 
 from finecomb.runs.directory import RunDirectory
 from finecomb.training import checkpoint, worker
@@ -149,3 +161,20 @@ def test_a_run_with_a_divided_model_leaves_what_one_process_leaves(outcomes: Pat
     torch.testing.assert_close(logits[1], logits[0], rtol=1e-3, atol=1e-3)
     lines = [[line["train/gradient_norm"] for line in run.metrics() if "train/gradient_norm" in line] for run in (one, whole)]
     assert lines[1] == pytest.approx(lines[0], rel=1e-3)
+
+
+def test_the_experiment_with_full_tuning_trains_a_tiny_model_of_its_architecture(outcomes: Path, data_folder: Path) -> None:
+    one = [each for each in EXPERIMENT if each != "trainer.devices=2"]
+    config = tiny_config(prepared(data_folder, "single"), *one, "trainer=cpu", "trainer.strategy=auto", "trainer.devices=1")
+    assert config.model.gradient_checkpointing
+    parts = parts_of(config, double=False)
+    parts.data.setup("fit")
+    before = {name: tensor.clone() for name, tensor in parts.tuned.trainable_state().items()}
+    found = _outcome(outcomes, "sharded experiment")
+    assert len(found.gradients) == 2
+    batch = parts.data.splits["train"].batch(parts.data.plan.epoch(0)[0])
+    parts.tuned.train_mode()
+    torch.nn.functional.cross_entropy(parts.tuned.forward(batch.inputs), batch.targets).backward()
+    gradients = {name: parts.tuned.model.get_parameter(name).grad for name in before}
+    assert largest_difference(gradients, found.gradients[0]) < 0.05  # bfloat16 against fp32
+    assert all(not torch.equal(found.weights[name], tensor) for name, tensor in before.items())

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 import torch
-from harness import TASKS, TUNINGS, ZERO_WEIGHTS, Outcome, cell_config, train, with_split
+from harness import TASKS, TUNINGS, ZERO_WEIGHTS, Outcome, cell_config, prepared, train, with_split
 from test_resume import Killed, _kill_at
+from tiny_runs import tiny_config
 
 from finecomb.config.schema.train import Train
 from finecomb.runs.directory import RunDirectory
@@ -52,6 +53,10 @@ CLIPPED = ["trainer.gradient_clip_val=0.1"]
 # 3 steps in each of 3 epochs; checkpoints at steps 3, 5, 6 and 9. At step 5 one loss is not logged yet. Dropout differs between ranks.
 RESUMED = ["trainer.max_epochs=3", "callbacks.checkpoint.every_n_steps=5", "trainer.log_every_n_steps=2", "model.dropout=0.2"]
 RESUMED += ["scheduler=linear", "trainer.gradient_clip_val=1"]
+
+# The dry run of the experiment with full tuning: only the model, the devices and the length are other ones.
+EXPERIMENT = ["experiment=full_7b_fsdp", "model=tiny_qwen3", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=bf16-mixed"]
+EXPERIMENT += ["batch.size=8", "batch.max_length=64", "trainer.max_steps=2"]
 
 
 def normalized_per_rank(patch: pytest.MonkeyPatch) -> None:
@@ -110,14 +115,35 @@ def main(data: Path, outcomes: Path) -> None:
     sharded(data, outcomes, keep)
 
 
+def note_shares(patch: pytest.MonkeyPatch, shares: list[float]) -> None:
+    """Note which share of the model, of its gradient and of the optimizer's state this rank holds before each epoch."""
+    original = Module.on_train_epoch_end
+
+    def noting(self: Any) -> None:
+        parameters = list(self.tuned.model.parameters())
+        states = [state["momentum_buffer"] for state in self.optimizers(use_pl_optimizer=False).state.values()]
+        for tensors in (parameters, [parameter.grad for parameter in parameters if parameter.grad is not None], states):
+            shares.append(sum(each.to_local().numel() for each in tensors) / sum(each.numel() for each in tensors))
+        original(self)
+
+    patch.setattr(Module, "on_train_epoch_end", noting)
+
+
 def sharded(data: Path, outcomes: Path, keep: Callable[[Outcome, str], None]) -> None:
     """Every cell with FSDP; one that is killed and resumed; and a whole run, which ends the process group."""
     folder = outcomes / f"rank{os.environ['RANK']}"
+    shares: list[float] = []
+    with pytest.MonkeyPatch.context() as patch:
+        note_shares(patch, shares)
+        keep(train(folder, with_split(cell_config(data, "single", "full", *FSDP), devices=2)), "sharded, of which shares are noted")
+    assert shares
+    assert all(0.4 < share < 0.6 for share in shares), shares
     for name, (task, tuning, overrides) in SHARDED_CELLS.items():
         config = with_split(cell_config(data, task, tuning, *FSDP, *overrides), parts=1 if name == "no example" else 2, devices=2)
         if name == "uneven passes":
             config = dataclasses.replace(config, batch=dataclasses.replace(config.batch, max_tokens=20))
         keep(train(folder, config), f"sharded {name}")
+    keep(train(folder, tiny_config(prepared(data, "single"), *EXPERIMENT), double=False), "sharded experiment")
     resumed = with_split(cell_config(data, "single", "full", *FSDP, *RESUMED), parts=2, devices=2)
     alone, killed = (shared_run(outcomes, f"sharded {name}") for name in ("alone", "killed"))
     keep(train(folder, resumed, run=alone), "sharded alone")
