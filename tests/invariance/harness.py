@@ -25,6 +25,7 @@ from finecomb.runs.directory import RunDirectory
 from finecomb.training.fit import Fit
 from finecomb.training.interruption import Interruption
 from finecomb.training.parts import Parts, compose
+from finecomb.training.trainer import weights_dtype
 
 TASKS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "single": ({"kind": "class"}, ["task=sequence_classification"]),
@@ -80,7 +81,7 @@ def cell_config(folder: Path, task: str, tuning: str, *overrides: str, weighted:
 def parts_of(config: Train, *, double: bool = True) -> Parts:
     """Composed parts, in float64 unless told otherwise."""
     assert config.dataset.path is not None
-    parts = compose(config, Path(config.dataset.path), inspect(config.model))
+    parts = compose(config, Path(config.dataset.path), inspect(config.model), dtype=weights_dtype(config.trainer))
     if double:
         parts.tuned.model.double()
     return parts

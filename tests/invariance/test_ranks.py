@@ -28,7 +28,7 @@ from harness import (
 )
 from test_resume import assert_equal
 from tiny_runs import make_run, metrics, tiny_config
-from two_ranks import CELLS, CLIPPED, EXPERIMENT, FSDP, SHARDED_CELLS, WEIGHTED, whole_run
+from two_ranks import CELLS, CLIPPED, EXPERIMENT, FSDP, PRECISIONS, SHARDED_CELLS, WEIGHTED, whole_run
 
 from finecomb.runs.directory import RunDirectory
 from finecomb.training import checkpoint, worker
@@ -61,7 +61,7 @@ def outcomes(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         command = [sys.executable, str(HERE / "two_ranks.py"), str(data_folder), str(folder)]
         processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
     for process in processes:
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=600)
         assert process.returncode == 0, output[-6000:]
     return folder
 
@@ -163,18 +163,23 @@ def test_a_run_with_a_divided_model_leaves_what_one_process_leaves(outcomes: Pat
     assert lines[1] == pytest.approx(lines[0], rel=1e-3)
 
 
-def test_the_experiment_with_full_tuning_trains_a_tiny_model_of_its_architecture(outcomes: Path, data_folder: Path) -> None:
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_experiment_with_full_tuning_trains_a_tiny_model_of_its_architecture(precision: str, outcomes: Path, data_folder: Path) -> None:
     one = [each for each in EXPERIMENT if each != "trainer.devices=2"]
     config = tiny_config(prepared(data_folder, "single"), *one, "trainer=cpu", "trainer.strategy=auto", "trainer.devices=1")
     assert config.model.gradient_checkpointing
     parts = parts_of(config, double=False)
     parts.data.setup("fit")
     before = {name: tensor.clone() for name, tensor in parts.tuned.trainable_state().items()}
-    found = _outcome(outcomes, "sharded experiment")
+    found = _outcome(outcomes, f"sharded experiment in {precision}")
     assert len(found.gradients) == 2
     batch = parts.data.splits["train"].batch(parts.data.plan.epoch(0)[0])
     parts.tuned.train_mode()
     torch.nn.functional.cross_entropy(parts.tuned.forward(batch.inputs), batch.targets).backward()
     gradients = {name: parts.tuned.model.get_parameter(name).grad for name in before}
-    assert largest_difference(gradients, found.gradients[0]) < 0.05  # bfloat16 against fp32
-    assert all(not torch.equal(found.weights[name], tensor) for name, tensor in before.items())
+    computed = {name: gradient.float() for name, gradient in found.gradients[0].items()}
+    assert largest_difference(gradients, computed) < 0.05  # bfloat16 against fp32
+    # In bfloat16 a step of 1e-5 is rounded away.
+    exact = [name for name, tensor in found.weights.items() if tensor.dtype == torch.float32]
+    assert len(exact) == (len(before) if precision == "bf16-mixed" else 1)
+    assert all(not torch.equal(found.weights[name], before[name]) for name in exact)

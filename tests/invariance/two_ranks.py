@@ -55,8 +55,9 @@ RESUMED = ["trainer.max_epochs=3", "callbacks.checkpoint.every_n_steps=5", "trai
 RESUMED += ["scheduler=linear", "trainer.gradient_clip_val=1"]
 
 # The dry run of the experiment with full tuning: only the model, the devices and the length are other ones.
-EXPERIMENT = ["experiment=full_7b_fsdp", "model=tiny_qwen3", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=bf16-mixed"]
+EXPERIMENT = ["experiment=full_7b_fsdp", "model=tiny_qwen3", "trainer.accelerator=cpu", "trainer.devices=2"]
 EXPERIMENT += ["batch.size=8", "batch.max_length=64", "trainer.max_steps=2"]
+PRECISIONS = ["bf16-mixed", "bf16-true"]
 
 
 def normalized_per_rank(patch: pytest.MonkeyPatch) -> None:
@@ -143,7 +144,9 @@ def sharded(data: Path, outcomes: Path, keep: Callable[[Outcome, str], None]) ->
         if name == "uneven passes":
             config = dataclasses.replace(config, batch=dataclasses.replace(config.batch, max_tokens=20))
         keep(train(folder, config), f"sharded {name}")
-    keep(train(folder, tiny_config(prepared(data, "single"), *EXPERIMENT), double=False), "sharded experiment")
+    for precision in PRECISIONS:
+        config = tiny_config(prepared(data, "single"), *EXPERIMENT, f"trainer.precision={precision}")
+        keep(train(folder, config, double=False), f"sharded experiment in {precision}")
     resumed = with_split(cell_config(data, "single", "full", *FSDP, *RESUMED), parts=2, devices=2)
     alone, killed = (shared_run(outcomes, f"sharded {name}") for name in ("alone", "killed"))
     keep(train(folder, resumed, run=alone), "sharded alone")
