@@ -31,7 +31,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "training/callbacks/validate", "training/callbacks/weight_averaging",
         "training/checkpoint", "training/datamodule", "training/encode",
         "training/evaluate", "training/evaluation_module", "training/fit", "training/module", "training/parts", "training/result",
-        "training/seeding", "training/trainer", "training/worker",
+        "training/seeding", "training/strategy", "training/trainer", "training/worker",
     ),
     # The fingerprint of runs with this choice.
     "choice": (

@@ -182,9 +182,9 @@ def _devices(config: Train, where: Where) -> Iterator[Problem]:
         yield Problem(f"trainer.devices={trainer.devices} is not a whole number", where("trainer.devices"), "a whole number or auto")
     if isinstance(trainer.threads, float):
         yield Problem(f"trainer.threads={trainer.threads} is not a whole number", where("trainer.threads"), "a whole number or auto")
-    if several and trainer.strategy != "ddp":
+    if several and trainer.strategy == "auto":
         what = f"trainer.devices={trainer.devices} on {trainer.num_nodes} machine(s) needs a strategy"
-        yield Problem(what, where("trainer.devices"), "ddp", "choose trainer=ddp or set trainer.strategy=ddp")
+        yield Problem(what, where("trainer.devices"), "ddp, fsdp", "choose trainer=ddp or set trainer.strategy=ddp")
     if trainer.precision == "16-mixed" and trainer.accelerator == "cpu":
         mend = "choose auto, bf16-mixed or 32-true; or trainer=gpu"
         yield Problem(
@@ -366,5 +366,5 @@ def _positions(config: Train, where: Where) -> Iterator[Problem]:
 
 _RULES: tuple[Rule, ...] = (
     _names, _labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch, _devices, _averaging, _time, _split, _hub, _files, _model,
-    _tuning, _positions, device_rules.attention,
+    _tuning, _positions, device_rules.attention, device_rules.sharding,
 )  # fmt: skip
