@@ -54,12 +54,18 @@ class Prepared:
         return self.folder.load()
 
     def to_pandas(self, split: str | None = None) -> pd.DataFrame:
-        """The rows of one split; None: of all, with a column `split`."""
+        """The rows of one split, with classes by name; None: of all splits, with a column `split`."""
         import pandas as pd
 
-        if split is not None:
-            return self.splits[split].to_pandas()
-        return pd.concat([rows.to_pandas().assign(split=name) for name, rows in self.splits.items()], ignore_index=True)
+        if split is None:
+            return pd.concat([self.to_pandas(name).assign(split=name) for name in self.splits], ignore_index=True)
+        table: pd.DataFrame = self.splits[split].to_pandas()
+        names = self.label_names
+        if names is not None and self.folder.label_kind == "classes":
+            table["label"] = [[names[index] for index in row] for row in table["label"]]
+        elif names is not None:
+            table["label"] = [names[index] for index in table["label"]]
+        return table
 
     @cached_property
     def report(self) -> Mapping[str, Any]:
