@@ -179,6 +179,8 @@ def test_a_choice_of_ones_own_is_in_help_config_and_completion(capsys, tmp_path,
         ("finecomb explain tuning=l", ["tuning=lora"]),
         ("finecomb train tuning=lora tuning.r", ["tuning.r=", "tuning.rslora="]),
         ("finecomb train -m tuning=head,lora experiment=ma", ["experiment=main_job"]),
+        ("finecomb train scheduler=", [f"scheduler={name}" for name in options("scheduler")]),
+        ("finecomb train optimizer=_", []),
         ("finecomb runs sh", []),
     ],
 )

@@ -123,19 +123,19 @@ def test_a_mistake_in_any_arm_is_told_before_anything_runs(folder, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tune", ["{trials: 3, search: tpe}", "{seconds: 0.1, search: random}"])
+@pytest.mark.parametrize("tune", ["{trials: 2, search: tpe}", "{seconds: 0.1, search: random}"])
 def test_other_searches_and_budgets_give_each_arm_the_same(folder, tune):
     path = folder / "experiments" / "other.yaml"
     given = tune.replace("}", ", space: {optimizer.lr: {low: 1e-4, high: 1e-2, log: true}}}")
-    path.write_text(STUDY.replace("{trials: 2, space: {optimizer.lr: [1e-3, 1e-2]}}", given) + f"# {tune}\n")
+    path.write_text(STUDY.replace("{trials: 2, space: {optimizer.lr: [1e-3, 1e-2]}}", given).replace("seeds: [1, 2]", "seeds: [1]"))
     done = study(str(path), f"output_dir=runs-{'tpe' if 'tpe' in tune else 'seconds'}")
     assert done.returncode == 0, done.stderr
     table = pd.read_parquet(folder / "experiments" / "results" / "results.parquet")
     trials = table[table["role"] == "trial"]
     assert set(table[table["role"] == "confirm"]["arm"]) == {"full", "head"}
     if "tpe" in tune:
-        assert trials.groupby("arm").size().to_dict() == {"full": 3, "head": 3}
-        assert trials.groupby("arm")["setting"].nunique().to_dict() == {"full": 3, "head": 3}
+        assert trials.groupby("arm").size().to_dict() == {"full": 2, "head": 2}
+        assert trials.groupby("arm")["setting"].nunique().to_dict() == {"full": 2, "head": 2}
     else:
         # The last trial of each arm is the one that used its seconds up.
         for _, mine in trials.sort_values("trial").groupby("arm"):

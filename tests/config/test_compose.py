@@ -10,12 +10,13 @@ from omegaconf import OmegaConf
 from finecomb.config import plugins
 from finecomb.config.compose import compose, register
 from finecomb.config.errors import UserError
+from finecomb.config.fingerprint import difference_name
 from finecomb.config.locate import conf_dir
 from finecomb.config.plain import flatten, to_plain
 from finecomb.config.schema.optimizer import Sgd
 from finecomb.config.schema.train import GROUPS
 from finecomb.config.schema.tuning import Lora
-from finecomb.config.sources import known_groups, options, read
+from finecomb.config.sources import known_groups, options, read, summary
 
 
 @pytest.fixture(autouse=True)
@@ -198,6 +199,56 @@ def test_a_choice_of_ones_own_builds_on_a_shipped_one_and_lacks_nothing(tmp_path
     assert composition.plugin_dirs == [str(tmp_path)]
 
 
+def test_a_base_file_is_not_a_choice(tmp_path):
+    (problem,) = problems("tuning=_base")
+    assert problem.what == "tuning=_base: there is no such choice"
+    assert not any(name.startswith("_") for name in problem.allowed.split(", "))
+    own = own_choices(tmp_path, experiment__mine="# @package _global_\ndefaults:\n  - override /model: _pretrained\n")
+    (problem,) = problems("experiment=mine", config_dirs=[own])
+    assert problem.what == "model=_pretrained: there is no such choice"
+    assert problem.where.endswith("mine.yaml:3")
+
+
+def test_a_value_of_a_base_file_has_that_file_and_line_as_its_origin():
+    composition = compose(["optimizer=adamw", "cleaner=web"])
+    lines = {
+        "optimizer.lr": ("conf/optimizer/_base.yaml", "lr: auto"),
+        "optimizer.eps": ("conf/optimizer/_adam.yaml", "eps: 1.0e-8"),
+        "optimizer.weight_decay": ("conf/optimizer/adamw.yaml", "weight_decay: 0.01"),
+        "cleaner.steps.near_duplicates.keep": ("conf/cleaner/_near_duplicates.yaml", "    keep: first"),
+        "model.source": ("conf/model/all_minilm_l6_v2.yaml", "source:"),
+    }
+    for key, (source, text) in lines.items():
+        origin = composition.origins[key]
+        assert origin.source == source
+        assert (conf_dir().parent / source).read_text().splitlines()[origin.line - 1] == text
+
+
+def test_the_hub_id_of_a_model_says_where_it_is_fetched():
+    assert compose(["model=gpt2"]).config.model.source == ["hub:openai-community/gpt2@main"]
+    assert compose(["model=gpt2", "model.hub_id=distilbert/distilgpt2"]).config.model.source == ["hub:distilbert/distilgpt2@main"]
+
+
+def test_a_choice_of_ones_own_builds_on_a_shipped_base_file(tmp_path):
+    model = "defaults:\n  - _pretrained\n  - _self_\nname: mine\nmodel_type: bert\nhub_id: owner/name\n"
+    base = "defaults:\n  - /optimizer/_adam@_here_\n  - _self_\neps: 1.0e-6\n"
+    optimizer = "defaults:\n  - /schema/optimizer/adamw@_here_\n  - _careful\n  - _self_\nname: adamw\n"
+    own = own_choices(tmp_path, model__mine=model, optimizer___careful=base, optimizer__careful=optimizer)
+    composition = compose(["model=mine", "optimizer=careful"], config_dirs=[own])
+    config = composition.config
+    assert (config.model.source, config.model.dropout) == (["hub:owner/name@main"], None)
+    assert (config.optimizer.eps, config.optimizer.betas, config.optimizer.lr) == (1e-6, [0.9, 0.999], "auto")
+    assert difference_name(config, composition.choices) == "movie_reviews-mine-careful-full"
+    assert summary("model", "mine") == "Pre-trained weights."
+    assert "_careful" not in options("optimizer")
+
+
+def test_a_base_file_that_is_merged_last_leaves_the_order_of_steps_to_the_recipe():
+    steps = compose(["cleaner=gopher"]).config.cleaner.steps
+    assert list(steps) == ["unicode", "gopher_quality", "gopher_repetition", "duplicates", "near_duplicates"]
+    assert list(steps["near_duplicates"])[:4] == ["threshold", "ngram", "permutations", "keep"]
+
+
 def test_a_file_that_lacks_a_value_is_told(tmp_path):
     folder = own_choices(tmp_path, tuning__bare="defaults:\n  - /schema/tuning/head@_here_\n  - _self_\nname: head\nfrozen_mode: eval\n")
     (problem,) = problems("tuning=bare", config_dirs=[folder])
@@ -206,7 +257,7 @@ def test_a_file_that_lacks_a_value_is_told(tmp_path):
 
 def _all_choices() -> list[tuple[str, str]]:
     files = [path for path in sorted(conf_dir().rglob("*.yaml")) if path.parent != conf_dir()]
-    return [(path.parent.name, path.stem) for path in files]
+    return [(path.parent.name, path.stem) for path in files if not path.stem.startswith("_")]
 
 
 def test_no_shipped_file_is_left_out_of_the_groups():

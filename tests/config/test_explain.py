@@ -27,7 +27,7 @@ def test_each_value_is_shown_with_its_origin_and_what_auto_stands_for():
     assert sound
     assert lines["tuning.r"][1:] == ["4", "command", "line:", "tuning.r=4"]
     assert lines["optimizer.lr"][1:4] == ["auto", "->", "0.001"]
-    assert lines["optimizer.lr"][4].startswith("conf/optimizer/adamw.yaml:")
+    assert lines["optimizer.lr"][4].startswith("conf/optimizer/_base.yaml:")
     assert "problems: none" in text
     assert "runs/movie_reviews-lora-r4-FINGERPRINT" in text
 

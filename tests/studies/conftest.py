@@ -100,7 +100,13 @@ def runs(tmp_path) -> str:
 
 
 @pytest.fixture
-def job(tmp_path, monkeypatch):
+def job_settings() -> list[str]:
+    """Overrides that every job of the fixture `job` has."""
+    return ["dataset=files", "dataset.files.train=train.tsv", "model=tiny_bert", "batch.size=8", "logger=none"]
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch, job_settings):
     """Composes a job on 40 rows, in a folder and with a cache of its own."""
     rows = [f"text number {row}\t{['a', 'b'][row % 2]}\n" for row in range(40)]
     (tmp_path / "train.tsv").write_text("text\tlabel\n" + "".join(rows))
@@ -108,5 +114,4 @@ def job(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(freezing, "_prepared", {})
     monkeypatch.setattr(freezing, "_inspected", {})
-    base = ["dataset=files", "dataset.files.train=train.tsv", "model=tiny_bert", "batch.size=8", "logger=none"]
-    return lambda *more, **options: compose([*base, *more], **options)
+    return lambda *more, **options: compose([*job_settings, *more], **options)

@@ -2,9 +2,7 @@
 
 import pytest
 
-from finecomb.config.compose import compose
 from finecomb.runs import atomic
-from finecomb.studies import freeze as freezing
 from finecomb.studies.freeze import freeze
 from finecomb.studies.search.engine import Search, Settings
 from finecomb.studies.search.run import _warm
@@ -16,20 +14,13 @@ TUNING = {"tuning": Choice(("full", "lora"))}
 
 
 @pytest.fixture
-def warm(tmp_path, monkeypatch):
+def warm(job, job_settings):
     """The settings with which a finished run counts as an answer, given its own overrides."""
-    rows = [f"text number {row}\t{['a', 'b'][row % 2]}\n" for row in range(40)]
-    (tmp_path / "train.tsv").write_text("text\tlabel\n" + "".join(rows))
-    monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(freezing, "_prepared", {})
-    monkeypatch.setattr(freezing, "_inspected", {})
-    base = ["dataset=files", "dataset.files.train=train.tsv", "model=tiny_bert", "batch.size=8", "logger=none"]
 
     def answers(space, *overrides, fixed=()):
-        run = freeze(compose([*base, *overrides])).run
+        run = freeze(job(*overrides)).run
         atomic.write_json(run.path / "result.json", {"metrics": {METRIC: 0.5}})
-        search = Search(Settings(space, "random", METRIC, "max", fixed=(*base, *fixed, "evaluate.test=false")), None, trials=2)
+        search = Search(Settings(space, "random", METRIC, "max", fixed=(*job_settings, *fixed, "evaluate.test=false")), None, trials=2)
         counted = _warm(search, [str(run.path)], [])
         assert counted == len(search.answers())
         return [" ".join(each.setting) for each in search.answers()]

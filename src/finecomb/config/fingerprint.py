@@ -17,7 +17,7 @@ from finecomb.config.plain import flatten, to_plain
 from finecomb.config.resolve import usual_values
 from finecomb.config.schema.base import UNSET
 from finecomb.config.schema.train import BUNDLES, GROUPS, Train
-from finecomb.config.sources import Entry, file_of, options, read
+from finecomb.config.sources import Entry, options, parents, read
 
 _MAX_NAME = 96
 
@@ -131,12 +131,12 @@ def _values_of(choices: Mapping[str, str | None]) -> dict[str, Any]:
 
 def _file_values(path: Path, prefix: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for item, _ in read(path).defaults:
-        if isinstance(item, str) and item != "_self_" and not item.startswith("/schema/"):
-            parent = file_of(item.removeprefix("/").partition("@")[0]) if item.startswith("/") else path.parent / f"{item}.yaml"
-            if parent is not None and parent.is_file():
-                values.update(_file_values(parent, prefix))
-    return {**values, **_flat(read(path).entries, prefix)}
+    for parent in parents(path, before=True):
+        values.update(_file_values(parent, prefix))
+    values.update(_flat(read(path).entries, prefix))
+    for parent in parents(path, before=False):
+        values.update(_file_values(parent, prefix))
+    return values
 
 
 def _flat(entries: Mapping[str, Entry], prefix: str) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -21,6 +22,7 @@ from finecomb.config.collect import PRIMARY, is_choice, normal, parse, without_n
 from finecomb.config.compose import check, hydra_problem, register
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.locate import conf_dir
+from finecomb.config.sources import is_offered
 
 # Flags that would put another config in the place of ours, or read a pickle.
 CONFIRM = "--yes"
@@ -172,4 +174,11 @@ def complete(args: Sequence[str], verbs: Sequence[str], composing: Sequence[str]
         if verb not in composing:
             return
         os.environ["COMP_LINE"] = f"{name} {rest.lstrip()}"
+        # Hydra offers every file of a group; only choices are printed, with Hydra's separator, which depends on the shell.
+        found = io.StringIO()
+        with redirect_stdout(found):
+            enter(args, lambda: None)
+        separator = "\n" if "\n" in found.getvalue().strip() else " "
+        print(separator.join(word for word in found.getvalue().split(separator) if is_offered(word.strip())))
+        return
     enter(args, lambda: None)

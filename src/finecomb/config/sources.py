@@ -52,8 +52,8 @@ def search_dirs() -> list[Path]:
     return [conf_dir(), *plugins.conf_dirs()]
 
 
-def options(group: str) -> dict[str, Path]:
-    """The choices of a group by name, with the file of each. A shipped choice cannot be shadowed."""
+def files(group: str) -> dict[str, Path]:
+    """Every file of a group by name: its choices, and the base files that they share. A shipped file cannot be shadowed."""
     found: dict[str, Path] = {}
     for directory in search_dirs():
         folder = directory / group
@@ -65,6 +65,22 @@ def options(group: str) -> dict[str, Path]:
                 )
             found[name] = path
     return found
+
+
+def is_base(name: str) -> bool:
+    """Whether a file holds what several choices share (`_base`). Such a file is not a choice."""
+    return name.rpartition("/")[2].startswith("_")
+
+
+def options(group: str) -> dict[str, Path]:
+    """The choices of a group by name, with the file of each."""
+    return {name: path for name, path in files(group).items() if not is_base(name)}
+
+
+def is_offered(word: str) -> bool:
+    """Whether completion may offer a word: any but `GROUP=NAME` where NAME is a base file."""
+    group, equals, name = word.lstrip("+~").partition("=")
+    return not equals or group not in known_groups() or name in options(group)
 
 
 def file_of(config_path: str) -> Path | None:
@@ -85,17 +101,25 @@ def summary(group: str, name: str) -> str:
 
 
 def schema_of(group: str, path: Path) -> type | None:
-    """The schema class that a choice's file names in its defaults list, following a choice it builds on."""
+    """The schema class that a file names in its defaults list, or that a file it builds on names."""
     if group in BUNDLES:
         return None
     for item, _ in read(path).defaults:
-        text = item if isinstance(item, str) else ""
-        if match := re.fullmatch(rf"/schema/{group}/([^@]+)@_here_", text):
+        if isinstance(item, str) and (match := re.fullmatch(rf"/schema/{group}/([^@]+)@_here_", item)):
             return plugins.schemas(group).get(match[1])
-        parent = path.parent / f"{text}.yaml" if text and not text.startswith("/") else file_of(text.removeprefix("/"))
-        if text not in ("", "_self_") and parent is not None and parent.is_file() and parent != path:
-            return schema_of(group, parent)
-    return None
+    found = (schema_of(group, built_on) for before in (True, False) for built_on in parents(path, before=before))
+    return next((cls for cls in found if cls is not None), None)
+
+
+def parents(path: Path, *, before: bool) -> list[Path]:
+    """The files of its group that a file builds on, in order: those merged before its own keys, or those merged after them."""
+    items = [item for item, _ in read(path).defaults if isinstance(item, str)]
+    place = items.index("_self_") if "_self_" in items else len(items)
+    chosen = items[:place] if before else items[place + 1 :]
+    group = next((path.parent.relative_to(directory) for directory in search_dirs() if path.is_relative_to(directory)), Path())
+    names = [item.partition("@")[0] for item in chosen if not item.startswith("/schema/")]
+    found = [file_of(name.removeprefix("/") if name.startswith("/") else (group / name).as_posix()) for name in names]
+    return [parent for parent in found if parent is not None and parent != path]
 
 
 def shown(path: Path) -> str:
