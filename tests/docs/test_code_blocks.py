@@ -32,7 +32,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 PAGES += sorted((ROOT / "docs/reference").glob("*.md"))
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 EXECUTED = [block for block in BLOCKS if block.no_run is None]
-# The plug-in that CONTRIBUTING builds is followed, file by file, in tests/config/test_plugins.py.
+# The plug-in that CONTRIBUTING builds is followed, file by file, in tests/test_contributing.py.
 PLUGIN_PAGE = ROOT / "CONTRIBUTING.md"
 COMPOSED = ("train", "prepare", "explain")
 OPTIONS_OF_PREPARE = ("--output", "--workers")
@@ -75,10 +75,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, own_cache: Path) -> Iterato
 
 @pytest.fixture(scope="module")
 def runs(folder: Path) -> None:
-    """The finished runs that the documentation names: one, copied."""
+    """The finished runs that the documentation names: the one that the README trains from Python, and copies of it."""
     data = ["dataset=files", "dataset.files.train=reviews.csv", "dataset.columns.text=review", "dataset.columns.label=stars"]
-    assert cli.main(["train", "debug=tiny", *data, "callbacks.progress=false", "output_dir=made"]) == 0
-    made = next(path for path in (folder / "made").iterdir() if (path / "result.json").is_file())
+    assert cli.main(["train", *data, "tuning=lora", "debug=tiny", "callbacks.progress=false"]) == 0
+    (made,) = (path for path in (folder / "runs").iterdir() if (path / "result.json").is_file())
     for name in ("NAME", "A", "B"):
         shutil.copytree(made, folder / "runs" / name)
 
@@ -94,7 +94,7 @@ def namespaces() -> dict[Path, dict[str, Any]]:
 @pytest.mark.usefixtures("runs")
 def test_a_block_runs_as_the_reader_sees_it(block: Block, namespaces: dict, capsys: pytest.CaptureFixture[str]) -> None:
     if block.path == PLUGIN_PAGE:
-        pytest.skip("tests/config/test_plugins.py follows CONTRIBUTING")
+        pytest.skip("tests/test_contributing.py follows CONTRIBUTING")
     match block.language:
         case "python":
             exec(compile(block.text, block.name, "exec"), namespaces.setdefault(block.path, {}))
