@@ -147,6 +147,6 @@ def _show_failure(outcome: Outcome) -> None:
     problem = Problem(
         f"the run {'has failed' if outcome.state == 'failed' else f'is {outcome.state}'}: {error}",
         where="" if outcome.user_error else f"the whole traceback: {log_path(outcome.run, 0)}",
-        mend="once the cause is mended, run it again with retry=failed" if outcome.state == "failed" else "",
+        mend="once the cause is mended, run it again with rerun=failed" if outcome.state == "failed" else "",
     )
     show_problems(UserError(problem))

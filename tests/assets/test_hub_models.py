@@ -36,4 +36,4 @@ def test_without_network_the_ways_out_are_named(cache, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     with pytest.raises(UserError, match="cannot fetch owner/name from the hub") as caught:
         fetch(["hub:owner/name"], sha256=None)
-    assert all(way in caught.value.problems[0].mend for way in ("model.path=", "dataset.path=", "HF_HUB_OFFLINE=1"))
+    assert all(way in caught.value.problems[0].mend for way in ("model.name_or_path=", "dataset.path=", "HF_HUB_OFFLINE=1"))

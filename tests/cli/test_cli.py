@@ -177,7 +177,7 @@ def test_a_choice_of_ones_own_is_in_help_config_and_completion(capsys, tmp_path,
         ("finecomb ", list(cli.VERBS)),
         ("finecomb train tuning=l", ["tuning=lora"]),
         ("finecomb explain tuning=l", ["tuning=lora"]),
-        ("finecomb train tuning=lora tuning.r", ["tuning.r=", "tuning.rslora="]),
+        ("finecomb train tuning=lora tuning.r", ["tuning.r="]),
         ("finecomb train -m tuning=head,lora experiment=ma", ["experiment=main_job"]),
         ("finecomb train scheduler=", [f"scheduler={name}" for name in options("scheduler")]),
         ("finecomb train optimizer=_", []),
@@ -241,7 +241,7 @@ def test_a_failed_run_exits_with_1_and_names_its_traceback(capsys, monkeypatch, 
     assert code == 1
     assert "ValueError: the loss is not a number" in err
     assert "rank0.log" in err
-    assert "retry=failed" in err
+    assert "rerun=failed" in err
     assert out.splitlines()[-1].endswith("a-0123456789ab")
 
 
@@ -251,7 +251,7 @@ def test_an_error_of_the_user_that_only_the_worker_sees_exits_with_2(capsys, mon
     assert code == 2
     assert "no linear map is named so" in err
     assert "allowed query, value" in err
-    assert "retry=failed" in err
+    assert "rerun=failed" in err
     assert "traceback" not in err
 
 

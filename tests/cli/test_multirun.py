@@ -28,7 +28,7 @@ def sweep(tmp_path_factory):
         patch.chdir(folder)
         arguments = [
             "train", "-m", "tuning=full,lora", "trainer=ddp", "trainer.accelerator=cpu", "dataset=files", "dataset.files.train=train.tsv",
-            "model=tiny_bert", "trainer.max_epochs=1", "trainer.precision=32", "trainer.threads=1", "batch.size=10", "seed=3",
+            "model=tiny_bert", "trainer.max_epochs=1", "trainer.precision=32-true", "trainer.threads=1", "batch.size=10", "seed=3",
         ]  # fmt: skip
         yield folder, arguments, cli.main(arguments)
 

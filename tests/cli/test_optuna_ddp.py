@@ -16,7 +16,14 @@ from finecomb.runs.directory import RunDirectory
 from finecomb.studies.wandb_sweep import words
 from finecomb.studies.wandb_sweep.sweep_file import read
 
-BASE = ["dataset=files", "dataset.files.train=train.tsv", "model=tiny_bert", "trainer.precision=32", "trainer.threads=1", "batch.size=10"]
+BASE = [
+    "dataset=files",
+    "dataset.files.train=train.tsv",
+    "model=tiny_bert",
+    "trainer.precision=32-true",
+    "trainer.threads=1",
+    "batch.size=10",
+]
 
 
 @pytest.fixture(scope="module")

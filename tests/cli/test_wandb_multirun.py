@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 
 def train(*words):
     usual = ["dataset=files", "dataset.files.train=train.tsv", "model=tiny_bert", "batch.size=8", "trainer.max_epochs=1"]
-    return cli.main(["train", "-m", *words, *usual, "trainer.threads=1", "trainer.precision=32", "hydra.launcher.slots=2"])
+    return cli.main(["train", "-m", *words, *usual, "trainer.threads=1", "trainer.precision=32-true", "hydra.launcher.slots=2"])
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def test_every_value_has_an_origin_and_names_what_set_it_last():
     [
         [],
         ["experiment=sst2_bert", "debug=one_batch", "optimizer=sgd", "optimizer.lr=1e-3"],
-        ["tuning=lora", "tuning.target_modules=[query,key]", "optimizer.betas=[0.8,0.9]", "trainer.precision=32", "name=a"],
+        ["tuning=lora", "tuning.target_modules=[query,key]", "optimizer.betas=[0.8,0.9]", "trainer.precision=32-true", "name=a"],
         ["dataset=files", "dataset.files.train=a.csv", "dataset.limit={train: 3}", "~cleaner.steps.empty"],
         ["++cleaner.steps.again.step=unicode", "++cleaner.steps.again.form=NFKC", "monitor.patience=2"],
     ],
@@ -93,7 +93,7 @@ def test_the_choice_decides_the_class():
     config = compose(["tuning=lora", "optimizer=sgd"]).config
     assert isinstance(config.tuning, Lora)
     assert isinstance(config.optimizer, Sgd)
-    assert isinstance(config.tuning.alpha, float)
+    assert isinstance(config.tuning.lora_alpha, float)
 
 
 def test_null_removes_a_step_and_a_named_step_joins_at_the_end():
@@ -195,7 +195,7 @@ def test_an_edited_file_is_read_again(tmp_path):
 def test_a_choice_of_ones_own_builds_on_a_shipped_one_and_lacks_nothing(tmp_path):
     folder = own_choices(tmp_path, tuning__big="defaults:\n  - /tuning/lora@_here_\n  - _self_\nr: 64\n")
     composition = compose(["tuning=big"], config_dirs=[folder])
-    assert (composition.config.tuning.r, composition.config.tuning.alpha) == (64, 16.0)
+    assert (composition.config.tuning.r, composition.config.tuning.lora_alpha) == (64, 16.0)
     assert composition.plugin_dirs == [str(tmp_path)]
 
 

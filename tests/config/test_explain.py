@@ -46,7 +46,7 @@ def test_what_this_machine_lacks_is_said_and_the_rest_explained():
 
 
 def test_a_model_that_is_not_known_has_no_invented_numbers():
-    assert "not known before the weights" in explained("model.path=somewhere")[1]
+    assert "not known before the weights" in explained("model.name_or_path=somewhere")[1]
     assert "not known before the weights" in explained("model=tiny_bert")[1]
 
 
@@ -61,7 +61,7 @@ def test_estimates_follow_what_drives_them():
     assert full.seconds > lora.seconds > head.seconds
     assert full.seconds > top.seconds > head.seconds
     assert of("trainer.max_epochs=6").seconds == pytest.approx(2 * full.seconds)
-    assert of("trainer.accumulate_grad_batches=4").memory < full.memory
+    assert of("batch.micro_batches=4").memory < full.memory
     assert of("optimizer=sgd", "optimizer.momentum=0").memory < of("optimizer=sgd").memory < full.memory
     assert of("dataset=files", "dataset.files.train=x").seconds is None
 

@@ -77,14 +77,14 @@ def test_no_auto_is_left_but_the_models_type():
 @pytest.mark.parametrize(
     ("overrides", "machine", "expected"),
     [
-        ([], LAPTOP, ("cpu", 1, "32", 4)),
-        ([], SERVER, ("cpu", 1, "bf16", 32)),
-        (["trainer=gpu"], SERVER, ("gpu", 1, "bf16", 32)),
-        (["trainer=gpu", "trainer.precision=16"], SERVER, ("gpu", 1, "16", 32)),
-        (["trainer=gpu"], dataclasses.replace(SERVER, gpu_bf16=False), ("gpu", 1, "32", 32)),
-        (["trainer=ddp"], LAPTOP, ("cpu", 2, "32", 2)),
-        (["trainer=ddp", "trainer.devices=auto"], SERVER, ("gpu", 4, "bf16", 8)),
-        (["trainer.threads=3", "trainer.precision=32"], SERVER, ("cpu", 1, "32", 3)),
+        ([], LAPTOP, ("cpu", 1, "32-true", 4)),
+        ([], SERVER, ("cpu", 1, "bf16-mixed", 32)),
+        (["trainer=gpu"], SERVER, ("gpu", 1, "bf16-mixed", 32)),
+        (["trainer=gpu", "trainer.precision=16-mixed"], SERVER, ("gpu", 1, "16-mixed", 32)),
+        (["trainer=gpu"], dataclasses.replace(SERVER, gpu_bf16=False), ("gpu", 1, "32-true", 32)),
+        (["trainer=ddp"], LAPTOP, ("cpu", 2, "32-true", 2)),
+        (["trainer=ddp", "trainer.devices=auto"], SERVER, ("gpu", 4, "bf16-mixed", 8)),
+        (["trainer.threads=3", "trainer.precision=32-true"], SERVER, ("cpu", 1, "32-true", 3)),
     ],
 )
 def test_auto_becomes_what_the_machine_has(overrides, machine, expected):
@@ -127,14 +127,14 @@ def test_the_fingerprint_is_stable():
 
 def test_one_and_one_point_nought_are_the_same():
     base = config("tuning=lora")
-    as_int = dataclasses.replace(base, tuning=dataclasses.replace(base.tuning, alpha=16))
-    assert type(as_int.tuning.alpha) is int
+    as_int = dataclasses.replace(base, tuning=dataclasses.replace(base.tuning, lora_alpha=16))
+    assert type(as_int.tuning.lora_alpha) is int
     assert fingerprint(as_int, {}) == fingerprint(base, {})
 
 
 @pytest.mark.parametrize(
     "override",
-    ["output_dir=elsewhere", "name=word", "retry=failed", "trainer.workers=2", "trainer.threads=1", "callbacks.progress=false",
+    ["output_dir=elsewhere", "name=word", "rerun=failed", "trainer.num_workers=2", "trainer.threads=1", "callbacks.progress=false",
      "logger=none", "batch.eval_size=7", "logger.project=mine", "callbacks.checkpoint_every_n_steps=5"],
 )  # fmt: skip
 def test_what_cannot_change_the_result_is_no_identity(override):
@@ -144,7 +144,8 @@ def test_what_cannot_change_the_result_is_no_identity(override):
 @pytest.mark.parametrize(
     "override",
     ["seed=1", "tuning=lora", "optimizer.lr=1e-3", "batch.size=16", "dataset.split.seed=1", "dataset.limit.train=9", "trainer.max_epochs=2",
-     "trainer.precision=bf16", "cleaner=none", "evaluate.test=false", "model.dropout=0", "tuning.frozen_mode=train", "callbacks=last"],
+     "trainer.precision=bf16-mixed", "cleaner=none", "evaluate.test=false", "model.dropout=0", "tuning.frozen_mode=train",
+     "callbacks=last", "batch.micro_batches=2"],
 )  # fmt: skip
 def test_what_can_change_the_result_is(override):
     assert fingerprint(config(override), {}) != fingerprint(config(), {})
@@ -174,12 +175,12 @@ def test_a_field_added_later_with_the_value_of_before_changes_nothing():
 def test_a_frozen_config_without_a_newer_field_gets_the_value_of_before(monkeypatch):
     plain = to_plain(config("tuning=lora"))
     real = fields.fields_of(type(config("tuning=lora").tuning))
-    newer = {**real, "rslora": dataclasses.replace(real["rslora"], before=False)}
+    newer = {**real, "use_rslora": dataclasses.replace(real["use_rslora"], before=False)}
     monkeypatch.setattr(
-        "finecomb.config.plain.fields_of", lambda cls: newer if "rslora" in fields.fields_of(cls) else fields.fields_of(cls)
+        "finecomb.config.plain.fields_of", lambda cls: newer if "use_rslora" in fields.fields_of(cls) else fields.fields_of(cls)
     )
-    del plain["tuning"]["rslora"]
-    assert from_plain(plain).tuning.rslora is False
+    del plain["tuning"]["use_rslora"]
+    assert from_plain(plain).tuning.use_rslora is False
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ def test_a_frozen_config_without_a_newer_field_gets_the_value_of_before(monkeypa
         (["name=try", "optimizer=sgd", "optimizer.lr=1e-3"], "try-movie_reviews-sgd-full-lr0.001"),
         (["experiment=main_job", "tuning=head", "seed=2"], "main_job-movie_reviews-head-seed2"),
         (["debug=tiny", "logger=csv", "output_dir=x"], "tiny-movie_reviews-tiny_bert-full"),
-        (["evaluate.test=false", "tuning=lora", "tuning.rslora=true"], "movie_reviews-lora-no_test-rslora"),
+        (["evaluate.test=false", "tuning=lora", "tuning.use_rslora=true"], "movie_reviews-lora-no_test-use_rslora"),
         (["dataset=files", "dataset.files.train=a/b.csv"], "files-full-b"),
     ],
 )
@@ -219,4 +220,4 @@ def test_where_content_lies_is_no_identity_though_a_name():
         config("dataset=files", "dataset.path=c", "dataset.files.train=d.csv"),
     )
     assert fingerprint(here, {"data": "x"}) == fingerprint(there, {"data": "x"}) != fingerprint(here, {"data": "y"})
-    assert fingerprint(config("model.path=a"), {"model": "x"}) == fingerprint(config(), {"model": "x"})
+    assert fingerprint(config("model.name_or_path=a"), {"model": "x"}) == fingerprint(config(), {"model": "x"})

@@ -33,9 +33,9 @@ TUNINGS = [
     TopLayers("top_layers", "eval", k=2, embeddings=True, pooler=False),
     TopLayers("top_layers", "eval", k=0, embeddings=False, pooler=False),
     BitFit("bitfit", "eval"),
-    Lora("lora", "eval", r=3, alpha=6.0, dropout=0.0, target_modules="auto", rslora=False),
-    Lora("lora", "eval", r=2, alpha=4.0, dropout=0.0, target_modules="all-linear", rslora=False),
-    Prompt("prompt", "eval", num_virtual_tokens=5, init="random"),
+    Lora("lora", "eval", r=3, lora_alpha=6.0, lora_dropout=0.0, target_modules="auto", use_rslora=False),
+    Lora("lora", "eval", r=2, lora_alpha=4.0, lora_dropout=0.0, target_modules="all-linear", use_rslora=False),
+    Prompt("prompt", "eval", num_virtual_tokens=5, prompt_tuning_init="RANDOM"),
 ]
 
 

@@ -10,7 +10,12 @@ from finecomb.config import plugins
 from finecomb.config.catalogue import catalogue
 from finecomb.config.compose import compose
 from finecomb.config.errors import UserError
+from finecomb.config.fingerprint import settings
+from finecomb.config.machine import Machine
 from finecomb.config.plain import from_plain, to_plain
+from finecomb.config.plugins import builders
+from finecomb.config.resolve import resolve
+from finecomb.config.schema.train import GROUPS
 from finecomb.config.validate import validate
 
 CODE = '''
@@ -90,7 +95,8 @@ def test_an_absent_folder_names_the_nearest(folder):
 
 def test_a_schema_must_extend_its_groups(tmp_path):
     (tmp_path / "finecomb_plugin.py").write_text(
-        "from finecomb.config.plugins import Choice\nCHOICES = [Choice('tuning', 'x', int, int), Choice('tunig', 'x', int, int)]\n"
+        "from finecomb.config.plugins import Choice\n"
+        "CHOICES = [Choice('tuning', 'x', int, lambda config: 0), Choice('tunig', 'x', int, int)]\n"
     )
     with pytest.raises(UserError) as caught:
         plugins.load([tmp_path])
@@ -100,7 +106,7 @@ def test_a_schema_must_extend_its_groups(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(("group", "schema"), [("trainer", "Trainer"), ("callbacks", "Callbacks")])
+@pytest.mark.parametrize(("group", "schema"), [("trainer", "Trainer")])
 def test_code_for_a_group_without_builders_is_refused(tmp_path, group, schema):
     (tmp_path / "finecomb_plugin.py").write_text(
         f"from finecomb.config.plugins import Choice\nfrom finecomb.config.schema.{group} import {schema}\n"
@@ -155,3 +161,147 @@ def test_what_is_no_choice_is_told(tmp_path):
     (tmp_path / "finecomb_plugin.py").write_text("CHOICES = ['half']\n")
     with pytest.raises(UserError, match="CHOICES holds 'half'"):
         plugins.load([tmp_path])
+
+
+HEAD = """
+from dataclasses import dataclass
+from finecomb.config.plugins import Choice, Metric
+from finecomb.config.schema.base import option
+from finecomb.config.schema.callbacks import Callback
+from finecomb.config.schema.loss import Loss
+from finecomb.config.schema.optimizer import Optimizer
+from finecomb.config.schema.tuning import Full, LearningRates
+"""
+
+
+def problems_of_plugin(folder, code):
+    (folder / "finecomb_plugin.py").write_text(HEAD + code)
+    with pytest.raises(UserError) as caught:
+        plugins.load([folder])
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("group", "schema", "build", "expected"),
+    [
+        (
+            "loss",
+            "Loss",
+            "lambda config: 0",
+            "build(config: Loss, task_variant: str, *, label_counts: Sequence[int] | None) -> LossFunction",
+        ),
+        ("loss", "Loss", "lambda config, task: 0", "build(config: Loss, task_variant: str, *, label_counts: Sequence[int] | None)"),
+        ("optimizer", "Optimizer", "lambda config, parameters, lr: 0", "build(config: Optimizer, tuned: Tuned) -> TorchOptimizer"),
+        ("callbacks", "Callback", "lambda: 0", "build(config: Callback) -> pl.Callback"),
+        ("tuning", "Full", "'full'", "build(config: Tuning) -> Method"),
+    ],
+)
+def test_a_build_function_with_another_signature_is_refused_with_the_expected_one(tmp_path, group, schema, build, expected):
+    (problem,) = problems_of_plugin(tmp_path, f"CHOICES = [Choice('{group}', 'mine', {schema}, {build})]\n")
+    assert problem.what.startswith(f"the build function of {group}{'.' if group == 'callbacks' else '='}mine has another signature: ")
+    assert problem.allowed.startswith(expected)
+
+
+def test_every_group_declares_the_signature_by_which_its_choices_are_built():
+    assert {*GROUPS, "metric"} - {"trainer"} == set(builders.BUILDERS)
+    for group in builders.BUILDERS:
+        text = builders.signature_text(group)
+        assert "Any" not in text
+        assert text.endswith(builders.BUILDERS[group].__call__.__annotations__["return"].replace("'", ""))
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        ("Choice('optimizer', 'mine', Optimizer, lambda config, tuned: 0, facts='lion')", "the facts of optimizer=mine are 'lion'"),
+        ("Choice('tuning', 'mine', Full, lambda config: 0, facts={'adam': 1e-3})", "the facts of tuning=mine are {'adam': 0.001}"),
+        (
+            "Choice('callbacks', 'progress', Callback, lambda config: 0)",
+            "callbacks.progress: finecomb has a callback or choice of this name",
+        ),
+    ],
+)
+def test_facts_and_names_that_do_not_fit_are_refused(tmp_path, code, what):
+    assert [problem.what for problem in problems_of_plugin(tmp_path, f"CHOICES = [{code}]\n")] == [what]
+
+
+def test_learning_rates_of_a_plug_ins_method_serve_auto(folder):
+    code = CODE.replace("CHOICES", "from finecomb.config.schema.tuning import LearningRates\nCHOICES", 1)
+    code = code.replace('("built", config.start))', '0, facts={"adam": LearningRates(1e-4, 2e-4, 1e-3)})')
+    (folder / "finecomb_plugin.py").write_text(code)
+    composed = compose(["tuning=half"], config_dirs=[folder]).config
+    assert resolve(composed, machine=Machine(cores=1, gpus=0, bf16=False, gpu_bf16=False)).optimizer.lr == 2e-4
+
+
+CALLBACK = """
+@dataclass
+class Mine(Callback):
+    every: int = option("how often", low=1)
+    where: str = option("file", identity=False)
+CHOICES = [Choice("callbacks", "mine", Mine, lambda config: 0)]
+"""
+
+
+def mine(folder, *words):
+    (folder / "finecomb_plugin.py").write_text(HEAD + CALLBACK)
+    return compose([*words], config_dirs=[folder]).config
+
+
+def test_a_plug_ins_callback_is_off_until_its_keys_are_set(tmp_path):
+    off, on = mine(tmp_path), mine(tmp_path, "callbacks.mine.every=2", "callbacks.mine.where=a")
+    assert (off.callbacks.mine, on.callbacks.mine.every, on.callbacks.mine.where) == (None, 2, "a")
+    assert from_plain(to_plain(on)) == on
+    assert from_plain(to_plain(off)) == off
+    assert {key: value for key, value in settings(on).items() if key not in settings(off)} == {"callbacks.mine.every": 2}
+    missing = {**to_plain(off), "callbacks": {key: value for key, value in to_plain(off)["callbacks"].items() if key != "mine"}}
+    assert from_plain(missing) == off, "a run from before the plug-in"
+
+
+def test_a_yaml_file_switches_a_plug_ins_callback_on_and_null_off(tmp_path):
+    (tmp_path / "callbacks").mkdir()
+    (tmp_path / "callbacks" / "both.yaml").write_text(
+        "defaults:\n  - /callbacks/default@_here_\n  - _self_\nmine:\n  every: 3\n  where: b\n"
+    )
+    assert mine(tmp_path, "callbacks=both", "callbacks.mine.every=4").callbacks.mine.every == 4
+    assert mine(tmp_path, "callbacks=both", "callbacks.mine=null").callbacks.mine is None
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["callbacks.mine.every=2"], "callbacks.mine.where has no value"),
+        (["callbacks.mine.every=0", "callbacks.mine.where=a"], "callbacks.mine.every=0 is below 1"),
+        (["callbacks.mine={every: 1, where: a, wher: b}"], "callbacks.mine.wher: there is no such key"),
+        (["callbacks.min.every=1"], "callbacks.min: there is no such key with callbacks=default"),
+    ],
+)
+def test_the_keys_of_a_plug_ins_callback_are_checked(tmp_path, words, what):
+    with pytest.raises(UserError) as caught:
+        mine(tmp_path, *words)
+    assert [problem.what for problem in caught.value.problems] == [what]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "what"),
+    [
+        ("{'mine': lambda targets: 0.0}", "METRICS['mine'] is not a metric"),
+        ("{'mine': Metric(lambda targets: 0.0)}", "the function of METRICS['mine'] has another signature"),
+        ("{'mine': Metric(lambda targets, predictions: 0.0, mode='best')}", "METRICS['mine'] is not a metric"),
+        ("{'accuracy': Metric(lambda targets, predictions: 0.0)}", "METRICS['accuracy']: there is a metric of this name already"),
+        ("[1]", "METRICS is not a mapping"),
+    ],
+)
+def test_metrics_that_cannot_be_computed_are_refused(tmp_path, metrics, what):
+    (problem,) = problems_of_plugin(tmp_path, f"METRICS = {metrics}\n")
+    assert problem.what.startswith(what)
+
+
+def test_a_plug_ins_metric_can_be_monitored_in_its_direction_and_by_its_tasks_alone(tmp_path):
+    (tmp_path / "finecomb_plugin.py").write_text(HEAD + "METRICS = {'mine': Metric(lambda targets, predictions: 0.0, mode='min')}\n")
+    composition = compose(["monitor.metric=mine"], config_dirs=[tmp_path])
+    validate(composition.config, composition.origins)
+    resolved = resolve(composition.config, machine=Machine(cores=1, gpus=0, bf16=False, gpu_bf16=False))
+    assert (resolved.monitor.metric, resolved.monitor.mode) == ("mine", "min")
+    other = compose(["monitor.metric=mine", "task=regression", "loss=mse"], config_dirs=[tmp_path])
+    with pytest.raises(UserError, match="is no metric of task=regression"):
+        validate(other.config, other.origins, trains=False)

@@ -39,10 +39,10 @@ def problems(*overrides):
         (["loss.class_weights=[1,-1]"], "loss.class_weights=[1, -1] is no list of weights", "loss.class_weights"),
         (["optimizer.betas=[0.9]"], "optimizer.betas=[0.9] is no pair", "optimizer.betas"),
         (["optimizer=sgd", "optimizer.momentum=0", "optimizer.nesterov=true"], "needs momentum", "optimizer.nesterov"),
-        (["batch.size=30", "trainer.accumulate_grad_batches=4"], "batch.size=30 cannot be split evenly in 4", "batch.size=30"),
-        (["trainer=ddp", "batch.size=30", "trainer.accumulate_grad_batches=2"], "cannot be split evenly in 4", "batch.size=30"),
-        (["batch.tokens=64"], "batch.tokens=64 is less than batch.max_length", "batch.tokens=64"),
-        (["trainer.precision=16"], "trainer.precision=16 needs a GPU", "trainer.precision=16"),
+        (["batch.size=30", "batch.micro_batches=4"], "batch.size=30 cannot be split evenly in 4", "batch.size=30"),
+        (["trainer=ddp", "batch.size=30", "batch.micro_batches=2"], "cannot be split evenly in 4", "batch.size=30"),
+        (["batch.max_tokens=64"], "batch.max_tokens=64 is less than batch.max_length", "batch.max_tokens=64"),
+        (["trainer.precision=16-mixed"], "trainer.precision=16-mixed needs a GPU", "trainer.precision=16-mixed"),
         (["trainer.devices=2"], "needs a strategy", "trainer.devices=2"),
         (["trainer.num_nodes=2"], "needs a strategy", "conf/trainer/cpu.yaml"),
         (["trainer.max_time=90"], "trainer.max_time=90 is no time", "trainer.max_time=90"),
@@ -57,7 +57,7 @@ def problems(*overrides):
         (["dataset=prepared"], "dataset=prepared needs its folder", "conf/dataset/prepared.yaml"),
         (["tuning=lora", "tuning.target_modules=query"], "tuning.target_modules=query names no modules", "tuning.target_modules"),
         (["tuning=lora", "tuning.target_modules=[query,valeu]"], "of bert is named valeu", "tuning.target_modules"),
-        (["tuning=lora", "tuning.alpha=0"], "switches the update off", "tuning.alpha=0"),
+        (["tuning=lora", "tuning.lora_alpha=0"], "switches the update off", "tuning.lora_alpha=0"),
         (["tuning=top_layers", "tuning.k=7"], "model=all_minilm_l6_v2 has 6 layers", "tuning.k=7"),
         (["batch.max_length=513"], "more than model=all_minilm_l6_v2 has positions (512)", "batch.max_length=513"),
         (["tuning=prompt", "batch.max_length=500"], "(512 less 20 virtual tokens)", "batch.max_length=500"),
@@ -76,7 +76,7 @@ def test_fields_that_do_not_fit_each_other_are_refused_where_they_were_set(overr
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["trainer=gpu", "trainer.precision=16"],
+        ["trainer=gpu", "trainer.precision=16-mixed"],
         ["trainer=ddp"],
         ["trainer=ddp", "trainer.devices=4", "trainer.num_nodes=2", "trainer.accelerator=gpu"],
         ["dataset.target=rating", "task=regression", "loss=huber"],
@@ -88,7 +88,7 @@ def test_fields_that_do_not_fit_each_other_are_refused_where_they_were_set(overr
         ["tuning=lora", "tuning.target_modules=all-linear"],
         ["tuning=lora", "tuning.target_modules=[query,attention.output.dense]"],
         ["model=deberta_v3_base", "batch.max_length=1024"],
-        ["model.path=somewhere/else", "batch.max_length=4000"],
+        ["model.name_or_path=somewhere/else", "batch.max_length=4000"],
     ],
 )
 def test_what_fits_is_let_through_with_or_without_a_gpu(overrides):
@@ -96,10 +96,7 @@ def test_what_fits_is_let_through_with_or_without_a_gpu(overrides):
 
 
 def test_every_problem_is_told_at_once():
-    assert (
-        len(problems("loss=huber", "monitor.metric=pearson", "batch.size=5", "trainer.accumulate_grad_batches=2", "trainer.precision=16"))
-        == 4
-    )
+    assert len(problems("loss=huber", "monitor.metric=pearson", "batch.size=5", "batch.micro_batches=2", "trainer.precision=16-mixed")) == 4
 
 
 def test_an_absent_file_names_the_nearest_in_its_folder(tmp_path):

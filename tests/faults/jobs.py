@@ -13,13 +13,16 @@ HERE = Path(__file__).parent
 FAKE = (sys.executable, str(HERE / "fake_worker.py"))
 
 
-def job(output_dir: Path, lr: float = 0.5, *, retry: bool = False, processes: int = 1, group: str | None = None, **fake: Any) -> Frozen:
+def job(
+    output_dir: Path, lr: float = 0.5, *, rerun: str | None = None, processes: int = 1, group: str | None = None, **fake: Any
+) -> Frozen:
     fingerprint = hashlib.sha256(f"{lr} {processes} {fake}".encode()).hexdigest()[:12]
-    trainer = {"threads": 1, "num_nodes": 1, "devices": processes, "accumulate_grad_batches": 1}
-    config = {"lr": lr, "fake": fake, "monitor": {"metric": "accuracy"}, "batch": {"size": fake.get("batch", 4)}, "trainer": trainer}
+    trainer = {"threads": 1, "num_nodes": 1, "devices": processes}
+    batch = {"size": fake.get("batch", 4), "micro_batches": 1}
+    config = {"lr": lr, "fake": fake, "monitor": {"metric": "accuracy"}, "batch": batch, "trainer": trainer}
     record = {"inputs": {}, "choices": {}, "overrides": [f"lr={lr}"], "group": group}
     run = directory.create(output_dir, "fake", fingerprint, config, record)
-    return Frozen(run, config, record, [f"lr={lr}"], retry=retry, processes=processes, threads=1, gpu=False, label=f"lr={lr}")
+    return Frozen(run, config, record, [f"lr={lr}"], rerun=rerun, processes=processes, threads=1, gpu=False, label=f"lr={lr}")
 
 
 if __name__ == "__main__":

@@ -86,8 +86,8 @@ def parts_of(config: Train, *, double: bool = True) -> Parts:
 
 def with_split(config: Train, *, parts: int = 1, tokens: int | None = None, workers: int = 0, devices: int = 1) -> Train:
     """The same training, computed in another way."""
-    trainer = dataclasses.replace(config.trainer, accumulate_grad_batches=parts, workers=workers, devices=devices)
-    return dataclasses.replace(config, trainer=trainer, batch=dataclasses.replace(config.batch, tokens=tokens))
+    trainer = dataclasses.replace(config.trainer, num_workers=workers, devices=devices)
+    return dataclasses.replace(config, trainer=trainer, batch=dataclasses.replace(config.batch, micro_batches=parts, max_tokens=tokens))
 
 
 class _Gradients(pl.Callback):

@@ -71,7 +71,7 @@ def test_fp32_stays_within_rounding(data_folder: Path) -> None:
 
 
 def test_the_choice_of_epoch_does_not_depend_on_the_evaluation_batch_size(data_folder: Path, tmp_path: Path) -> None:
-    settings = ["trainer.precision=bf16", "trainer.max_epochs=4", "monitor.metric=loss", "evaluate.test=false", "optimizer.lr=0.01"]
+    settings = ["trainer.precision=bf16-mixed", "trainer.max_epochs=4", "monitor.metric=loss", "evaluate.test=false", "optimizer.lr=0.01"]
     curves, chosen = [], []
     for size in (1, 64):
         run = make_run(tmp_path, prepared(data_folder, "single"), *settings, f"batch.eval_size={size}", name=f"size{size}")

@@ -43,7 +43,7 @@ def take_a_step(folder: Path, config: Train, data: Path) -> None:
 
 
 def tiny_weights(folder: Path, model_type: str) -> str:
-    """A directory of random weights of an architecture, as `model.path` takes it."""
+    """A directory of random weights of an architecture, as `model.name_or_path` takes it."""
     config = compose([f"model={TINY.get(model_type, f'tiny_{model_type}')}"]).config
     from finecomb.learning.model import build
 
@@ -67,7 +67,7 @@ def on_made_up_data(folder: Path, task: str, *overrides: str) -> None:
 @pytest.mark.parametrize("name", choices("model"))
 def test_every_model(name: str, data_folder: Path) -> None:
     model_type = compose([f"model={name}"]).config.model.model_type
-    own = [] if name.startswith("tiny_") else [f"model.path={tiny_weights(data_folder, model_type)}"]
+    own = [] if name.startswith("tiny_") else [f"model.name_or_path={tiny_weights(data_folder, model_type)}"]
     on_made_up_data(data_folder, "single", f"model={name}", *own)
 
 

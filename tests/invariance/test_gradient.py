@@ -150,7 +150,7 @@ def test_every_micro_batch_is_computed_in_the_precision_of_training(
         return logits
 
     config = cell_config(data_folder, "single", "full", "trainer.max_steps=1", "evaluate.test=false")
-    bf16 = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, precision="bf16"))
+    bf16 = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, precision="bf16-mixed"))
     exact = train(tmp_path, config, double=False)
     monkeypatch.setattr(Tuned, "forward", noting)
     one, four = (train(tmp_path, with_split(bf16, parts=parts), double=False) for parts in (1, 4))

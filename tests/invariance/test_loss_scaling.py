@@ -54,8 +54,8 @@ def scaling() -> Iterator[list[_Scaled]]:
 
 
 def in_fp16(config: Train) -> Train:
-    """The config with precision=16, which the command line refuses without a GPU."""
-    return dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, precision="16"))
+    """The config with precision=16-mixed, which the command line refuses without a GPU."""
+    return dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, precision="16-mixed"))
 
 
 def check_scaling(data_folder: Path, folder: Path) -> None:

@@ -23,7 +23,7 @@ from finecomb.training import artefact, callbacks, checkpoint, worker
 # 20 rows in batches of 8: 3 steps an epoch, the last of 4 rows; checkpoints at steps 2, 4, 8 and at the end of epochs 3, 6, 9.
 SETTINGS = [
     "trainer.max_epochs=3",
-    "trainer.accumulate_grad_batches=2",
+    "batch.micro_batches=2",
     "callbacks.checkpoint_every_n_steps=2",
     "callbacks.log_every_n_steps=2",
     "model.dropout=0.2",

@@ -22,8 +22,8 @@ TUNINGS: dict[str, schema.Tuning] = {
     "head": schema.Head(name="head", frozen_mode="eval", pooler=False),
     "top_layers": schema.TopLayers(name="top_layers", frozen_mode="eval", k=1, embeddings=False, pooler=True),
     "bitfit": schema.BitFit(name="bitfit", frozen_mode="eval"),
-    "lora": schema.Lora(name="lora", frozen_mode="eval", r=4, alpha=8, dropout=0.0, target_modules="auto", rslora=False),
-    "prompt": schema.Prompt(name="prompt", frozen_mode="eval", num_virtual_tokens=5, init="vocab"),
+    "lora": schema.Lora(name="lora", frozen_mode="eval", r=4, lora_alpha=8, lora_dropout=0.0, target_modules="auto", use_rslora=False),
+    "prompt": schema.Prompt(name="prompt", frozen_mode="eval", num_virtual_tokens=5, prompt_tuning_init="SAMPLE_VOCAB"),
 }
 
 

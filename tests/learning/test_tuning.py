@@ -179,7 +179,11 @@ def test_a_prompt_starts_from_embeddings_of_ordinary_words(make: Any) -> None:
     words = tuned.core.get_input_embeddings().weight
     ids = [int((words == row).all(1).nonzero()[0]) for row in tuned.model.prompt_encoder["default"].embedding.weight]
     assert not set(ids) & set(tuned.backbone.tokenizer.all_special_ids)
-    noise = make.tuned("bert", dataclasses.replace(make.tunings["prompt"], init="random")).model.prompt_encoder["default"].embedding.weight
+    noise = (
+        make.tuned("bert", dataclasses.replace(make.tunings["prompt"], prompt_tuning_init="RANDOM"))
+        .model.prompt_encoder["default"]
+        .embedding.weight
+    )
     assert not any(bool((words == row).all(1).any()) for row in noise)
 
 

@@ -46,7 +46,8 @@ def trained(place):
         if overrides not in made:
             job = compose(
                 ["dataset=files", "dataset.files.train=train.jsonl", "dataset.columns.text=sentence", f"model={model}", "logger=none",
-                 "trainer.max_epochs=1", "batch.size=16", "batch.max_length=24", "trainer.threads=1", "trainer.precision=32", *overrides]
+                 "trainer.max_epochs=1", "batch.size=16", "batch.max_length=24", "trainer.threads=1", "trainer.precision=32-true",
+                 *overrides]
             )  # fmt: skip
             run = freeze(job).run
             assert worker.attempt(run, True, time.monotonic()) == 0, run.status().error

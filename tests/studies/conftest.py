@@ -32,7 +32,8 @@ def frozen(tuning: str, seed: int, changes: dict[str, Any]) -> dict:
         "model": {"name": "all_minilm_l6_v2", "note": "sentence-tuned before any tuning here"},
         "tuning": {"name": tuning, "frozen_mode": "eval"} | ({"r": 8} if tuning == "lora" else {}),
         "optimizer": {"name": "adamw", "lr": 5e-5 if tuning == "full" else 1e-3},
-        "trainer": {"name": "cpu", "accelerator": "cpu", "precision": "32", "workers": 0, "max_epochs": 2, "accumulate_grad_batches": 1},
+        "trainer": {"name": "cpu", "accelerator": "cpu", "precision": "32-true", "num_workers": 0, "max_epochs": 2},
+        "batch": {"micro_batches": 1},
     }
     for key, value in changes.items():
         *parents, last = key.split(".")

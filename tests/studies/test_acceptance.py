@@ -74,7 +74,7 @@ def test_a_state_is_what_is_true_and_names_its_owner(tmp_path):
 def test_an_interrupted_job_goes_on_with_the_same_wandb_id_and_a_clean_start_has_another(tmp_path):
     interrupted, failed = launch([job(tmp_path, die=True), job(tmp_path, 0.4, fail=1)])
     before = [wandb_mirror.run_id(outcome.run) for outcome in (interrupted, failed)]
-    launch([job(tmp_path, die=True), job(tmp_path, 0.4, fail=1, retry=True)])
+    launch([job(tmp_path, die=True), job(tmp_path, 0.4, fail=1, rerun="failed")])
     after = [wandb_mirror.run_id(outcome.run) for outcome in (interrupted, failed)]
     assert interrupted.run.state() == failed.run.state() == "finished"
     assert before[0] == after[0]

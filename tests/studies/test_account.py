@@ -36,7 +36,7 @@ def test_max_steps_that_max_epochs_do_not_reach_are_reported_before_training(tmp
     config = {"dataset": {"name": "mine"}, "batch": {"size": 8}, "trainer": {"max_epochs": 3, "max_steps": max_steps}}
     record = {"inputs": {"data": {"directory": str(tmp_path)}}}
     run = directory.create(tmp_path / "runs", "run", "0" * 12, config, record)
-    job = Frozen(run, config, record, [], retry=False, processes=1, threads=1, gpu=False, label="run")
+    job = Frozen(run, config, record, [], rerun=None, processes=1, threads=1, gpu=False, label="run")
     tell_data([job, job])
     lines = [line for line in capsys.readouterr().err.splitlines() if "max_steps" in line]
     expected = "trainer.max_steps=31 is not reached: trainer.max_epochs=3 ends training after 30 steps (data mine, batch.size=8)"

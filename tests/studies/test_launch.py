@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 from jobs import FAKE, job
 
 from finecomb.config.errors import UserError
+from finecomb.runs.directory import RunDirectory
 from finecomb.studies import launch as launching
 from finecomb.studies import processes
 from finecomb.studies.feed import Policy
@@ -69,12 +70,55 @@ def test_a_failed_run_is_reported_and_runs_again_only_when_asked(tmp_path):
     again = launch([job(tmp_path, fail=1)])[0]
     assert (again.state, again.reused) == ("failed", True)
     assert again.run.status().attempt == 1
-    retried = launch([job(tmp_path, fail=1, retry=True)])[0]
+    retried = launch([job(tmp_path, fail=1, rerun="failed")])[0]
     assert (retried.state, retried.reused) == ("finished", False)
     kept = retried.run.attempts / "1"
     assert "no luck" in json.loads((kept / "status.json").read_text())["error"]
     assert (kept / "logs" / "rank0.log").read_text().startswith("the fake worker runs")
     assert retried.run.status().attempt == 2
+
+
+def test_a_finished_run_runs_again_from_the_start_only_with_rerun_all(tmp_path):
+    first = launch([job(tmp_path)], Policy(keep_checkpoints=True))[0]
+    for rerun in (None, "failed"):
+        assert launch([job(tmp_path, rerun=rerun)])[0].reused
+    again = launch([job(tmp_path, rerun="all")])[0]
+    assert (again.state, again.reused, again.notes) == ("finished", False, ())
+    assert (again.run.path, again.run.status().attempt) == (first.run.path, 2)
+    kept = again.run.attempts / "1"
+    assert {"result.json", "metrics.jsonl", "logs"} <= {path.name for path in kept.iterdir()}
+    steps = [line["step"] for line in again.run.metrics()]
+    assert steps == [line["step"] for line in RunDirectory(kept).metrics()]
+
+
+def test_rerun_all_runs_a_failed_run_again_and_resumes_an_interrupted_one(tmp_path):
+    assert launch([job(tmp_path, 0.1, fail=1)])[0].state == "failed"
+    assert launch([job(tmp_path, 0.1, fail=1, rerun="all")])[0].state == "finished"
+    assert launch([job(tmp_path, 0.2, die=True)])[0].state == "interrupted"
+    resumed = launch([job(tmp_path, 0.2, die=True, rerun="all")])[0]
+    assert resumed.state == "finished"
+    assert "resumed" in resumed.notes
+
+
+def test_a_rerun_cut_short_while_it_moves_the_old_attempt_starts_from_the_beginning(tmp_path, monkeypatch):
+    run = launch([job(tmp_path)], Policy(keep_checkpoints=True))[0].run
+    real, moved = os.replace, []
+
+    def once(source, target):
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(Path(source).name)
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("finecomb.runs.directory.os.replace", once)
+        with pytest.raises(KeyboardInterrupt):
+            run.set_aside()
+    assert moved == ["result.json"]
+    assert run.state() == "interrupted"
+    assert not run.checkpoints.exists()
+    outcome = launch([job(tmp_path)])[0]
+    assert (outcome.state, outcome.reused) == ("finished", False)
 
 
 def test_a_worker_that_dies_without_a_word_has_failed_with_the_end_of_its_log(tmp_path):

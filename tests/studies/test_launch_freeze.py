@@ -17,7 +17,7 @@ from finecomb.studies.sweep import sweep_id, varying
 
 def test_what_cannot_change_the_result_does_not_change_the_run(job):
     first = freeze(job())
-    for same in ("trainer.workers=2", "output_dir=runs", "callbacks.progress=false", "trainer.threads=1", "retry=failed", "logger=csv"):
+    for same in ("trainer.num_workers=2", "output_dir=runs", "callbacks.progress=false", "trainer.threads=1", "rerun=failed", "logger=csv"):
         assert freeze(job(same)).run.path == first.run.path, same
     for other in ("seed=1", "optimizer.lr=0.1", "tuning=head", "batch.size=4"):
         assert freeze(job(other)).run.path != first.run.path, other
@@ -26,7 +26,7 @@ def test_what_cannot_change_the_result_does_not_change_the_run(job):
 def test_every_auto_is_a_value_in_the_frozen_file(job):
     frozen = freeze(job()).run.config
     assert isinstance(frozen["optimizer"]["lr"], float)
-    assert frozen["trainer"]["precision"] in ("32", "bf16")
+    assert frozen["trainer"]["precision"] in ("32-true", "bf16-mixed")
     assert isinstance(frozen["trainer"]["threads"], int)
     assert frozen["monitor"]["metric"] == "accuracy"
     assert "auto" not in (frozen["trainer"]["accelerator"], frozen["model"]["model_type"])
@@ -85,7 +85,7 @@ class Mine(Loss):
     \"\"\"A loss of one's own.\"\"\"
     pass
 
-def build(config, **more):
+def build(config, task_variant, **more):
     from mine_formula import GAMMA
     raise NotImplementedError(GAMMA)
 
@@ -133,7 +133,7 @@ def test_a_moved_model_with_the_same_content_is_the_same_run(job, tmp_path, monk
         (tmp_path / folder / "config.json").write_text('{"model_type": "bert"}')
         (tmp_path / folder / "vocab.txt").write_text("a")
         (tmp_path / folder / "model.safetensors").write_bytes(weights)
-        found[folder] = check(job("model=bert_base", f"model.path={tmp_path / folder}")).fingerprint
+        found[folder] = check(job("model=bert_base", f"model.name_or_path={tmp_path / folder}")).fingerprint
     assert found["one"] == found["two"] != found["three"]
 
 

@@ -54,7 +54,7 @@ def test_a_grid_is_every_combination_and_a_zip_value_with_value(study):
     found = study(
         """
 grid: [{tuning: [full, head], dataset.limit.train: [80, 160]}]
-zip: [{tuning.r: [1, 4], tuning.alpha: [2, 8]}]
+zip: [{tuning.r: [1, 4], tuning.lora_alpha: [2, 8]}]
 seeds: [1]
 """
     )
@@ -63,8 +63,8 @@ seeds: [1]
         "full train=160": ["tuning=full", "dataset.limit.train=160"],
         "head train=80": ["tuning=head", "dataset.limit.train=80"],
         "head train=160": ["tuning=head", "dataset.limit.train=160"],
-        "r=1 alpha=2": ["tuning.r=1", "tuning.alpha=2"],
-        "r=4 alpha=8": ["tuning.r=4", "tuning.alpha=8"],
+        "r=1 lora_alpha=2": ["tuning.r=1", "tuning.lora_alpha=2"],
+        "r=4 lora_alpha=8": ["tuning.r=4", "tuning.lora_alpha=8"],
     }
 
 
@@ -74,7 +74,7 @@ def test_the_three_ablations(study):
 ablate:
   - from: [tuning=lora, tuning.r=4]
     name: lora
-    one_factor: {tuning.r: [1, 4, 16], tuning.alpha: [8]}
+    one_factor: {tuning.r: [1, 4, 16], tuning.lora_alpha: [8]}
   - from: tuning=full
     name: full
     leave_one_out: {warmup: scheduler.warmup=0.1, clip: trainer.gradient_clip_val=1.0}
@@ -87,7 +87,7 @@ seeds: [1]
         "lora": ["tuning=lora", "tuning.r=4"],
         "lora, r=1": ["tuning=lora", "tuning.r=4", "tuning.r=1"],
         "lora, r=16": ["tuning=lora", "tuning.r=4", "tuning.r=16"],
-        "lora, alpha=8": ["tuning=lora", "tuning.r=4", "tuning.alpha=8"],
+        "lora, lora_alpha=8": ["tuning=lora", "tuning.r=4", "tuning.lora_alpha=8"],
         "full, all": ["tuning=full", *both],
         "full, without warmup": ["tuning=full", both[1]],
         "full, without clip": ["tuning=full", both[0]],

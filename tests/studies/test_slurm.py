@@ -133,5 +133,5 @@ def test_a_multirun_trains_on_the_cluster(cluster, tmp_path, monkeypatch, sweepe
     for entry in found:
         config = (entry.path / "config.yaml").read_text()
         assert "threads: 3\n" in config
-        assert "precision: '32'" in config
+        assert "precision: 32-true" in config
         assert json.loads((entry.path / "logs" / "slurm.json").read_text())["job"] in ("1", "2")

@@ -42,7 +42,7 @@ def test_a_group_stays_when_seeds_and_methods_are_added(groups, job):
 
 
 def test_settings_that_cannot_change_a_result_are_not_in_the_group(groups):
-    assert groups("tuning=full,lora", "trainer.workers=1", "output_dir=elsewhere") == groups("tuning=full,lora")
+    assert groups("tuning=full,lora", "trainer.num_workers=1", "output_dir=elsewhere") == groups("tuning=full,lora")
     assert groups("tuning=full,lora", "batch.size=8") == groups("tuning=full,lora")  # as it is without saying so
 
 

@@ -31,7 +31,8 @@ def module(loss: float = 0.5, *, unread: int = 1) -> Any:
     return SimpleNamespace(
         take_loss=lambda: loss, unread_losses=unread, learning_rate=0.1, gradient_norm=torch.tensor(2.0), device=torch.device("cpu"),
         config=SimpleNamespace(
-            optimizer=SimpleNamespace(lr=0.1), scheduler=SimpleNamespace(), trainer=SimpleNamespace(gradient_clip_val=1, precision="32")
+            optimizer=SimpleNamespace(lr=0.1), scheduler=SimpleNamespace(),
+            trainer=SimpleNamespace(gradient_clip_val=1, precision="32-true"),
         ),
         tuned=SimpleNamespace(train_mode=lambda: None),
     )  # fmt: skip

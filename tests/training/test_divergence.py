@@ -14,10 +14,10 @@ from finecomb.training.callbacks.record import _against_divergence
 @pytest.mark.parametrize(
     ("clip", "precision", "expected", "absent"),
     [
-        (1.0, "32", [], ["gradient_clip_val", "precision"]),
-        (None, "32", ["trainer.gradient_clip_val=1 (now off)"], ["precision"]),
-        (5.0, "bf16", ["trainer.gradient_clip_val=1 (now 5.0)", "trainer.precision=32 (now bf16)"], []),
-        (0.5, "16", ["trainer.precision=32 (now 16)"], ["gradient_clip_val"]),
+        (1.0, "32-true", [], ["gradient_clip_val", "precision"]),
+        (None, "32-true", ["trainer.gradient_clip_val=1 (now off)"], ["precision"]),
+        (5.0, "bf16-mixed", ["trainer.gradient_clip_val=1 (now 5.0)", "trainer.precision=32-true (now bf16-mixed)"], []),
+        (0.5, "16-mixed", ["trainer.precision=32-true (now 16-mixed)"], ["gradient_clip_val"]),
     ],
 )
 def test_advice_leaves_out_what_is_set_already(clip: Any, precision: str, expected: list[str], absent: list[str], data: Any) -> None:

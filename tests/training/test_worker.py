@@ -58,7 +58,7 @@ def test_tokens_are_counted_as_they_were_computed(data: Path, tmp_path: Path, mo
         return step
 
     monkeypatch.setattr(datamodule.DataModule, "step", counting)
-    run = make_run(tmp_path, data, "trainer.max_steps=5", "trainer.accumulate_grad_batches=2")
+    run = make_run(tmp_path, data, "trainer.max_steps=5", "batch.micro_batches=2")
     assert attempt(run) == 0
     assert {name: result(run)["tokens"][name] for name in seen} == seen
 
@@ -73,7 +73,7 @@ def test_the_logged_loss_is_the_mean_of_the_steps_losses(data: Path, tmp_path: P
         return loss
 
     monkeypatch.setattr(module.Module, "_loss", noting)
-    run = make_run(tmp_path, data, "trainer.max_epochs=1", "trainer.accumulate_grad_batches=4", "callbacks.log_every_n_steps=2")
+    run = make_run(tmp_path, data, "trainer.max_epochs=1", "batch.micro_batches=4", "callbacks.log_every_n_steps=2")
     assert attempt(run) == 0
     logged = {line["step"]: line["train/loss"] for line in run.metrics() if "train/loss" in line}
     steps = [sum(losses[at : at + 4]) for at in range(0, len(losses), 4)]
@@ -104,11 +104,11 @@ def test_the_logged_gradient_norm_is_that_of_the_lines_own_step(
 def test_a_run_restarted_in_smaller_pieces_is_recorded_as_what_it_is(data: Path, tmp_path: Path) -> None:
     settings = ["model.dropout=0.2", "trainer.max_steps=1", "evaluate.test=false"]
     whole, restarted = (make_run(tmp_path, data, *settings, name=name) for name in ("whole", "restarted"))
-    planned = make_run(tmp_path, data, *settings, "trainer.accumulate_grad_batches=2", name="planned")
+    planned = make_run(tmp_path, data, *settings, "batch.micro_batches=2", name="planned")
     restarted.freeze(restarted.config, restarted.record | {"pieces": 2})
     assert [attempt(run) for run in (whole, restarted, planned)] == [0, 0, 0]
     assert [result(run)["training"]["micro_batches"] for run in (whole, restarted, planned)] == [1, 2, 2]
-    assert result(restarted)["config"]["trainer"]["accumulate_grad_batches"] == 1
+    assert result(restarted)["config"]["batch"]["micro_batches"] == 1
     # Dropout draws other masks for another split, so the restarted run is the computation in 2 micro-batches, not the one in 1.
     one, two, explicit = (weights(run) for run in (whole, restarted, planned))
     assert all(torch.equal(two[name], explicit[name]) for name in explicit)
@@ -233,7 +233,7 @@ def test_a_best_checkpoint_of_another_step_is_refused(data: Path, tmp_path: Path
     assert run.result() is None
     error = run.status().error or ""
     assert "best.ckpt holds the weights of step" in error
-    assert "retry=failed" in error
+    assert "rerun=failed" in error
 
 
 def test_sigterm_while_training_leaves_a_checkpoint_and_an_interrupted_run(

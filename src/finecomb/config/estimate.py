@@ -44,7 +44,7 @@ def num_outputs(config: Train) -> int | None:
 
 def estimate(config: Train, machine: Machine) -> Estimate | None:
     """The estimate, or None where the architecture or the tuning method is not known here. config: resolved, or as composed."""
-    shape = SHAPES.get(config.model.name) if config.model.path is None and not isinstance(config.model, TinyModel) else None
+    shape = SHAPES.get(config.model.name) if config.model.name_or_path is None and not isinstance(config.model, TinyModel) else None
     if shape is None:
         return None
     outputs = num_outputs(config) or 2
@@ -52,7 +52,7 @@ def estimate(config: Train, machine: Machine) -> Estimate | None:
     if parameters is None:
         return None
     devices = config.trainer.devices if isinstance(config.trainer.devices, int) else 1
-    half = str(config.trainer.precision) in ("bf16", "16")
+    half = config.trainer.precision in ("bf16-mixed", "bf16-true", "16-mixed")
     memory, memory_formula = _memory(config, shape, parameters, devices, half)
     seconds, seconds_formula = _seconds(config, shape, devices, machine)
     return Estimate(parameters, memory, memory_formula, seconds, seconds_formula)
@@ -62,8 +62,8 @@ def _memory(config: Train, shape: Shape, parameters: Parameters, devices: int, h
     states = _STATES.get(config.optimizer.name, 2)
     if isinstance(config.optimizer, Sgd) and config.optimizer.momentum == 0:
         states = 0
-    rows = config.batch.size / (config.trainer.accumulate_grad_batches * devices * config.trainer.num_nodes)
-    tokens = min(rows * config.batch.max_length, config.batch.tokens or float("inf"))
+    rows = config.batch.size / (config.batch.micro_batches * devices * config.trainer.num_nodes)
+    tokens = min(rows * config.batch.max_length, config.batch.max_tokens or float("inf"))
     layers, per_unit = _layers_kept(config, shape), _ACTIVATION if half else 2 * _ACTIVATION
     kept = 4 * (parameters.total + (1 + states) * parameters.trainable)
     activations = per_unit * tokens * shape.hidden * layers

@@ -34,6 +34,7 @@ class Field:
     identity: bool
     before: Any
     identity_as: Any
+    entry: Optional[type]
 
     @property
     def is_dict(self) -> bool:
@@ -86,6 +87,7 @@ def _field(field: dataclasses.Field, hint: Any) -> Field:
         identity=metadata.get("identity", True),
         before=metadata.get("before", UNSET),
         identity_as=metadata.get("identity_as", UNSET),
+        entry=metadata.get("entry"),
     )
 
 
@@ -96,7 +98,7 @@ def complaint(field: Field, value: Any) -> str | None:
     if value is None:
         return None if field.optional else "must not be null"
     if field.allowed is not None:
-        # Compared as text as well: a shell hands over 32 where YAML may say "32". A switch is no number.
+        # Compared as text: a YAML file or a shell may give a number for a text of digits. A switch is not a number.
         fits = not isinstance(value, bool) and str(value) in map(str, field.allowed)
         return None if fits else "is not one of the allowed values"
     if field.number_or is not None and isinstance(value, str):
@@ -147,8 +149,10 @@ def _type_text(wanted: Any) -> str:
 
 
 def leaf_keys(cls: type, classes: Mapping[str, type], prefix: str = "") -> Iterable[str]:
-    """Every dotted key under `cls`; `classes` names the chosen class of each group."""
+    """Every dotted key under `cls` that has a value; `classes` names the chosen class of each group."""
     for name, field in fields_of(cls).items():
+        if field.entry is not None:
+            continue
         key = f"{prefix}{name}"
         nested = classes.get(key, field.nested) if not prefix else field.nested
         if nested is None:

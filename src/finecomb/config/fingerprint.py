@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from finecomb.config import renamed
 from finecomb.config.catalogue import defaults
 from finecomb.config.fields import fields_of
 from finecomb.config.locate import conf_dir
@@ -26,16 +27,17 @@ def fingerprint(config: Train, inputs: Mapping[str, str]) -> str:
     """12 hex digits of the SHA-256 of what decides the result.
 
     config: resolved (no auto left). inputs: content hashes of data, model and plug-in code, and the versions of the modules that compute.
-    Left out: fields declared identity=False, and fields that have the value which runs had before the field existed.
+    Left out: fields declared identity=False, and fields that have the value which runs had before the field existed. A renamed key has its
+    old name (`renamed.RENAMED`).
     """
-    document = {"config": _identity(config), "inputs": dict(inputs)}
+    document = {"config": renamed.as_before(_identity(config), resolved=True), "inputs": dict(inputs)}
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def settings(config: Train) -> dict[str, Any]:
-    """Dotted keys and values of what can change a result, as the fingerprint has them."""
-    return flatten(_identity(config))
+    """Dotted keys and values of what can change a result, under the names that the fingerprint has. config: as composed."""
+    return flatten(renamed.as_before(_identity(config), resolved=False))
 
 
 def _identity(config: Any) -> dict[str, Any]:

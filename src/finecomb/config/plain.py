@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from finecomb.config import plugins
+from finecomb.config import plugins, renamed
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.schema.base import UNSET
@@ -33,10 +33,11 @@ def _plain(value: Any, key: str) -> Any:
 
 
 def from_plain(plain: Mapping[str, Any]) -> Train:
-    """The typed config of a frozen one. Plug-ins it was made with must have been loaded.
+    """The typed config of a frozen one, which an earlier version may have written. Plug-ins it was made with must have been loaded.
 
     Raises UserError when the keys fit no schema, as with a config that a newer or older version wrote.
     """
+    plain = renamed.current(plain)
     classes = {group: _class_of(group, plain[group]) for group in GROUPS if isinstance(plain.get(group), Mapping)}
     config: Train = _build(Train, plain, classes, "")
     return config
@@ -67,6 +68,8 @@ def _build(cls: type, plain: Mapping[str, Any], classes: Mapping[str, type], pre
             values[name] = field.before
         elif nested is not None:
             values[name] = _build(nested, plain[name], classes, f"{key}.")
+        elif field.entry is not None:
+            values[name] = entry_of(field.entry, plain[name], key)
         else:
             values[name] = _convert(plain[name], field)
     unknown = set(plain) - set(values)
@@ -74,6 +77,11 @@ def _build(cls: type, plain: Mapping[str, Any], classes: Mapping[str, type], pre
         what = f"{prefix}{sorted(unknown)[0]}: there is no such key"
         raise UserError(Problem(what, "the frozen config", mend="it was written by another version"))
     return cls(**values)
+
+
+def entry_of(cls: type, plain: Mapping[str, Any] | None, key: str) -> Any:
+    """The typed value of a mapping that may be empty; None when it is."""
+    return _build(cls, plain, {}, f"{key}.") if plain else None
 
 
 def _convert(value: Any, field: Field) -> Any:
@@ -103,6 +111,7 @@ def _filled(cls: type, plain: Mapping[str, Any], classes: Mapping[str, type], pr
     for name, field in fields_of(cls).items():
         nested = classes.get(f"{prefix}{name}", field.nested)
         given = plain.get(name)
+        nested = field.entry if field.entry is not None and given else nested
         result[name] = given if nested is None else _filled(nested, given or {}, classes, f"{prefix}{name}.")
     return result
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.machine import Machine
-from finecomb.config.schema.task import FACTS, LOWER_IS_BETTER, variant
+from finecomb.config.schema.task import FACTS, variant
 from finecomb.config.schema.train import Train
-from finecomb.config.schema.tuning import LEARNING_RATES, OPTIMIZER_FAMILY
 
 
 def resolve(config: Train, *, machine: Machine) -> Train:
     """A copy without any `auto` but the model's type, which is read from the weights.
 
-    Precision becomes one of the texts "32", "bf16", "16". Raises UserError for what this machine has not.
+    Raises UserError for what this machine has not.
     """
     accelerator, devices = _devices(config, machine)
-    precision = str(config.trainer.precision)
+    precision = config.trainer.precision
     if precision == "auto":
         has_bf16 = machine.gpu_bf16 if accelerator == "gpu" else machine.bf16
-        precision = "bf16" if has_bf16 else "32"
+        precision = "bf16-mixed" if has_bf16 else "32-true"
     threads = config.trainer.threads
     if threads == "auto":
         threads = max(1, machine.cores // devices)
@@ -40,7 +40,7 @@ def resolve(config: Train, *, machine: Machine) -> Train:
             raise UserError(Problem(what, "monitor.metric", mend="give monitor.metric=..."))
     mode = config.monitor.mode
     if mode == "auto":
-        mode = "min" if metric in LOWER_IS_BETTER else "max"
+        mode = "min" if plugins.lower_is_better(metric) else "max"
     trainer = dataclasses.replace(config.trainer, accelerator=accelerator, devices=devices, precision=precision, threads=int(threads))
     return dataclasses.replace(
         config,
@@ -56,8 +56,8 @@ def usual_values(config: Train) -> dict[str, Any]:
     facts = FACTS.get(variant(config.task))
     if facts is not None:
         metric = facts.monitor if config.monitor.metric == "auto" else config.monitor.metric
-        usual = {"monitor.metric": facts.monitor, "monitor.mode": "min" if metric in LOWER_IS_BETTER else "max"}
-    rates = LEARNING_RATES.get(config.tuning.name, {}).get(OPTIMIZER_FAMILY.get(config.optimizer.name, ""))
+        usual = {"monitor.metric": facts.monitor, "monitor.mode": "min" if plugins.lower_is_better(metric) else "max"}
+    rates = plugins.usual_rates(config.tuning.name, config.optimizer.name)
     if rates is not None:
         usual["optimizer.lr"] = rates.default
     return usual

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from finecomb.config import plugins
+from finecomb.config import plugins, renamed
 from finecomb.config.errors import Problem, nearest
 from finecomb.config.fields import Field, complaint, fields_of, leaf_keys
+from finecomb.config.overrides import override
 from finecomb.config.schema.base import UNSET
 from finecomb.config.schema.train import GROUPS, Train
 from finecomb.config.sources import Entry, Origin, options, schema_of
@@ -51,7 +52,7 @@ class Collected:
             if key in self.unknown:
                 continue
             if known is None:
-                self.problems.append(self.unknown_key(key, origin, cls))
+                self.problems.append(self.unknown_key(key, origin, cls, entry.value))
                 continue
             nested = self.classes.get(key, known.nested)
             if nested is not None and entry.children is not None:
@@ -70,6 +71,8 @@ class Collected:
             self.values[key] = Setting(value, origin)
             return
         guess = nearest(value, map(str, known.allowed)) if known.allowed and isinstance(value, str) else None
+        now = renamed.value_now(key, value)
+        guess = now if now != value else guess
         mend = f"did you mean {guess}?" if guess else ""
         self.problems.append(Problem(f"{key}={_text(value)} {wrong}", str(origin), known.allowed_text, mend))
 
@@ -94,13 +97,23 @@ class Collected:
         for name in self.below(key):
             del self.values[name]
 
-    def unknown_key(self, key: str, origin: Origin, cls: type) -> Problem:
-        """The problem of a key that `cls` has not, with the nearest one that exists."""
+    def unknown_key(self, key: str, origin: Origin, cls: type, value: Any = None) -> Problem:
+        """The problem of a key that `cls` has not, with its present name, or the nearest one that exists."""
         prefix, _, name = key.rpartition(".")
         known = list(fields_of(cls))
         choice = self.choices.get(prefix)
         what = f"{key}: there is no such key" + (f" with {prefix}={choice}" if choice else "")
-        return Problem(what, str(origin), ", ".join(known), self._way_out(prefix, name, known))
+        return Problem(what, str(origin), ", ".join(known), self._present_name(key, value) or self._way_out(prefix, name, known))
+
+    def _present_name(self, key: str, value: Any) -> str:
+        """Where a key that was renamed is now; empty for any other key."""
+        new = renamed.RENAMED.get(key)
+        if new is None:
+            return ""
+        hint = f"{key} is now {new}" + ("" if value is None else f": write {override(new, renamed.value_now(new, value))}")
+        prefix, _, name = new.rpartition(".")
+        cls = self.classes.get(prefix)
+        return hint if cls is None or name in fields_of(cls) else f"{hint}; {self._way_out(prefix, name, list(fields_of(cls)))}"
 
     def _way_out(self, prefix: str, name: str, known: list[str]) -> str:
         guess = nearest(name, known)
@@ -158,6 +171,34 @@ class Collected:
         if missing:
             what = f"{key}: {', '.join(missing)} is missing"
             self.problems.append(Problem(what, str(where), mend=f"set {key}.{missing[0]}, {known[missing[0]].allowed_text}"))
+
+    def check_entries(self) -> None:
+        """The keys of mappings that may be empty, such as the callbacks of plug-ins: known, of their type, and all given or none."""
+        for group, cls in self.classes.items():
+            for name, known in fields_of(cls).items():
+                if known.entry is not None:
+                    self._check_entry(f"{group}.{name}", known.entry)
+
+    def _check_entry(self, key: str, cls: type) -> None:
+        given = {name.removeprefix(key).lstrip("."): self.values[name] for name in self.below(key)}
+        given = {name: setting for name, setting in given.items() if name or setting.value}
+        if not given:
+            return
+        if "" in given:
+            self.problems.append(not_a_value(key, given[""].value, given[""].origin, cls))
+            return
+        known = fields_of(cls)
+        for name, setting in given.items():
+            wrong = complaint(known[name], setting.value) if name in known else None
+            if name not in known:
+                self.problems.append(self.unknown_key(f"{key}.{name}", setting.origin, cls))
+            elif wrong is not None:
+                self.problems.append(Problem(f"{key}.{name}={_text(setting.value)} {wrong}", str(setting.origin), known[name].allowed_text))
+        where = str(next(iter(given.values())).origin)
+        for name, each in known.items():
+            if name not in given and each.before is UNSET:
+                mend = f"give {key}.{name}=..., {each.help} ({each.allowed_text})"
+                self.problems.append(Problem(f"{key}.{name} has no value", where, mend=mend))
 
 
 def not_a_value(key: str, value: Any, origin: Origin, nested: type) -> Problem:

@@ -19,7 +19,7 @@ from finecomb.config.schema.optimizer import Adam, Sgd
 from finecomb.config.schema.sampler import Balanced
 from finecomb.config.schema.task import FACTS, variant
 from finecomb.config.schema.train import GROUPS, Train
-from finecomb.config.schema.tuning import OPTIMIZER_FAMILY, REFUSED, Lora, Prompt, TopLayers
+from finecomb.config.schema.tuning import REFUSED, Lora, Prompt, TopLayers
 from finecomb.config.sources import Origin
 
 Where = Callable[[str], str]
@@ -146,13 +146,14 @@ def _sampler(config: Train, where: Where) -> Iterator[Problem]:
 
 
 def _monitor(config: Train, where: Where) -> Iterator[Problem]:
-    facts, metric = FACTS.get(variant(config.task)), config.monitor.metric
-    if facts is None or metric == "auto" or metric in facts.metrics:
+    kind, metric = variant(config.task), config.monitor.metric
+    known = plugins.metric_names(kind)
+    if kind not in FACTS or metric == "auto" or metric in known:
         return
     bare = metric.rpartition("/")[2]
-    guess = bare if bare in facts.metrics else nearest(bare, facts.metrics)
-    what = f"monitor.metric={metric} is no metric of task={_task_text(variant(config.task))}"
-    yield Problem(what, where("monitor.metric"), ", ".join(("auto", *facts.metrics)), f"did you mean {guess}?" if guess else "")
+    guess = bare if bare in known else nearest(bare, known)
+    what = f"monitor.metric={metric} is no metric of task={_task_text(kind)}"
+    yield Problem(what, where("monitor.metric"), ", ".join(("auto", *known)), f"did you mean {guess}?" if guess else "")
 
 
 def _optimizer(config: Train, where: Where) -> Iterator[Problem]:
@@ -168,7 +169,7 @@ def _optimizer(config: Train, where: Where) -> Iterator[Problem]:
     if optimizer.head_lr_multiplier == 0 and config.tuning.name == "head":
         key = "optimizer.head_lr_multiplier"
         yield Problem(f"{key}=0 trains nothing with tuning=head", where(key), "a number above 0", "choose another tuning, or 1")
-    if optimizer.lr == "auto" and optimizer.name not in OPTIMIZER_FAMILY:
+    if optimizer.lr == "auto" and plugins.optimizer_family(optimizer.name) is None:
         what = f"optimizer.lr=auto: no usual learning rate is known for optimizer={optimizer.name}"
         yield Problem(what, where("optimizer.lr"), "a number", "give optimizer.lr=...")
 
@@ -176,20 +177,23 @@ def _optimizer(config: Train, where: Where) -> Iterator[Problem]:
 def _batch(config: Train, where: Where) -> Iterator[Problem]:
     trainer, size = config.trainer, config.batch.size
     devices = trainer.devices if isinstance(trainer.devices, int) else 1
-    parts = trainer.accumulate_grad_batches * devices * trainer.num_nodes
+    parts = config.batch.micro_batches * devices * trainer.num_nodes
     if size % parts:
         lower, upper = size - size % parts, size - size % parts + parts
         sizes = f"{lower} or {upper}" if lower else str(upper)
         yield Problem(
             f"batch.size={size} cannot be split evenly in {parts} "
-            f"({trainer.accumulate_grad_batches} micro-batches x {devices} devices x {trainer.num_nodes} machines)",
+            f"({config.batch.micro_batches} micro-batches x {devices} devices x {trainer.num_nodes} machines)",
             where("batch.size"),
             mend=f"batch.size counts the examples of one step over all devices, and accumulation splits it: set batch.size={sizes}",
         )
-    if config.batch.tokens is not None and config.batch.tokens < config.batch.max_length:
-        what = f"batch.tokens={config.batch.tokens} is less than batch.max_length: one long text fits in no micro-batch"
+    if config.batch.max_tokens is not None and config.batch.max_tokens < config.batch.max_length:
+        what = f"batch.max_tokens={config.batch.max_tokens} is less than batch.max_length: one long text fits in no micro-batch"
         yield Problem(
-            what, where("batch.tokens"), f"at least {config.batch.max_length}", f"set batch.tokens={config.batch.max_length} or more"
+            what,
+            where("batch.max_tokens"),
+            f"at least {config.batch.max_length}",
+            f"set batch.max_tokens={config.batch.max_length} or more",
         )
 
 
@@ -203,10 +207,13 @@ def _devices(config: Train, where: Where) -> Iterator[Problem]:
     if several and trainer.strategy != "ddp":
         what = f"trainer.devices={trainer.devices} on {trainer.num_nodes} machine(s) needs a strategy"
         yield Problem(what, where("trainer.devices"), "ddp", "choose trainer=ddp or set trainer.strategy=ddp")
-    if str(trainer.precision) == "16" and trainer.accelerator == "cpu":
-        mend = "choose auto, bf16 or 32; or trainer=gpu"
+    if trainer.precision == "16-mixed" and trainer.accelerator == "cpu":
+        mend = "choose auto, bf16-mixed or 32-true; or trainer=gpu"
         yield Problem(
-            "trainer.precision=16 needs a GPU: float16 does not train on a CPU", where("trainer.precision"), "auto, bf16, 32", mend
+            "trainer.precision=16-mixed needs a GPU: float16 does not train on a CPU",
+            where("trainer.precision"),
+            "auto, bf16-mixed, 32-true",
+            mend,
         )
 
 
@@ -296,8 +303,8 @@ def _model(config: Train, where: Where) -> Iterator[Problem]:
         yield Problem(
             f"model.hidden={model.hidden} cannot be split in {model.heads} heads", where("model.hidden"), "a multiple of model.heads"
         )
-    if not model.source and model.path is None and not isinstance(model, TinyModel):
-        yield Problem(f"model={model.name} has no source", where("model"), mend="give model.path=DIR or hub id")
+    if not model.source and model.name_or_path is None and not isinstance(model, TinyModel):
+        yield Problem(f"model={model.name} has no source", where("model"), mend="give model.name_or_path=DIR or hub id")
 
 
 def _tuning(config: Train, where: Where) -> Iterator[Problem]:
@@ -313,8 +320,8 @@ def _tuning(config: Train, where: Where) -> Iterator[Problem]:
             usual = ", ".join(FAMILIES[kind].lora) if kind in FAMILIES else "query, value"
             yield Problem(f"{key}={targets} names no modules", where(key), "auto, all-linear, or a list of names", f"for example [{usual}]")
         yield from _unknown_targets(targets if listed else [], kind, where)
-        if tuning.alpha == 0:
-            yield Problem("tuning.alpha=0 switches the update off", where("tuning.alpha"), "a number above 0")
+        if tuning.lora_alpha == 0:
+            yield Problem("tuning.lora_alpha=0 switches the update off", where("tuning.lora_alpha"), "a number above 0")
     layers = _layers(config)
     if isinstance(tuning, TopLayers) and layers is not None and tuning.k > layers:
         yield Problem(f"tuning.k={tuning.k}: model={config.model.name} has {layers} layers", where("tuning.k"), f"0 to {layers}")
@@ -334,12 +341,12 @@ def _unknown_targets(targets: Sequence[str], model_type: str, where: Where) -> I
 def _layers(config: Train) -> int | None:
     if isinstance(config.model, TinyModel):
         return config.model.layers
-    shape = SHAPES.get(config.model.name) if config.model.path is None else None
+    shape = SHAPES.get(config.model.name) if config.model.name_or_path is None else None
     return shape.layers if shape is not None else None
 
 
 def _positions(config: Train, where: Where) -> Iterator[Problem]:
-    shape = SHAPES.get(config.model.name) if config.model.path is None else None
+    shape = SHAPES.get(config.model.name) if config.model.name_or_path is None else None
     positions = TINY_POSITIONS if isinstance(config.model, TinyModel) else shape.positions if shape is not None else None
     if positions is None:
         return

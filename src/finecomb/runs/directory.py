@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from finecomb.config import renamed
 from finecomb.config.errors import Problem, UserError
 from finecomb.runs import atomic, files, metrics
 from finecomb.runs.lock import Lock, Owner, is_held, read_owner, waited_for
@@ -56,13 +57,16 @@ class RunDirectory:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The frozen config as plain values."""
-        return files.read_yaml(self.path / "config.yaml")
+        """The frozen config as plain values, under the present names of keys."""
+        return renamed.current(files.read_yaml(self.path / "config.yaml"))
 
     @property
     def record(self) -> dict[str, Any]:
         """Fingerprint, name, inputs, choices, overrides, sweep: what is known before training."""
-        return files.read_json(self.path / "run.json")
+        found = files.read_json(self.path / "run.json")
+        if "overrides" in found:
+            found["overrides"] = renamed.current_overrides(found["overrides"], found.get("choices"))
+        return found
 
     @property
     def fingerprint(self) -> str:
@@ -118,12 +122,15 @@ class RunDirectory:
         return read_owner(self.path / "lock")
 
     def set_aside(self) -> None:
-        """Move what a failed attempt left into attempts/<n>/ so that the next one starts clean; its checkpoints are dropped."""
+        """Move what a failed or finished attempt left into attempts/<n>/ and drop its checkpoints, so that the next one starts clean.
+
+        The result is moved first: without it and without checkpoints, a move that is cut short leaves a run that starts from the beginning.
+        """
         status = self.status()
         kept = self.attempts / str(status.attempt)
         kept.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
-        for name in ("logs", "metrics.jsonl", "predictions", "artefact", "progress.json"):
+        for name in ("result.json", "logs", "metrics.jsonl", "predictions", "artefact", "progress.json"):
             if (self.path / name).exists():
                 os.replace(self.path / name, kept / name)
         atomic.write_json(kept / "status.json", asdict(status))
@@ -145,7 +152,10 @@ class RunDirectory:
     def result(self) -> dict[str, Any] | None:
         """result.json, or None as long as the run has not finished."""
         path = self.path / "result.json"
-        return files.read_json(path) if path.exists() else None
+        if not path.exists():
+            return None
+        found = files.read_json(path)
+        return found | {"config": renamed.current(found["config"])} if isinstance(found.get("config"), dict) else found
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Write result.json, which makes the run finished."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.plain import flatten
-from finecomb.config.schema.task import LOWER_IS_BETTER
+from finecomb.config.plugins import lower_is_better
 from finecomb.runs import files, provenance
 from finecomb.runs.directory import RunDirectory
 
@@ -151,7 +151,7 @@ def best(found: Iterable[Entry], metric: str | None = None) -> Entry:
         guess = nearest(metric, known)
         mend = f"did you mean {guess}?" if guess else "no finished run has a metric yet" if not known else ""
         raise UserError(Problem(f"no finished run has the metric {metric}", allowed=", ".join(known), mend=mend))
-    sign = -1.0 if metric.split("/")[-1].split("@")[0] in LOWER_IS_BETTER else 1.0
+    sign = -1.0 if lower_is_better(metric.split("/")[-1].split("@")[0]) else 1.0
     return max((each for each in finished if each.path in scored), key=lambda each: sign * scored[each.path])
 
 

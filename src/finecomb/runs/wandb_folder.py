@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from finecomb.config import renamed
 from finecomb.config.errors import Problem, UserError
 
 _BLOCK, _HEADER = 32768, 7
@@ -73,6 +74,7 @@ def read(folder: Path) -> WandbRun:
             record: Any = protobuf.Record()
             record.ParseFromString(content)
             _add(run, record)
+    run.config = renamed.current_flat(run.config)
     return run
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from finecomb.config import renamed
 from finecomb.config.errors import Problem, UserError
 from finecomb.runs.wandb_folder import WandbRun
 
@@ -45,7 +46,7 @@ def _run(run: Any) -> WandbRun:
         group=run.group or "",
         job_type=run.job_type or "",
         tags=list(run.tags),
-        config={key: value for key, value in run.config.items() if not key.startswith("_")},
+        config=renamed.current_flat({key: value for key, value in run.config.items() if not key.startswith("_")}),
         summary={key: value for key, value in dict(run.summary).items() if isinstance(value, int | float)},
         exit_code=codes.get(run.state),
     )

@@ -25,7 +25,7 @@ def finished_run(run: str | Path | RunDirectory, output_dir: str | Path) -> RunD
     found = run if isinstance(run, RunDirectory) else locate(output_dir, str(run))
     state = found.state()
     if state != "finished":
-        mends = {"running": "wait until it has finished", "failed": "run it again with retry=failed"}
+        mends = {"running": "wait until it has finished", "failed": "run it again with rerun=failed"}
         mend = mends.get(state, "ask for the run again: it goes on where it was")
         raise UserError(Problem(f"the run {found.path.name} is {state}: it has nothing to predict with", where=str(found.path), mend=mend))
     return found

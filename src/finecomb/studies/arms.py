@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from finecomb.config import renamed
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.fields import fields_of
 from finecomb.config.plain import flatten
@@ -220,6 +221,7 @@ def by_key(found: Sequence[Arm], key: str) -> tuple[list[Arm], list[str]]:
     key = key if any(key in identity for identity in identities) else f"{key}.name"
     values = [json.dumps(identity.get(key)) for identity in identities]
     if not any(key in identity for identity in identities):
+        renamed.require_current(key.removesuffix(".name"), "--by")
         known = sorted({each for identity in identities for each in identity})
         guess = nearest(key.removesuffix(".name"), known)
         raise UserError(Problem(f"no config has {key.removesuffix('.name')}", "--by", mend=f"did you mean {guess}?" if guess else ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from finecomb.config.schema.task import LOWER_IS_BETTER
+from finecomb.config.plugins import lower_is_better
 from finecomb.runs.provenance import differences
 from finecomb.studies import references, statistics
 from finecomb.studies.arms import Arm, Run
@@ -125,7 +125,7 @@ def notes(comparison: Comparison, *, by_name: bool) -> list[str]:
     lines.append(f"Minus ...: difference to that row. {_correction(comparison, by_name)}")
     for metric in comparison.metrics:
         deviations = {row.label: row.scores[metric].spread.deviation for row in comparison.rows if metric in row.scores}
-        if metric not in LOWER_IS_BETTER and (line := uneven_seeds(deviations)):
+        if not lower_is_better(metric) and (line := uneven_seeds(deviations)):
             lines.append(f"{metric}: {line}")
     if not by_name:
         lines.append(f"The best row is the best on these same {comparison.split} examples, which flatters its own value a little.")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from finecomb.learning.model.source import ModelSource
 
 # Groups whose code is seen in the data's content, or changes no number.
-_NO_TRAINING_CODE = ("dataset", "cleaner", "annotator", "augmenter", "sampler", "logger")
+_NO_TRAINING_CODE = ("dataset", "cleaner", "annotator", "augmenter", "sampler", "logger", "callbacks")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ class Checked:
 class Frozen:
     """One job with its run directory.
 
-    config, record: what this command would write there, should the run be started. retry: run it again if it has failed.
+    config, record: what this command would write there, should the run be started. rerun: failed: run it again if it has failed;
+    all: if it has finished, too.
     label: what tables call it.
     """
 
@@ -73,7 +74,7 @@ class Frozen:
     config: dict[str, Any]
     record: dict[str, Any]
     overrides: list[str]
-    retry: bool
+    rerun: str | None
     processes: int
     threads: int
     gpu: bool
@@ -169,7 +170,7 @@ def place(checked: Checked, *, group: str | None = None) -> Frozen:
         config=plain,
         record=record,
         overrides=checked.overrides,
-        retry=config.retry == "failed",
+        rerun=config.rerun,
         processes=int(config.trainer.devices),
         threads=int(config.trainer.threads),
         gpu=config.trainer.accelerator == "gpu",
@@ -186,7 +187,9 @@ def code_of(config: Train) -> dict[str, str]:
     for group in (group for group in GROUPS if group not in _NO_TRAINING_CODE):
         name = getattr(config, group).name
         found |= {f"code:{group}={name}": code for code in plugins.code(group, name)}
-    return found
+    callbacks = [name for name in plugins.callback_names() if getattr(config.callbacks, name, None) is not None]
+    found |= {f"code:callbacks.{name}": code for name in callbacks for code in plugins.code("callbacks", name)}
+    return found | {f"code:monitor.metric={name}": code for name in [config.monitor.metric] for code in plugins.metric_code(name)}
 
 
 # The jobs of a multirun mostly share their data and model: each is prepared and hashed once in a command.

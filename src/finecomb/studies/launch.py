@@ -1,7 +1,7 @@
 """Runs frozen jobs, each in processes of its own, and says what became of them.
 
-A finished run is returned as it is, an interrupted one goes on from its last checkpoint, a failed one is reported and runs again only with
-retry=failed, one that another process holds is refused or, in a sweep, waited for at the end.
+A finished run is returned as it is, unless rerun=all; an interrupted one resumes from its last checkpoint; a failed one is reported and
+runs again only with rerun=failed or rerun=all; one that another process holds is refused or, in a sweep, waited for at the end.
 """
 
 from __future__ import annotations
@@ -167,12 +167,13 @@ class _Launcher:
     def _begin(self, index: int) -> None:
         """Start the job, unless its run needs nothing; what it needs is read while we hold it."""
         job, run = self.jobs[index], self.jobs[index].run
-        if run.result() is not None:
+        if job.rerun != "all" and run.result() is not None:
             return self._end(index, _reuse(job))
         lock = run.lock().acquire()
         try:
             state = run.state(ours=True)
-            if state == "finished" or (state == "failed" and not job.retry and index not in self.retried):
+            again = {"finished": job.rerun == "all", "failed": job.rerun is not None or index in self.retried}
+            if not again.get(state, True):
                 self._end(index, _reuse(job) if state == "finished" else _failed_before(run))
             else:
                 self._start(index, state, lock)
@@ -184,7 +185,7 @@ class _Launcher:
 
     def _start(self, index: int, state: str, lock: Lock) -> None:
         job, run = self.jobs[index], self.jobs[index].run
-        if state == "failed":
+        if state in ("failed", "finished"):
             run.set_aside()
         run.make_folders()
         resumed = state in ("interrupted", "pruned")
@@ -330,7 +331,7 @@ def _more_pieces(job: Frozen) -> int | None:
     """The next number of micro-batches that divides the batch, at least twice as many as now; None when each holds one example already."""
     trainer, size = job.config["trainer"], int(job.config["batch"]["size"])
     ranks = job.processes * int(trainer["num_nodes"])
-    now = int(job.run.record.get("pieces", trainer["accumulate_grad_batches"]))
+    now = int(job.run.record.get("pieces", job.config["batch"]["micro_batches"]))
     return next((pieces for pieces in range(2 * now, size // ranks + 1) if size % (pieces * ranks) == 0), None)
 
 
@@ -344,7 +345,7 @@ def _smaller(run: RunDirectory) -> tuple[str, ...]:
 
 
 def _failed_before(run: RunDirectory) -> Outcome:
-    return Outcome(run, "failed", reused=True, error=run.status().error, notes=("failed before; retry=failed runs it again",))
+    return Outcome(run, "failed", reused=True, error=run.status().error, notes=("failed before; rerun=failed runs it again",))
 
 
 def _write_frozen(job: Frozen, *, keep_threads: bool) -> int:

@@ -13,6 +13,7 @@ from rich.console import Console
 from finecomb.config.compose import compose
 from finecomb.config.errors import UserError
 from finecomb.config.machine import this_machine
+from finecomb.config.plugins import lower_is_better
 from finecomb.runs import show
 from finecomb.runs.directory import RunDirectory, find
 from finecomb.studies import study as studies
@@ -101,7 +102,7 @@ def _chosen(study: Study, known: Mapping[Job, _Known], metrics: Mapping[str, str
         if mine and all(found.state == "finished" for found in mine.values()):
             metric = metrics[column.name]
             trials = [(job, _value(found.run, f"validation/{metric}")) for job, found in mine.items()]
-            chosen |= tune.choose(trials, studies.lower_is_better(metric))
+            chosen |= tune.choose(trials, lower_is_better(metric))
     return chosen
 
 

@@ -16,7 +16,7 @@ from finecomb.studies.statistics.seeds import summary, t_interval
 
 TRIAL = "trial"  # tag, and role in run.json, of a run by which a study chooses a setting
 # Keys of a mirrored config that are no setting.
-_NO_SETTING = ("fingerprint", "seed", "name", "output_dir", "retry")
+_NO_SETTING = ("fingerprint", "seed", "name", "output_dir", "rerun")
 
 
 def is_mirror(text: str) -> bool:

@@ -52,7 +52,7 @@ def out_of_memory(outcome: Outcome) -> bool:
 
 def in_pieces(record: dict[str, Any], config: dict[str, Any]) -> str | None:
     """That a run was computed in smaller micro-batches than its config says; None for any other run. record: its run.json."""
-    pieces, planned = record.get("pieces"), config["trainer"]["accumulate_grad_batches"]
+    pieces, planned = record.get("pieces"), config["batch"]["micro_batches"]
     if pieces is None:
         return None
     note = f"computed in {pieces} micro-batches instead of {planned} after running out of memory"

@@ -35,7 +35,7 @@ def repeat(run: RunDirectory, output_dir: Path | None = None) -> tuple[Outcome, 
     folder = output_dir or run.path.parent / FOLDER
     if folder.resolve() == run.path.parent.resolve():
         raise UserError(Problem("a run cannot be reproduced into its own folder", str(folder), mend="name another --output-dir"))
-    config = dataclasses.replace(from_plain(run.config), output_dir=str(folder), retry="failed")
+    config = dataclasses.replace(from_plain(run.config), output_dir=str(folder), rerun="failed")
     composition = Composition(config, {}, record["choices"], record["overrides"], record.get("plugins") or [])
     frozen = place(check(composition), group=FOLDER)
     if "pieces" in record:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError
-from finecomb.config.schema.task import LOWER_IS_BETTER
+from finecomb.config.plugins import lower_is_better
+from finecomb.runs import plugin_metrics
 from finecomb.studies import statistics
 from finecomb.studies.statistics import Floats, Interval, Spread, two_way
 from finecomb.studies.statistics.corrected import LEVEL, corrected
@@ -78,9 +80,32 @@ class Labels:
     names: Sequence[str] | None
     exclusive: bool = True
 
+    @property
+    def task(self) -> str:
+        """The variant of the task."""
+        if self.names is None:
+            return "regression"
+        return "sequence_classification" if self.exclusive else "sequence_classification multi_label"
+
 
 def scorer(predictions: Sequence[Predictions], metrics: Sequence[str], labels: Labels) -> Callable[[Floats], Floats]:
     """A function from counts [B, N] to metrics [B, R, M] of R runs on the same examples."""
+    added = [name for name in metrics if name in plugins.metrics(labels.task)]
+    if not added:
+        return _shipped_scorer(predictions, metrics, labels)
+    others = [name for name in metrics if name not in added]
+    shipped = _shipped_scorer(predictions, others, labels) if others else None
+    truth, *answers = (_as_metrics_take(side, labels) for side in (predictions[0].label, *(each.prediction for each in predictions)))
+    order = [[*others, *added].index(name) for name in metrics]
+
+    def score(counts: Floats) -> Floats:
+        parts = [] if shipped is None else [shipped(counts)]
+        return np.concatenate([*parts, plugin_metrics.resampled(counts, truth, answers, labels.task, added)], axis=2)[:, :, order]
+
+    return score
+
+
+def _shipped_scorer(predictions: Sequence[Predictions], metrics: Sequence[str], labels: Labels) -> Callable[[Floats], Floats]:
     if labels.names is None:
         truth = np.asarray(predictions[0].label, dtype=np.float64)
         answers = np.asarray([each.prediction for each in predictions], dtype=np.float64)
@@ -91,13 +116,25 @@ def scorer(predictions: Sequence[Predictions], metrics: Sequence[str], labels: L
     return lambda counts: statistics.class_scores(counts, truth, answers, metrics, exclusive=labels.exclusive)
 
 
+def _as_metrics_take(values: Sequence[Any], labels: Labels) -> NDArray[Any]:
+    """Labels or predictions as the metrics of plug-ins take them: see `plugins.Metric`."""
+    if labels.names is None:
+        return np.asarray(values, dtype=np.float64)
+    matrix = _indicators(values, {name: column for column, name in enumerate(labels.names)}).astype(np.int64)
+    return matrix.argmax(axis=1) if labels.exclusive else matrix
+
+
 def zero_divisions(predictions: Sequence[Predictions], metrics: Sequence[str], labels: Labels) -> NDArray[np.bool_]:
     """Whether each metric of each run [R, M] is 0 / 0 and counts as 0; never for numbers, whose metrics are then undefined."""
-    if labels.names is None:
-        return np.zeros((len(predictions), len(metrics)), dtype=bool)
+    found = np.zeros((len(predictions), len(metrics)), dtype=bool)
+    shipped = [column for column, name in enumerate(metrics) if name not in plugins.metrics(labels.task)]
+    if labels.names is None or not shipped:
+        return found
     index = {name: column for column, name in enumerate(labels.names)}
     answers = np.stack([_indicators(each.prediction, index) for each in predictions])
-    return statistics.zero_divisions(_indicators(predictions[0].label, index), answers, metrics, exclusive=labels.exclusive)
+    truth, names = _indicators(predictions[0].label, index), [metrics[column] for column in shipped]
+    found[:, shipped] = statistics.zero_divisions(truth, answers, names, exclusive=labels.exclusive)
+    return found
 
 
 def _indicators(values: Sequence[Any], index: dict[str, int]) -> NDArray[np.float64]:
@@ -157,7 +194,7 @@ def _scores(sides: Sequence[_Side], metric: str, baseline: int | None) -> list[S
     for row, difference, p in zip(others, differences, corrected(differences, rows=rows), strict=True):
         between = difference.over_examples if difference.undefined else difference.interval
         between = between or statistics.paired_difference(sides[row].samples, sides[against].samples)
-        better = (difference.value > 0) != (metric in LOWER_IS_BETTER) if p is not None and p < LEVEL else None
+        better = (difference.value > 0) != (lower_is_better(metric)) if p is not None and p < LEVEL else None
         scores[row] = replace(scores[row], difference=difference.value, difference_interval=between, p=p, better=better)
     return scores
 
@@ -165,9 +202,9 @@ def _scores(sides: Sequence[_Side], metric: str, baseline: int | None) -> list[S
 def best(values: Sequence[float], metric: str) -> int:
     """Index of the best value, the first of equals; a metric that is undefined (nan) is never best, unless all are."""
     array = np.asarray(values, dtype=np.float64)
-    worst = np.inf if metric in LOWER_IS_BETTER else -np.inf
+    worst = np.inf if lower_is_better(metric) else -np.inf
     array = np.where(np.isnan(array), worst, array)
-    return int(array.argmin() if metric in LOWER_IS_BETTER else array.argmax())
+    return int(array.argmin() if lower_is_better(metric) else array.argmax())
 
 
 def _own_score(side: _Side) -> Score:

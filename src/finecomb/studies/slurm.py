@@ -54,7 +54,7 @@ class Slurm:
     additional_parameters: Mapping[str, object] = field(default_factory=dict)
 
     def machine(self) -> Machine:
-        """The node as configs are resolved for it. bf16 is not assumed: ask for it with trainer.precision=bf16."""
+        """The node as configs are resolved for it. bf16 is not assumed: ask for it with trainer.precision=bf16-mixed."""
         return Machine(cores=self.cpus_per_task, gpus=self.gpus_per_node or 0, bf16=False, shared=False)
 
     def script(self, run: RunDirectory, *, ranks: int, nodes: int, threads: int) -> str:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from finecomb.config import compose as composing
+from finecomb.config import plugins
 from finecomb.config.compose import compose
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.machine import this_machine
+from finecomb.config.plugins import lower_is_better
 from finecomb.config.resolve import resolve
-from finecomb.config.schema.task import FACTS, LOWER_IS_BETTER, variant
+from finecomb.config.schema.task import variant
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import short_error
 from finecomb.studies import tune
@@ -62,7 +64,8 @@ def column_metrics(study: Study) -> dict[str, str]:
     for column in study.columns:
         config = compose(study.overrides(study.arms[0], column)).config
         # Those that can be computed again from answers, without which no interval over examples is to be had.
-        allowed = [name for name in FACTS[variant(config.task)].metrics if name in (*CLASS_METRICS, *NUMBER_METRICS)]
+        kind = variant(config.task)
+        allowed = [name for name in plugins.metric_names(kind) if name in (*CLASS_METRICS, *NUMBER_METRICS, *plugins.metrics(kind))]
         metric = column.metric or study.metric or resolve(config, machine=this_machine()).monitor.metric
         if metric not in allowed:
             guess = nearest(str(metric), allowed)
@@ -72,11 +75,6 @@ def column_metrics(study: Study) -> dict[str, str]:
     if problems:
         raise UserError(problems)
     return found
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether a smaller value wins."""
-    return metric in LOWER_IS_BETTER
 
 
 def check(study: Study) -> None:

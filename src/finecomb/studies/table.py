@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError, nearest
-from finecomb.config.schema.task import FACTS, LOWER_IS_BETTER
+from finecomb.config.plugins import lower_is_better
 from finecomb.studies import arms, caveats, statistics
 from finecomb.studies import references as reference_rows
 from finecomb.studies.arms import Arm, Run
@@ -131,7 +132,7 @@ def shown_metrics(found: Sequence[Run], asked: Sequence[str] | None) -> list[str
     allowed = list(statistics.NUMBER_METRICS if variants[0] == "regression" else statistics.CLASS_METRICS)
     if any(len(run.label_names) != 2 for run in found if run.state == "finished") or "multi_label" in variants[0]:
         allowed = [metric for metric in allowed if not metric.endswith("_binary")]
-    allowed = [metric for metric in allowed if metric in FACTS[variants[0]].metrics]
+    allowed = [metric for metric in (*allowed, *plugins.metrics(variants[0])) if metric in plugins.metric_names(variants[0])]
     shown = list(dict.fromkeys(asked or SHOWN[variants[0]]))
     unknown = [metric for metric in shown if metric not in allowed]
     if unknown:
@@ -242,7 +243,7 @@ def _names(values: Sequence[object]) -> set[str]:
 
 def _ordered(rows: Sequence[Row], metric: str) -> list[Row]:
     """Arms by score, best first, then references likewise; rows without a score come last."""
-    sign = 1 if metric in LOWER_IS_BETTER else -1
+    sign = 1 if lower_is_better(metric) else -1
 
     def key(row: Row) -> tuple[bool, bool, float, str]:
         value = row.scores[metric].value if row.scores else float("nan")

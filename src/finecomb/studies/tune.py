@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from finecomb.config import plugins
 from finecomb.config.compose import compose
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.overrides import override
-from finecomb.config.schema.tuning import LEARNING_RATES, OPTIMIZER_FAMILY
 from finecomb.studies.plan import Arm, Column, Job, Study, Tune
 from finecomb.studies.search.space import Choice, Dimension, Range
 
@@ -79,7 +79,7 @@ def _usual_rates(study: Study, arm: Arm, column: Column, key: str, where: str) -
     if key != RATE:
         raise UserError(Problem(f"{key}: auto is known for {RATE} alone", where, "a list of values, or {low, high, log: true}"))
     config = compose(study.overrides(arm, column)).config
-    rates = LEARNING_RATES.get(config.tuning.name, {}).get(OPTIMIZER_FAMILY.get(config.optimizer.name, ""))
+    rates = plugins.usual_rates(config.tuning.name, config.optimizer.name)
     if rates is None:
         what = f"no usual rates are known for tuning={config.tuning.name} with optimizer={config.optimizer.name}"
         raise UserError(Problem(what, where, "a list of values, or {low, high, log: true}"))

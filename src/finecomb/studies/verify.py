@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from finecomb.config.errors import UserError
+from finecomb.config.plugins import metrics
 from finecomb.studies import arms, report
 from finecomb.studies.arms import Run
 from finecomb.studies.report import frames, reproduce, tables
@@ -41,7 +42,8 @@ def _run(run: Run) -> Iterator[str]:
             continue
         answers = read_predictions(path)
         numbers = run.task == "regression"
-        known = [name for name in recorded if name in (NUMBER_METRICS if numbers else CLASS_METRICS)]
+        shipped = NUMBER_METRICS if numbers else CLASS_METRICS
+        known = [name for name in recorded if name in shipped or name in metrics(run.task)]
         labels = Labels(None) if numbers else Labels(run.label_names, exclusive="multi_label" not in run.task)
         found = scorer([answers], known, labels)(np.ones((1, len(answers.ids))))[0, 0]
         undefined = zero_divisions([answers], known, labels)[0]

@@ -44,7 +44,7 @@ def restore_best(fit: Fit) -> dict[str, Any]:
             # A run killed between the writes of best.ckpt and last.ckpt, and then ended earlier by its time limit.
             raise TrainingFailed(
                 f"{checkpoint.BEST} holds the weights of step {best['global_step']}, and the best validation was at step "
-                f"{validate.best_step}: its weights are lost. Train the run again with retry=failed"
+                f"{validate.best_step}: its weights are lost. Train the run again with rerun=failed"
             )
         fit.parts.tuned.load_trainable_state(best["state_dict"])
         chosen["checkpoint"] = "best"

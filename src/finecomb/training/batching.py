@@ -86,7 +86,7 @@ class Share:
 def share(batch: Rows, lengths: NDArray[np.int64], *, rank: int, world: int, parts: int, tokens: int | None) -> Share:
     """Split a global batch, sorted by length, over ranks and micro-batches.
 
-    parts: micro-batches over which the rank's examples are spread evenly (trainer.accumulate_grad_batches).
+    parts: micro-batches over which the rank's examples are spread evenly (batch.micro_batches).
     tokens: at most so many tokens, padding included, in a micro-batch; a longer example stands alone.
     """
     mine = batch[rank::world]  # every rank gets short and long examples: equal work

@@ -54,9 +54,9 @@ def _about(parts: Parts) -> str:
 def base_name(parts: Parts) -> str:
     """What a reader knows the base by: the name of a folder of one's own, a name on the hub, or the choice's name."""
     model = parts.config.model
-    if model.path is not None:
-        local = Path(model.path).expanduser()
-        return local.resolve().name if local.is_dir() else model.path
+    if model.name_or_path is not None:
+        local = Path(model.name_or_path).expanduser()
+        return local.resolve().name if local.is_dir() else model.name_or_path
     return model.hub_id or model.name
 
 

@@ -81,7 +81,7 @@ class StepLoader:
     def __iter__(self) -> Iterator[Step]:
         epoch, position = divmod(self._global_step(), len(self))
         steps = _EpochSteps(self._data, epoch)
-        workers = self._data.config.trainer.workers
+        workers = self._data.config.trainer.num_workers
         if not workers:
             return (steps[at] for at in range(position, len(self)))
         # Forked, so that the encoded data is shared; collating draws no random numbers and needs no device.
@@ -170,7 +170,7 @@ class DataModule(pl.LightningDataModule):
         return Step([self.splits["train"].batch(rows, training=True) for rows in mine.micro_batches], mine.counts)
 
     def _share(self, batch: Rows, rank: int) -> Any:
-        parts, tokens = self.config.trainer.accumulate_grad_batches, self.config.batch.tokens
+        parts, tokens = self.config.batch.micro_batches, self.config.batch.max_tokens
         return share(batch, self.plan.lengths, rank=rank, world=self.world, parts=parts, tokens=tokens)
 
     def train_dataloader(self) -> StepLoader:

@@ -17,10 +17,13 @@ import pyarrow.parquet
 import torch
 from torch import Tensor
 
-from finecomb.config.schema.task import LOWER_IS_BETTER
+from finecomb.config import plugins
+from finecomb.config.plugins import lower_is_better
+from finecomb.config.schema.task import VARIANT_OF
 from finecomb.learning.loss import LossFunction
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.learning.tuning import Tuned
+from finecomb.runs import plugin_metrics
 from finecomb.runs.atomic import replace, told_when_full
 from finecomb.runs.metrics import OF_GROUP, OVER_GROUPS
 from finecomb.training.datamodule import Split
@@ -107,7 +110,7 @@ def _over_groups(of_groups: dict[str, dict[str, float | None]]) -> dict[str, flo
         values = [of_group[name] for of_group in of_groups.values()]
         known = [value for value in values if value is not None]
         low, high = (min(known), max(known)) if len(known) == len(values) else (None, None)
-        worst, best = (high, low) if name in LOWER_IS_BETTER else (low, high)
+        worst, best = (high, low) if lower_is_better(name) else (low, high)
         gap = None if low is None or high is None else high - low
         found |= {f"{name}@group.{which}": value for which, value in zip(OVER_GROUPS, (worst, best, gap), strict=True)}
     return found
@@ -116,7 +119,20 @@ def _over_groups(of_groups: dict[str, dict[str, float | None]]) -> dict[str, flo
 def _metrics(task: TaskRunner, logits: Tensor, targets: Tensor, losses: Tensor, weights: Tensor) -> dict[str, float | None]:
     total = weights.sum()
     mean = float((losses * weights).sum() / total) if total > 0 else None
-    return {"loss": mean, **task.metrics(logits, targets)}
+    return {"loss": mean, **task.metrics(logits, targets), **_of_plugins(task, logits, targets)}
+
+
+def _of_plugins(task: TaskRunner, logits: Tensor, targets: Tensor) -> dict[str, float | None]:
+    """The metrics that plug-ins add, from the decoded predictions, as tables compute them from the recorded ones."""
+    kind = VARIANT_OF.get(task.problem_type, "")
+    if not (names := plugins.metrics(kind)):
+        return {}
+    if not len(logits) or not bool(torch.isfinite(logits).all()):
+        return dict.fromkeys(names)
+    if kind == "regression":
+        return plugin_metrics.values(kind, targets.double().numpy(), logits[:, 0].double().numpy())
+    predictions = task.targets([item["index"] for item in task.decode(logits)])
+    return plugin_metrics.values(kind, targets.long().numpy(), predictions.long().numpy())
 
 
 def write_predictions(path: Path, evaluation: Evaluation, split: Split, task: TaskRunner) -> None:

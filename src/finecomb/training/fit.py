@@ -19,6 +19,7 @@ from finecomb.learning import tuning
 from finecomb.runs.directory import RunDirectory
 from finecomb.training import checkpoint, trainer
 from finecomb.training.callbacks import Clock, Record, Stop, Validate
+from finecomb.training.callbacks.build import build as build_callbacks
 from finecomb.training.datamodule import DataModule
 from finecomb.training.evaluate import Evaluation, evaluate
 from finecomb.training.interruption import Interruption
@@ -109,7 +110,7 @@ class Fit:
 
     def callbacks(self) -> list[pl.Callback]:
         """What happens beside the steps, in its order."""
-        return [self.clock, self.record, self.validate, self.stop, self.checkpoint]
+        return [self.clock, self.record, self.validate, *build_callbacks(self.parts.config.callbacks), self.stop, self.checkpoint]
 
     def train(self, loggers: list[Any]) -> pl.Trainer:
         """Fit, from the last checkpoint where there is one. Returns the Trainer, whose process group the final evaluation still needs."""

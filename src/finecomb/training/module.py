@@ -73,7 +73,7 @@ class Module(pl.LightningModule):
         return loss
 
     def _backward(self, loss: Tensor) -> None:
-        """Through the strategy, so that loss scaling (precision=16) holds; gradients are exchanged at the last micro-batch only."""
+        """Through the strategy, so that loss scaling (16-mixed) holds; gradients are exchanged at the last micro-batch only."""
         with torch.autocast(self.device.type, enabled=False):
             self.trainer.strategy.backward(loss, None)
 
@@ -119,7 +119,7 @@ class Module(pl.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         """The optimizer of the config, and its schedule stepped once for each optimizer step."""
         # With fp16 a fused step would unscale the gradient by itself, after it has been clipped.
-        built = optimizer.build(self.config.optimizer, self.tuned, fused=str(self.config.trainer.precision) != "16")
+        built = optimizer.build(self.config.optimizer, self.tuned, fused=self.config.trainer.precision != "16-mixed")
         schedule = scheduler.build(self.config.scheduler, built, self.trainer.datamodule.total_steps)
         return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

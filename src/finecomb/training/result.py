@@ -80,10 +80,10 @@ def _training(fit: Fit, trainer: pl.Trainer) -> dict[str, Any]:
         "epochs": trainer.global_step / plan.steps_per_epoch,
         "stopped_by": fit.stop.reason,
         "world_size": fit.parts.world,
-        # Of each rank and step; more than in the config after a restart for want of memory. batch.tokens splits further.
-        "micro_batches": fit.parts.config.trainer.accumulate_grad_batches,
+        # Of each rank and step; more than in the config after a restart for want of memory. batch.max_tokens splits further.
+        "micro_batches": fit.parts.config.batch.micro_batches,
         "device": fit.module.device.type if fit.module.device.type == "cpu" else torch.cuda.get_device_name(fit.module.device),
-        "precision": str(fit.parts.config.trainer.precision),
+        "precision": fit.parts.config.trainer.precision,
     }
 
 

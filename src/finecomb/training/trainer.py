@@ -16,8 +16,6 @@ from finecomb.training.checkpoint import AtomicCheckpointIO
 
 VERSION = "1"
 
-PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-
 
 def build(config: Trainer, run: RunDirectory, *, callbacks: list[pl.Callback], loggers: list[Any], log_every_n_steps: int) -> pl.Trainer:
     """The Trainer of one rank.
@@ -40,7 +38,7 @@ def build(config: Trainer, run: RunDirectory, *, callbacks: list[pl.Callback], l
         devices=devices,
         num_nodes=config.num_nodes,
         strategy=_strategy(config) if several else "auto",
-        precision=PRECISIONS[str(config.precision)],
+        precision=config.precision,
         max_epochs=config.max_epochs,
         gradient_clip_val=config.gradient_clip_val,
         accumulate_grad_batches=1,

@@ -148,7 +148,7 @@ def in_pieces(config: Train, pieces: int | None) -> Train:
     if pieces is None:
         return config
     log.info("each batch is split in %d, because an earlier attempt ran out of memory", pieces)
-    return dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, accumulate_grad_batches=pieces))
+    return dataclasses.replace(config, batch=dataclasses.replace(config.batch, micro_batches=pieces))
 
 
 def train(run: RunDirectory, config: Train, interruption: Interruption, first: bool, started: float) -> None:

@@ -24,6 +24,18 @@ def parser_of(verb: str, summary: str, examples: str) -> argparse.ArgumentParser
     return parser
 
 
+def add_config_dir(parser: argparse.ArgumentParser) -> None:
+    """Add `--config-dir`, for verbs that compute the metrics of a plug-in; `load_plugins` reads it."""
+    parser.add_argument("--config-dir", metavar="DIR", action="append", default=[], help="folder of a plug-in with metrics")
+
+
+def load_plugins(given: argparse.Namespace) -> None:
+    """Load installed plug-ins and those of `--config-dir`."""
+    from finecomb.config import plugins
+
+    plugins.load(given.config_dir)
+
+
 def listed(text: str | None) -> list[str] | None:
     """The items of a comma-separated argument; None when it was not given."""
     return [item.strip() for item in text.split(",") if item.strip()] if text else None

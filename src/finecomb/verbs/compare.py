@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finecomb.config import renamed
 from finecomb.config.errors import Problem, UserError
-from finecomb.verbs.arguments import listed, parser_of
+from finecomb.verbs.arguments import add_config_dir, listed, load_plugins, parser_of
 
 if TYPE_CHECKING:
     from finecomb.studies.arms import Run
@@ -39,7 +40,9 @@ def main(args: list[str]) -> int:
     parser.add_argument("--state", help="only runs in this state")
     parser.add_argument("--group", help="only runs of this W&B group or study, of a study without its trials")
     parser.add_argument("--trials", action="store_true", help="with --group: the trials of the study too")
+    add_config_dir(parser)
     given = parser.parse_args(args)
+    load_plugins(given)
     where = _where(given.where)
     from finecomb.studies import mirrored
 
@@ -113,6 +116,8 @@ def _report(comparison: Comparison, folder: Path, words: Sequence[str], baseline
 def _where(words: Sequence[str]) -> dict[str, str]:
     if unclear := [word for word in words if "=" not in word]:
         raise UserError(Problem(f"--where {unclear[0]} is no KEY=VALUE", "command line", mend="--where tuning=lora"))
+    for word in words:
+        renamed.require_current(word.partition("=")[0], f"--where {word}")
     return dict(word.split("=", 1) for word in words)
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from finecomb.config.errors import Problem, UserError, nearest
-from finecomb.verbs.arguments import parser_of
+from finecomb.verbs.arguments import add_config_dir, load_plugins, parser_of
 
 SUMMARY = "list runs, show one, find the best, tell two apart, verify their numbers, upload them to W&B"
 
@@ -32,7 +32,10 @@ def main(args: list[str]) -> int:
     parser.add_argument("--metric", help="such as validation/accuracy; without it what the runs monitored")
     parser.add_argument("--state", choices=(*STATES, DAMAGED), help="list: only runs in this state")
     parser.add_argument("--group", help="list, best: only runs of this W&B group, study or search")
-    return _runs(parser.parse_args(args))
+    add_config_dir(parser)
+    given = parser.parse_args(args)
+    load_plugins(given)
+    return _runs(given)
 
 
 def _runs(given: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ def option(
     identity: bool = True,
     before: Any = UNSET,
     identity_as: Any = UNSET,
+    entry: type | None = None,
 ) -> Any:
     """Declare a field. It has no default: the YAML file of the choice holds the value, and a missing one is an error.
 
@@ -27,6 +28,7 @@ def option(
     identity: False for what cannot change the result (workers, paths, progress); such a field stays out of the fingerprint.
     before: for a field added after a release: the value that older runs had, so that they keep their fingerprint.
     identity_as: for a field that says where content lies: the value that fingerprints hold in its place, beside the content's hash.
+    entry: for a mapping that may be empty: the dataclass of its keys. The composed config holds an instance of it, or None for no keys.
     """
     metadata = {
         "help": help,
@@ -35,6 +37,7 @@ def option(
         "high": high,
         "number_or": number_or,
         "identity": identity,
+        "entry": entry,
     }
     if before is not UNSET:
         metadata["before"] = before

@@ -9,6 +9,11 @@ from finecomb.config.schema.base import option
 
 
 @dataclass
+class Callback:
+    """One callback; the schema of a callback that a plug-in adds extends this class."""
+
+
+@dataclass
 class Callbacks:
     """Checkpoints and progress."""
 

@@ -13,7 +13,7 @@ class Model:
     """Pre-trained weights."""
 
     name: str = option("name of the choice")
-    path: Optional[str] = option("a local directory or hub id that replaces `source`", identity=False, identity_as=None)
+    name_or_path: Optional[str] = option("a local directory or hub id that replaces `source`", identity=False, identity_as=None)
     source: list[str] = option("where the weights come from, tried in order; empty for a tiny random model", identity=False)
     sha256: Optional[str] = option("hash of the distribution that holds it; null for hub models, whose revision pins them")
     model_type: str = option("architecture, as transformers names it; auto: read from the weights")

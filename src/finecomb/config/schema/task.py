@@ -67,6 +67,14 @@ FACTS = {
 LOWER_IS_BETTER = ("loss", "rmse", "mae")
 
 
+# The variant of a task by its problem type, as transformers names it.
+VARIANT_OF = {
+    "single_label_classification": "sequence_classification",
+    "multi_label_classification": "sequence_classification multi_label",
+    "regression": "regression",
+}
+
+
 def variant(task: Task) -> str:
     """The key of FACTS for a task's config."""
     return f"{task.name} multi_label" if getattr(task, "multi_label", False) else task.name

@@ -29,7 +29,8 @@ class Batch:
     size: int = option("examples in one optimizer step, over all devices", low=1)
     eval_size: int = option("examples in one evaluation batch; never changes a metric", low=1, identity=False)
     max_length: int = option("tokens at which a text is truncated; what is cut is counted", low=4)
-    tokens: Optional[int] = option(
+    micro_batches: int = option("pieces into which the batch of each device is split; with dropout, masks depend on it", low=1)
+    max_tokens: Optional[int] = option(
         "at most so many tokens, padding included, in a micro-batch; splits further; with dropout, masks depend on it", low=1
     )
     bucket: int = option("batches are formed from texts of like length within windows of so many batches; 1: no bucketing", low=1)
@@ -58,7 +59,9 @@ class Train:
     seed: int = option("seed of training: initialisation of new tensors, order, dropout", low=0)
     name: Optional[str] = option("a word put before the run directory's name", identity=False)
     output_dir: str = option("where run directories are made", identity=False)
-    retry: Optional[str] = option("failed: run failed runs again", allowed=("failed",), identity=False)
+    rerun: Optional[str] = option(
+        "failed: run failed runs again; all: finished ones too, from the start", allowed=("failed", "all"), identity=False
+    )
     batch: Batch = option("batch sizes and lengths")
     monitor: Monitor = option("what is best")
     evaluate: Evaluate = option("what is evaluated")

@@ -17,15 +17,15 @@ class Trainer:
     devices: Any = option("how many devices, or auto", low=1, number_or=("auto",))
     num_nodes: int = option("how many machines", low=1)
     strategy: str = option("how several devices work together", allowed=("auto", "ddp"))
-    precision: Any = option("auto (bf16 where the device has it), 32, bf16 or 16", allowed=("auto", 32, 16, "32", "bf16", "16"))
+    precision: str = option(
+        "numbers computed with, as Lightning names them; auto: bf16-mixed where the device has it, else 32-true",
+        allowed=("auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed"),
+    )
     # Not part of the identity: it moves the last bits only, and slots would otherwise make every run a new one. It is frozen with the run.
     threads: Any = option(
         "threads for each process, or auto: the cores divided by processes and slots", low=1, number_or=("auto",), identity=False
     )
-    workers: int = option("processes that collate batches", low=0, identity=False)
-    accumulate_grad_batches: int = option(
-        "split each optimizer step's batch in so many micro-batches; with dropout, masks depend on it", low=1
-    )
+    num_workers: int = option("processes that collate batches", low=0, identity=False)
     gradient_clip_val: Optional[float] = option("clip the gradient's norm to this", low=0.0)
     max_epochs: int = option("passes over train", low=1)
     max_steps: int = option("optimizer steps at most; -1: no limit", low=-1)

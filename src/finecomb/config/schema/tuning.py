@@ -44,13 +44,13 @@ class BitFit(Tuning):
 
 @dataclass
 class Lora(Tuning):
-    """The head and low-rank updates of linear maps train (Hu et al. 2021): W + alpha / r * B A."""
+    """The head and low-rank updates of linear maps train (Hu et al. 2021): W + lora_alpha / r * B A."""
 
     r: int = option("rank of the update", low=1)
-    alpha: float = option("the update is scaled by alpha / r", low=0.0)
-    dropout: float = option("dropout on the input of A", low=0.0, high=0.9)
+    lora_alpha: float = option("the update is scaled by lora_alpha / r", low=0.0)
+    lora_dropout: float = option("dropout on the input of A", low=0.0, high=0.9)
     target_modules: Any = option("auto: the architecture's usual ones; all-linear; or a list of module names")
-    rslora: bool = option("scale by alpha / sqrt(r) instead (Kalajdzievski 2023)")
+    use_rslora: bool = option("scale by lora_alpha / sqrt(r) instead (Kalajdzievski 2023)")
 
 
 @dataclass
@@ -58,7 +58,9 @@ class Prompt(Tuning):
     """The head and virtual tokens put before the text train (Lester et al. 2021)."""
 
     num_virtual_tokens: int = option("number of virtual tokens; they count against the model's positions", low=1)
-    init: str = option("start from the embeddings of random words of the vocabulary, or from noise", allowed=("vocab", "random"))
+    prompt_tuning_init: str = option(
+        "start from the embeddings of random words of the vocabulary, or from noise", allowed=("SAMPLE_VOCAB", "RANDOM")
+    )
 
 
 @dataclass(frozen=True)

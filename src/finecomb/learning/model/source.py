@@ -38,18 +38,18 @@ class ModelSource:
 def inspect(config: Model) -> ModelSource:
     """Find the weights that `config` names, fetching them if needed.
 
-    `config.path`, a directory or a hub id, goes before `config.source`; with neither, a tiny model is described by its own fields.
+    `config.name_or_path`, a directory or a hub id, goes before `config.source`; with neither, a tiny model is described by its own fields.
 
     Raises:
         UserError: nothing is there, the architecture is unknown, or the weights are not safetensors.
     """
-    if config.path is not None:
-        return _from_path(config.path)
+    if config.name_or_path is not None:
+        return _from_path(config.name_or_path)
     if isinstance(config, TinyModel):
         return _tiny(config)
     if not config.source:
         raise UserError(
-            Problem(f"model {config.name} names no weights", "model.source", mend="set model.path to a local directory or a hub id")
+            Problem(f"model {config.name} names no weights", "model.source", mend="set model.name_or_path to a local directory or a hub id")
         )
     local = fetch(config.source, sha256=config.sha256, progress=True)
     source = dataclasses.replace(_describe(local.path, local.sha256), hub_id=_hub_id(config, local))
@@ -95,9 +95,9 @@ def _from_path(path: str) -> ModelSource:
     if path.count("/") == 1 and not path.startswith((".", "/", "~")):
         local = fetch([f"hub:{path}@main"], sha256=None, progress=True)
         return dataclasses.replace(_describe(local.path, local.sha256), hub_id=path)
-    what = f"model.path={path} is a file" if directory.exists() else f"no such directory: {path}"
-    mend = f"name its folder: model.path={directory.parent}" if directory.exists() else ""
-    raise UserError(Problem(what, "model.path", allowed="a local directory, or a hub id such as owner/name", mend=mend))
+    what = f"model.name_or_path={path} is a file" if directory.exists() else f"no such directory: {path}"
+    mend = f"name its folder: model.name_or_path={directory.parent}" if directory.exists() else ""
+    raise UserError(Problem(what, "model.name_or_path", allowed="a local directory, or a hub id such as owner/name", mend=mend))
 
 
 def _describe(directory: Path, sha256: str) -> ModelSource:

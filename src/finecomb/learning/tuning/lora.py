@@ -34,14 +34,14 @@ class Lora:
             UserError: `target_modules` names what is not a linear map of the layers.
         """
         targets = target_modules(backbone, self.config.target_modules)
-        alpha = self.config.alpha
+        alpha = self.config.lora_alpha
         config = LoraConfig(
             task_type=TaskType.SEQ_CLS,
             r=self.config.r,
             lora_alpha=int(alpha) if float(alpha).is_integer() else alpha,
-            lora_dropout=self.config.dropout,
+            lora_dropout=self.config.lora_dropout,
             target_modules=targets,
-            use_rslora=self.config.rslora,
+            use_rslora=self.config.use_rslora,
             modules_to_save=list(backbone.new_modules),
             fan_in_fan_out=isinstance(_linear_maps(backbone)[targets[0]], Conv1D),
         )

@@ -35,7 +35,7 @@ class Prompt:
         """Wrap the model and draw the virtual tokens from `seed`."""
         length = self.config.num_virtual_tokens
         words = backbone.model.get_input_embeddings().weight.detach()
-        start = initial_prompt(words, backbone.tokenizer, length, self.config.init, seed)
+        start = initial_prompt(words, backbone.tokenizer, length, self.config.prompt_tuning_init, seed)
         config = PromptTuningConfig(
             task_type=TaskType.SEQ_CLS,
             num_virtual_tokens=length,
@@ -54,9 +54,9 @@ class Prompt:
 
 
 def initial_prompt(words: Tensor, tokenizer: Any, length: int, init: str, seed: int) -> Tensor:
-    """[length, H]: embeddings of random tokens that are not special ones (vocab), or noise of the embeddings' own spread (random)."""
+    """[length, H]: embeddings of random tokens other than special ones (SAMPLE_VOCAB), or noise of the embeddings' own spread (RANDOM)."""
     generator = torch.Generator().manual_seed(derive(seed, "prompt"))
-    if init == "random":
+    if init == "RANDOM":
         return torch.randn(length, words.shape[1], generator=generator).to(words) * words.std()
     special = set(tokenizer.all_special_ids)
     ordinary = torch.tensor([index for index in range(len(tokenizer)) if index not in special])

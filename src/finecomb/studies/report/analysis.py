@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from finecomb.config.schema.task import LOWER_IS_BETTER
+from finecomb.config.plugins import lower_is_better
 from finecomb.studies.report.frames import CONFIRM, REFERENCE, TRIAL, Frames
 from finecomb.studies.scores import Labels, Predictions, best, scorer, zero_divisions
 from finecomb.studies.statistics import Floats, Interval, budget, significance, two_way
@@ -78,7 +78,7 @@ class ColumnTable:
     @property
     def lower_is_better(self) -> bool:
         """Whether a smaller value wins."""
-        return self.metric in LOWER_IS_BETTER
+        return lower_is_better(self.metric)
 
 
 @dataclass
@@ -165,7 +165,7 @@ def _add_trials(row: Row, trials: pd.DataFrame, metric: str) -> None:
     values = trials[metric].dropna().astype(float).tolist() if metric in trials else []
     row.trials = len(values)
     if values:
-        sign = -1.0 if metric.split("/")[1] in LOWER_IS_BETTER else 1.0
+        sign = -1.0 if lower_is_better(metric.split("/")[1]) else 1.0
         row.expected = (sign * budget.expected_best([sign * value for value in values])).tolist()
         row.trial_seconds = _mean(trials, "train_s")
 

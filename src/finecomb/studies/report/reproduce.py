@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from finecomb.config import renamed
 from finecomb.studies.cells import pipes
 from finecomb.studies.report.frames import CONFIRM, TRIAL, Frames
 
@@ -38,7 +39,8 @@ def _cell(frames: Frames, column: dict[str, object], arm: dict[str, object]) -> 
     assert isinstance(chosen, dict)
     results = frames.results[(frames.results["column"] == column["name"]) & (frames.results["arm"] == arm["name"])]
     runs = results[results["role"] == CONFIRM]
-    words = [*frames.facts["base"], *_words(column["overrides"]), *_words(arm["overrides"]), *_words(chosen[column["name"]])]
+    recorded = [*frames.facts["base"], *_words(column["overrides"]), *_words(arm["overrides"]), *_words(chosen[column["name"]])]
+    words = renamed.current_overrides(recorded)
     seeds = ",".join(str(int(seed)) for seed in sorted(runs["seed"]))
     title = f"{column['name']}, {arm['name']}" if column["name"] else str(arm["name"])
     lines = ["", f"## {title}", ""]

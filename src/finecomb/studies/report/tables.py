@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from finecomb.config.schema.task import LOWER_IS_BETTER
+from finecomb.config.plugins import lower_is_better
 from finecomb.studies.caveats import zero_division_note
 from finecomb.studies.cells import NO_SHARE, NONE, bytes_text, interval_text, pipes, writer_of
 from finecomb.studies.report.analysis import NOT_SHOWN, Analysis, ColumnTable, Row
@@ -156,7 +156,7 @@ def notes(analysis: Analysis) -> list[str]:
     )
     found += _correction(analysis)
     for column in analysis.columns:
-        if column.metric not in LOWER_IS_BETTER:
+        if not lower_is_better(column.metric):
             found += [uneven_seeds({row.arm: row.described.deviation if row.described else None for row in column.rows}) or ""]
     for column in analysis.columns:
         found += [

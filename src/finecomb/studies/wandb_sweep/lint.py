@@ -10,7 +10,8 @@ from typing import Any
 from finecomb.config import compose as composing
 from finecomb.config.compose import compose
 from finecomb.config.errors import Problem, UserError
-from finecomb.config.schema.task import FACTS, variant
+from finecomb.config.plugins import metric_names
+from finecomb.config.schema.task import variant
 from finecomb.studies.study_file import StudyFile
 from finecomb.studies.wandb_sweep import sweep_file, words
 from finecomb.studies.wandb_sweep.distributions import dimension, extremes
@@ -65,7 +66,7 @@ def _metric(sweep: WandbSweep, file: StudyFile, overrides: Sequence[str]) -> Non
     if sweep.metric is None:
         return
     config = compose(list(overrides)).config
-    logged = ["train/loss", "validation/loss", *(f"validation/{name}" for name in FACTS[variant(config.task)].metrics)]
+    logged = ["train/loss", "validation/loss", *(f"validation/{name}" for name in metric_names(variant(config.task)))]
     if sweep.metric.startswith("test/"):
         file.problem("metric.name", f"{sweep.metric}: the test set is not for choosing", ", ".join(logged[1:]))
     elif sweep.metric not in logged:

@@ -95,6 +95,6 @@ def _against_divergence(config: Train) -> str:
     clip = config.trainer.gradient_clip_val
     if clip is None or clip == 0 or clip > 1:
         advice.append(f"trainer.gradient_clip_val=1 (now {clip or 'off'})")
-    if str(config.trainer.precision) != "32":
-        advice.append(f"trainer.precision=32 (now {config.trainer.precision})")
+    if config.trainer.precision != "32-true":
+        advice.append(f"trainer.precision=32-true (now {config.trainer.precision})")
     return advice[0] if len(advice) == 1 else f"{', '.join(advice[:-1])} or {advice[-1]}"
