@@ -77,7 +77,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, own_cache: Path) -> Iterato
 def runs(folder: Path) -> None:
     """The finished runs that the documentation names: the one that the README trains from Python, and copies of it."""
     data = ["dataset=files", "dataset.files.train=reviews.csv", "dataset.columns.text=review", "dataset.columns.label=stars"]
-    assert cli.main(["train", *data, "tuning=lora", "debug=tiny", "callbacks.progress=false"]) == 0
+    assert cli.main(["train", *data, "tuning=lora", "debug=tiny"]) == 0
     (made,) = (path for path in (folder / "runs").iterdir() if (path / "result.json").is_file())
     for name in ("NAME", "A", "B"):
         shutil.copytree(made, folder / "runs" / name)
