@@ -141,7 +141,7 @@ def test_every_new_name_exists_and_no_old_one():
 
 
 def test_comparisons_refuse_an_old_key_with_its_new_name():
-    from finecomb.verbs.compare import _where
+    from finecomb.cli.compare import _where
 
     with pytest.raises(UserError) as raised:
         _where(["trainer.workers=2"])

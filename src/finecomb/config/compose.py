@@ -19,17 +19,18 @@ from hydra.version import setbase
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from finecomb.config import plugins
+from finecomb.config import changes, plugins
 from finecomb.config.collect import PRIMARY, collect, is_choice
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fields import MISSING, fields_of, leaf_keys
-from finecomb.config.plain import entry_of, from_values, to_plain
+from finecomb.config.plain import entry_of, flatten, from_values, to_plain
 from finecomb.config.schema.augmenter import Operations
+from finecomb.config.schema.derivation import Derivation
 from finecomb.config.schema.train import GROUPS, Train
 from finecomb.config.settings import Collected
 from finecomb.config.sources import Origin, search_dirs
 
-__all__ = ["Composition", "Origin", "check", "compose", "hydra_problem", "register"]
+__all__ = ["Composition", "Origin", "check", "compose", "compose_all", "hydra_problem", "register"]
 
 
 @dataclass
@@ -47,6 +48,18 @@ class Composition:
     overrides: list[str]
     plugin_dirs: list[str] = field(default_factory=list)
 
+    @staticmethod
+    def of(config: Train) -> Composition:
+        """What made a config, also of one that was changed after it was composed, or made without composing.
+
+        Raises UserError with every value of the config that its schema does not permit.
+        """
+        derived = config.derivation
+        choices, overrides, origins = dict(derived.choices), list(derived.overrides), dict(derived.origins)
+        if flatten(to_plain(config)) != derived.values:
+            choices, overrides, origins = changes.of(config)
+        return Composition(config, origins, choices, overrides, list(derived.plugin_dirs))
+
 
 def compose(overrides: Sequence[str], *, config_dirs: Sequence[Path] = ()) -> Composition:
     """Compose the config that the overrides ask for.
@@ -62,7 +75,24 @@ def compose(overrides: Sequence[str], *, config_dirs: Sequence[Path] = ()) -> Co
     if problems:
         raise UserError([*problems, *_across(found)])
     config = hydra.merge(found)
-    return Composition(config, found.origins(), found.choices, found.overrides, plugins.directories())
+    directories = tuple(plugins.directories())
+    values = flatten(to_plain(config))
+    config.derivation = Derivation(found.choices, tuple(found.overrides), found.origins(), directories, values)
+    return Composition.of(config)
+
+
+def compose_all(jobs: Sequence[Sequence[str]], *, config_dirs: Sequence[Path] = ()) -> list[Composition]:
+    """Compose each job. Raises UserError with the problems of all of them, each once."""
+    compositions: list[Composition] = []
+    problems: dict[Problem, None] = {}
+    for overrides in jobs:
+        try:
+            compositions.append(compose(overrides, config_dirs=config_dirs))
+        except UserError as error:
+            problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise UserError(problems)
+    return compositions
 
 
 def check(jobs: Sequence[Sequence[str]]) -> list[Problem]:

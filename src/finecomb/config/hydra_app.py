@@ -84,6 +84,25 @@ def read(args: Sequence[str]) -> Arguments:
     return Arguments(overrides, help=flags.help, multirun=multirun, confirmed=CONFIRM in args, only_hydra=only_hydra)
 
 
+def expand(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of each job of a plain multirun: every combination of the values that are listed.
+
+    Raises UserError for what is not an override, for settings of Hydra, and for values that a sweeper would draw.
+    """
+    problems: list[Problem] = []
+    parsed = parse(overrides, problems)
+    for override in parsed:
+        line = override.input_line or ""
+        if override.is_hydra_override():
+            problems.append(Problem(f"{line} is a setting of Hydra's command line", "multirun", mend="use the arguments of multirun"))
+        elif override.is_sweep_override() and not override.is_discrete_sweep():
+            mend = "list the values, or search with `finecomb train -m hydra/sweeper=optuna ...`"
+            problems.append(Problem(f"{line} has no list of values", "multirun", mend=mend))
+    if problems:
+        raise UserError(problems)
+    return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+
+
 def check_jobs(overrides: Sequence[str], *, confirmed: bool = False) -> list[str]:
     """Check every job of a multirun, before Hydra composes any; returns the overrides for Hydra.
 

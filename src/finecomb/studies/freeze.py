@@ -197,6 +197,12 @@ _prepared: dict[str, Prepared] = {}
 _inspected: dict[str, ModelSource] = {}
 
 
+def forget() -> None:
+    """Read data and weights anew: a process that lives longer than one command may have changed them since."""
+    _prepared.clear()
+    _inspected.clear()
+
+
 def _prepare(config: Train) -> Prepared:
     from finecomb.data.prepare import prepare
     from finecomb.studies.scoring import score

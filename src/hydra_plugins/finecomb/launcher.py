@@ -39,7 +39,7 @@ class LauncherConf:
 ConfigStore.instance().store(group="hydra/launcher", name="finecomb", node=LauncherConf, provider="finecomb")
 
 
-class RunFailed(Exception):
+class JobFailed(Exception):
     """What a sweeper gets instead of the metric of a job that did not finish."""
 
 
@@ -67,21 +67,11 @@ class FinecombLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train a batch of jobs. Raises UserError with the mistakes of all jobs before any is started."""
-        from finecomb.config.compose import Composition, compose
-        from finecomb.config.errors import Problem, UserError
+        from finecomb.config.compose import compose_all
         from finecomb.studies.sweep import Sweep
 
         assert self.config is not None
-        directories = config_dirs_of(self.config)
-        compositions: list[Composition] = []
-        problems: dict[Problem, None] = {}
-        for overrides in job_overrides:
-            try:
-                compositions.append(compose(list(overrides), config_dirs=directories))
-            except UserError as error:
-                problems |= dict.fromkeys(error.problems)
-        if problems:
-            raise UserError(problems)
+        compositions = compose_all(job_overrides, config_dirs=config_dirs_of(self.config))
         policy, where = self.policy(), self.where()
         with where:
             self._sweep = self._sweep or Sweep(policy)
@@ -104,7 +94,7 @@ class FinecombLauncher(Launcher):
             returned.return_value = first_metric(outcome.run)[1]
         else:
             returned.status = JobStatus.FAILED
-            returned.return_value = RunFailed(f"{outcome.run.path.name}: {outcome.state}: {short_error(outcome.error)}")
+            returned.return_value = JobFailed(f"{outcome.run.path.name}: {outcome.state}: {short_error(outcome.error)}")
         return returned
 
 

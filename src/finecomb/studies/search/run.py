@@ -145,7 +145,7 @@ def _warm(search: Search, paths: Sequence[str], config_dirs: Sequence[Path]) -> 
     return counted
 
 
-def _is_trial(run: arms.Run, settings: Settings, values: Mapping[str, Any], config_dirs: Sequence[Path]) -> bool:
+def _is_trial(run: arms.ComparedRun, settings: Settings, values: Mapping[str, Any], config_dirs: Sequence[Path]) -> bool:
     """Whether a run is what the trial with its values would be. Evaluating the test set afterwards changes no answer on validation."""
     chosen = {key: values[key] for key in settings.space}
     words = settings.spell(chosen) if settings.spell is not None else [override(key, value) for key, value in chosen.items()]

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finecomb.cli.annotate.rows import add_columns, answers_of, read_rows, write_file
+from finecomb.cli.arguments import parser_of
 from finecomb.config.errors import Problem, UserError
-from finecomb.verbs.annotate.rows import add_columns, answers_of, read_rows, write_file
-from finecomb.verbs.arguments import parser_of
 
 if TYPE_CHECKING:
     from finecomb.data.annotator.documents import Document

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -20,20 +22,50 @@ from finecomb.studies import study as studies
 from finecomb.studies import tune
 from finecomb.studies.board import duration
 from finecomb.studies.freeze import check
-from finecomb.studies.plan import ASKED, Job, Study, confirm_jobs
+from finecomb.studies.plan import ASKED, Job, StudyPlan, confirm_jobs
 from finecomb.studies.slots import planned
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNKNOWN = "not known"
 
 
-def show_matrix(study: Study, *, slots: int | None = None) -> None:
-    """Print a line for each cell with its trials and seeds by state, then totals and the expected time.
+@dataclass(frozen=True)
+class DryRun:
+    """What a study still has to do: a row for each arm and column with its trials and seeds by state, then totals and the expected time."""
+
+    header: list[str]
+    rows: list[list[str]]
+    lines: list[str]
+
+    def show(self, console: Console) -> None:
+        """Print it."""
+        show.table(console, self.header, self.rows)
+        for line in self.lines:
+            console.print(line, markup=False, soft_wrap=True)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The rows as a table."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows, columns=self.header)
+
+    def __str__(self) -> str:
+        text = io.StringIO()
+        self.show(Console(file=text, highlight=False, width=200))
+        return text.getvalue().rstrip()
+
+    __repr__ = __str__
+
+
+def dry_run(study: StudyPlan, *, slots: int | None = None) -> DryRun:
+    """Look at each cell's trials and seeds, without training or fetching anything.
 
     Raises UserError for anything that composing finds. What needs data that are not here is shown as not known.
     """
     studies.check(study)
     metrics = studies.column_metrics(study)
-    console = Console(highlight=False)
     trials = list(_trial_jobs(study))
     with _offline():
         known = _look(trials)
@@ -51,12 +83,13 @@ def show_matrix(study: Study, *, slots: int | None = None) -> None:
         setting = " ".join(chosen.get((arm.name, column.name), ()))
         rows.append([arm.name, *([column.name] if column.name else []), _counted(tried), setting, _counted(seeds)])
     several = any(column.name for column in study.columns)
-    show.table(console, ["arm", *(["column"] if several else []), "trials", "chosen", "seeds"], rows)
-    for why, count in Counter(found.why for found in known.values() if found.why).items():
-        console.print(f"{count} jobs {UNKNOWN}: {why}", markup=False, soft_wrap=True)
+    header = ["arm", *(["column"] if several else []), "trials", "chosen", "seeds"]
+    reasons = Counter(found.why for found in known.values() if found.why)
+    lines = [f"{count} jobs {UNKNOWN}: {why}" for why, count in reasons.items()]
     asked = (study.tune.trials or 0) if study.tune is not None and study.tune.search in ASKED else 0
     total = len(trials) + asked * len(rows) + sum(len(arm.seeds) for arm in study.arms) * len(study.columns)
-    console.print(f"{total} runs, {total - waiting} finished, {waiting} to do{_expected(study, known, waiting, slots)}", markup=False)
+    lines.append(f"{total} runs, {total - waiting} finished, {waiting} to do{_expected(study, known, waiting, slots)}")
+    return DryRun(header, rows, lines)
 
 
 @dataclass(frozen=True)
@@ -87,14 +120,14 @@ def _look(jobs: Sequence[Job]) -> dict[Job, _Known]:
     return found
 
 
-def _trial_jobs(study: Study) -> Iterator[Job]:
+def _trial_jobs(study: StudyPlan) -> Iterator[Job]:
     if study.tune is not None:
         spaces = tune.spaces(study)
         for number in range(study.tune.trials or 1):
             yield from studies.trial_round(study, spaces, number)
 
 
-def _chosen(study: Study, known: Mapping[Job, _Known], metrics: Mapping[str, str]) -> dict[tuple[str, str], tuple[str, ...]]:
+def _chosen(study: StudyPlan, known: Mapping[Job, _Known], metrics: Mapping[str, str]) -> dict[tuple[str, str], tuple[str, ...]]:
     """The setting of each cell whose trials have all finished."""
     chosen: dict[tuple[str, str], tuple[str, ...]] = {}
     for arm, column in study.cells() if study.tune is not None else ():
@@ -115,7 +148,7 @@ def _counted(states: Sequence[str]) -> str:
     return ", ".join(f"{count} {state}" for state, count in Counter(states).items())
 
 
-def _expected(study: Study, known: Mapping[Job, _Known], waiting: int, slots: int | None) -> str:
+def _expected(study: StudyPlan, known: Mapping[Job, _Known], waiting: int, slots: int | None) -> str:
     """The time that runs of this study took, times what is left."""
     runs = [found.run for found in known.values() if found.run is not None and found.state == "finished"]
     seconds = [float(result["time"]["total_s"]) for run in runs if (result := run.result()) is not None]

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finecomb.cli.annotate.rows import add_columns, read_rows, write_file
+from finecomb.cli.arguments import listed, parser_of
 from finecomb.config.errors import Problem, UserError
-from finecomb.verbs.annotate.rows import add_columns, read_rows, write_file
-from finecomb.verbs.arguments import listed, parser_of
 
 if TYPE_CHECKING:
     from finecomb.data.annotator.documents import Document
@@ -69,7 +69,7 @@ def _predictions(given: argparse.Namespace, rows: Sequence[Document]) -> tuple[A
 
     if given.predictions is None:
         return None, None
-    from finecomb.verbs.annotate.rows import matched
+    from finecomb.cli.annotate.rows import matched
 
     found = [each["probabilities"] for each in matched(Path(given.predictions), rows)]
     names = listed(given.classes)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from finecomb.cli.annotate.agreement import agreement
+from finecomb.cli.annotate.errors import errors
+from finecomb.cli.annotate.hand_off import export, import_
+from finecomb.cli.annotate.queue import next_
+from finecomb.cli.annotate.serve import serve
 from finecomb.config.errors import Problem, UserError, nearest
-from finecomb.verbs.annotate.agreement import agreement
-from finecomb.verbs.annotate.errors import errors
-from finecomb.verbs.annotate.hand_off import export, import_
-from finecomb.verbs.annotate.queue import next_
-from finecomb.verbs.annotate.serve import serve
 
 SUMMARY = "label by hand: a local page, hand-offs to labelling tools and back, agreement, and which rows to label next"
 HELP = """\

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from finecomb.verbs.annotate.rows import add_columns, read_rows, tell
-from finecomb.verbs.arguments import listed, parser_of
+from finecomb.cli.annotate.rows import add_columns, read_rows, tell
+from finecomb.cli.arguments import listed, parser_of
 
 
 def serve(args: list[str]) -> int:

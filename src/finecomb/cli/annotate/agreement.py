@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finecomb.cli.annotate.rows import add_columns, read_file, write_file
+from finecomb.cli.arguments import parser_of
 from finecomb.config.errors import Problem, UserError
-from finecomb.verbs.annotate.rows import add_columns, read_file, write_file
-from finecomb.verbs.arguments import parser_of
 
 if TYPE_CHECKING:
     from finecomb.data.annotator.agreement import Panel
@@ -41,7 +41,7 @@ def agreement(args: list[str]) -> int:
         what = f"there is one annotator, {panel.annotators[0]}" if panel.annotators else "there is no accepted answer"
         raise UserError(Problem(what, ", ".join(given.files), mend="give the files of two or more"))
     told = report(panel, draws=given.bootstrap, seed=given.seed)
-    from finecomb.verbs.annotate.report import show
+    from finecomb.cli.annotate.report import show
 
     show(told)
     if given.json:

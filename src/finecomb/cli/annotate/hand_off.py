@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finecomb.cli.annotate.rows import add_columns, read_rows, settle_bad, tell, write_file
+from finecomb.cli.arguments import listed, parser_of
 from finecomb.config.errors import Problem, UserError
-from finecomb.verbs.annotate.rows import add_columns, read_rows, settle_bad, tell, write_file
-from finecomb.verbs.arguments import listed, parser_of
 
 if TYPE_CHECKING:
     from finecomb.data.annotator.documents import Document

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from finecomb.cli.arguments import add_config_dir, listed, load_plugins, parser_of
 from finecomb.config import renamed
 from finecomb.config.errors import Problem, UserError
-from finecomb.verbs.arguments import add_config_dir, listed, load_plugins, parser_of
-
-if TYPE_CHECKING:
-    from finecomb.studies.arms import Run
-    from finecomb.studies.table import Comparison
 
 SUMMARY = "a table of runs: scores with intervals, seeds, cost"
 
@@ -59,58 +54,30 @@ def main(args: list[str]) -> int:
             )
         )
         return 0
-    hidden: list[Run] = []
-
-    def wanted(run: Run) -> bool:
-        if not _wanted(run, where, given.state, given.group):
-            return False
-        if given.group is not None and not given.trials and run.record.get("role") == mirrored.TRIAL:
-            hidden.append(run)
-            return False
-        return True
-
+    from finecomb.api.comparing import compare
     from finecomb.studies.render import render
-    from finecomb.studies.table import compare as table
 
-    found = table(
+    found = compare(
         given.runs,
+        by=given.by,
+        baseline=given.baseline,
         references=listed(given.references) or (),
         metrics=listed(given.metrics),
-        baseline=given.baseline,
+        where=where,
+        state=given.state,
+        group=given.group,
+        trials=given.trials,
         output=given.output,
-        wanted=wanted,
-        by=given.by,
+        command=shlex.join(["finecomb", "compare", *args]),
+        config_dirs=given.config_dir,
     )
     print(render(found))
-    if hidden:
-        print(mirrored.hidden_text(len(hidden), given.group))
     if given.report is not None:
-        _report(found, given.report, ["finecomb", "compare", *args], given.baseline, listed(given.references) or ())
+        found.report(name=given.report.resolve().name).save(given.report)
+        print(given.report)
     if len(given.runs) == 2 and all((Path(word) / "run.json").is_file() for word in given.runs):
         _two(given.runs)
     return 0
-
-
-def _report(comparison: Comparison, folder: Path, words: Sequence[str], baseline: str, references: Sequence[str]) -> None:
-    """A study's files about the rows of a comparison; the first metric is theirs."""
-    from finecomb.studies import report
-    from finecomb.studies.arms import Arm
-    from finecomb.studies.report.any_runs import collect_runs
-
-    metric = comparison.metrics[0]
-    arms = [Arm(row.label, row.runs) for row in comparison.rows if row.kind == "arm" and row.runs]
-    collected = collect_runs(
-        arms,
-        metric,
-        name=folder.resolve().name,
-        command=shlex.join(words),
-        baseline=baseline,
-        fitted=references,
-        warnings=comparison.warnings,
-    )
-    report.frames.write(collected, folder)
-    report.write(collected, folder)
-    print(folder)
 
 
 def _where(words: Sequence[str]) -> dict[str, str]:
@@ -119,16 +86,6 @@ def _where(words: Sequence[str]) -> dict[str, str]:
     for word in words:
         renamed.require_current(word.partition("=")[0], f"--where {word}")
     return dict(word.split("=", 1) for word in words)
-
-
-def _wanted(run: Run, where: Mapping[str, str], state: str | None, group: str | None) -> bool:
-    from finecomb.config.plain import flatten
-    from finecomb.studies.arms import shown
-
-    flat = flatten(run.config)
-    if (state is not None and run.state != state) or (group is not None and run.record.get("group") != group):
-        return False
-    return all(shown(flat.get(key, flat.get(f"{key}.name"))) == value for key, value in where.items())
 
 
 def _two(words: Sequence[str]) -> None:

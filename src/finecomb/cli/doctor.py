@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from finecomb.verbs.arguments import parser_of
+from finecomb.cli.arguments import parser_of
 
 SUMMARY = "what this machine has, and what that means for a run"
 

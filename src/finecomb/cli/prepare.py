@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from finecomb.cli.arguments import parser_of
 from finecomb.config.errors import Problem, UserError
-from finecomb.verbs.arguments import parser_of
 
 SUMMARY = "collect, clean and split data, and say what became of every row; trains nothing"
 HELP = """\
@@ -37,9 +37,6 @@ examples:
 def main(args: list[str]) -> int:
     """Prepare data and print what became of it."""
     from finecomb.config import hydra_app
-    from finecomb.config.compose import compose
-    from finecomb.config.schema.task import variant
-    from finecomb.config.validate import unlabelled, validate
 
     words, options = _options(args)
     given = hydra_app.read(words)
@@ -48,46 +45,29 @@ def main(args: list[str]) -> int:
         return 0
     if given.multirun or given.only_hydra:
         raise UserError(Problem("prepare takes the overrides of one job", "command line", mend="leave Hydra's flags out"))
-    composition = compose(given.overrides)
-    config = composition.config
-    cleaned_only = unlabelled(config)
-    validate(config, composition.origins, trains=not cleaned_only)
+    from finecomb.api.composing import compose
+
+    config = compose(*given.overrides)
     if options.wandb:
+        from finecomb.config.compose import Composition
         from finecomb.studies.freeze import check_logger
 
-        check_logger(composition)
-    from finecomb.data.prepare import prepare
-    from finecomb.data.prepare.delivery import deliver
+        check_logger(Composition.of(config))
+    from finecomb.api.preparing import prepare
     from finecomb.studies.account import funnel_lines
-    from finecomb.studies.scoring import score
 
-    task_variant = None if cleaned_only else variant(config.task)
-    groups = config.dataset, config.cleaner, config.annotator
-    prepared = prepare(
-        *groups,
-        augmenter=config.augmenter,
-        sampler=config.sampler,
-        task_variant=task_variant,
-        workers=options.workers,
-        progress=True,
-        score=score,
-    )
-    balancing = [each.name for each in (config.augmenter, config.sampler) if each.name != "none"]
-    name = "-".join([config.dataset.name, config.cleaner.name, *balancing])
-    folder = options.output or Path("prepared") / f"{name}-{prepared.content_hash[:8]}"
-    for line in funnel_lines(prepared.manifest, config.dataset.name):
+    data = prepare(config, workers=options.workers, progress=True)
+    for line in funnel_lines(data.folder.manifest, config.dataset.name):
         print(line)
-    told = deliver(prepared, folder, name=name, require=config.dataset.require)
-    for step in told["steps"]:
+    folder = data.write(options.output)
+    for step in data.report["steps"]:
         _tell(step["name"], step["record"])
-    for pair, found in told["overlap"].items():
-        print(
-            f"  {pair}: {found['exact']:,} rows the same, {found['near']:,} nearly, {found['ngram_13']:,} share 13 words", file=sys.stdout
-        )
+    for pair, found in data.report["overlap"].items():
+        print(f"  {pair}: {found['exact']:,} rows the same, {found['near']:,} nearly, {found['ngram_13']:,} share 13 words")
     if options.wandb:
         from finecomb.studies.data_mirror import mirror
 
-        mirror(told, folder, config.logger)
+        mirror(data.report, folder, config.logger)
     print(folder)
     return 0
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from finecomb.cli.arguments import parser_of
 from finecomb.config.errors import Problem, UserError
-from finecomb.verbs.arguments import parser_of
 
 if TYPE_CHECKING:
     from finecomb.assets.pruning import Entry

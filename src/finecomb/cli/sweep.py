@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from finecomb.cli.arguments import parser_of
 from finecomb.config.errors import Problem, UserError
-from finecomb.verbs.arguments import parser_of
 
 SUMMARY = "run a W&B sweep.yaml without W&B's server, or check it before it is run"
 

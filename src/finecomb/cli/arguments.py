@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import NoReturn
 
 from finecomb.config.errors import Problem, UserError
+
+# Flags of Hydra that complete a command line, and the verbs whose arguments it completes.
+COMPLETION = ("-sc", "--shell-completion")
+COMPOSING = ("train", "explain")
+
+
+def complete(words: Sequence[str], verbs: Sequence[str] = ()) -> int:
+    """Answer a shell that completes a command line."""
+    from finecomb.config.hydra_app import complete as answer
+
+    answer(words, verbs=verbs, composing=COMPOSING)
+    return 0
 
 
 def parser_of(verb: str, summary: str, examples: str) -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ from finecomb import __version__
 from finecomb.config.errors import Problem, UserError, problems_text
 
 if TYPE_CHECKING:
-    from finecomb.studies.launch import Outcome
+    from finecomb.api.run import Run, RunFailed
 
 TRAIN_USAGE = """\
 usage: finecomb train [-m] [GROUP=CHOICE ...] [KEY=VALUE ...]
@@ -32,17 +32,6 @@ flags, as Hydra has them:
   -sc install=bash         completion: eval "$(finecomb train -sc install=bash)"
 
 `--a.b=c` is the same as `a.b=c`. Metrics and, on the last line, the run directory are printed on standard output."""
-
-EXPLAIN_HELP = """\
-usage: finecomb explain [GROUP=CHOICE ...] [KEY=VALUE ...]
-
-Composes what `finecomb train` with the same overrides would run, and trains nothing: each value with the file and line or the override
-that set it, problems, the fingerprint, parameters, and estimates of memory and time where the architecture is known.
-
-examples:
-  finecomb explain
-  finecomb explain model=bert_base tuning=lora trainer=gpu
-  finecomb explain --config-dir my_choices tuning=my_method"""
 
 
 def overview(verbs: Mapping[str, str]) -> str:
@@ -97,8 +86,8 @@ def show_problems(error: UserError) -> None:
     console.print(Panel(text, title=title, title_align="left", border_style="red", expand=False))
 
 
-def show_outcome(outcome: Outcome) -> None:
-    """The end of a single run: its metrics, or why it did not finish; the run directory on the last line of standard output."""
+def show_run(run: Run) -> None:
+    """The metrics of a finished run; its directory is the last line of standard output."""
     from rich.console import Console
 
     from finecomb.runs.metrics import concise
@@ -106,21 +95,36 @@ def show_outcome(outcome: Outcome) -> None:
     from finecomb.studies.account import truncation_line
 
     console = Console(highlight=False)
-    for note in outcome.notes:
+    _show_notes(run)
+    if run.reused:
+        console.print("finished before; nothing was trained", markup=False)
+    table(console, *_metrics(concise(run.metrics)))
+    if line := _groups_line(run.metrics):
+        print(line, file=sys.stderr)
+    if cut := truncation_line(run.result or {}):
+        print(cut, file=sys.stderr)
+    print(run.path)
+
+
+def show_failure(failed: RunFailed) -> None:
+    """Why a run has not finished; its directory is the last line of standard output."""
+    from finecomb.runs.index import short_error
+
+    _show_notes(failed.run)
+    # The user's error is a whole screen, which its worker wrote; of a traceback the last line says what happened.
+    error = failed.error if failed.user_error else short_error(failed.error)
+    problem = Problem(
+        f"the run {'has failed' if failed.status == 'failed' else f'is {failed.status}'}: {error}",
+        where="" if failed.user_error else f"the whole traceback: {failed.log}",
+        mend="once the cause is mended, run it again with rerun=failed" if failed.status == "failed" else "",
+    )
+    show_problems(UserError(problem))
+    print(failed.run.path)
+
+
+def _show_notes(run: Run) -> None:
+    for note in run.notes:
         print(f"note: {note}", file=sys.stderr)
-    if outcome.state == "finished":
-        result = outcome.run.result() or {}
-        if outcome.reused:
-            console.print("finished before; nothing was trained", markup=False)
-        metrics = result.get("metrics") or {}
-        table(console, *_metrics(concise(metrics)))
-        if line := _groups_line(metrics):
-            print(line, file=sys.stderr)
-        if cut := truncation_line(result):
-            print(cut, file=sys.stderr)
-    else:
-        _show_failure(outcome)
-    print(outcome.run.path)
 
 
 def _metrics(metrics: Mapping[str, float | None]) -> tuple[list[str], list[list[str | float | None]]]:
@@ -136,17 +140,3 @@ def _groups_line(metrics: Mapping[str, float | None]) -> str | None:
 
     groups = {name.partition(OF_GROUP)[2] for name in metrics if OF_GROUP in name}
     return f"{len(groups)} groups: the metrics of each are in result.json, as test/accuracy{OF_GROUP}NAME" if groups else None
-
-
-def _show_failure(outcome: Outcome) -> None:
-    from finecomb.runs.index import short_error
-    from finecomb.studies.processes import log_path
-
-    # The user's error is a whole screen, which its worker wrote; of a traceback the last line says what happened.
-    error = outcome.error if outcome.user_error else short_error(outcome.error)
-    problem = Problem(
-        f"the run {'has failed' if outcome.state == 'failed' else f'is {outcome.state}'}: {error}",
-        where="" if outcome.user_error else f"the whole traceback: {log_path(outcome.run, 0)}",
-        mend="once the cause is mended, run it again with rerun=failed" if outcome.state == "failed" else "",
-    )
-    show_problems(UserError(problem))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from finecomb.verbs.arguments import parser_of
+from finecomb.cli.arguments import parser_of
 
 SUMMARY = "run a finished run again from its record, and tell what came out differently"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from finecomb.cli.arguments import add_config_dir, load_plugins, parser_of
 from finecomb.config.errors import Problem, UserError, nearest
-from finecomb.verbs.arguments import add_config_dir, load_plugins, parser_of
 
 SUMMARY = "list runs, show one, find the best, tell two apart, verify their numbers, upload them to W&B"
 
