@@ -73,3 +73,9 @@ def sessions(text: str) -> list[tuple[str, str]]:
         elif found:
             found[-1] = (found[-1][0], f"{found[-1][1]}{line}\n")
     return found
+
+
+def file_name(text: str) -> str | None:
+    """The file that a block is the content of: its first line is a comment with the path, as in `# my_choices/conf/tuning/wide.yaml`."""
+    named = re.match(r"# (\S+/\S+\.\w+)\n", text)
+    return named[1] if named else None

@@ -20,13 +20,10 @@ from typing import Any
 
 import pytest
 import yaml
-from markdown_blocks import ROOT, Block, blocks, commands, sessions
+from markdown_blocks import ROOT, Block, blocks, commands, file_name, sessions
 
+import finecomb
 from finecomb import cli
-from finecomb.config import hydra_app
-from finecomb.config.compose import compose
-from finecomb.config.errors import UserError
-from finecomb.config.validate import unlabelled, validate
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs/guide").glob("*.md"))]
 PAGES += sorted((ROOT / "docs/reference").glob("*.md"))
@@ -92,7 +89,7 @@ def namespaces() -> dict[Path, dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("block", EXECUTED, ids=lambda block: block.name)
 @pytest.mark.usefixtures("runs")
-def test_a_block_runs_as_the_reader_sees_it(block: Block, namespaces: dict, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_block_runs_as_the_reader_sees_it(block: Block, folder: Path, namespaces: dict, capsys: pytest.CaptureFixture[str]) -> None:
     if block.path == PLUGIN_PAGE:
         pytest.skip("tests/test_contributing.py follows CONTRIBUTING")
     match block.language:
@@ -110,6 +107,9 @@ def test_a_block_runs_as_the_reader_sees_it(block: Block, namespaces: dict, caps
                 assert output.strip() in printed.out + printed.err
         case "yaml":
             yaml.safe_load(block.text)
+            if path := file_name(block.text):
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_text(f"{block.text}\n")
         case _:
             assert block.language == "text", "a block names its language"
 
@@ -146,17 +146,14 @@ def test_a_block_that_is_not_run_composes_or_is_parsed(block: Block, monkeypatch
 def check(words: list[str]) -> None:
     """Compose a command's overrides and check them against each other, or parse its arguments."""
     verb, *rest = words
-    if verb not in COMPOSED:
+    if verb == "train":
+        assert cli.main([*words, "--cfg", "job"]) == 0
+    elif verb in COMPOSED:
+        after_option = {at + 1 for at, word in enumerate(rest) if word in OPTIONS_OF_PREPARE}
+        finecomb.compose(*(word for at, word in enumerate(rest) if at not in after_option and word not in OPTIONS_OF_PREPARE))
+    else:
         with pytest.raises(Parsed):
             cli.main(words)
-        return
-    after_option = {at + 1 for at, word in enumerate(rest) if word in OPTIONS_OF_PREPARE}
-    given = hydra_app.read([word for at, word in enumerate(rest) if at not in after_option and word not in OPTIONS_OF_PREPARE])
-    if given.multirun:
-        hydra_app.check_jobs(given.overrides, confirmed=given.confirmed)
-        return
-    composition = compose(given.overrides)
-    validate(composition.config, composition.origins, trains=not (verb == "prepare" and unlabelled(composition.config)))
 
 
 def _stop_after_parsing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,5 +219,5 @@ def test_commands_are_split_as_a_shell_splits_them() -> None:
 )
 def test_a_wrong_command_in_a_page_would_be_noticed(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     _stop_after_parsing(monkeypatch)
-    with pytest.raises((UserError, pytest.fail.Exception)):
+    with pytest.raises((AssertionError, finecomb.ConfigError, pytest.fail.Exception)):
         check(words)
