@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow
@@ -83,12 +82,10 @@ def _arrow_packed(data: bytes, kind: str) -> bytes:
 
 def config(path: Path) -> schema.Files:
     """`dataset=files dataset.files.train=PATH` with the shipped values."""
-    import yaml
-
     from finecomb.config.locate import conf_dir
+    from finecomb.config.sources import values_of
 
-    values: dict[str, Any] = yaml.safe_load((conf_dir() / "dataset" / "files.yaml").read_text())
-    del values["defaults"]
+    values = values_of(conf_dir() / "dataset" / "files.yaml")
     parts = {"split": schema.Split, "limit": schema.Limit, "require": schema.Require}
     values |= {name: part(**values[name]) for name, part in parts.items()}
     values["columns"] = schema.Columns("text", None, None, None, None)

@@ -21,12 +21,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
 from benchmarks.near_corpus import documents
 from finecomb.assets import fetch
 from finecomb.config.locate import conf_dir
 from finecomb.config.schema import cleaner as schema
+from finecomb.config.sources import values_of
 from finecomb.data.cleaner import spelling
 from finecomb.data.cleaner.corrections import corrections
 
@@ -110,7 +109,7 @@ def measure(name: str, texts: Sequence[str], pairs: Mapping[str, str], count: in
 
 def ratings(name: str) -> list[str]:
     """Sentences of a shipped dataset of ratings."""
-    values = yaml.safe_load((conf_dir() / "dataset" / f"{name}.yaml").read_text())
+    values = values_of(conf_dir() / "dataset" / f"{name}.yaml")
     lines = fetch(values["source"], sha256=values["sha256"]).path.read_text(encoding="utf-8").splitlines()
     return [line.split("\t", 2)[2] for line in lines]
 
@@ -121,7 +120,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="*")
     parser.add_argument("--count", type=int, default=12_000)
     given = parser.parse_args()
-    config = schema.Spelling(**yaml.safe_load((conf_dir() / "cleaner" / "spelling.yaml").read_text())["steps"]["spelling"])
+    config = schema.Spelling(**values_of(conf_dir() / "cleaner" / "spelling.yaml")["steps"]["spelling"])
     pairs = misspellings()
     print(f"{len(pairs):,} misspellings with one correction")
     for folder in given.folders:

@@ -16,7 +16,7 @@ import pytest
 import finecomb
 from finecomb.studies import processes
 
-WORDS = ["debug=tiny", "dataset=files", "dataset.files.train=reviews.csv", "callbacks.progress=false"]
+WORDS = ["debug=tiny", "dataset=files", "dataset.files.train=reviews.csv", "callbacks.progress.enabled=false"]
 WORKER = (sys.executable, str(Path(__file__).with_name("worker.py")))
 
 
@@ -55,7 +55,7 @@ def _text(row: str, config: finecomb.Config) -> str:
 def test_a_multirun_leaves_the_sweep_record_of_the_command(runs: list[finecomb.Run], shared: Path) -> None:
     record = json.loads((shared / "runs" / "sweeps" / "latest.json").read_text())
     assert record["runs"] == [run.name for run in runs]
-    again = finecomb.multirun({**dict(word.split("=") for word in WORDS), "callbacks.progress": False, "seed": range(2)})
+    again = finecomb.multirun({**dict(word.split("=") for word in WORDS), "callbacks.progress.enabled": False, "seed": range(2)})
     assert again == runs
     assert all(run.reused for run in again)
 
@@ -160,10 +160,16 @@ def test_data_that_changed_between_two_calls_are_read_again(worker: pytest.Monke
     assert finecomb.train(config("dataset.files.train=changing.csv")) != first
 
 
-def test_settings_of_hydra_and_values_to_be_drawn_are_refused_with_what_to_do() -> None:
+def test_settings_of_hydra_reach_its_launcher_and_wrong_ones_are_refused() -> None:
     with pytest.raises(finecomb.ConfigError) as raised:
-        finecomb.multirun([*WORDS, "seed=0,1", "hydra.launcher.slots=2", "optimizer.lr=interval(0,1)"])
-    assert [problem.what for problem in raised.value.problems] == [
-        "hydra.launcher.slots=2 is a setting of Hydra's command line",
-        "optimizer.lr=interval(0,1) has no list of values",
-    ]
+        finecomb.multirun([*WORDS, "seed=0,1", "hydra.launcher.slot=2", "hydra/launcher=joblib"])
+    told = " ".join(f"{problem.what} {problem.mend}" for problem in raised.value.problems)
+    assert "joblib" in told
+    assert "hydra.launcher.slots=N" in told
+
+
+def test_a_search_returns_the_runs_of_its_trials(worker: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "optimizer.lr=interval(0.001,0.01)"]
+    runs = finecomb.multirun([*WORDS, "output_dir=searched", *search])
+    assert len({run.config.optimizer.lr for run in runs}) == 2
+    assert capsys.readouterr().out == ""

@@ -6,11 +6,11 @@ import threading
 from pathlib import Path
 
 import pytest
-import yaml
 
 from finecomb.assets import distribution, fetch, hash_file
 from finecomb.config.errors import UserError
 from finecomb.config.locate import conf_dir
+from finecomb.config.sources import values_of
 
 INFO = "Metadata-Version: 2.1\nName: textbox\nVersion: 1.0\n"
 
@@ -164,7 +164,7 @@ def test_nothing_is_left_in_staging_after_a_failure(registry, cache):
 
 
 def shipped(choice: str):
-    config = yaml.safe_load((conf_dir() / f"{choice}.yaml").read_text())
+    config = values_of(conf_dir() / f"{choice}.yaml")
     return [source for source in config["source"] if source.startswith("dist:")], config["sha256"]
 
 

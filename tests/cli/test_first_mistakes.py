@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,10 +48,20 @@ def test_sweeps_may_be_named_by_the_sweepers_params(capsys: Any) -> None:
         assert "seed: 0,1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["-m", "--yes"], ["-m", 'hydra.sweeper.params={seed: "0,1"}'], ["-m", "seed=0,1"]])
-def test_a_multirun_that_is_meant_is_let_through(arguments: list[str]) -> None:
-    from finecomb.config import hydra_app
+@pytest.mark.parametrize(
+    ("arguments", "jobs"), [(["-m", "--yes"], 1), (["-m", 'hydra.sweeper.params={seed: "0,1"}'], 2), (["-m", "seed=0,1"], 2)]
+)
+def test_a_multirun_that_is_meant_is_let_through(arguments: list[str], jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from finecomb.runs.directory import RunDirectory
+    from finecomb.studies import sweep
+    from finecomb.studies.outcome import Outcome
 
-    given = hydra_app.read(arguments)
-    assert given.multirun
-    assert hydra_app.check_jobs(given.overrides, confirmed=given.confirmed) is not None
+    seen: list[Any] = []
+
+    def run(self: Any, compositions: list[Any]) -> list[Outcome]:
+        seen.extend(compositions)
+        return [Outcome(RunDirectory(Path("runs") / "one"), "finished") for _ in compositions]
+
+    monkeypatch.setattr(sweep.Sweep, "run", run)
+    assert cli.main(["train", *arguments]) == 0
+    assert len(seen) == jobs

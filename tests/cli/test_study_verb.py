@@ -107,7 +107,7 @@ def test_an_arm_taken_out_of_the_file_leaves_the_table_and_stays_on_the_disk(fol
 @pytest.mark.parametrize("sweeper", [[], ["hydra/sweeper=optuna"]])
 def test_a_launcher_that_would_train_nothing_is_refused(folder, capsys, sweeper):
     assert cli.main(["train", "-m", "hydra/launcher=basic", *sweeper, "seed=1,2", "output_dir=nowhere"]) == 2
-    assert "BasicLauncher would start no worker" in capsys.readouterr().err
+    assert "hydra/launcher=basic: this launcher would start no worker" in capsys.readouterr().err
     assert not (folder / "nowhere").exists()
 
 

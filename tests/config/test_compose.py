@@ -56,7 +56,7 @@ def test_every_value_has_an_origin_and_names_what_set_it_last():
         ["experiment=sst2_bert", "debug=one_batch", "optimizer=sgd", "optimizer.lr=1e-3"],
         ["tuning=lora", "tuning.target_modules=[query,key]", "optimizer.betas=[0.8,0.9]", "trainer.precision=32-true", "name=a"],
         ["dataset=files", "dataset.files.train=a.csv", "dataset.limit={train: 3}", "~cleaner.steps.empty"],
-        ["++cleaner.steps.again.step=unicode", "++cleaner.steps.again.form=NFKC", "monitor.patience=2"],
+        ["++cleaner.steps.again.step=unicode", "++cleaner.steps.again.form=NFKC", "callbacks.early_stopping.patience=2"],
     ],
 )
 def test_the_result_is_what_hydra_itself_composes(overrides):
@@ -69,10 +69,10 @@ def test_the_result_is_what_hydra_itself_composes(overrides):
 def test_what_our_pass_collects_is_what_hydra_merges():
     composition = compose(["experiment=stsb_all_minilm", "debug=tiny", "seed=7", "cleaner.steps.unicode=null"])
     from finecomb.config.collect import collect
-    from finecomb.config.compose import _Hydra
+    from finecomb.config.compose import loader
     from finecomb.config.plain import from_values
 
-    found = collect(composition.overrides, _Hydra().defaults_list)
+    found = collect(composition.overrides, loader().defaults_list)
     values = {key: setting.value for key, setting in found.values.items()}
     ours = to_plain(from_values(values, found.classes))
     ours["cleaner"]["steps"] = {name: step for name, step in ours["cleaner"]["steps"].items() if step is not None}
@@ -266,6 +266,7 @@ def test_no_shipped_file_is_left_out_of_the_groups():
 
 
 NEEDS = {
+    "dataset=hub": ["dataset.hub_id=owner/name"],
     "dataset=files": ["dataset.files.train=pyproject.toml"],
     "dataset=prepared": ["dataset.path=."],
     "dataset=crawl": ["dataset.start=[http://site.example/]"],

@@ -66,6 +66,37 @@ def test_estimates_follow_what_drives_them():
     assert of("dataset=files", "dataset.files.train=x").seconds is None
 
 
+def test_memory_of_a_large_model_is_what_one_computes_by_hand():
+    common = ["model=qwen3_8b", "tuning=lora", "tuning.r=16", "trainer.precision=bf16-mixed", "trainer=gpu", "batch.micro_batches=4"]
+    common += ["batch.size=16", "batch.max_length=512"]
+
+    def of(*overrides):
+        return estimate(compose([*common, *overrides]).config, LAPTOP).memory
+
+    tokens, hidden, layers, heads = 16 / 4 * 512, 4096, 36, 32
+    adapters = layers * 16 * ((4096 + 4096) + (4096 + 1024)) + 2 * 4096
+    stored = 4 * (7_568_405_504 + adapters + 3 * adapters)
+    layer = 34 * tokens * hidden
+    assert of() == pytest.approx(stored + layers * layer, rel=1e-12)
+    checkpointed = of("model.gradient_checkpointing=true")
+    assert checkpointed == pytest.approx(stored + layers * 2 * tokens * hidden + layer, rel=1e-12)
+    matrices = 5 * tokens * heads * 512
+    assert of("model.attention=eager") == pytest.approx(stored + layers * (layer + matrices), rel=1e-12)
+    slow, fast = (estimate(compose([*common, *more]).config, LAPTOP).seconds for more in (["model.gradient_checkpointing=true"], []))
+    assert slow == pytest.approx(fast * 3 / 2)
+
+
+def test_an_experiment_with_lora_on_a_large_model_fits_a_gpu_of_24_gb():
+    found = estimate(compose(["experiment=lora_7b_one_gpu"]).config, LAPTOP)
+    # LoRA of rank 16 on q, k, v, o, gate, up and down of 36 layers, and a head of 2 outputs.
+    adapters = 36 * 16 * (2 * (4096 + 4096) + 2 * (4096 + 1024) + 3 * (4096 + 12288)) + 2 * 4096
+    assert found.parameters.trainable == adapters == 43_655_168
+    # Weights in bfloat16; weight, gradient and two moments of LoRA in fp32; 4 rows of 512 tokens.
+    activations = 36 * 2 * 2048 * 4096 + 34 * 2048 * 4096
+    assert found.memory == pytest.approx(2 * 7_568_405_504 + 4 * 4 * adapters + activations, rel=1e-12)
+    assert found.memory == pytest.approx(16.7e9, rel=0.01)
+
+
 def findings(environment, machine=LAPTOP, reachable=False):
     return {finding.subject: finding for finding in doctor.findings(machine, environment, lambda address: reachable)}
 
@@ -80,6 +111,8 @@ def test_doctor_tells_what_each_finding_means(tmp_path):
     assert str(tmp_path) in found["disk"].found
     assert "torch" in found["versions"].found
     assert findings(environment, Machine(8, 1, True, True, ("H200",)), True)["device"].found == "1 GPU(s): H200"
+    assert "needs a GPU" in found["attention"].means
+    assert "flash-attn is not installed" in findings(environment, Machine(8, 1, True, True, ("H200",)))["attention"].found
     assert findings({**environment, "HF_HUB_OFFLINE": "1"}, reachable=True)["hub"].found == "offline by HF_HUB_OFFLINE"
 
 

@@ -24,6 +24,7 @@ PUBLISHED = {
     "gpt2": 124_439_808,
     "smollm2_135m": 134_515_008,
     "qwen3_0_6b": 596_049_920,
+    "qwen3_8b": 7_568_405_504,  # 8,190,735,360 less the output layer of the language model
 }
 TUNINGS = [
     Full("full", "eval"),
@@ -84,7 +85,7 @@ def test_names_of_linear_maps_are_those_of_a_built_model(kind, tmp_path, monkeyp
     from finecomb.learning.model import build, inspect
     from finecomb.learning.tuning.lora import target_modules
 
-    choice = TinyModel(f"tiny_{kind}", None, [], None, kind, None, "", None, layers=2, hidden=32, heads=2, init_seed=0)
+    choice = TinyModel(f"tiny_{kind}", None, [], None, kind, None, "", None, "auto", False, layers=2, hidden=32, heads=2, init_seed=0)
     backbone = build(choice, inspect(choice), num_outputs=3, label_names=None, problem_type="single_label_classification", seed=0)
     assert sorted(target_modules(backbone, "all-linear")) == sorted(linear_maps(kind))
 
@@ -96,7 +97,7 @@ def test_counts_are_those_of_a_built_and_tuned_model(kind, tmp_path, monkeypatch
     from finecomb.learning import tuning as methods
     from finecomb.learning.model import build, inspect
 
-    choice = TinyModel(f"tiny_{kind}", None, [], None, kind, None, "", None, layers=2, hidden=32, heads=2, init_seed=0)
+    choice = TinyModel(f"tiny_{kind}", None, [], None, kind, None, "", None, "auto", False, layers=2, hidden=32, heads=2, init_seed=0)
     source = inspect(choice)
     for config in TUNINGS:
         backbone = build(choice, source, num_outputs=3, label_names=None, problem_type="single_label_classification", seed=0)

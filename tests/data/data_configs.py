@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from finecomb.config.locate import conf_dir
 from finecomb.config.schema import cleaner as cleaner_schema
 from finecomb.config.schema import dataset as schema
+from finecomb.config.sources import options, schema_of, values_of
 from finecomb.data.cleaner.recipe import Cleaned, Recipe
 from finecomb.data.dataset.rows import Rows, to_table
 from finecomb.data.engine import Engine
@@ -23,15 +21,17 @@ _PARTS = {"columns": schema.Columns, "split": schema.Split, "limit": schema.Limi
 
 def make_dataset(name: str, **changes: Any) -> Any:
     """A shipped dataset's config with some values changed: `split={"seed": 1}` changes that one key."""
-    values = yaml.safe_load((conf_dir() / "dataset" / f"{name}.yaml").read_text())
-    kind = values.pop("defaults")[0].split("@")[0].rsplit("/", 1)[1]
+    path = options("dataset")[name]
+    values = values_of(path)
     for key, value in changes.items():
         values[key] = values[key] | value if key in _PARTS else value
-    return schema.CHOICES[kind](**{key: _PARTS[key](**value) if key in _PARTS else value for key, value in values.items()})
+    kind = schema_of("dataset", path)
+    assert kind is not None
+    return kind(**{key: _PARTS[key](**value) if key in _PARTS else value for key, value in values.items()})
 
 
 def make_cleaner(name: str = "basic", **steps: Any) -> cleaner_schema.Cleaner:
-    values = yaml.safe_load((conf_dir() / "cleaner" / f"{name}.yaml").read_text())
+    values = values_of(options("cleaner")[name])
     return cleaner_schema.Cleaner(name, values["steps"] | steps, values["keep_given_test"])
 
 

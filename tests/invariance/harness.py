@@ -21,8 +21,9 @@ from torch.nn import functional as F
 from finecomb.config.schema.train import Train
 from finecomb.learning.model import inspect
 from finecomb.runs.directory import RunDirectory
-from finecomb.training.fit import Fit, Parts, compose
+from finecomb.training.fit import Fit
 from finecomb.training.interruption import Interruption
+from finecomb.training.parts import Parts, compose
 
 TASKS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "single": ({"kind": "class"}, ["task=sequence_classification"]),

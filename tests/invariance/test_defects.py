@@ -20,7 +20,7 @@ from torch import Tensor
 
 from finecomb.learning import optimizer
 from finecomb.learning.tuning import tuned as tuned_module
-from finecomb.training import callbacks, datamodule, evaluate, fit, worker
+from finecomb.training import callbacks, datamodule, evaluate, module, parts, worker
 from finecomb.training.batching import Plan
 from finecomb.training.module import Module
 
@@ -150,19 +150,19 @@ def eval_mode_while_training(patch: pytest.MonkeyPatch) -> None:
 def mean_of_batch_means(patch: pytest.MonkeyPatch) -> None:
     """As HF's Trainer does: the loss of a small last batch counts as much as that of a full one."""
     rows: list[Tensor] = []
-    gather, score = evaluate.gathered_logits, evaluate.score
+    collect, score = evaluate.collect, evaluate.score
 
-    def remembering(tuned: Any, batches: Any, *rest: Any) -> Tensor:
+    def remembering(forward: Any, batches: Any, **how: Any) -> Tensor:
         kept = list(batches)
         rows[:] = [batch.index for batch in kept]
-        return gather(tuned, kept, *rest)
+        return collect(forward, kept, **how)
 
     def averaging(*arguments: Any) -> Any:
         right = score(*arguments)
         mean = float(torch.stack([right.losses[index].mean() for index in rows]).mean())
         return dataclasses.replace(right, metrics=right.metrics | {"loss": mean})
 
-    patch.setattr(evaluate, "gathered_logits", remembering)
+    patch.setattr(evaluate, "collect", remembering)
     patch.setattr(evaluate, "score", averaging)
 
 
@@ -185,16 +185,16 @@ def dropped_tail_in_evaluation(patch: pytest.MonkeyPatch) -> None:
 def reordered_predictions(patch: pytest.MonkeyPatch) -> None:
     """Logits come back in the order in which they were computed, by length."""
 
-    def in_order_of_computing(tuned: Any, batches: Any, *_: Any) -> Tensor:
-        return torch.cat([tuned.forward(batch.inputs) for batch in batches]).double()
+    def in_order_of_computing(forward: Any, batches: Any, **_: Any) -> Tensor:
+        return torch.cat([forward(batch.inputs).detach() for batch in batches]).double()
 
-    patch.setattr(evaluate, "gathered_logits", in_order_of_computing)
+    patch.setattr(evaluate, "collect", in_order_of_computing)
 
 
 def lost_label_names(patch: pytest.MonkeyPatch) -> None:
     """The artefact says LABEL_0."""
-    build = fit.models.build
-    patch.setattr(fit.models, "build", lambda *arguments, **keywords: build(*arguments, **(keywords | {"label_names": None})))
+    build = parts.models.build
+    patch.setattr(parts.models, "build", lambda *arguments, **keywords: build(*arguments, **(keywords | {"label_names": None})))
 
 
 def a_frozen_tensor_moves(patch: pytest.MonkeyPatch) -> None:
@@ -231,28 +231,30 @@ def unshifted_prompts(patch: pytest.MonkeyPatch) -> None:
 
 def random_numbers_of_the_process(patch: pytest.MonkeyPatch) -> None:
     """Dropout depends on what the process drew before."""
-    patch.setattr(Module, "_seed_step", lambda self: None)
+    patch.setattr(module, "seed_step", lambda *_: None)
 
 
 def clipped_by_the_norm_of_the_first_group(patch: pytest.MonkeyPatch) -> None:
     """The norm leaves out all parameters but those of the optimizer's first group."""
 
-    def clip(self: Any, built: Any, gradient_clip_val: float, **_: Any) -> None:
+    def clip(self: Any, built: Any) -> None:
         grouped = [[parameter for parameter in group["params"] if parameter.grad is not None] for group in built.param_groups]
         norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in grouped[0]])
-        torch.nn.utils.clip_grads_with_norm_([parameter for group in grouped for parameter in group], gradient_clip_val, norm)
+        torch.nn.utils.clip_grads_with_norm_(
+            [parameter for group in grouped for parameter in group], self.config.trainer.gradient_clip_val, norm
+        )
 
-    patch.setattr(Module, "configure_gradient_clipping", clip)
+    patch.setattr(Module, "on_before_optimizer_step", clip)
 
 
 def patience_forgotten(patch: pytest.MonkeyPatch) -> None:
     """The checkpoint lacks the number of epochs without improvement."""
-    original = callbacks.Validate.state_dict
+    original = callbacks.Best.state_dict
 
     def state(self: Any) -> dict[str, Any]:
         return {name: value for name, value in original(self).items() if name != "epochs_without"}
 
-    patch.setattr(callbacks.Validate, "state_dict", state)
+    patch.setattr(callbacks.Best, "state_dict", state)
 
 
 # Defect, check, and what the check says.
@@ -279,6 +281,6 @@ def test_a_planted_defect_turns_its_check_red(defect: Any, check: Check, said: s
     check(data_folder, tmp_path / "sound")
     with pytest.MonkeyPatch.context() as patch:
         defect(patch)
-        # gathered_logits counts the rows it saw, and says so by itself.
+        # Collector counts the rows it saw and raises by itself.
         with pytest.raises((AssertionError, RuntimeError), match=said):
             check(data_folder, tmp_path / "defective")

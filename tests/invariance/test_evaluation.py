@@ -12,8 +12,9 @@ from harness import FAMILIES, TASKS, TUNINGS, cell_config, parts_of, prepared, t
 from tiny_runs import make_data, make_run, tiny_config
 
 from finecomb.training import worker
+from finecomb.training.datamodule import EvaluationLoader
 from finecomb.training.evaluate import Evaluation, _over_groups, evaluate
-from finecomb.training.fit import Parts
+from finecomb.training.parts import Parts
 
 # float64; measured: below 1e-14.
 TOLERANCE = 1e-9
@@ -21,7 +22,7 @@ TOLERANCE = 1e-9
 
 def evaluation(parts: Parts, size: int, split: str = "test") -> Evaluation:
     """Evaluate as the end of a run does."""
-    return evaluate(parts.tuned, parts.task, parts.loss, parts.data.splits[split], size=size, device=torch.device("cpu"))
+    return evaluate(parts.tuned, parts.task, parts.loss, EvaluationLoader(parts.data.splits[split], size), device=torch.device("cpu"))
 
 
 def check_batch_sizes(parts: Parts) -> None:

@@ -20,8 +20,8 @@ from finecomb.data.prepare import prepare
 from finecomb.learning.model import inspect
 from finecomb.training import logger as loggers
 from finecomb.training.fit import Fit
-from finecomb.training.fit import compose as compose_parts
 from finecomb.training.interruption import Interruption
+from finecomb.training.parts import compose as compose_parts
 
 CONF = Path(__file__).parents[2] / "conf"
 TINY = {"deberta-v2": "tiny_deberta_v3", "xlm-roberta": "tiny_xlm_r"}

@@ -43,6 +43,13 @@ def test_every_split_of_a_batch_gives_the_plain_gradient(task: str, tuning: str,
         check_same(expected, train(tmp_path, with_split(config, **split)), TOLERANCE)
 
 
+@pytest.mark.parametrize("tuning", ["full", "lora", "prompt"])
+def test_gradient_checkpointing_gives_the_plain_gradient(tuning: str, data_folder: Path, tmp_path: Path) -> None:
+    expected = plain(cell_config(data_folder, "single", tuning))
+    checkpointed = cell_config(data_folder, "single", tuning, "model.gradient_checkpointing=true")
+    check_same(expected, train(tmp_path, with_split(checkpointed, parts=4)), TOLERANCE)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_gives_the_plain_gradient(family: str, data_folder: Path, tmp_path: Path) -> None:
     config = cell_config(data_folder, "pair", "full", f"model=tiny_{family}")
@@ -64,7 +71,7 @@ def test_a_batch_in_which_no_example_counts_has_gradient_zero(split: dict[str, i
 
 def test_clipping_is_by_the_norm_of_the_whole_gradient_however_the_batch_is_split(data_folder: Path, tmp_path: Path) -> None:
     limit = 0.1
-    config = cell_config(data_folder, "single", "full", f"trainer.gradient_clip_val={limit}", "callbacks.log_every_n_steps=1")
+    config = cell_config(data_folder, "single", "full", f"trainer.gradient_clip_val={limit}", "trainer.log_every_n_steps=1")
     expected, unclipped = plain(config), plain(cell_config(data_folder, "single", "full"))
     norms = [float(torch.stack([each.norm() for each in step.values()]).norm()) for step in expected.gradients]
     assert min(norms) > 2 * limit, "the test needs gradients that are clipped"

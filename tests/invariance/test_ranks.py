@@ -83,7 +83,7 @@ def _check_resumed(outcomes: Path, name: str, folder: str) -> None:
         assert_equal(alone.weights, resumed.weights, f"rank {rank}: weights")
     one, other = RunDirectory(outcomes / "alone"), RunDirectory(outcomes / folder)
     last, also_last = (checkpoint.load(run.checkpoints / checkpoint.LAST) for run in (one, other))
-    for part in ("global_step", "state_dict", "optimizer_states", "lr_schedulers", "unread"):
+    for part in ("global_step", "state_dict", "optimizer_states", "lr_schedulers", "unlogged"):
         assert_equal(last[part], also_last[part], part)
     assert_equal(metrics(one), metrics(other), "metrics")
 

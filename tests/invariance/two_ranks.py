@@ -17,7 +17,7 @@ from test_resume import Killed, _kill_at
 
 from finecomb.config.schema.train import Train
 from finecomb.runs.directory import RunDirectory
-from finecomb.training import callbacks
+from finecomb.training import callbacks, module
 from finecomb.training.module import Module
 
 # Every method on one task, every task by two methods, and the architectures with unused tensors and with causal masks.
@@ -31,7 +31,7 @@ DDP = ["trainer=ddp", "trainer.accelerator=cpu"]
 WEIGHTED = ["loss.class_weights=[1,5,0.2]"]
 CLIPPED = ["trainer.gradient_clip_val=0.1"]
 # 3 steps in each of 3 epochs; checkpoints at steps 3, 5, 6 and 9. At step 5 one loss is not logged yet. Dropout differs between ranks.
-RESUMED = ["trainer.max_epochs=3", "callbacks.checkpoint_every_n_steps=5", "callbacks.log_every_n_steps=2", "model.dropout=0.2"]
+RESUMED = ["trainer.max_epochs=3", "callbacks.checkpoint.every_n_steps=5", "trainer.log_every_n_steps=2", "model.dropout=0.2"]
 RESUMED += ["scheduler=linear", "trainer.gradient_clip_val=1"]
 
 
@@ -46,7 +46,7 @@ def normalized_per_rank(patch: pytest.MonkeyPatch) -> None:
 
 def seeded_alike(patch: pytest.MonkeyPatch) -> None:
     """Planted defect: random numbers depend on what the process drew before, as where nothing is seeded at each step."""
-    patch.setattr(Module, "_seed_step", lambda self: None)
+    patch.setattr(module, "seed_step", lambda *_: None)
 
 
 def killed_and_resumed(run: RunDirectory, config: Train, step: int) -> Outcome:

@@ -41,8 +41,8 @@ class Make:
 
     def choice(self, model_type: str, **fields: Any) -> TinyModel:
         values = {
-            "name": f"tiny_{model_type}", "path": None, "source": [], "sha256": None, "model_type": model_type, "hub_id": None, "note": "",
-            "dropout": None, "layers": 2, "hidden": 32, "heads": 2, "init_seed": 0,
+            "name": f"tiny_{model_type}", "name_or_path": None, "source": [], "sha256": None, "model_type": model_type, "hub_id": None,
+            "note": "", "dropout": None, "attention": "auto", "gradient_checkpointing": False, "layers": 2, "hidden": 32, "heads": 2, "init_seed": 0,
         }  # fmt: skip
         return TinyModel(**{**values, **fields})
 
@@ -51,9 +51,11 @@ class Make:
         kind = "classes" if fields.get("multi_label") else "class"
         return task.build(task_schema.SequenceClassification(**{**values, **fields}), label_kind=kind, label_names=NAMES)
 
-    def backbone(self, model_type: str, *, seed: int = 0, **fields: Any) -> Backbone:
+    def backbone(self, model_type: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **fields: Any) -> Backbone:
         choice = self.choice(model_type, **fields)
-        return build(choice, inspect(choice), num_outputs=3, label_names=NAMES, problem_type="single_label_classification", seed=seed)
+        return build(
+            choice, inspect(choice), num_outputs=3, label_names=NAMES, problem_type="single_label_classification", seed=seed, dtype=dtype
+        )
 
     def tuned(self, model_type: str, config: str | schema.Tuning, *, seed: int = 0, **fields: Any) -> Tuned:
         chosen = TUNINGS[config] if isinstance(config, str) else config

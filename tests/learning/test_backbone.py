@@ -12,12 +12,14 @@ from transformers import AutoModelForSequenceClassification
 from finecomb.config.errors import UserError
 from finecomb.config.schema.model import FAMILIES, Model
 from finecomb.learning.model import build, inspect
+from finecomb.learning.pooling import classify
 
 PATHS = ("embeddings", "final", "pooler", "head")
 
 
 def pretrained(path: Path, **fields: Any) -> Model:
     values = {"name": "mine", "source": [], "sha256": None, "model_type": "auto", "hub_id": None, "note": "", "dropout": None}
+    values |= {"attention": "auto", "gradient_checkpointing": False}
     return Model(path=str(path), **{**values, **fields})
 
 
@@ -216,3 +218,30 @@ def test_a_repeated_build_is_the_same_in_every_bit_and_says_nothing(make: Any, c
     first, second = (make.tuned("xlnet", "lora").model.state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_every_listed_attention_gives_the_same_logits(make: Any, model_type: str) -> None:
+    family = FAMILIES[model_type]
+    logits = {}
+    for attention in ("auto", *family.attention):
+        if attention == "flash_attention_2":
+            continue
+        backbone = make.backbone(model_type, attention=attention)
+        assert attention in ("auto", backbone.model.config._attn_implementation)
+        with torch.no_grad():
+            logits[attention] = classify(backbone.model, make.batch(backbone.tokenizer).inputs)
+    for attention, found in logits.items():
+        torch.testing.assert_close(found, logits["auto"], rtol=1e-5, atol=1e-5, msg=attention)
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_the_listed_attentions_are_those_that_transformers_has(make: Any, model_type: str) -> None:
+    model = make.backbone(model_type).model
+    has = {"sdpa": model._supports_sdpa, "eager": True, "flash_attention_2": model._supports_flash_attn}
+    assert set(FAMILIES[model_type].attention) == {name for name, present in has.items() if present}
+
+
+def test_an_attention_that_the_weights_lack_is_refused_before_a_run_is_made(make: Any) -> None:
+    with pytest.raises(UserError, match=r"model\.attention=sdpa is not available for xlnet"):
+        inspect(make.choice("xlnet", attention="sdpa"))

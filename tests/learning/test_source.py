@@ -15,7 +15,10 @@ from finecomb.learning.model import inspect
 
 
 def choice(path: Path | str) -> Model:
-    return Model(name="mine", path=str(path), source=[], sha256=None, model_type="bert", hub_id=None, note="", dropout=None)
+    return Model(
+        name="mine", path=str(path), source=[], sha256=None, model_type="bert", hub_id=None, note="", dropout=None,
+        attention="auto", gradient_checkpointing=False,
+    )  # fmt: skip
 
 
 def directory(path: Path, model_type: str = "gpt2", weights: str = "model.safetensors") -> Path:

@@ -17,7 +17,14 @@ from finecomb.studies.sweep import sweep_id, varying
 
 def test_what_cannot_change_the_result_does_not_change_the_run(job):
     first = freeze(job())
-    for same in ("trainer.num_workers=2", "output_dir=runs", "callbacks.progress=false", "trainer.threads=1", "rerun=failed", "logger=csv"):
+    for same in (
+        "trainer.num_workers=2",
+        "output_dir=runs",
+        "callbacks.progress.enabled=false",
+        "trainer.threads=1",
+        "rerun=failed",
+        "logger=csv",
+    ):
         assert freeze(job(same)).run.path == first.run.path, same
     for other in ("seed=1", "optimizer.lr=0.1", "tuning=head", "batch.size=4"):
         assert freeze(job(other)).run.path != first.run.path, other
@@ -30,6 +37,19 @@ def test_every_auto_is_a_value_in_the_frozen_file(job):
     assert isinstance(frozen["trainer"]["threads"], int)
     assert frozen["monitor"]["metric"] == "accuracy"
     assert "auto" not in (frozen["trainer"]["accelerator"], frozen["model"]["model_type"])
+
+
+def test_trainer_auto_is_recorded_as_the_choice_for_the_machine(job, monkeypatch):
+    monkeypatch.setattr(freezing, "this_machine", lambda: Machine(cores=8, gpus=0, bf16=False, gpu_bf16=False))
+    auto, written = check(job()), check(job("trainer=cpu"))
+    assert auto.choices["trainer"] == auto.config.trainer.name == "cpu"
+    assert (auto.fingerprint, auto.name, auto.settings) == (written.fingerprint, written.name, written.settings)
+
+
+def test_a_batch_is_checked_against_the_processes_of_this_machine(job, monkeypatch):
+    monkeypatch.setattr(freezing, "this_machine", lambda: Machine(cores=8, gpus=0, bf16=False, gpu_bf16=False))
+    with pytest.raises(UserError, match=r"batch.size=9 cannot be split evenly in 2 \(1 micro-batches x 2 devices"):
+        check(job("trainer=ddp", "batch.size=9"))
 
 
 def test_slots_share_the_cores_and_do_not_change_the_run(job, monkeypatch):
@@ -166,6 +186,15 @@ def test_what_does_not_fit_the_data_is_told_at_once_with_its_origin_and_makes_no
         "command line: loss.class_weights=[1,2,3]",
     ]
     assert "2 weights, for a, b" in caught.value.problems[1].allowed
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_class_without_training_rows_cannot_be_balanced(job, tmp_path):
+    with pytest.raises(UserError) as caught:
+        freeze(job("dataset.label_names=[a,b,c]", "loss.class_weights=balanced"))
+    (problem,) = caught.value.problems
+    assert problem.what == "class c has no training row to be balanced"
+    assert problem.where == "command line: loss.class_weights=balanced"
     assert not (tmp_path / "runs").exists()
 
 

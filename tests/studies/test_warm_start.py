@@ -2,6 +2,7 @@
 
 import pytest
 
+from finecomb.config.compose import Composer
 from finecomb.runs import atomic
 from finecomb.studies.freeze import freeze
 from finecomb.studies.search.engine import Search, Settings
@@ -21,7 +22,7 @@ def warm(job, job_settings):
         run = freeze(job(*overrides)).run
         atomic.write_json(run.path / "result.json", {"metrics": {METRIC: 0.5}})
         search = Search(Settings(space, "random", METRIC, "max", fixed=(*job_settings, *fixed, "evaluate.test=false")), None, trials=2)
-        counted = _warm(search, [str(run.path)], [])
+        counted = _warm(search, [str(run.path)], Composer())
         assert counted == len(search.answers())
         return [" ".join(each.setting) for each in search.answers()]
 

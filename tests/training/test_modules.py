@@ -11,41 +11,75 @@ import numpy as np
 import pytest
 import torch
 from harness import parts_of
+from pytorch_lightning.trainer.states import TrainerFn
 from tiny_runs import tiny_config
 
 from finecomb.config.errors import UserError
 from finecomb.learning import scheduler
+from finecomb.learning.task import Batch
 from finecomb.training import checkpoint, memory, tables
 from finecomb.training.checkpoint import AtomicCheckpointIO, Checkpoint
-from finecomb.training.datamodule import StepLoader
-from finecomb.training.evaluate import gathered_logits
+from finecomb.training.datamodule import EvaluationLoader, StepLoader
+from finecomb.training.evaluate import Collector, collect
 from finecomb.training.interruption import Interrupted, Interruption, time_to_agree
-from finecomb.training.module import Module
 
 CPU = torch.device("cpu")
 
 
-def batch(*rows: int) -> Any:
+def batch(*rows: int) -> Batch:
     """A batch whose logits are its row numbers."""
     index = torch.tensor(rows)
-    made = SimpleNamespace(inputs={"rows": index}, index=index)
-    made.to = lambda device: made
-    return made
+    return Batch({"rows": index}, None, index)
 
 
-TUNED: Any = SimpleNamespace(forward=lambda inputs: inputs["rows"][:, None].float())
+def forward(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    return inputs["rows"][:, None].float()
 
 
 def test_logits_are_in_row_order_whatever_the_order_of_batches() -> None:
-    logits = gathered_logits(TUNED, [batch(3, 0), batch(2), batch(1)], 4, 1, CPU, world=1)
+    logits = collect(forward, [batch(3, 0), batch(2), batch(1)], rows=4, outputs=1, device=CPU)
     assert logits[:, 0].tolist() == [0, 1, 2, 3]
     assert logits.dtype == torch.float64
 
 
-@pytest.mark.parametrize(("rows", "error"), [([(0, 1)], "1 of 3 examples never and 0"), ([(0, 1), (1, 2)], "0 of 3 examples never and 1")])
-def test_a_row_that_is_evaluated_never_or_twice_is_an_error(rows: list[tuple[int, ...]], error: str) -> None:
+def check_each_row_once(rows: list[tuple[int, ...]], error: str) -> None:
+    """Rows that were never computed, or more than once, are an error."""
     with pytest.raises(RuntimeError, match=error):
-        gathered_logits(TUNED, [batch(*each) for each in rows], 3, 1, CPU, world=1)
+        collect(forward, [batch(*each) for each in rows], rows=3, outputs=1, device=CPU)
+
+
+@pytest.mark.parametrize(
+    ("rows", "error"),
+    [
+        ([(0, 1)], "1 of 3 examples never and 0"),
+        ([(0, 1), (1, 2)], "0 of 3 examples never and 1"),
+        ([(0, 1, 1), (2,)], "0 of 3 examples never and 1"),
+    ],
+)
+def test_a_row_that_is_evaluated_never_or_twice_is_an_error(rows: list[tuple[int, ...]], error: str) -> None:
+    check_each_row_once(rows, error)
+
+
+def test_a_partial_evaluation_has_the_rows_it_saw_and_still_none_twice() -> None:
+    collector = Collector(4, 1, CPU)
+    for each in ((3,), (1,), (4,)):  # 4: a filler
+        collector.add(forward, batch(*each))
+    logits, rows = collector.gather(1, partial=True)
+    assert (logits[:, 0].tolist(), rows.tolist()) == ([1, 3], [1, 3])
+    collector.add(forward, batch(1))
+    with pytest.raises(RuntimeError, match="1 more than once"):
+        collector.gather(1, partial=True)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+@pytest.mark.parametrize("size", [1, 4, 64])
+def test_every_rank_has_equally_many_evaluation_batches_and_every_row_is_in_one(world: int, size: int, data: Path) -> None:
+    split = parts_of(tiny_config(data)).data.splits["validation"]
+    loaders = [EvaluationLoader(split, size, rank=rank, world=world) for rank in range(world)]
+    batches = [list(loader) for loader in loaders]
+    assert {len(each) for each in batches} == {len(loaders[0])}
+    rows = [int(row) for each in batches for made in each for row in made.index]
+    assert sorted(row for row in rows if row < len(split)) == list(range(len(split)))
 
 
 def test_the_confusion_matrix_has_labels_in_rows_and_predictions_in_columns() -> None:
@@ -79,7 +113,8 @@ class _Saving:
 
     def __init__(self, step: int, *, last_of_epoch: bool = False, should_stop: bool = False) -> None:
         self.global_step, self.world_size, self.should_stop, self.saved = step, 1, should_stop, 0
-        self.is_global_zero, self.current_epoch = True, 0
+        self.is_global_zero, self.current_epoch, self.sanity_checking = True, 0, False
+        self.state = SimpleNamespace(fn=TrainerFn.FITTING)
         self.fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(is_last_batch=last_of_epoch)))
 
     def save_checkpoint(self, path: Path, weights_only: bool) -> None:
@@ -87,27 +122,45 @@ class _Saving:
 
 
 def _checkpoint(folder: Path, *, improved: bool = False, interrupted: bool = False) -> Checkpoint:
-    interruption, validate = Interruption(), SimpleNamespace(improved=improved)
+    interruption, best = Interruption(), SimpleNamespace(improved=improved)
     interruption._asked = interrupted
-    return Checkpoint(folder, every_n_steps=2, validate=validate, interruption=interruption)  # type: ignore[arg-type]
+    return Checkpoint(folder, every_n_steps=2, best=best, interruption=interruption)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("trainer", "saved"),
-    [(_Saving(2), 1), (_Saving(3), 0), (_Saving(4, last_of_epoch=True), 0), (_Saving(4, should_stop=True), 0)],
-    ids=["due", "not due", "the last step of an epoch waits for validation", "so does the last step of all"],
-)
-def test_checkpoints_within_an_epoch(tmp_path: Path, trainer: Any, saved: int) -> None:
-    _checkpoint(tmp_path).on_train_batch_end(trainer)
-    assert trainer.saved == saved
+def check_within_epoch(folder: Path) -> None:
+    """Checkpoints are written when due, but never between the last step of an epoch, or of all, and the end of its validation."""
+    for trainer, saved in (
+        (_Saving(2), 1),
+        (_Saving(3), 0),
+        (_Saving(4, last_of_epoch=True), 0),
+        (_Saving(4, should_stop=True), 0),
+    ):
+        callback: Any = _checkpoint(folder)
+        callback.on_train_batch_end(trainer)
+        assert trainer.saved == saved, f"saved before validation at step {trainer.global_step}"
+
+
+def test_checkpoints_within_an_epoch(tmp_path: Path) -> None:
+    check_within_epoch(tmp_path)
+
+
+def test_a_checkpoint_between_the_last_step_and_validation_turns_the_check_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def whenever_due(self: Any, trainer: Any, *_: Any) -> None:
+        if trainer.global_step % self.every_n_steps == 0:
+            trainer.save_checkpoint(self.directory / checkpoint.LAST, weights_only=False)
+
+    monkeypatch.setattr(Checkpoint, "on_train_batch_end", whenever_due)
+    with pytest.raises(AssertionError, match="saved before validation at step 4"):
+        check_within_epoch(tmp_path)
 
 
 @pytest.mark.parametrize("improved", [False, True])
 def test_an_interruption_at_the_last_step_of_an_epoch_ends_after_validation_and_its_checkpoint(tmp_path: Path, improved: bool) -> None:
     callback, trainer = _checkpoint(tmp_path, improved=improved, interrupted=True), _Saving(4, last_of_epoch=True)
-    callback.on_train_batch_end(trainer)
+    callback.on_train_batch_end(trainer)  # type: ignore[arg-type]
     assert trainer.saved == 0
     module: Any = SimpleNamespace(state_dict=lambda: {"weight": torch.ones(1)})
+    callback.on_validation_end(trainer, module)  # type: ignore[arg-type]
     with pytest.raises(Interrupted):
         callback.on_train_epoch_end(trainer, module)  # type: ignore[arg-type]
     assert trainer.saved == 1
@@ -151,8 +204,8 @@ def check_schedule(data: Path) -> None:
     for max_steps, total in ((-1, 9), (5, 5), (6, 6), (100, 9)):
         config = tiny_config(data, "trainer.max_epochs=3", f"trainer.max_steps={max_steps}", "scheduler=linear", "scheduler.warmup=0")
         parts = parts_of(config)
-        module: Any = Module(config, parts.tuned, parts.loss)
-        module._trainer = SimpleNamespace(datamodule=parts.data)
+        module: Any = parts.module()
+        module._trainer = SimpleNamespace(datamodule=parts.data, precision="32-true")
         schedule = module.configure_optimizers()["lr_scheduler"]["scheduler"]
         expected = scheduler.factor(config.scheduler, total)
         found = [schedule.lr_lambdas[0](step) for step in range(total)]

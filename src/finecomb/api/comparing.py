@@ -54,7 +54,7 @@ def compare(
         ConfigError: Nothing to compare, runs of different tasks or test examples, an unknown metric, reference or row.
 
     Example:
-        >>> words = ["debug=tiny", "dataset=files", "dataset.files.train=reviews.csv", "callbacks.progress=false"]
+        >>> words = ["debug=tiny", "dataset=files", "dataset.files.train=reviews.csv", "callbacks.progress.enabled=false"]
         >>> runs = finecomb.multirun([*words, "seed=0,1"])
         >>> table = finecomb.compare(runs, metrics=["accuracy"])
         >>> table.rows[0].label, table.rows[0].seeds

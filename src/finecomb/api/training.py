@@ -11,14 +11,14 @@ from rich.console import Console
 
 from finecomb.api.composing import words_of
 from finecomb.api.run import Run, RunFailed
-from finecomb.config import hydra_app, plugins
-from finecomb.config.compose import Composition, compose_all
-from finecomb.config.overrides import value_text
+from finecomb.config.compose import Composition
+from finecomb.config.overrides import override, value_text
 from finecomb.config.schema.train import Train
 from finecomb.studies import freeze
 from finecomb.studies.account import tell_data
-from finecomb.studies.launch import Policy, launch
-from finecomb.studies.sweep import Sweep
+from finecomb.studies.launch import launch
+from finecomb.studies.multirun import run_multirun
+from finecomb.studies.sweep import reported_to
 
 
 def train(config: Train) -> Run:
@@ -45,9 +45,9 @@ def train(config: Train) -> Run:
     """
     freeze.forget()
     frozen = freeze.freeze(Composition.of(config))
-    if config.callbacks.progress:
+    if config.callbacks.progress.enabled:
         tell_data([frozen])
-    (outcome,) = launch([frozen], progress=config.callbacks.progress)
+    (outcome,) = launch([frozen], progress=config.callbacks.progress.enabled)
     if outcome.state != "finished":
         raise RunFailed([outcome])
     return Run._of(outcome)
@@ -65,7 +65,8 @@ def multirun(
     """Train every combination of the values given: the same runs and sweep record as `finecomb train -m`.
 
     Args:
-        overrides: Strings as on the command line, where commas separate the values of a key; or one mapping, where a list holds them.
+        overrides: Strings as on the command line, where commas separate the values of a key, and `hydra/sweeper=optuna` searches;
+            or one mapping, where a list holds the values of a key.
         slots: Jobs at once; None: one for each set of GPUs, one on a CPU.
         fail_fast: Stop everything at the first failure.
         retries: How often a failed job is started again.
@@ -73,26 +74,25 @@ def multirun(
         config_dirs: Folders with choices of your own.
 
     Returns:
-        The runs in the order of the jobs.
+        The runs in the order of the jobs; of a search, those of its trials.
 
     Raises:
         ConfigError: Something is wrong with any job; nothing is started.
         RunFailed: Not all runs have finished. The others have, unless `fail_fast` is set.
 
     Example:
-        >>> words = ["debug=tiny", "dataset=files", "dataset.files.train=reviews.csv", "callbacks.progress=false"]
+        >>> words = ["debug=tiny", "dataset=files", "dataset.files.train=reviews.csv", "callbacks.progress.enabled=false"]
         >>> runs = finecomb.multirun([*words, "seed=0,1"])
         >>> [run.config.seed for run in runs]
         [0, 1]
     """
     freeze.forget()
     words = _swept(overrides) if isinstance(overrides, Mapping) else words_of(overrides)
-    folders = [Path(folder) for folder in config_dirs]
-    plugins.load(folders)
-    compositions = compose_all(hydra_app.expand(words), config_dirs=folders)
-    sweep = Sweep(Policy(slots, fail_fast, retries, timeout), console=Console(quiet=True))
-    outcomes = sweep.run(compositions)
-    if any(outcome.state != "finished" for outcome in outcomes):
+    launcher = {"slots": slots, "fail_fast": fail_fast or None, "retries": retries or None, "timeout": timeout}
+    words += [override(f"hydra.launcher.{name}", value) for name, value in launcher.items() if value is not None]
+    with reported_to(Console(quiet=True)):
+        outcomes = run_multirun(words, config_dirs=[Path(folder) for folder in config_dirs], confirmed=True)
+    if any(outcome.state not in ("finished", "pruned") for outcome in outcomes):
         raise RunFailed(outcomes)
     return [Run._of(outcome) for outcome in outcomes]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from finecomb.cli.arguments import COMPLETION, complete
+
+if TYPE_CHECKING:
+    from finecomb import Config
 
 SUMMARY = "train one model, or many with -m; asked again, a finished run is returned and an interrupted one goes on"
 
@@ -22,25 +25,19 @@ def main(args: list[str]) -> int:
         print(train_help(given.overrides))
         return 0
     if given.only_hydra:
-        if "--hydra-help" not in given.only_hydra and not given.multirun:
-            from finecomb.config.compose import compose
-
-            compose(given.overrides)
-        hydra_app.enter([*given.only_hydra, *given.overrides], lambda: None)
+        hydra_app.show(given)
         return 0
     if given.multirun:
-        return _many(given.overrides, confirmed=given.confirmed)
-    return _one(given.overrides)
+        from finecomb.studies.multirun import run_multirun
+        from finecomb.studies.outcome import exit_code
 
-
-def _one(overrides: Sequence[str]) -> int:
+        return exit_code(run_multirun(given.overrides, confirmed=given.confirmed))
     from finecomb.api.composing import compose
-    from finecomb.config import hydra_app
 
-    config = compose(*overrides)
-    if settings := [word for word in overrides if word.startswith("hydra")]:
-        # Settings of Hydra itself change nothing here; a wrong one is the user's error all the same.
-        hydra_app.enter(settings, lambda: None)
+    return _one(compose(*given.overrides))
+
+
+def _one(config: Config) -> int:
     from finecomb.api.run import RunFailed
     from finecomb.api.training import train
     from finecomb.cli.screen import show_failure, show_run
@@ -50,16 +47,4 @@ def _one(overrides: Sequence[str]) -> int:
     except RunFailed as failed:
         show_failure(failed)
         return failed.exit_code
-    return 0
-
-
-def _many(overrides: Sequence[str], *, confirmed: bool) -> int:
-    from finecomb.config.hydra_app import check_jobs, enter
-
-    words = check_jobs(overrides, confirmed=confirmed)
-    try:
-        enter(["-m", *words], lambda: None)
-    except SystemExit as ended:
-        # The sweeper's word for a job that did not finish.
-        return int(ended.code or 0)
     return 0

@@ -9,7 +9,7 @@ from finecomb.config import plugins
 from finecomb.config.catalogue import defaults
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fields import fields_of
-from finecomb.config.fingerprint import canonical, values_of
+from finecomb.config.fingerprint import canonical, composed_values
 from finecomb.config.overrides import override
 from finecomb.config.plain import flatten, to_plain
 from finecomb.config.schema.derivation import Origin
@@ -73,7 +73,7 @@ def choices_of(config: Train) -> dict[str, str | None]:
 
 def overrides_of(config: Train, choices: Mapping[str, str | None]) -> list[str]:
     """Overrides that compose these values: choices that are not the default, then values that differ from those of the chosen files."""
-    usual, values, shipped = values_of(choices), flatten(to_plain(config)), defaults()
+    usual, values, shipped = composed_values(choices), flatten(to_plain(config)), defaults()
     words = [f"{group}={choice}" for group, choice in choices.items() if choice is not None and choice != shipped.get(group)]
     gone = {".".join(key.split(".")[:3]) for key in usual if key not in values and _below_mapping(config, key)}
     left = {".".join(key.split(".")[:3]) for key in values}

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository
-from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
-from hydra._internal.defaults_list import DefaultsList, create_defaults_list
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.version import setbase
-from omegaconf import OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from finecomb.config import changes, plugins
-from finecomb.config.collect import PRIMARY, collect, is_choice
+from finecomb.config import changes, hydra_settings, interpolations, plugins
+from finecomb.config.collect import PRIMARY, collect, is_choice, parse
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fields import MISSING, fields_of, leaf_keys
+from finecomb.config.hydra_private import Loader
 from finecomb.config.plain import entry_of, flatten, from_values, to_plain
 from finecomb.config.schema.augmenter import Operations
 from finecomb.config.schema.derivation import Derivation
-from finecomb.config.schema.train import GROUPS, Train
+from finecomb.config.schema.train import BUNDLES, GROUPS, Train
 from finecomb.config.settings import Collected
 from finecomb.config.sources import Origin, search_dirs
 
-__all__ = ["Composition", "Origin", "check", "compose", "compose_all", "hydra_problem", "register"]
+__all__ = ["Composer", "Composition", "Origin", "compose", "hydra_problem", "register"]
 
 
 @dataclass
@@ -38,7 +33,7 @@ class Composition:
     """A composed config with what made it.
 
     origins: for each dotted key the file and line, or the override, that set it last; for a group, what chose it.
-    choices: the option of each group and bundle. overrides: as Hydra takes them.
+    choices: the option of each group and bundle. overrides: of the command line.
     plugin_dirs: folders to load before the config can be read back (`plugins.load`).
     """
 
@@ -68,51 +63,107 @@ def compose(overrides: Sequence[str], *, config_dirs: Sequence[Path] = ()) -> Co
     problems are added here too when there is anything else to report.
     """
     plugins.load(config_dirs)
-    register()
-    hydra = _Hydra()
-    found = collect(overrides, hydra.defaults_list)
-    problems = [*found.problems, *_missing(found)]
-    if problems:
-        raise UserError([*problems, *_across(found)])
-    config = hydra.merge(found)
-    directories = tuple(plugins.directories())
-    values = flatten(to_plain(config))
-    config.derivation = Derivation(found.choices, tuple(found.overrides), found.origins(), directories, values)
-    return Composition.of(config)
+    further = hydra_settings.read(parse(overrides, [])).problems
+    return Composer().compose_all([overrides], further)[0]
 
 
-def compose_all(jobs: Sequence[Sequence[str]], *, config_dirs: Sequence[Path] = ()) -> list[Composition]:
-    """Compose each job. Raises UserError with the problems of all of them, each once."""
-    compositions: list[Composition] = []
-    problems: dict[Problem, None] = {}
-    for overrides in jobs:
+class Composer:
+    """Composes the jobs of one command. Each file is read once for all of them."""
+
+    def __init__(self) -> None:
+        self.loader, self._directories = loader(), search_dirs()
+
+    def compose(self, overrides: Sequence[str]) -> Composition:
+        """Compose one job; see `compose`."""
+        return self.compose_all([overrides])[0]
+
+    def compose_all(self, jobs: Sequence[Sequence[str]], further: Sequence[Problem] = ()) -> list[Composition]:
+        """Compose each job once. Raises UserError with the problems of all of them, each once, and the further ones."""
+        return [self._composition(found) for found in self._sound(jobs, further)]
+
+    def problems(self, jobs: Sequence[Sequence[str]]) -> list[Problem]:
+        """The problems of all jobs, each once and those between fields included. No job is merged, so that many are checked fast."""
+        return _all_problems(self._collect(jobs))
+
+    def merge_all(self, jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
+        """Return the config of each job as Hydra merges it, interpolations unresolved; raises as `compose_all` does."""
+        return [self._merged(found) for found in self._sound(jobs)]
+
+    def _collect(self, jobs: Sequence[Sequence[str]]) -> list[Collected]:
+        """Read what each job selects, in the folders that its bundles name too."""
+        bundles = dict.fromkeys(word for job in jobs for word in job if word.partition("=")[0] in BUNDLES)
+        hydra_settings.load_search_path(parse(list(bundles), []))
+        if search_dirs() != self._directories:
+            self.loader, self._directories = loader(), search_dirs()
+        return [collect(overrides, self.loader.defaults_list) for overrides in jobs]
+
+    def _sound(self, jobs: Sequence[Sequence[str]], further: Sequence[Problem] = ()) -> list[Collected]:
+        collected = self._collect(jobs)
+        if further or any(_problems(found) for found in collected):
+            raise UserError(dict.fromkeys([*further, *_all_problems(collected)]))
+        return collected
+
+    def _merged(self, found: Collected) -> DictConfig:
+        """Raises UserError in Hydra's words for what our own pass does not know."""
         try:
-            compositions.append(compose(overrides, config_dirs=config_dirs))
-        except UserError as error:
-            problems |= dict.fromkeys(error.problems)
-    if problems:
-        raise UserError(problems)
-    return compositions
+            lines = found.for_hydra()
+            parsed = OverridesParser.create().parse_overrides(lines)
+            picks = [line for line, override in zip(lines, parsed, strict=True) if is_choice(override)]
+            values = [override for override in parsed if not is_choice(override)]
+            merged = self.loader.merge(self.loader.defaults_list(picks).defaults, values)
+            for key, setting in found.values.items():
+                if interpolations.has_choice(setting.value):
+                    OmegaConf.update(merged, key, interpolations.with_choices(setting.value, found.choices))
+            return merged
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(hydra_problem(error)) from error
+
+    def _composition(self, found: Collected) -> Composition:
+        merged = self._merged(found)
+        try:
+            config = cast(Train, OmegaConf.to_object(merged))
+        except OmegaConfBaseException as error:
+            raise UserError(hydra_problem(error)) from error
+        config.cleaner.steps = {name: step for name, step in config.cleaner.steps.items() if step is not None}
+        if isinstance(config.augmenter, Operations):
+            config.augmenter.operations = {name: each for name, each in config.augmenter.operations.items() if each is not None}
+        callbacks: type = type(config.callbacks)
+        for name, known in fields_of(callbacks).items():
+            if known.entry is not None:
+                setattr(config.callbacks, name, entry_of(known.entry, getattr(config.callbacks, name), f"callbacks.{name}"))
+        values, directories = flatten(to_plain(config)), tuple(plugins.directories())
+        config.derivation = Derivation(found.choices, tuple(found.overrides), found.origins(), directories, values)
+        return Composition.of(config)
 
 
-def check(jobs: Sequence[Sequence[str]]) -> list[Problem]:
-    """Every problem of these jobs, each told once; those between fields included. Merges nothing, so that many jobs are checked fast."""
+def loader() -> Loader:
+    """Hydra's loader on the folders of finecomb and of the plug-ins loaded so far."""
     register()
-    hydra = _Hydra()
-    problems: dict[Problem, None] = {}
-    for overrides in jobs:
-        found = collect(overrides, hydra.defaults_list)
-        problems |= dict.fromkeys([*found.problems, *_missing(found), *_across(found)])
-    return list(problems)
+    return Loader(search_dirs(), PRIMARY)
+
+
+# What has been stored, so that it is not converted again for each composition.
+_stored: dict[tuple[str, str], type] = {}
 
 
 def register() -> None:
-    """Make the schemas known to Hydra: `schema/train`, and `schema/<group>/<key>` for each choice's schema."""
+    """Make the schemas known to Hydra: `schema/train`, and `schema/<group>/<key>` for each choice's schema; and finecomb's own launchers
+    and sweepers, after those of other packages.
+
+    `submitit_slurm` and `optuna` are also names of Hydra's official plug-ins. Inside finecomb they are always finecomb's; importing
+    `hydra_plugins.finecomb` registers nothing, so that other Hydra apps in the environment keep the official ones.
+    """
     store = ConfigStore.instance()
-    store.store(group="schema", name="train", node=Train, package="_global_")
+    for group, known in hydra_settings.provided().items():
+        for name, cls in known.items():
+            store.store(group=group, name=name, node=cls, provider="finecomb")
+    if not _stored:
+        store.store(group="schema", name="train", node=Train, package="_global_")
     for group in GROUPS:
         for key, cls in plugins.schemas(group).items():
-            store.store(group=f"schema/{group}", name=key, node=cls)
+            if _stored.get((group, key)) is not cls:
+                store.store(group=f"schema/{group}", name=key, node=cls)
+                _stored[group, key] = cls
 
 
 def hydra_problem(error: Exception) -> Problem:
@@ -121,54 +172,13 @@ def hydra_problem(error: Exception) -> Problem:
     return Problem(" ".join(dict.fromkeys(said)), "Hydra", mend="`finecomb train --help` lists groups, choices and flags")
 
 
-class _Hydra:
-    """Hydra's loader on our folders. Each file is parsed once for the defaults list and the merge, and Hydra's own settings are left out:
-    its public `compose` reads everything twice and takes two thirds longer. A test holds the results equal."""
+def _problems(found: Collected) -> list[Problem]:
+    return [*found.problems, *_missing(found)]
 
-    def __init__(self) -> None:
-        setbase("1.3")
-        Plugins.instance()
-        path = ConfigSearchPathImpl()
-        path.append("hydra", "pkg://hydra.conf")
-        for number, directory in enumerate(search_dirs()):
-            path.append("main" if number == 0 else "plugin", f"file://{directory}")
-        path.append("schema", "structured://")
-        self._loader = ConfigLoaderImpl(path)
-        self._repository = CachingConfigRepository(self._loader.repository)
-        self._listed: dict[tuple[str, ...], DefaultsList] = {}
 
-    def defaults_list(self, picks: Sequence[str]) -> DefaultsList:
-        """The files that these choices select, in the order in which they are merged. Raises HydraException."""
-        key = tuple(picks)
-        if key not in self._listed:
-            parsed = OverridesParser.create().parse_overrides(list(picks))
-            self._listed[key] = create_defaults_list(self._repository, PRIMARY, parsed, prepend_hydra=True, skip_missing=False)
-        return self._listed[key]
-
-    def merge(self, found: Collected) -> Train:
-        """The typed config. Raises UserError in Hydra's words for what our own pass does not know."""
-        try:
-            parsed = OverridesParser.create().parse_overrides(found.overrides)
-            listed = self.defaults_list([line for line, override in zip(found.overrides, parsed, strict=True) if is_choice(override)])
-            primary = self._repository.load_config(PRIMARY)
-            assert primary is not None
-            with open_dict(primary.config):
-                primary.config.pop("hydra", None)
-            files = [item for item in listed.defaults if not (item.config_path or "").startswith("hydra/")]
-            merged = self._loader._compose_config_from_defaults_list(files, self._repository)
-            OmegaConf.set_struct(merged, True)
-            ConfigLoaderImpl._apply_overrides_to_config([override for override in parsed if not is_choice(override)], merged)
-            config: Any = OmegaConf.to_object(merged)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(hydra_problem(error)) from error
-        config.cleaner.steps = {name: step for name, step in config.cleaner.steps.items() if step is not None}
-        if isinstance(config.augmenter, Operations):
-            config.augmenter.operations = {name: each for name, each in config.augmenter.operations.items() if each is not None}
-        for name, known in fields_of(type(config.callbacks)).items():
-            if known.entry is not None:
-                setattr(config.callbacks, name, entry_of(known.entry, getattr(config.callbacks, name), f"callbacks.{name}"))
-        to_plain(config)
-        return config  # type: ignore[no-any-return]
+def _all_problems(collected: Iterable[Collected]) -> list[Problem]:
+    """The problems of all jobs, each once, those between fields included."""
+    return list(dict.fromkeys(problem for found in collected for problem in [*_problems(found), *_across(found)]))
 
 
 def _missing(found: Collected) -> list[Problem]:

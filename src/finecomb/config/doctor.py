@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import netrc
 import os
 import platform
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from finecomb.config.device_rules import FLASH_PACKAGE
 from finecomb.config.machine import Machine, this_machine
 
 HUB = "https://huggingface.co"
@@ -52,6 +54,7 @@ def findings(machine: Machine, environment: Mapping[str, str], reachable: Callab
         _device(machine),
         _cores(machine),
         _precision(machine),
+        _attention(machine),
         _hub(environment, reachable),
         _wandb(environment),
         _disk(environment),
@@ -63,10 +66,13 @@ def _device(machine: Machine) -> Finding:
     if machine.gpus:
         names = ", ".join(machine.gpu_names)
         return Finding(
-            "device", "ok", f"{machine.gpus} GPU(s): {names}", "trainer=gpu uses one, trainer=ddp several; -m runs one job on each"
+            "device",
+            "ok",
+            f"{machine.gpus} GPU(s): {names}",
+            "trainer=auto (the default) uses one, trainer=ddp all; -m runs one job on each",
         )
     return Finding(
-        "device", "note", "no NVIDIA GPU is visible", "trainer=cpu (the default) works; trainer=gpu is refused when a run starts"
+        "device", "note", "no NVIDIA GPU is visible", "trainer=auto (the default) is trainer=cpu; trainer=gpu is refused when a run starts"
     )
 
 
@@ -85,6 +91,15 @@ def _precision(machine: Machine) -> Finding:
     if machine.bf16:
         return Finding("precision", "ok", "the processor has bfloat16 instructions", "trainer.precision=auto is bf16")
     return Finding("precision", "note", "the processor has no bfloat16 instructions", "trainer.precision=auto is 32-true")
+
+
+def _attention(machine: Machine) -> Finding:
+    if not machine.gpus:
+        return Finding("attention", "ok", "SDPA of torch", "model.attention=flash_attention_2 needs a GPU")
+    if importlib.util.find_spec(FLASH_PACKAGE) is None:
+        means = "model.attention=flash_attention_2 needs it: pip install flash-attn; SDPA has FlashAttention kernels too"
+        return Finding("attention", "ok", "SDPA of torch; flash-attn is not installed", means)
+    return Finding("attention", "ok", "SDPA of torch; flash-attn is installed", "model.attention=flash_attention_2 works")
 
 
 def _hub(environment: Mapping[str, str], reachable: Callable[[str], bool]) -> Finding:

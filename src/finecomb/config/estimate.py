@@ -10,16 +10,17 @@ from finecomb.config.schema.dataset import TYPICAL, MovieReviews
 from finecomb.config.schema.model import SHAPES, Shape, TinyModel
 from finecomb.config.schema.optimizer import Sgd
 from finecomb.config.schema.train import Train
-from finecomb.config.schema.tuning import Full, Head, TopLayers
+from finecomb.config.schema.tuning import Full, Head, Lora, Prompt, TopLayers
 
 # Numbers an optimizer keeps for each trainable one. Adafactor keeps rows and columns, which is next to nothing.
 _STATES = {"adam": 2, "adamw": 2, "sgd": 1, "adafactor": 0}
 # Operations in a second, for one CPU thread and one GPU, as training loops reach them; half of what the machines could.
 _CPU_SPEED, _GPU_SPEED = 5e10, 5e13
 _LIBRARIES = 0.8e9  # bytes of a process that has imported torch and transformers
-# Bytes for each token, layer and hidden unit that backward needs, in half precision and without the attention matrix, which SDPA
-# does not keep (Korthikanti et al. 2022, equation 1).
-_ACTIVATION = 34
+# Bytes that backward needs for each token, layer and hidden unit in half precision (Korthikanti et al. 2022, "Reducing Activation
+# Recomputation in Large Transformer Models": equation 1 without its last term, the attention matrices, which SDPA does not keep); those of
+# the input of a layer, all that a checkpointed one keeps (section 5); and for each token, head and other token of the attention matrices.
+_ACTIVATION, _LAYER_INPUT, _ATTENTION_MATRIX = 34, 2, 5
 
 
 @dataclass(frozen=True)
@@ -52,27 +53,54 @@ def estimate(config: Train, machine: Machine) -> Estimate | None:
     if parameters is None:
         return None
     devices = config.trainer.devices if isinstance(config.trainer.devices, int) else 1
-    half = config.trainer.precision in ("bf16-mixed", "bf16-true", "16-mixed")
-    memory, memory_formula = _memory(config, shape, parameters, devices, half)
+    memory, memory_formula = _memory(config, shape, parameters)
     seconds, seconds_formula = _seconds(config, shape, devices, machine)
     return Estimate(parameters, memory, memory_formula, seconds, seconds_formula)
 
 
-def _memory(config: Train, shape: Shape, parameters: Parameters, devices: int, half: bool) -> tuple[float, str]:
+def _memory(config: Train, shape: Shape, parameters: Parameters) -> tuple[float, str]:
+    """Weights, gradients and optimizer states, then activations, then what FSDP gathers, then libraries; each with its formula."""
+    parts = [_stored(config, parameters), _activations(config, shape)]
+    if config.trainer.accelerator != "gpu":
+        parts.append((_LIBRARIES, f"{_LIBRARIES / 1e9:g} GB of libraries"))
+    return sum(size for size, _ in parts), " + ".join(text for _, text in parts)
+
+
+def _stored(config: Train, parameters: Parameters) -> tuple[float, str]:
     states = _STATES.get(config.optimizer.name, 2)
     if isinstance(config.optimizer, Sgd) and config.optimizer.momentum == 0:
         states = 0
-    rows = config.batch.size / (config.batch.micro_batches * devices * config.trainer.num_nodes)
-    tokens = min(rows * config.batch.max_length, config.batch.max_tokens or float("inf"))
-    layers, per_unit = _layers_kept(config, shape), _ACTIVATION if half else 2 * _ACTIVATION
-    kept = 4 * (parameters.total + (1 + states) * parameters.trainable)
-    activations = per_unit * tokens * shape.hidden * layers
-    formula = (
-        f"4 bytes x ({parameters.total:,} parameters + {1 + states} x {parameters.trainable:,} trained: gradient and optimizer)"
-        f" + {per_unit} bytes x {tokens:,.0f} tokens x {shape.hidden} x {layers} layers"
-        + ("" if config.trainer.accelerator == "gpu" else f" + {_LIBRARIES / 1e9:g} GB of libraries")
-    )
-    return kept + activations + (0 if config.trainer.accelerator == "gpu" else _LIBRARIES), formula
+    if config.trainer.precision != "bf16-true":
+        size = 4.0 * (parameters.total + (1 + states) * parameters.trainable)
+        return (
+            size,
+            f"4 bytes x ({parameters.total:,} parameters + {1 + states} x {parameters.trainable:,} trained: gradient and optimizer)",
+        )
+    # Pre-trained tensors in bfloat16; what a method adds trains in fp32, as the head does, which is too small to count apart.
+    width = 4 if isinstance(config.tuning, Lora | Prompt | Head) else 2
+    size = 2.0 * (parameters.total - parameters.trainable) + width * (2 + states) * parameters.trainable
+    frozen = f"2 bytes x {parameters.total - parameters.trainable:,} frozen parameters"
+    return size, f"{frozen} + {width} bytes x {2 + states} x {parameters.trainable:,} trained: weight, gradient and optimizer"
+
+
+def _activations(config: Train, shape: Shape) -> tuple[float, str]:
+    """Of the longest micro-batch of one process, in the layers from the boundary up."""
+    trainer, batch = config.trainer, config.batch
+    devices = trainer.devices if isinstance(trainer.devices, int) else 1
+    rows = batch.size / (batch.micro_batches * devices * trainer.num_nodes)
+    tokens = min(rows * batch.max_length, batch.max_tokens or float("inf"))
+    layers = _layers_kept(config, shape)
+    width = 2 if trainer.precision == "32-true" else 1
+    unit, text = width * _ACTIVATION * shape.hidden, f"{width * _ACTIVATION} bytes x {tokens:,.0f} tokens x {shape.hidden}"
+    if config.model.attention == "eager":
+        unit += width * _ATTENTION_MATRIX * shape.heads * batch.max_length
+        of_matrices = f"{width * _ATTENTION_MATRIX} bytes x {shape.heads} heads x {batch.max_length}"
+        text = f"({width * _ACTIVATION} bytes x {shape.hidden} + {of_matrices}) x {tokens:,.0f} tokens"
+    if not (config.model.gradient_checkpointing and layers):
+        return unit * tokens * layers, f"{text} x {layers} layers"
+    inputs = width * _LAYER_INPUT * shape.hidden * tokens * layers
+    kept = f"{width * _LAYER_INPUT} bytes x {tokens:,.0f} tokens x {shape.hidden} x {layers} layers: inputs of checkpointed layers"
+    return inputs + unit * tokens, f"{kept} + {text} x 1 layer"
 
 
 def _layers_kept(config: Train, shape: Shape) -> int:
@@ -90,7 +118,9 @@ def _seconds(config: Train, shape: Shape, devices: int, machine: Machine) -> tup
     inner = layer_parameters(config.model.model_type, shape)
     share = _layers_kept(config, shape) / shape.layers
     # Forward 2 operations for each parameter and token; backward as many for what flows down, and again for each weight that trains.
-    factor = 2 * (1 + share * (2 if isinstance(config.tuning, Full | TopLayers) else 1))
+    # Gradient checkpointing runs the forward pass of these layers twice.
+    passes = (2 if isinstance(config.tuning, Full | TopLayers) else 1) + config.model.gradient_checkpointing
+    factor = 2 * (1 + share * passes)
     typical = TYPICAL.get(config.dataset.name)
     if typical is None:
         return None, "the number of rows and their length are known once the data is read"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finecomb.config import renamed
+from finecomb.config import auto, renamed
 from finecomb.config.catalogue import defaults
 from finecomb.config.fields import fields_of
 from finecomb.config.locate import conf_dir
@@ -18,7 +18,7 @@ from finecomb.config.plain import flatten, to_plain
 from finecomb.config.resolve import usual_values
 from finecomb.config.schema.base import UNSET
 from finecomb.config.schema.train import BUNDLES, GROUPS, Train
-from finecomb.config.sources import Entry, options, parents, read
+from finecomb.config.sources import options, values_of
 
 _MAX_NAME = 96
 
@@ -77,13 +77,15 @@ def difference_name(config: Train, choices: Mapping[str, str | None]) -> str:
     The dataset and the tuning method are always told; other choices and values only where they differ from train.yaml, from the chosen
     files and from what auto stands for. config: resolved, or as composed.
     """
-    shipped = defaults()
+    shipped = {**defaults(), **auto.usual(config)}
     parts = [str(config.name)] if config.name else []
     parts += [str(choices[bundle]) for bundle in BUNDLES if choices.get(bundle)]
     always = ("dataset", "tuning")
     differing = [group for group in GROUPS if choices.get(group) != shipped.get(group) and group not in (*always, "logger", "callbacks")]
+    # trainer=auto is one of these, depending on the machine.
+    differing = [group for group in differing if (group, choices.get(group)) not in (("trainer", "cpu"), ("trainer", "gpu"))]
     parts += [str(choices.get(group)) for group in ("dataset", *differing, "tuning")]
-    usual = {**values_of(choices), **usual_values(config)}
+    usual = {**composed_values(choices), **usual_values(config)}
     plain = flatten(to_plain(config))
     changed = {key: value for key, value in plain.items() if key in _identity_keys(config) and _differs(value, usual.get(key))}
     parts += [_part(key, value) for key, value in changed.items() if key != "seed"]
@@ -122,30 +124,10 @@ def _identity_keys(config: Any, prefix: str = "") -> set[str]:
     return keys
 
 
-def values_of(choices: Mapping[str, str | None]) -> dict[str, Any]:
+def composed_values(choices: Mapping[str, str | None]) -> dict[str, Any]:
     """The values that train.yaml, the chosen files and the bundles give, before anything from the command line."""
-    values = _flat(read(conf_dir() / "train.yaml").entries, "")
+    values = flatten(values_of(conf_dir() / "train.yaml"))
     for group, choice in choices.items():
         if choice is not None and choice in options(group):
-            values.update(_file_values(options(group)[choice], "" if group in BUNDLES else f"{group}."))
+            values.update(flatten(values_of(options(group)[choice]), "" if group in BUNDLES else f"{group}."))
     return values
-
-
-def _file_values(path: Path, prefix: str) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for parent in parents(path, before=True):
-        values.update(_file_values(parent, prefix))
-    values.update(_flat(read(path).entries, prefix))
-    for parent in parents(path, before=False):
-        values.update(_file_values(parent, prefix))
-    return values
-
-
-def _flat(entries: Mapping[str, Entry], prefix: str) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, entry in entries.items():
-        if entry.children:
-            flat.update(_flat(entry.children, f"{prefix}{name}."))
-        else:
-            flat[f"{prefix}{name}"] = entry.value
-    return flat

@@ -1,4 +1,4 @@
-"""How the command line meets Hydra: its flags read first, overrides put in order, many jobs checked at once, completion behind a verb."""
+"""Hydra's command line: its flags, the jobs of a multirun, what its flags print, and completion after a verb."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import hydra
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from omegaconf import Container, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from finecomb.config import plugins
-from finecomb.config.collect import PRIMARY, is_choice, normal, parse, without_null
-from finecomb.config.compose import check, hydra_problem, register
+from finecomb.config import hydra_settings, plugins
+from finecomb.config.collect import PRIMARY, normal, parse, without_null
+from finecomb.config.compose import Composer, hydra_problem, loader, register
 from finecomb.config.errors import Problem, UserError
+from finecomb.config.hydra_private import arguments_parser
 from finecomb.config.locate import conf_dir
 from finecomb.config.sources import is_offered
 
@@ -48,7 +49,7 @@ class _Parser:
     """Hydra's own argument parser, told to raise instead of leaving."""
 
     def __init__(self) -> None:
-        self.parser = get_args_parser()
+        self.parser = arguments_parser()
         self.parser.error = self._error  # type: ignore[method-assign]
 
     def _error(self, message: str) -> NoReturn:
@@ -67,7 +68,7 @@ def read(args: Sequence[str]) -> Arguments:
     flags = _Parser().read([word for word in args if word != CONFIRM])
     refused = [flag for name, flag in _REFUSED.items() if getattr(flags, name) is not None]
     if refused:
-        mend = "choices of your own are added with --config-dir DIR"
+        mend = "write what your config sets as DIR/experiment/NAME.yaml, and choose it with --config-dir DIR experiment=NAME"
         raise UserError(
             [Problem(f"{flag} is not supported: there is one config, conf/train.yaml", "command line", mend=mend) for flag in refused]
         )
@@ -80,86 +81,105 @@ def read(args: Sequence[str]) -> Arguments:
     only_hydra += ["--package", flags.package] if flags.package else []
     only_hydra += ["--resolve"] if flags.resolve else []
     overrides = without_null([normal(text) for text in flags.overrides])
-    multirun = flags.multirun or "hydra.mode=MULTIRUN" in overrides
+    multirun = flags.multirun or hydra_settings.read(parse(overrides, [])).multirun
     return Arguments(overrides, help=flags.help, multirun=multirun, confirmed=CONFIRM in args, only_hydra=only_hydra)
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
-    """The overrides of each job of a plain multirun: every combination of the values that are listed.
-
-    Raises UserError for what is not an override, for settings of Hydra, and for values that a sweeper would draw.
-    """
+    """Return the overrides of each job of a plain multirun, `hydra.sweeper.params` included. Raises UserError."""
     problems: list[Problem] = []
     parsed = parse(overrides, problems)
-    for override in parsed:
-        line = override.input_line or ""
-        if override.is_hydra_override():
-            problems.append(Problem(f"{line} is a setting of Hydra's command line", "multirun", mend="use the arguments of multirun"))
-        elif override.is_sweep_override() and not override.is_discrete_sweep():
-            mend = "list the values, or search with `finecomb train -m hydra/sweeper=optuna ...`"
-            problems.append(Problem(f"{line} has no list of values", "multirun", mend=mend))
+    settings = hydra_settings.read(parsed)
+    if problems or settings.problems:
+        raise UserError([*problems, *settings.problems])
+    return jobs_of(settings.params, [override.input_line or "" for override in parsed if not override.is_hydra_override()])
+
+
+def jobs_of(params: Mapping[str, str], lines: Sequence[str]) -> list[list[str]]:
+    """Return the overrides of each job. params: sweeps of `hydra.sweeper.params`. lines: overrides without those of Hydra."""
+    problems = []
+    given = [
+        *((f"{key}={value}", "hydra.sweeper.params") for key, value in params.items()),
+        *((line, f"command line: {line}") for line in lines),
+    ]
+    for line, where in given:
+        try:
+            override = OverridesParser.create().parse_override(line)
+        except HydraException:
+            problems.append(Problem(f"{line!r} is no override", where, mend="write key: VALUES"))
+            continue
+        if override.is_interval_sweep():
+            what = f"{line}: a multirun takes single values, and an interval has no end"
+            problems.append(Problem(what, where, mend="list values, or search with hydra/sweeper=optuna"))
     if problems:
         raise UserError(problems)
-    return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+    return loader().grid([line for line, _ in given])
 
 
-def check_jobs(overrides: Sequence[str], *, confirmed: bool = False) -> list[str]:
-    """Check every job of a multirun, before Hydra composes any; returns the overrides for Hydra.
-
-    confirmed: a multirun that sweeps nothing, and so trains one model, is what the user wants.
-
-    Raises UserError with the problems of all jobs, each once.
-    """
-    problems: list[Problem] = []
-    parsed = parse(overrides, problems)
-    sweeps = [override for override in parsed if override.is_sweep_override()]
-    if not (sweeps or confirmed or any(override.key_or_group.startswith("hydra.sweeper.params") for override in parsed)):
-        what = "-m without a key that takes several values would train one model with these settings"
-        problems.append(Problem(what, "command line", mend="list values, as in seed=0,1,2; leave -m out; or confirm with --yes"))
-    if all(override.is_discrete_sweep() for override in sweeps):
-        batches = BasicSweeper.split_arguments([override for override in parsed if not override.is_hydra_override()], None)
-        jobs = [job for batch in batches for job in batch]
-    else:
-        # A sweeper that draws its values checks them when it has drawn them.
-        jobs = [[override.input_line or "" for override in parsed if not override.is_sweep_override()]]
-    problems += check(jobs)
-    if problems:
-        raise UserError(dict.fromkeys(problems))
-    return _open_swept_groups(parsed)
+def show(given: Arguments) -> None:
+    """Print what Hydra's flags ask for: --cfg, --info or --hydra-help. Nothing is run."""
+    parsed = parse(given.overrides, [])
+    if "--cfg" in given.only_hydra:
+        for text in _shown_configs(given, _Parser().read(given.only_hydra)):
+            print(text, end="")
+        return
+    # Hydra's own printers compose one config; what is swept is left at its default there.
+    words = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
+    _hydra_main([*given.only_hydra, *words])
 
 
-def _open_swept_groups(parsed: Sequence[Any]) -> list[str]:
-    """Hydra composes once without the swept values; a key that only a swept choice has (-m tuning=lora,prompt optimizer.lr=1 tuning.r=4)
-    must not stop it there, so it is passed as ++key."""
-    swept = {override.key_or_group for override in parsed if override.is_sweep_override() and is_choice(override)}
-    lines = []
-    for override in parsed:
-        line = override.input_line or ""
-        plain = not (override.is_add() or override.is_force_add() or override.is_delete() or override.is_sweep_override())
-        lines.append(f"++{line}" if plain and override.key_or_group.split(".")[0] in swept else line)
-    return lines
+def _shown_configs(given: Arguments, flags: argparse.Namespace) -> Iterator[str]:
+    """The YAML that `--cfg` prints: for `job` and `all` one document for each job of a multirun."""
+    settings = hydra_settings.read(parse(given.overrides, []))
+    if settings.problems:
+        raise UserError(settings.problems)
+    composer = Composer()
+    if flags.cfg == "hydra":
+        yield _yaml(_printed(settings.node(composer.loader)), flags)
+        return
+    jobs = expand(given.overrides) if given.multirun else [given.overrides]
+    for job, merged in zip(jobs, composer.merge_all(jobs), strict=True):
+        if given.multirun:
+            yield f"---\n# {' '.join(job)}\n"
+        yield _yaml(OmegaConf.merge(_printed(settings.node(composer.loader)), merged) if flags.cfg == "all" else merged, flags)
 
 
-def enter(words: Sequence[str], task: Callable[[], None]) -> None:
-    """Run Hydra on these words; `task` is called once for a single run, and never with -m (the launcher composes each job).
+def _printed(node: DictConfig) -> DictConfig:
+    """Hydra's node without its long texts of help."""
+    with open_dict(node.hydra):
+        del node.hydra["help"], node.hydra["hydra_help"]
+    return node
 
-    Hydra's own errors come out as UserError.
-    """
+
+def _yaml(config: Any, flags: argparse.Namespace) -> str:
+    part = config if flags.package in (None, "_global_") else OmegaConf.select(config, flags.package)
+    if part is None:
+        raise UserError(Problem(f"--package {flags.package}: there is no such key", "command line: --package", ", ".join(config)))
+    if not isinstance(part, Container):
+        return f"{part}\n"
+    if flags.resolve:
+        OmegaConf.resolve(part)
+    return f"# @package {flags.package}\n" * (flags.package is not None) + OmegaConf.to_yaml(part)
+
+
+def _hydra_main(words: Sequence[str]) -> None:
+    """Let Hydra itself do what its flags say. Hydra's errors are raised as UserError."""
     register()
-
-    def run(config: Any) -> None:
-        task()
-
-    app = hydra.main(config_path=str(conf_dir()), config_name=PRIMARY, version_base="1.3")(run)
+    app = hydra.main(config_path=str(conf_dir()), config_name=PRIMARY, version_base="1.3")(_never_called)
     with _as_hydra_wants(words):
         try:
             app()
         except SystemExit as left:
-            # Hydra leaves with 0 when it has printed what it was asked for.
+            # Hydra exits with 0 when it has printed what was requested.
             if left.code:
                 raise
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(hydra_problem(error)) from error
+
+
+def _never_called(config: DictConfig) -> None:
+    """The flags that are passed on run nothing."""
+    raise AssertionError("Hydra was asked to run a job")
 
 
 @contextmanager
@@ -196,8 +216,8 @@ def complete(args: Sequence[str], verbs: Sequence[str], composing: Sequence[str]
         # Hydra offers every file of a group; only choices are printed, with Hydra's separator, which depends on the shell.
         found = io.StringIO()
         with redirect_stdout(found):
-            enter(args, lambda: None)
+            _hydra_main(args)
         separator = "\n" if "\n" in found.getvalue().strip() else " "
         print(separator.join(word for word in found.getvalue().split(separator) if is_offered(word.strip())))
         return
-    enter(args, lambda: None)
+    _hydra_main(args)

@@ -112,6 +112,27 @@ def parents(path: Path, *, before: bool) -> list[Path]:
     return [parent for parent in found if parent is not None and parent != path]
 
 
+def values_of(path: Path) -> dict[str, Any]:
+    """The values that a file and the files it builds on give, merged as Hydra merges them. Interpolations stay as they are."""
+    found: dict[str, Any] = {}
+    for parent in parents(path, before=True):
+        _merge(found, values_of(parent))
+    _merge(found, {name: entry.value for name, entry in read(path).entries.items()})
+    for parent in parents(path, before=False):
+        _merge(found, values_of(parent))
+    return found
+
+
+def _merge(found: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            inner = found.get(name)
+            found[name] = dict(inner) if isinstance(inner, dict) else {}
+            _merge(found[name], value)
+        else:
+            found[name] = value
+
+
 def shown(path: Path) -> str:
     """A path as messages show it: `conf/...` for shipped files, relative to the working folder where it lies below it."""
     for base in (conf_dir().parent, Path.cwd()):

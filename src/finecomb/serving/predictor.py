@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,12 @@ from finecomb.learning import model as models
 from finecomb.learning import task as tasks
 from finecomb.learning import tuning
 from finecomb.learning.model.tokenizer import prepare_tokenizer
+from finecomb.learning.task import Batch
 from finecomb.learning.tuning.artefact import RECORD
 from finecomb.runs import files
 from finecomb.runs.directory import RunDirectory
 from finecomb.serving.predict import check, config_of, finished_run, takes_pairs
+from finecomb.training.evaluate import collect
 
 
 def _device(name: str | None) -> torch.device:
@@ -140,19 +142,19 @@ class Predictor:
         return text
 
     def _logits(self, encoded: dict[str, list[Any]]) -> torch.Tensor:
-        """Batches of like length, so that little is padded; results go back to where their texts stood."""
+        """Logits in the order of the texts."""
+        return collect(
+            self._loaded.forward, self._batches(encoded), rows=len(encoded["input_ids"]), outputs=self._task.num_outputs, device=self.device
+        )
+
+    def _batches(self, encoded: dict[str, list[Any]]) -> Iterator[Batch]:
+        """Batches of texts of similar length."""
         keys = [key for key in encoded if key != "truncated"]
-        lengths = np.array([len(tokens) for tokens in encoded["input_ids"]])
-        logits = torch.zeros(len(lengths), self._task.num_outputs, dtype=torch.float64)
-        order = np.argsort(-lengths, kind="stable")
+        order = np.argsort([-len(tokens) for tokens in encoded["input_ids"]], kind="stable")
         size = self.config.batch.eval_size
-        with torch.inference_mode():
-            for start in range(0, len(order), size):
-                rows = order[start : start + size].tolist()
-                features = [{key: encoded[key][row] for key in keys} | {"index": row} for row in rows]
-                batch = self._task.collate(self._loaded.tokenizer, features, None).to(self.device)
-                logits[batch.index] = self._loaded.forward(batch.inputs).double().cpu()
-        return logits
+        for start in range(0, len(order), size):
+            features = [{key: encoded[key][row] for key in keys} | {"index": row} for row in order[start : start + size].tolist()]
+            yield self._task.collate(self._loaded.tokenizer, features, None)
 
     def _named(self, decoded: dict[str, Any]) -> dict[str, Any]:
         if self.label_names is None:

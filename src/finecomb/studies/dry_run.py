@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from finecomb.config.compose import compose
+from finecomb.config.compose import Composer, compose
 from finecomb.config.errors import UserError
 from finecomb.config.machine import this_machine
 from finecomb.config.plugins import lower_is_better
@@ -105,13 +105,14 @@ def _look(jobs: Sequence[Job]) -> dict[Job, _Known]:
     """Each job's run. What a cell lacks (data, weights), all of its jobs lack."""
     found: dict[Job, _Known] = {}
     lacking: dict[tuple[str, str], _Known] = {}
+    composer = Composer()
     for job in jobs:
         cell = (job.arm, job.column)
         if cell in lacking:
             found[job] = lacking[cell]
             continue
         try:
-            checked = check(compose(list(job.overrides)))
+            checked = check(composer.compose(job.overrides))
         except UserError as error:
             found[job] = lacking[cell] = _Known(None, UNKNOWN, error.problems[0].what)
             continue

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finecomb.config import plugins
+from finecomb.config import class_weights, plugins
 from finecomb.config.compose import Composition
 from finecomb.config.computing import versions_of_run
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fingerprint import difference_name, fingerprint, settings
 from finecomb.config.machine import this_machine
 from finecomb.config.plain import to_plain
-from finecomb.config.resolve import resolve
+from finecomb.config.resolve import resolve, with_trainer
 from finecomb.config.schema.dataset import Dataset
 from finecomb.config.schema.logger import Wandb
 from finecomb.config.schema.loss import CrossEntropy
@@ -125,6 +125,7 @@ def check(composition: Composition, *, slots: int = 1) -> Checked:
     source = _inspect(config.model)
     if config.model.model_type == "auto":
         config = dataclasses.replace(config, model=dataclasses.replace(config.model, model_type=source.model_type))
+    if "auto" in (composition.config.model.model_type, composition.config.trainer.devices):
         validate(config, composition.origins)
     prepared = _prepare(config)
     _check_against_data(config, prepared, composition.origins)
@@ -134,12 +135,15 @@ def check(composition: Composition, *, slots: int = 1) -> Checked:
         "model": {"directory": _text(source.directory), "sha256": source.sha256, "model_type": source.model_type, "hub_id": source.hub_id},
     }
     identity = fingerprint(config, {"data": prepared.content_hash, "model": source.sha256, **code_of(config)})
-    name = difference_name(config, composition.choices)
+    # The choice that trainer=auto is on this machine counts as if it had been written.
+    by_machine = {"trainer": config.trainer.name} if composition.choices.get("trainer") == "auto" else {}
+    choices = {**composition.choices, **by_machine}
+    name = difference_name(config, choices)
     return Checked(
         config=config,
-        settings=settings(composition.config),
+        settings=settings(with_trainer(composition.config, machine)),
         overrides=list(composition.overrides),
-        choices=composition.choices,
+        choices=choices,
         fingerprint=identity,
         name=name,
         inputs=inputs,
@@ -232,7 +236,6 @@ def _key(*parts: Dataset | Any) -> str:
 def _check_against_data(config: Train, prepared: Prepared, origins: Mapping[str, Origin]) -> None:
     """What only the prepared data can tell: whether there are enough rows, and whether class weights fit the classes."""
     rows, names = prepared.manifest["rows"]["train"], prepared.label_names
-    weights = config.loss.class_weights if isinstance(config.loss, CrossEntropy) else None
     problems = []
     if config.batch.size > rows:
         problems.append(
@@ -251,14 +254,10 @@ def _check_against_data(config: Train, prepared: Prepared, origins: Mapping[str,
                 mend="choose loss=cross_entropy, or prepare the rows with annotator.soft=false",
             )
         )
-    if isinstance(weights, list) and names is not None and len(weights) != len(names):
-        problems.append(
-            Problem(
-                what=f"loss.class_weights has {len(weights)} weights; the data has {len(names)} classes",
-                where=str(origins.get("loss.class_weights", "loss.class_weights")),
-                allowed=f"{len(names)} weights, for {', '.join(names[:20])}{' ...' if len(names) > 20 else ''} in this order",
-            )
-        )
+    if names is not None:
+        where = str(origins.get("loss.class_weights", "loss.class_weights"))
+        problems += class_weights.class_problems(config.loss, names, where)
+        problems += class_weights.row_problems(config.loss, prepared.manifest["label_counts"]["train"], names, where)
     if problems:
         raise UserError(problems)
 

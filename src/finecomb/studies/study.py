@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from finecomb.config import compose as composing
 from finecomb.config import plugins
-from finecomb.config.compose import compose
+from finecomb.config.compose import Composer, compose
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.machine import this_machine
 from finecomb.config.plugins import lower_is_better
@@ -82,7 +81,7 @@ def check(study: StudyPlan) -> None:
     spaces = tune.spaces(study) if study.tune else {}
     jobs = [study.overrides(arm, column) for arm, column in study.cells()]
     jobs += [list(job.overrides) for number in range(_rounds(study)) for job in trial_round(study, spaces, number)]
-    if problems := composing.check(jobs):
+    if problems := Composer().problems(jobs):
         raise UserError(problems)
 
 
@@ -167,7 +166,7 @@ class Runner:
                 searches[cell].tell(number, answer.state, answer.metric(f"validation/{metrics[cell[1]]}"))
 
     def _launch(self, jobs: Sequence[Job]) -> None:
-        compositions = [compose(list(job.overrides)) for job in jobs]
+        compositions = Composer().compose_all([job.overrides for job in jobs])
         slots = planned([composition.config for composition in compositions], self.policy.slots, this_machine())
         frozen = [self._frozen(job, checked) for job, checked in zip(jobs, check_all(compositions, slots=slots), strict=True)]
         tell_data(frozen)

@@ -10,7 +10,7 @@ import yaml
 from finecomb.config.schema.model import EMBEDDED_BASE
 
 if TYPE_CHECKING:
-    from finecomb.training.fit import Parts
+    from finecomb.training.parts import Parts
 
 PEFT_METHODS = ("lora", "prompt")
 
@@ -30,9 +30,14 @@ def card(parts: Parts, metrics: dict[str, float | None], examples: dict[str, int
         _about(parts),
         "## Metrics\n\n" + _table(metrics, examples),
         "## Use\n\n```python\n" + _usage(parts) + "```\n",
-        "Logits are those of fp32 in eval mode; the recorded predictions were compared with this very folder after it was written.\n",
+        f"Logits are those of {_precision(parts)} in eval mode; the recorded predictions were compared with this very folder after it was "
+        "written.\n",
     ]
     return "\n".join(sections)
+
+
+def _precision(parts: Parts) -> str:
+    return "bfloat16 weights and an fp32 head" if parts.config.trainer.precision == "bf16-true" else "fp32"
 
 
 def _about(parts: Parts) -> str:

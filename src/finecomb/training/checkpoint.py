@@ -8,15 +8,20 @@ last.ckpt computes the same again.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from finecomb.runs.atomic import replace, told_when_full
-from finecomb.training.callbacks import Validate
+from finecomb.training.callbacks import Best
+from finecomb.training.callbacks.weight_averaging import best_state
 from finecomb.training.interruption import Interruption, time_to_agree
+from finecomb.training.trainer_settings import is_fitting
+
+if TYPE_CHECKING:
+    from finecomb.training.module import Module
 
 VERSION = "1"
 
@@ -51,12 +56,15 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-class Checkpoint(pl.Callback):
-    """Writes last.ckpt every n steps and at the end of each epoch, after validation; and best.ckpt when validation was better than ever."""
+class Checkpoint(pl.callbacks.Checkpoint):
+    """Writes last.ckpt every n steps and at the end of each epoch, after validation; and best.ckpt when validation was better than ever.
 
-    def __init__(self, directory: Path, *, every_n_steps: int | None, validate: Validate, interruption: Interruption) -> None:
+    A subclass of Lightning's, so that it runs after every other callback and stores their state as it is at that moment.
+    """
+
+    def __init__(self, directory: Path, *, every_n_steps: int | None, best: Best, interruption: Interruption) -> None:
         self.directory, self.every_n_steps = directory, every_n_steps
-        self._validate, self._interruption = validate, interruption
+        self._best, self._interruption = best, interruption
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Save when due or when asked to stop; the last step of an epoch is left to on_train_epoch_end, which follows validation."""
@@ -68,11 +76,14 @@ class Checkpoint(pl.Callback):
         if asked:
             self._interruption.leave()
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Save best and last; leave when asked to."""
-        if self._validate.improved and trainer.is_global_zero:
-            best = {"state_dict": module.state_dict(), "epoch": trainer.current_epoch, "global_step": trainer.global_step}
+    def on_validation_end(self, trainer: pl.Trainer, module: Module) -> None:  # type: ignore[override]
+        """Save the weights that are better than ever."""
+        if is_fitting(trainer) and self._best.improved and trainer.is_global_zero:
+            best = {"state_dict": best_state(trainer, module), "epoch": trainer.current_epoch, "global_step": trainer.global_step}
             AtomicCheckpointIO().save_checkpoint(best, self.directory / BEST)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Save the end of the epoch; leave when asked to."""
         trainer.save_checkpoint(self.directory / LAST, weights_only=False)
         if self._interruption.asked(trainer):
             self._interruption.leave()

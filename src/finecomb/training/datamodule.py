@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from datasets import Dataset as Table
 from torch.utils.data import DataLoader, Dataset
+from transformers import PreTrainedTokenizerBase
 
 from finecomb import assets
 from finecomb.config import plugins
+from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.train import Train
 from finecomb.data.prepare import Prepared
 from finecomb.learning.task import Batch, TaskRunner
-from finecomb.training.batching import Plan, Rows, evaluation_batches, share
+from finecomb.training.batching import Plan, Rows, Share, evaluation_batches, share
 from finecomb.training.encode import Encoded, encode
 
 VERSION = "1"
@@ -34,10 +38,22 @@ class Step:
         return Step([batch.to(device) for batch in self.micro_batches], self.counts)
 
 
+class Limits(Protocol):
+    """How long training lasts, as a Trainer and the config's trainer group state it. -1: no limit."""
+
+    @property
+    def max_epochs(self) -> int | None:
+        """Passes over the training data."""
+
+    @property
+    def max_steps(self) -> int:
+        """Optimizer steps."""
+
+
 class Split:
     """One split, encoded: batches by row number, and what predictions are written beside."""
 
-    def __init__(self, rows: Any, encoded: Encoded, tokenizer: Any, task: TaskRunner) -> None:
+    def __init__(self, rows: Table, encoded: Encoded, tokenizer: PreTrainedTokenizerBase, task: TaskRunner) -> None:
         self.encoded = encoded
         self.ids: list[str] = list(rows["id"])
         self.labels: list[Any] = list(rows["label"])
@@ -60,10 +76,32 @@ class Split:
         batch = self._task.collate(self._tokenizer, self.encoded.features(rows), [labels[row] for row in rows])
         return batch if self.weights is None else replace(batch, weights=self.weights[torch.from_numpy(rows)])
 
-    def batches(self, size: int, *, rank: int = 0, world: int = 1) -> Iterator[Batch]:
-        """This rank's evaluation batches."""
-        for rows in evaluation_batches(self.encoded.lengths, size, rank=rank, world=world):
-            yield self.batch(rows)
+    def filler(self) -> Batch:
+        """A batch whose logits belong to no row: its index is the number of rows."""
+        batch = self.batch(np.zeros(1, np.int64))
+        return replace(batch, index=torch.full_like(batch.index, len(self)))
+
+
+class EvaluationLoader:
+    """Evaluation batches of one rank: every row of a split in exactly one batch of one rank, and equally many batches on every rank.
+
+    Where batches do not divide by ranks, the ranks that are short of one compute a filler (`Split.filler`): a sharded model gathers its
+    weights, and DistributedDataParallel its buffers, in each forward pass of every rank. It is not a torch DataLoader, because Lightning
+    would give that a sampler that repeats rows.
+    """
+
+    def __init__(self, split: Split, size: int, *, rank: int = 0, world: int = 1) -> None:
+        self.split, self.size, self.rank, self.world = split, size, rank, world
+
+    def __len__(self) -> int:
+        return -(-len(self.split) // (self.size * self.world))
+
+    def __iter__(self) -> Iterator[Batch]:
+        mine = evaluation_batches(self.split.encoded.lengths, self.size, rank=self.rank, world=self.world)
+        for rows in mine:
+            yield self.split.batch(rows)
+        for _ in range(len(self) - len(mine)):
+            yield self.split.filler()
 
 
 class StepLoader:
@@ -79,21 +117,21 @@ class StepLoader:
         return self._data.plan.steps_per_epoch
 
     def __iter__(self) -> Iterator[Step]:
+        # The step is read when the first item is requested: Lightning makes the iterator before it restores a checkpoint.
         epoch, position = divmod(self._global_step(), len(self))
         steps = _EpochSteps(self._data, epoch)
         workers = self._data.config.trainer.num_workers
         if not workers:
-            return (steps[at] for at in range(position, len(self)))
+            yield from (steps[at] for at in range(position, len(self)))
+            return
         # Forked, so that the encoded data is shared; collating draws no random numbers and needs no device.
-        return iter(
-            DataLoader(
-                steps,
-                batch_size=None,
-                sampler=range(position, len(self)),
-                num_workers=workers,
-                collate_fn=_same,
-                multiprocessing_context="fork",
-            )
+        yield from DataLoader(
+            steps,
+            batch_size=None,
+            sampler=range(position, len(self)),
+            num_workers=workers,
+            collate_fn=_same,
+            multiprocessing_context="fork",
         )
 
     def state_dict(self) -> dict[str, int]:
@@ -123,13 +161,27 @@ def _same(item: Step) -> Step:
 class DataModule(pl.LightningDataModule):
     """Prepared data, encoded and planned.
 
-    rank and world: which share of every global batch this process computes.
+    Rank, number of ranks and length of training come from the Trainer. Used without one, it is the data of a single process, and the
+    length is that of the config.
+
+    Attributes:
+        limits: what ends training where a Trainer's own limits do not.
     """
 
-    def __init__(self, config: Train, prepared: Prepared, tokenizer: Any, task: TaskRunner, *, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, config: Train, prepared: Prepared, tokenizer: PreTrainedTokenizerBase, task: TaskRunner) -> None:
         super().__init__()
         self.config, self.prepared, self.tokenizer, self.task = config, prepared, tokenizer, task
-        self.rank, self.world = rank, world
+        self.limits: Limits | None = None
+
+    @property
+    def rank(self) -> int:
+        """Which share of every global batch this process computes."""
+        return self.trainer.global_rank if self.trainer else 0
+
+    @property
+    def world(self) -> int:
+        """Number of ranks."""
+        return self.trainer.world_size if self.trainer else 1
 
     def prepare_data(self) -> None:
         """Encode every split into the cache; Lightning calls this on one process of each machine."""
@@ -145,7 +197,7 @@ class DataModule(pl.LightningDataModule):
         rows = self.prepared.load()
         return {name: Split(rows[name], self._encode(rows[name], name), self.tokenizer, self.task) for name in rows}
 
-    def _encode(self, rows: Any, name: str) -> Encoded:
+    def _encode(self, rows: Table, name: str) -> Encoded:
         own = [code for group in ("task", "model") for code in plugins.code(group, getattr(self.config, group).name)]
         content = " ".join([self.prepared.manifest["hashes"][name], *own])
         cache, max_length = assets.cache_dir() / "encoded", self.config.batch.max_length
@@ -159,26 +211,51 @@ class DataModule(pl.LightningDataModule):
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps of the whole training."""
-        trainer = self.config.trainer
-        steps = trainer.max_epochs * self.plan.steps_per_epoch
-        return steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
+        """Optimizer steps of the whole training. Raises UserError when nothing limits them."""
+        limits = self.limits or self.trainer or self.config.trainer
+        epochs, most = limits.max_epochs, limits.max_steps
+        if epochs is None or epochs < 0:
+            if most < 0:
+                what = "a schedule of the learning rate needs to know the length of training"
+                raise UserError(Problem(what, "Trainer(max_epochs=-1)", mend="set max_epochs or max_steps"))
+            return most
+        steps = epochs * self.plan.steps_per_epoch
+        return steps if most < 0 else min(steps, most)
 
     def step(self, batch: Rows) -> Step:
         """This rank's share of a global batch."""
         mine = self._share(batch, self.rank)
         return Step([self.splits["train"].batch(rows, training=True) for rows in mine.micro_batches], mine.counts)
 
-    def _share(self, batch: Rows, rank: int) -> Any:
+    def _share(self, batch: Rows, rank: int) -> Share:
         parts, tokens = self.config.batch.micro_batches, self.config.batch.max_tokens
         return share(batch, self.plan.lengths, rank=rank, world=self.world, parts=parts, tokens=tokens)
 
     def train_dataloader(self) -> StepLoader:
         """Optimizer steps of this rank."""
-        return StepLoader(self, lambda: self.trainer.global_step)
+        return StepLoader(self, lambda: self.trainer.global_step if self.trainer else 0)
 
-    def transfer_batch_to_device(self, batch: Step, device: torch.device, dataloader_idx: int) -> Step:
-        """Move a step to the device."""
+    def val_dataloader(self) -> EvaluationLoader:
+        """Validation batches of this rank."""
+        return self.evaluation_loader("validation")
+
+    def test_dataloader(self) -> EvaluationLoader:
+        """Test batches of this rank. Raises UserError when the data has no test split."""
+        return self.evaluation_loader("test")
+
+    def predict_dataloader(self) -> EvaluationLoader:
+        """Batches of this rank to predict on: of test where there is one, else of validation."""
+        return self.evaluation_loader("test" if "test" in self.splits else "validation")
+
+    def evaluation_loader(self, split: str) -> EvaluationLoader:
+        """Batches of this rank of a split, in batches of batch.eval_size."""
+        if split not in self.splits:
+            what = f"this data has no {split} split"
+            raise UserError(Problem(what, f"dataset={self.config.dataset.name}", allowed=f"one of {', '.join(self.splits)}"))
+        return EvaluationLoader(self.splits[split], self.config.batch.eval_size, rank=self.rank, world=self.world)
+
+    def transfer_batch_to_device(self, batch: Step | Batch, device: torch.device, dataloader_idx: int) -> Step | Batch:
+        """Move a step, or an evaluation batch, to the device."""
         return batch.to(device)
 
     def token_counts(self, steps: int) -> dict[str, int]:

@@ -1,16 +1,17 @@
-"""Evaluation: logits of every example by its row number, in float64, over all ranks; then loss and metrics of all of them at once.
+"""Evaluation: logits of every row by its number, gathered over all ranks; then loss and metrics of all rows at once.
 
-Nothing is averaged over batches, so no number depends on the batch size, on the order, or on how many processes took part. One function
-serves validation during training and the final numbers. Both compute in the precision of the weights (fp32), whatever the precision of
-training: in bf16 the batch size would decide which epoch is best.
+Nothing is averaged over batches, so no number depends on the batch size, on the order, or on how many processes took part. This is the
+only implementation: the Module's validation and test steps, the final numbers of a run and `Predictor` all collect logits here. They
+compute without autocast, in the precision of the weights, whatever the precision of training: in bf16 the batch size would decide which
+epoch is best.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -26,17 +27,27 @@ from finecomb.learning.tuning import Tuned
 from finecomb.runs import plugin_metrics
 from finecomb.runs.atomic import replace, told_when_full
 from finecomb.runs.metrics import OF_GROUP, OVER_GROUPS
-from finecomb.training.datamodule import Split
+
+if TYPE_CHECKING:  # Predictor evaluates without Lightning, whose import takes seconds
+    from finecomb.training.datamodule import EvaluationLoader, Split
 
 VERSION = "2"
+
+Forward = Callable[[dict[str, Tensor]], Tensor]
+"""Inputs of a batch to logits [B, K]."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """A model's answers on one split, in row order.
 
-    logits: [N, K] float64. targets: as the task makes them. losses, weights: [N] float64; the loss is sum(losses * weights) / sum(weights).
-    metrics: by name without the split; None where a metric is undefined.
+    Attributes:
+        logits: [N, K] float64.
+        targets: as the task makes them.
+        losses: [N] float64; the loss is sum(losses * weights) / sum(weights).
+        weights: [N] float64.
+        metrics: by name without the split; None where a metric is undefined.
+        complete: whether these are all rows of the split; a limited validation has seen only some.
     """
 
     logits: Tensor
@@ -44,63 +55,111 @@ class Evaluation:
     losses: Tensor
     weights: Tensor
     metrics: dict[str, float | None]
+    complete: bool = True
 
     def named(self, split: str) -> dict[str, float | None]:
         """The metrics under the names users see: `validation/accuracy`."""
         return {f"{split}/{name}": value for name, value in self.metrics.items()}
 
 
-def evaluate(
-    tuned: Tuned,
-    task: TaskRunner,
-    loss: LossFunction,
-    split: Split,
-    *,
-    size: int,
-    device: torch.device,
-    rank: int = 0,
-    world: int = 1,
-) -> Evaluation:
-    """Evaluate on a split; every rank computes its share and gets the whole result.
-
-    size: examples in a batch. The model is left in eval mode.
-    """
-    tuned.model.eval()
+def logits_of(forward: Forward, batch: Batch) -> Tensor:
+    """Logits [B, K] of a batch on the model's device, without gradient and without autocast."""
+    device = next(iter(batch.inputs.values())).device
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        logits = gathered_logits(tuned, split.batches(size, rank=rank, world=world), len(split), task.num_outputs, device, world).cpu()
-    return score(task, loss, logits, split)
+        return forward(batch.inputs)
 
 
-def gathered_logits(tuned: Tuned, batches: Iterable[Batch], rows: int, outputs: int, device: torch.device, world: int) -> Tensor:
-    """Logits [N, K] in row order, from the batches of all ranks. Raises RuntimeError unless every row came exactly once."""
-    kind = torch.float32 if device.type == "mps" else torch.float64
-    logits = torch.zeros(rows, outputs, dtype=kind, device=device)
-    seen = torch.zeros(rows, dtype=torch.int64, device=device)
+class Collector:
+    """Logits by row number, from batches in any order, on one rank or several.
+
+    Args:
+        rows: number of rows of the split.
+        outputs: columns of the logits.
+        device: where the logits are kept until they are gathered.
+    """
+
+    def __init__(self, rows: int, outputs: int, device: torch.device) -> None:
+        # One more row than the split has takes the logits of filler batches (see EvaluationLoader). MPS has no float64.
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._logits = torch.zeros(rows + 1, outputs, dtype=dtype, device=device)
+        self._seen = torch.zeros(rows + 1, dtype=torch.int64, device=device)
+
+    def add(self, forward: Forward, batch: Batch) -> None:
+        """Compute the logits of a batch and keep them."""
+        index = batch.index.to(self._seen.device)
+        self._logits[index] = logits_of(forward, batch).to(self._logits.dtype)
+        self._seen.index_put_((index,), torch.ones_like(index), accumulate=True)
+
+    def gather(self, world: int, *, partial: bool = False) -> tuple[Tensor, Tensor]:
+        """Logits [N, K] in float64 and the numbers [N] of the rows they are of, on the CPU, from all ranks.
+
+        Args:
+            world: number of ranks; each gets the whole result.
+            partial: whether rows that no rank has computed are left out instead of being an error.
+
+        Raises:
+            RuntimeError: a row was computed more than once, or never.
+        """
+        if world > 1:
+            # Each row is zero on all ranks but one: the sum is exact.
+            torch.distributed.all_reduce(self._logits)
+            torch.distributed.all_reduce(self._seen)
+        logits, seen = self._logits[:-1].double().cpu(), self._seen[:-1].cpu()
+        never, again = int((seen == 0).sum()), int((seen > 1).sum())
+        if again or (never and not partial):
+            raise RuntimeError(f"evaluation saw {never} of {len(seen)} examples never and {again} more than once")
+        rows = seen.nonzero().flatten()
+        return logits[rows], rows
+
+
+def collect(forward: Forward, batches: Iterable[Batch], *, rows: int, outputs: int, device: torch.device, world: int = 1) -> Tensor:
+    """Logits [N, K] of all rows in row order, in float64 on the CPU.
+
+    Args:
+        forward: of a model in eval mode.
+        batches: of this rank; every row is in exactly one batch of one rank, or RuntimeError is raised.
+        rows: number of rows of the split.
+        outputs: columns of the logits.
+        device: of the model.
+        world: number of ranks.
+    """
+    collector = Collector(rows, outputs, device)
     for batch in batches:
-        batch, index = batch.to(device), batch.index.to(device)
-        logits[index] = tuned.forward(batch.inputs).to(kind)
-        seen[index] += 1
-    if world > 1:
-        # Each row is zero on all ranks but one: the sum is exact.
-        torch.distributed.all_reduce(logits)
-        torch.distributed.all_reduce(seen)
-    if not bool((seen == 1).all()):
-        raise RuntimeError(f"evaluation saw {int((seen == 0).sum())} of {rows} examples never and {int((seen > 1).sum())} more than once")
-    return logits.double()
+        collector.add(forward, batch.to(device))
+    return collector.gather(world)[0]
 
 
-def score(task: TaskRunner, loss: LossFunction, logits: Tensor, split: Split) -> Evaluation:
-    """Loss and metrics of given logits, over all examples and, where there is a group column, over each group."""
-    targets = split.targets
+def evaluate(tuned: Tuned, task: TaskRunner, loss: LossFunction, loader: EvaluationLoader, *, device: torch.device) -> Evaluation:
+    """Evaluate on a split; every rank computes its share and gets the whole result. The model is left in eval mode."""
+    tuned.model.eval()
+    logits = collect(
+        tuned.forward, loader, rows=len(loader.split), outputs=task.num_outputs, device=device, world=loader.world
+    )  # fmt: skip
+    return score(task, loss, logits, loader.split)
+
+
+def score(task: TaskRunner, loss: LossFunction, logits: Tensor, split: Split, rows: Tensor | None = None) -> Evaluation:
+    """Loss and metrics of given logits, over all examples and, where there is a group column, over each group.
+
+    Args:
+        task: makes the metrics.
+        loss: gives each row's loss and weight.
+        logits: [N, K], in float64.
+        split: whose rows they are.
+        rows: numbers [N] of the rows that the logits are of; None: all rows in order.
+    """
+    targets, groups = split.targets, split.groups or []
+    if rows is not None:
+        targets, groups = targets[rows], [groups[row] for row in rows.tolist()] if groups else []
     losses, weights = (values.double() for values in loss(logits, targets))
     metrics = _metrics(task, logits, targets, losses, weights)
     rows_of: dict[str, list[int]] = {}
-    for row, group in enumerate(split.groups or []):
+    for row, group in enumerate(groups):
         rows_of.setdefault(group, []).append(row)
-    of_groups = {group: _metrics(task, logits[rows], targets[rows], losses[rows], weights[rows]) for group, rows in sorted(rows_of.items())}
+    of_groups = {group: _metrics(task, logits[at], targets[at], losses[at], weights[at]) for group, at in sorted(rows_of.items())}
     metrics |= _over_groups(of_groups)
     metrics |= {f"{name}{OF_GROUP}{group}": value for group, values in of_groups.items() for name, value in values.items()}
-    return Evaluation(logits, targets, losses, weights, metrics)
+    return Evaluation(logits, targets, losses, weights, metrics, complete=len(logits) == len(split))
 
 
 def _over_groups(of_groups: dict[str, dict[str, float | None]]) -> dict[str, float | None]:

@@ -79,7 +79,7 @@ def _training(fit: Fit, trainer: pl.Trainer) -> dict[str, Any]:
         "planned_steps": fit.parts.data.total_steps,
         "epochs": trainer.global_step / plan.steps_per_epoch,
         "stopped_by": fit.stop.reason,
-        "world_size": fit.parts.world,
+        "world_size": fit.parts.data.world,
         # Of each rank and step; more than in the config after a restart for want of memory. batch.max_tokens splits further.
         "micro_batches": fit.parts.config.batch.micro_batches,
         "device": fit.module.device.type if fit.module.device.type == "cpu" else torch.cuda.get_device_name(fit.module.device),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 
 from finecomb.config.errors import Problem, UserError
@@ -17,11 +17,11 @@ from finecomb.training.checkpoint import AtomicCheckpointIO
 VERSION = "1"
 
 
-def build(config: Trainer, run: RunDirectory, *, callbacks: list[pl.Callback], loggers: list[Any], log_every_n_steps: int) -> pl.Trainer:
+def build(config: Trainer, run: RunDirectory, *, callbacks: list[pl.Callback], loggers: list[Logger], log_every_n_steps: int) -> pl.Trainer:
     """The Trainer of one rank.
 
-    Steps, best epochs, time limits and checkpoints are ours (callbacks), and so are accumulation and the order of the data, so Lightning is
-    told of none of them. Raises UserError when several processes are asked for and nobody started them.
+    The last step, time limits and checkpoints are left to callbacks, clipping, micro-batches and the order of the data to the modules, so
+    none of them is set here. Raises UserError when several processes are requested and nobody started them.
     """
     devices = int(config.devices)
     several = devices * config.num_nodes > 1
@@ -38,11 +38,9 @@ def build(config: Trainer, run: RunDirectory, *, callbacks: list[pl.Callback], l
         devices=devices,
         num_nodes=config.num_nodes,
         strategy=_strategy(config) if several else "auto",
-        precision=config.precision,
+        # With bf16-true the model is built in bfloat16; Lightning would convert buffers, targets and the head too.
+        precision="32-true" if config.precision == "bf16-true" else config.precision,
         max_epochs=config.max_epochs,
-        gradient_clip_val=config.gradient_clip_val,
-        accumulate_grad_batches=1,
-        limit_val_batches=0,
         num_sanity_val_steps=0,
         callbacks=callbacks,
         logger=loggers or False,
@@ -50,7 +48,6 @@ def build(config: Trainer, run: RunDirectory, *, callbacks: list[pl.Callback], l
         plugins=[AtomicCheckpointIO()],
         deterministic="warn",
         use_distributed_sampler=False,
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=str(run.path),
@@ -65,12 +62,6 @@ def _strategy(config: Trainer) -> DDPStrategy:
     )
 
 
-def rank_and_world(config: Trainer) -> tuple[int, int]:
-    """This process's rank among all, and how many there are, before Lightning knows."""
-    world = int(config.devices) * config.num_nodes
-    if world == 1:
-        return 0, 1
-    for name in ("RANK", "SLURM_PROCID"):
-        if name in os.environ:
-            return int(os.environ[name]), world
-    return int(os.environ.get("NODE_RANK", "0")) * int(config.devices) + int(os.environ.get("LOCAL_RANK", "0")), world
+def weights_dtype(config: Trainer) -> torch.dtype:
+    """The dtype of pre-trained weights in training, evaluation and the artifact."""
+    return torch.bfloat16 if config.precision == "bf16-true" else torch.float32

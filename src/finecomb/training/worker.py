@@ -18,7 +18,7 @@ import traceback
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from finecomb.config import plugins
 from finecomb.config.errors import UserError, problems_text
@@ -30,6 +30,8 @@ from finecomb.runs.lock import Held
 from finecomb.runs.metrics import concise
 
 if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
+
     from finecomb.training.interruption import Interruption
 
 VERSION = "1"
@@ -66,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _quieten() -> None:
-    """Lightning's tips, and its warnings of what is meant here: frozen modules in eval mode, no validation loop of its own."""
+    """Lightning's tips, and its warnings of what is intended here, such as frozen modules in eval mode."""
     import pytorch_lightning  # sets its own level when it is imported
 
     logging.getLogger(pytorch_lightning.__name__).setLevel(logging.WARNING)
@@ -155,7 +157,8 @@ def train(run: RunDirectory, config: Train, interruption: Interruption, first: b
     """Compose, fit, finish; result.json is written last."""
     from finecomb.learning.model import ModelSource
     from finecomb.training import artefact, logger, tables
-    from finecomb.training.fit import Fit, compose
+    from finecomb.training.fit import Fit
+    from finecomb.training.parts import compose
     from finecomb.training.result import result
 
     inputs = run.record["inputs"]
@@ -166,7 +169,7 @@ def train(run: RunDirectory, config: Train, interruption: Interruption, first: b
     config = in_pieces(config, run.record.get("pieces"))
     parts = compose(config, Path(inputs["data"]["directory"]), source)
     fit = Fit(parts, run, interruption)
-    loggers: list[Any] = logger.build(config.logger, run) if first else []
+    loggers: list[Logger] = logger.build(config.logger, run) if first else []
     code = FAILED
     try:
         trainer = fit.train(loggers)

@@ -7,16 +7,15 @@ sys.modules, so a dataclass here cannot have postponed annotations.
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 if TYPE_CHECKING:
+    from finecomb.config.compose import Composition
     from finecomb.studies.feed import Policy
     from finecomb.studies.launch import Outcome
     from finecomb.studies.sweep import Sweep
@@ -36,24 +35,16 @@ class LauncherConf:
     timeout: Optional[float] = None
 
 
-ConfigStore.instance().store(group="hydra/launcher", name="finecomb", node=LauncherConf, provider="finecomb")
-
-
-class JobFailed(Exception):
-    """What a sweeper gets instead of the metric of a job that did not finish."""
-
-
 class FinecombLauncher(Launcher):
     """Composes each job by finecomb's own compose, which knows every origin, and launches all of them."""
 
     def __init__(self, slots: Optional[int] = None, fail_fast: bool = False, retries: int = 0, timeout: Optional[float] = None) -> None:
         self.slots, self.fail_fast, self.retries, self.timeout = slots, fail_fast, retries, timeout
-        self.config: Optional[DictConfig] = None
+        self._composed: dict[tuple[str, ...], Composition] = {}
         self._sweep: Optional[Sweep] = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep Hydra's own settings; the jobs' configs are composed from their overrides alone."""
-        self.config = config
+        """Take nothing over: the jobs' configs are composed from their overrides alone."""
 
     def policy(self) -> "Policy":
         """How the jobs are run."""
@@ -65,51 +56,32 @@ class FinecombLauncher(Launcher):
         """Entered while configs are resolved: `auto` values are those of the machine that will run them."""
         return nullcontext()
 
+    def prepare(self, jobs: Sequence[Sequence[str]]) -> None:
+        """Compose all jobs of a multirun, each once. Raises UserError with the mistakes of all of them."""
+        from finecomb.config.compose import Composer
+
+        self._composed = dict(zip(map(tuple, jobs), Composer().compose_all(jobs), strict=True))
+
+    def check(self) -> None:
+        """Check the configs, data and models of all jobs, where they are launched in several batches."""
+        from finecomb.studies.freeze import check_all
+
+        with self.where():
+            check_all(list(self._composed.values()))
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Train a batch of jobs. Raises UserError with the mistakes of all jobs before any is started."""
-        from finecomb.config.compose import compose_all
+        """Train a batch of prepared jobs. The return value of each is its `Outcome`, finished or not."""
         from finecomb.studies.sweep import Sweep
 
-        assert self.config is not None
-        compositions = compose_all(job_overrides, config_dirs=config_dirs_of(self.config))
         policy, where = self.policy(), self.where()
         with where:
             self._sweep = self._sweep or Sweep(policy)
-            outcomes = self._sweep.run(compositions)
-        return [self._returned(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]
-
-    def _returned(self, overrides: Sequence[str], outcome: "Outcome") -> JobReturn:
-        from finecomb.runs.index import first_metric, short_error
-
-        assert self.config is not None
-        returned = JobReturn(
-            overrides=list(overrides),
-            cfg=OmegaConf.create(outcome.run.config),
-            hydra_cfg=self.config,
-            working_dir=str(outcome.run.path),
-            task_name=outcome.run.path.name,
-        )
-        if outcome.state == "finished":
-            returned.status = JobStatus.COMPLETED
-            returned.return_value = first_metric(outcome.run)[1]
-        else:
-            returned.status = JobStatus.FAILED
-            returned.return_value = JobFailed(f"{outcome.run.path.name}: {outcome.state}: {short_error(outcome.error)}")
-        return returned
+            outcomes = self._sweep.run([self._composed[tuple(overrides)] for overrides in job_overrides])
+        return [_returned(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]
 
 
-def refuse_others(config: DictConfig) -> None:
-    """Raise UserError for a launcher that is not ours: it would call a task that does nothing here, and report success."""
-    from finecomb.config.errors import Problem, UserError
-
-    target = str(config.hydra.launcher.get("_target_"))
-    if not target.startswith("hydra_plugins.finecomb."):
-        what = f"{target.rpartition('.')[2]} would start no worker of finecomb"
-        mend = "leave hydra/launcher out; if another package brought a submitit_slurm of its own (hydra-submitit-launcher), uninstall it"
-        raise UserError(Problem(what, "hydra/launcher", "finecomb, submitit_slurm", mend))
-
-
-def config_dirs_of(config: DictConfig) -> list[Path]:
-    """The folder of --config-dir, as Hydra records it."""
-    sources = config.hydra.runtime.config_sources
-    return [Path(source.path) for source in sources if source.provider == "command-line" and source.schema == "file"]
+def _returned(overrides: Sequence[str], outcome: "Outcome") -> JobReturn:
+    path = outcome.run.path
+    returned = JobReturn(overrides=list(overrides), working_dir=str(path), task_name=path.name, status=JobStatus.COMPLETED)
+    returned.return_value = outcome
+    return returned

@@ -7,17 +7,22 @@ between two bounds; tag(log, ...) or tag(int, ...) before it says how. Hydra exe
 dataclasses here cannot have postponed annotations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Transformer
+from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from hydra.utils import instantiate
 from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from finecomb.config.compose import Composition
+    from finecomb.studies.outcome import Outcome
+    from finecomb.studies.search.engine import Settings
+    from finecomb.studies.search.space import Choice, Range
 
 
 @dataclass
@@ -27,7 +32,8 @@ class OptunaConf:
     sampler: tpe, gp, random or grid. pruner: none, median or hyperband. metric: null for what the task monitors on validation.
     pruner_first: validations before a trial may be stopped. pruner_eta: hyperband keeps one trial in so many. pruner_startup: whole trials
     that median waits for.
-    warm_start: runs, folders of them or sweep records whose finished runs count as answers.
+    warm_start: runs, folders of them or sweep records whose finished runs count as answers. params: what is searched, in addition to the
+    command line.
     """
 
     _target_: str = "hydra_plugins.finecomb.optuna_sweeper.OptunaSweeper"
@@ -42,9 +48,7 @@ class OptunaConf:
     pruner_startup: int = 4
     warm_start: list[str] = field(default_factory=list)
     name: Optional[str] = None
-
-
-ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=OptunaConf, provider="finecomb")
+    params: dict[str, str] = field(default_factory=dict)
 
 
 class OptunaSweeper(Sweeper):
@@ -52,55 +56,52 @@ class OptunaSweeper(Sweeper):
 
     def __init__(self, **settings: Any) -> None:
         self.settings = OptunaConf(**settings)
-        self.config: Optional[DictConfig] = None
+        self.launcher: Any = None
         self.context: Optional[HydraContext] = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep Hydra's own settings."""
-        self.config, self.context = config, hydra_context
+        """Instantiate the launcher, whose policy and machine the trials use."""
+        self.context = hydra_context
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
-    def sweep(self, arguments: list[str]) -> None:
-        """Search. Raises UserError, and SystemExit with code 1 when a trial did not finish."""
-        from finecomb.config.errors import UserError
-        from finecomb.studies.search import engine, run
-        from hydra_plugins.finecomb.launcher import config_dirs_of, refuse_others
+    def sweep(self, arguments: list[str]) -> "list[Outcome]":
+        """Search; a search that was stopped is resumed. Raises UserError before any trial is started."""
+        from finecomb.studies.search import run
 
-        assert self.config is not None
-        assert self.context is not None
-        refuse_others(self.config)
-        parsed = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(arguments)
-        problems = [
-            run.unknown(kind, given, allowed, f"hydra.sweeper.{kind}")
-            for kind, given, allowed in (
-                ("sampler", self.settings.sampler, engine.SAMPLERS),
-                ("pruner", self.settings.pruner, engine.PRUNERS),
-            )
-            if given not in allowed
-        ]
-        if problems:
-            raise UserError(problems)
-        directories = config_dirs_of(self.config)
-        launcher = instantiate(self.config.hydra.launcher)
-        with launcher.where():
-            code = run.run_search(
-                self._settings(parsed, directories),
+        self._check()
+        with self.launcher.where():
+            settings, base = self._settings(arguments)
+            return run.run_search(
+                settings,
                 trials=self.settings.n_trials,
-                policy=launcher.policy(),
+                policy=self.launcher.policy(),
                 name=self.settings.name,
                 warm_start=self.settings.warm_start,
-                config_dirs=directories,
+                base=base,
             )
-        if code:
-            raise SystemExit(code)
 
-    def _settings(self, parsed: Sequence[Override], directories: Sequence[Any]) -> Any:
-        from finecomb.config.compose import compose
+    def _check(self) -> None:
+        from finecomb.config.errors import UserError
+        from finecomb.studies.search import engine, run
+
+        given = (("sampler", self.settings.sampler, engine.SAMPLERS), ("pruner", self.settings.pruner, engine.PRUNERS))
+        problems = [run.unknown(kind, name, allowed, f"hydra.sweeper.{kind}") for kind, name, allowed in given if name not in allowed]
+        if problems:
+            raise UserError(problems)
+
+    def _settings(self, arguments: Sequence[str]) -> "tuple[Settings, Composition]":
+        """The search, and what its fixed part composes."""
+        from finecomb.config.compose import Composer
         from finecomb.config.errors import Problem, UserError
         from finecomb.config.machine import this_machine
         from finecomb.config.resolve import resolve
         from finecomb.studies.search.engine import Pruner, Settings
+        from finecomb.studies.search.run import without_test
 
-        fixed = tuple(str(override.input_line) for override in parsed if not override.is_sweep_override())
+        lines = [*(f"{key}={value}" for key, value in self.settings.params.items()), *arguments]
+        assert self.context is not None
+        parsed = OverridesParser.create(config_loader=self.context.config_loader).parse_overrides(lines)
+        fixed = without_test([str(override.input_line) for override in parsed if not override.is_sweep_override()])
         space = {str(override.key_or_group): _dimension(override) for override in parsed if override.is_sweep_override()}
         if not space:
             raise UserError(
@@ -108,17 +109,32 @@ class OptunaSweeper(Sweeper):
                     "there is nothing to search", "command line", mend="leave a value open: 'optimizer.lr=tag(log, interval(1e-5, 1e-3))'"
                 )
             )
-        monitor = resolve(compose(list(fixed), config_dirs=list(directories)).config, machine=this_machine()).monitor
+        composer = Composer()
+        if problems := composer.problems([[*fixed, *words] for words in _samples(space)]):
+            raise UserError(problems)
+        base = composer.compose(fixed)
+        monitor = resolve(base.config, machine=this_machine()).monitor
         metric = self.settings.metric or f"validation/{monitor.metric}"
         if metric.startswith("test/"):
             raise UserError(
                 Problem(f"{metric}: the test set is not for choosing", "hydra.sweeper.metric", mend="name a metric on validation")
             )
         pruner = Pruner(self.settings.pruner, self.settings.pruner_first, self.settings.pruner_eta, startup=self.settings.pruner_startup)
-        return Settings(space, self.settings.sampler, metric, self.settings.mode or str(monitor.mode), self.settings.seed, pruner, fixed)
+        mode = self.settings.mode or str(monitor.mode)
+        return Settings(space, self.settings.sampler, metric, mode, self.settings.seed, pruner, fixed), base
 
 
-def _dimension(override: Override) -> Any:
+def _samples(space: "Mapping[str, Choice | Range]") -> list[list[str]]:
+    """Settings in which each value of a list occurs, to be checked before any trial; all combinations may be too many."""
+    from finecomb.config.overrides import override
+    from finecomb.studies.search.space import Choice
+
+    values = {key: each.values if isinstance(each, Choice) else (each.points() or (each.low,))[:1] for key, each in space.items()}
+    first = {key: override(key, found[0]) for key, found in values.items()}
+    return [list({**first, key: override(key, value)}.values()) for key, found in values.items() for value in found]
+
+
+def _dimension(override: Override) -> "Choice | Range":
     from finecomb.studies.search.space import Choice, checked
 
     key, value = str(override.key_or_group), override.value()

@@ -10,8 +10,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional
 
-from hydra.core.config_store import ConfigStore
-
 from hydra_plugins.finecomb.launcher import FinecombLauncher
 
 if TYPE_CHECKING:
@@ -43,9 +41,6 @@ class SlurmConf:
     comment: Optional[str] = None
     setup: list[str] = field(default_factory=list)
     additional_parameters: dict[str, Any] = field(default_factory=dict)
-
-
-ConfigStore.instance().store(group="hydra/launcher", name="submitit_slurm", node=SlurmConf, provider="finecomb")
 
 
 class SlurmLauncher(FinecombLauncher):

@@ -1,18 +1,20 @@
-"""Hydra sweeper `finecomb`: every combination of the values given, as Hydra's basic sweeper has it, without what that one leaves behind.
+"""Hydra sweeper `finecomb`: every combination of the given values, as with Hydra's basic sweeper.
 
-The basic sweeper composes each job a second time to check it, which stops at the first mistake; writes multirun.yaml into a folder of its
-own; and tells a failed job by a traceback. Here the launcher checks all jobs at once, sweeps/<id>.json is the record, and the exit code
-tells.
+The basic sweeper composes each job again to check it, which stops at the first mistake; writes multirun.yaml into a folder of its own; and
+reports a failed job by a traceback. Here all jobs are checked at once, sweeps/<id>.json is the record, and the outcomes are returned. Hydra
+executes this file in every app of the environment, so nothing heavy may be imported before it is used.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from finecomb.studies.outcome import Outcome
 
 
 @dataclass
@@ -24,32 +26,33 @@ class SweeperConf:
     params: dict[str, str] = field(default_factory=dict)
 
 
-ConfigStore.instance().store(group="hydra/sweeper", name="finecomb", node=SweeperConf, provider="finecomb")
-
-
-class FinecombSweeper(BasicSweeper):
+class FinecombSweeper(Sweeper):
     """A grid over what the command line lists."""
 
-    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
-        """Launch all combinations. Raises SystemExit with code 1 when a job did not finish."""
-        from hydra_plugins.finecomb.launcher import refuse_others
+    def __init__(self, max_batch_size: Optional[int] = None, params: Optional[dict[str, str]] = None) -> None:
+        self.max_batch_size, self.params = max_batch_size, params or {}
+        self.launcher: Any = None
 
-        assert self.hydra_context is not None
-        assert self.config is not None
-        refuse_others(self.config)
-        given = [f"{key}={value}" for key, value in self.params.items()] + list(arguments)
-        overrides = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(given)
-        returned: list[Sequence[JobReturn]] = []
-        launcher: Any = self.launcher
-        for batch in self.split_arguments(overrides, self.max_batch_size):
-            jobs = launcher.launch(batch, initial_job_idx=sum(map(len, returned)))
-            returned.append(jobs)
-            if getattr(launcher, "fail_fast", False) and _failed(jobs):
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Instantiate the launcher."""
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> "list[Outcome]":
+        """Launch all combinations; with `fail_fast` no batch after one with a failure. Raises UserError before any job is started."""
+        from finecomb.config.errors import Problem, UserError
+        from finecomb.config.hydra_app import jobs_of
+
+        jobs = jobs_of(self.params, arguments)
+        size = len(jobs) if self.max_batch_size is None else self.max_batch_size
+        if size < 1:
+            raise UserError(Problem(f"hydra.sweeper.max_batch_size={size} is below 1", "hydra.sweeper.max_batch_size"))
+        self.launcher.prepare(jobs)
+        if size < len(jobs):
+            self.launcher.check()
+        outcomes: list[Outcome] = []
+        for start in range(0, len(jobs), size):
+            returned = self.launcher.launch(jobs[start : start + size], initial_job_idx=start)
+            outcomes += [job.return_value for job in returned]
+            if self.launcher.fail_fast and any(outcome.state not in ("finished", "pruned") for outcome in outcomes):
                 break
-        if any(map(_failed, returned)):
-            raise SystemExit(1)
-        return returned
-
-
-def _failed(jobs: Sequence[JobReturn]) -> bool:
-    return any(job.status != JobStatus.COMPLETED for job in jobs)
+        return outcomes

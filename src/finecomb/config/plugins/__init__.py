@@ -93,6 +93,21 @@ def load(directories: Iterable[Path | str] = ()) -> None:
             _loaded[folder] = _from_folder(folder)
 
 
+def load_files(directory: str, where: str) -> None:
+    """Add a folder of config groups without code, as `hydra.searchpath` does. where: what names it. Raises UserError."""
+    folder = Path(directory).expanduser().resolve()
+    if folder in _loaded:
+        return
+    if not folder.is_dir():
+        mend = "name a folder; the choices of an installed package are found without this"
+        raise UserError(Problem(f"the folder {directory} does not exist", where, mend=mend))
+    conf, module = _parts(folder)
+    if module is not None:
+        what = f"{module} would not be loaded: hydra.searchpath reads YAML files alone"
+        raise UserError(Problem(what, where, mend=f"--config-dir {directory} loads the code too"))
+    _loaded[folder] = Plugin(conf)
+
+
 def directories() -> list[str]:
     """The folders loaded so far; a worker that gets them by `load` knows the same choices."""
     return [str(folder) for folder in _loaded]
@@ -115,7 +130,7 @@ def schemas(group: str) -> Mapping[str, type]:
 def _with_callbacks(cls: type, added: tuple[tuple[str, type], ...]) -> type:
     if not added:
         return cls
-    fields = []
+    fields: list[tuple[str, Any, Any]] = []
     for name, schema in added:
         metadata = option("callback of a plug-in; null: off", before=None, entry=schema).metadata
         fields.append((name, Optional[dict[str, Any]], dataclasses.field(default_factory=dict, metadata=metadata)))
@@ -210,8 +225,14 @@ def _from_folder(folder: Path) -> Plugin:
         raise UserError(
             Problem(f"the folder {folder} does not exist", "command line: --config-dir", mend=f"did you mean {guess}?" if guess else "")
         )
-    conf = folder / "conf" if (folder / "conf").is_dir() else folder
-    path = folder / MODULE if (folder / MODULE).is_file() else folder.parent / MODULE
-    if not path.is_file() or (path.parent != folder and folder.name != "conf"):
+    conf, path = _parts(folder)
+    if path is None:
         return Plugin(conf)
     return plugin_of(run_file(path, f"finecomb_plugin_{len(_loaded)}"), conf, path, list(_loaded.values()))
+
+
+def _parts(folder: Path) -> tuple[Path, Path | None]:
+    """The folder of the config groups, and the file of the code."""
+    conf = folder / "conf" if (folder / "conf").is_dir() else folder
+    path = folder / MODULE if (folder / MODULE).is_file() else folder.parent / MODULE
+    return conf, path if path.is_file() and (path.parent == folder or folder.name == "conf") else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -107,7 +108,9 @@ class HubDataset(Dataset):
     hub_id: str = option("owner/name on the hub")
     hub_config: Optional[str] = option("configuration of the dataset on the hub")
     revision: str = option("revision on the hub")
-    splits: dict[str, str] = option("our split name: the split's name on the hub")
+    splits: dict[str, str] = option(
+        "train, validation, test: the split's name on the hub; empty: those that the hub has by their usual names"
+    )
     # Column names may differ between the hub's table and the files that are handed around; the first that exists is used.
     aliases: dict[str, Any] = option("other names under which a column is found in local files")
     headerless: list[str] = option("column names of local CSV or TSV files that carry no header; empty: they carry one")
@@ -292,6 +295,11 @@ CHOICES = {
 
 def label_kind(dataset: Dataset) -> str:
     """What a label of this dataset is, one of LABEL_KINDS: for film reviews it follows the target."""
-    if isinstance(dataset, MovieReviews):
-        return "number" if dataset.target == "rating" else "class"
-    return dataset.label_kind
+    return kind_of_labels(type(dataset), vars(dataset))
+
+
+def kind_of_labels(dataset: type, values: Mapping[str, Any]) -> str:
+    """The same, given the schema and its values."""
+    if issubclass(dataset, MovieReviews):
+        return "number" if values.get("target") == "rating" else "class"
+    return str(values.get("label_kind"))

@@ -7,6 +7,8 @@ from typing import Optional
 
 from finecomb.config.schema.base import option
 
+ATTENTIONS = ("auto", "sdpa", "eager", "flash_attention_2")
+
 
 @dataclass
 class Model:
@@ -20,6 +22,13 @@ class Model:
     hub_id: Optional[str] = option("name on the hub, written into artefacts", identity=False)
     note: str = option("what a reader of a table must know about these weights", identity=False)
     dropout: Optional[float] = option("dropout of hidden states, attention and head; null: as the weights' config says", low=0.0, high=0.9)
+    attention: str = option(
+        "implementation of attention, as transformers names it; auto: SDPA where the architecture has it", allowed=ATTENTIONS, before="auto"
+    )
+    # Not part of the identity: the same gradient, dropout masks included, is computed with less memory in more time.
+    gradient_checkpointing: bool = option(
+        "keep only the input of each layer for the backward pass and compute the layer again there", identity=False, before=False
+    )
 
 
 @dataclass
@@ -42,6 +51,7 @@ class Family:
     head: modules that are newly initialised for a task. lora: what tuning=lora adapts by default, as ends of module names.
     padding: the side on which the architecture must be padded. causal: the last real token is pooled.
     unused: tensors that classification never reads; they get no gradient and never train.
+    attention: implementations of attention that transformers has for the architecture.
     """
 
     embeddings: tuple[str, ...]
@@ -53,6 +63,7 @@ class Family:
     padding: str = "right"
     causal: bool = False
     unused: tuple[str, ...] = ()
+    attention: tuple[str, ...] = ("sdpa", "eager", "flash_attention_2")
 
 
 FAMILIES = {
@@ -67,13 +78,14 @@ FAMILIES = {
     ),
     "deberta-v2": Family(
         ("deberta.embeddings", "deberta.encoder.rel_embeddings", "deberta.encoder.LayerNorm"),
-        "deberta.encoder.layer", (), (), ("pooler", "classifier"), ("query_proj", "value_proj"),
+        "deberta.encoder.layer", (), (), ("pooler", "classifier"), ("query_proj", "value_proj"), attention=("eager",),
     ),
     "modernbert": Family(("model.embeddings",), "model.layers", ("model.final_norm", "head"), (), ("classifier",), ("Wqkv",)),
     "xlnet": Family(
         ("transformer.word_embedding", "transformer.dropout"), "transformer.layer", (), (),
         # XLNet's attention keeps its maps as bare parameters, which LoRA cannot wrap; the feed-forward maps stand in.
         ("sequence_summary", "logits_proj"), ("ff.layer_1", "ff.layer_2"), padding="left", unused=("transformer.mask_emb",),
+        attention=("eager",),
     ),
     "gpt2": Family(
         ("transformer.wte", "transformer.wpe", "transformer.drop"), "transformer.h", ("transformer.ln_f",), (), ("score",), ("c_attn",),
@@ -127,6 +139,7 @@ SHAPES = {
     "gpt2": Shape(50257, 768, 12, 12, 3072, 1024, position_rows=1024),
     "smollm2_135m": Shape(49152, 576, 30, 9, 1536, 8192, query=576, key_value=192),
     "qwen3_0_6b": Shape(151936, 1024, 28, 16, 3072, 40960, query=2048, key_value=1024),
+    "qwen3_8b": Shape(151936, 4096, 36, 32, 12288, 40960, query=4096, key_value=1024),
 }
 # sha256 of model.safetensors as the hub states it, for weights that are served elsewhere too: only with these is the hub named as an
 # adapter's base.

@@ -43,7 +43,6 @@ class Monitor:
 
     metric: str = option("what is best on validation: a metric's name without the split, or auto: the task's own")
     mode: str = option("whether more or less is better; auto: by the metric", allowed=("auto", "max", "min"))
-    patience: Optional[int] = option("stop after so many epochs without a better value; null: never", low=1)
 
 
 @dataclass

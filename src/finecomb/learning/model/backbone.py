@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from finecomb.config.errors import Problem, UserError
@@ -17,6 +20,7 @@ from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES, Family, Model
 from finecomb.learning.model.source import ModelSource
 from finecomb.learning.model.tiny import tiny_directory
 from finecomb.learning.model.tokenizer import load_tokenizer, prepare_tokenizer
+from finecomb.learning.precision import set_precision
 from finecomb.learning.quiet import quiet
 
 VERSION = "1"
@@ -29,7 +33,8 @@ _STORED_BUFFERS = ("position_ids", "attn.bias", "attn.masked_bias", "inv_freq")
 class Backbone:
     """A model with its tokenizer.
 
-    model: a ...ForSequenceClassification in fp32. new_modules: those without pre-trained weights (the head; a pooler the weights lack).
+    model: a ...ForSequenceClassification, in fp32 unless built otherwise.
+    new_modules: those without pre-trained weights (the head; a pooler the weights lack).
     sha256: hash of the weights it came from. directory: where they were read. name_or_path: what an adapter names as its base: the hub
     id where these are the hub's very weights, else the folder in the artefact that holds them; never a path of this machine.
     """
@@ -52,17 +57,45 @@ class Backbone:
         return int(config.max_position_embeddings) - taken
 
 
-def build(config: Model, source: ModelSource, *, num_outputs: int, label_names: list[str] | None, problem_type: str, seed: int) -> Backbone:
+def build(
+    config: Model,
+    source: ModelSource,
+    *,
+    num_outputs: int,
+    label_names: list[str] | None,
+    problem_type: str,
+    seed: int,
+    dtype: torch.dtype = torch.float32,
+) -> Backbone:
     """Load or make the model and give it a new head of `num_outputs` outputs.
 
     The head is drawn from `seed` alone: not from the global random state, nor from what is tuned. A head that comes with the weights
     is replaced. problem_type: as transformers names it (regression, single_label_classification, multi_label_classification).
+    dtype: of the pre-trained weights; see `set_precision`.
 
     Raises:
         UserError: the weights do not fit the architecture, or the tokenizer does not fit the weights.
     """
-    if own := find_build("model", config.name):
-        return own(config, source, num_outputs=num_outputs, label_names=label_names, problem_type=problem_type, seed=seed)
+    outputs: dict[str, Any] = {"num_outputs": num_outputs, "label_names": label_names, "problem_type": problem_type, "seed": seed}
+    own = find_build("model", config.name)
+    backbone: Backbone = own(config, source, **outputs) if own else _build(config, source, dtype=dtype, **outputs)
+    if dtype != torch.float32:
+        set_precision(backbone.model, backbone.new_modules, dtype)
+    if config.gradient_checkpointing:
+        checkpoint_layers(backbone.model.get_submodule(backbone.family.blocks))
+    return backbone
+
+
+def _build(
+    config: Model,
+    source: ModelSource,
+    *,
+    num_outputs: int,
+    label_names: list[str] | None,
+    problem_type: str,
+    seed: int,
+    dtype: torch.dtype,
+) -> Backbone:
     family = FAMILIES[source.model_type]
     directory = source.directory or tiny_directory(config, source)
     tokenizer = load_tokenizer(directory)
@@ -72,8 +105,10 @@ def build(config: Model, source: ModelSource, *, num_outputs: int, label_names: 
     model_config.pad_token_id = tokenizer.pad_token_id
     if config.dropout is not None:
         set_dropout(model_config, config.dropout)
-    model, new_modules = load_pretrained(directory, model_config, family)
+    model, new_modules = load_pretrained(directory, model_config, family, attention=config.attention, dtype=dtype)
     _check_vocabulary(model, tokenizer, directory)
+    for path in new_modules:
+        model.get_submodule(path).float()
     initialise(model, new_modules, seed=seed)
     model.eval()
     return Backbone(model, tokenizer, family, source.sha256, source.hub_id or EMBEDDED_BASE, directory, new_modules)
@@ -95,8 +130,30 @@ def set_dropout(config: Any, dropout: float) -> None:
             setattr(config, name, dropout)
 
 
-def load_pretrained(directory: Path, config: Any, family: Family) -> tuple[Any, tuple[str, ...]]:
-    """The model with the directory's weights in fp32, and the modules for which it holds none.
+def checkpoint_layers(layers: Iterable[nn.Module]) -> None:
+    """Keep only each layer's input for the backward pass, in which the layer runs again with the same dropout masks (Chen et al. 2016).
+
+    Transformers' own switch has no effect on layers in eval mode, as frozen ones are (`tuning.frozen_mode`), nor on XLNet. The method
+    `forward` is replaced rather than the module wrapped, so that names stay and the module's hooks run outside the checkpoint: FSDP gathers
+    the weights in them.
+    """
+    for layer in layers:
+        layer.forward = functools.partial(_checkpointed, layer.forward)
+
+
+def _checkpointed(forward: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*inputs, **options)
+    # The reentrant variant gives no gradient where no input needs one, as with frozen embeddings.
+    return checkpoint(forward, *inputs, use_reentrant=False, **options)
+
+
+def load_pretrained(
+    directory: Path, config: Any, family: Family, *, attention: str = "auto", dtype: torch.dtype = torch.float32
+) -> tuple[Any, tuple[str, ...]]:
+    """The model with the directory's weights in `dtype`, and the modules for which it holds none.
+
+    attention: as transformers names its implementations, or auto: its own choice.
 
     Raises:
         UserError: the file is damaged; or tensors below the head are missing, of another shape, or more than the architecture has.
@@ -104,8 +161,8 @@ def load_pretrained(directory: Path, config: Any, family: Family) -> tuple[Any, 
     try:
         with torch.random.fork_rng(devices=[]), quiet():
             model, loading = AutoModelForSequenceClassification.from_pretrained(
-                str(directory), config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32,
-                ignore_mismatched_sizes=True, output_loading_info=True,
+                str(directory), config=config, local_files_only=True, use_safetensors=True, dtype=dtype,
+                ignore_mismatched_sizes=True, output_loading_info=True, attn_implementation=None if attention == "auto" else attention,
             )  # fmt: skip
     except SafetensorError as error:
         raise UserError(Problem(f"the weights cannot be read: {error}", str(directory), mend="fetch or copy them again")) from error

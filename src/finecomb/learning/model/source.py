@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finecomb.assets import Local, fetch, hash_directory, hash_file
+from finecomb.config.device_rules import attention_problem
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.model import FAMILIES, HUB_WEIGHTS, Model, TinyModel
 
@@ -41,8 +42,15 @@ def inspect(config: Model) -> ModelSource:
     `config.name_or_path`, a directory or a hub id, goes before `config.source`; with neither, a tiny model is described by its own fields.
 
     Raises:
-        UserError: nothing is there, the architecture is unknown, or the weights are not safetensors.
+        UserError: nothing is there, the architecture is unknown or lacks the requested attention, or the weights are not safetensors.
     """
+    source = _locate(config)
+    if problem := attention_problem(config.attention, source.model_type, "model.attention"):
+        raise UserError(problem)
+    return source
+
+
+def _locate(config: Model) -> ModelSource:
     if config.name_or_path is not None:
         return _from_path(config.name_or_path)
     if isinstance(config, TinyModel):

@@ -32,6 +32,7 @@ from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema import tuning as schema
 from finecomb.config.schema.model import EMBEDDED_BASE
 from finecomb.learning.pooling import classify
+from finecomb.learning.precision import set_precision
 from finecomb.learning.quiet import quiet
 from finecomb.learning.tuning.tuned import Tuned, core_of, input_adapter
 
@@ -77,9 +78,16 @@ def save(tuned: Tuned, directory: Path, info: dict[str, Any]) -> None:
         "boundary": tuned.boundary,
         "trainable": tuned.trainable,
         "parameters": tuned.parameters,
+        "precision": _precision(tuned),
+        "new_modules": list(backbone.new_modules),
         **info,
     }
     (directory / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _precision(tuned: Tuned) -> str:
+    """Name of the pre-trained weights' dtype."""
+    return str(tuned.core.get_input_embeddings().weight.dtype).removeprefix("torch.")
 
 
 def _save_shards(tuned: Tuned, directory: Path) -> None:
@@ -89,7 +97,10 @@ def _save_shards(tuned: Tuned, directory: Path) -> None:
     for name, tensor in tuned.core.state_dict().items():
         (trained if name in trained_names else frozen)[name] = tensor.detach().cpu().contiguous()
     save_file(trained, str(directory / TRAINED_SHARD), metadata={"format": "pt"})
-    _link(_shared_shard(tuned.backbone.sha256, frozen), directory / FROZEN_SHARD)
+    precision = _precision(tuned)
+    # The precision is part of the name only where it is not fp32, as in names of files that are in the cache already.
+    base = tuned.backbone.sha256 + ("" if precision == "float32" else f" {precision}")
+    _link(_shared_shard(base, frozen), directory / FROZEN_SHARD)
     shards = {name: FROZEN_SHARD for name in frozen} | {name: TRAINED_SHARD for name in trained}
     size = sum(tensor.numel() * tensor.element_size() for tensor in (*frozen.values(), *trained.values()))
     _write_index(directory, shards, size)
@@ -179,7 +190,7 @@ def _weight_hashes(directory: Path) -> dict[str, str]:
 class Loaded:
     """An artefact read back, ready to predict.
 
-    model: in eval mode and fp32; a ...ForSequenceClassification or a PEFT model. record: finecomb.json.
+    model: in eval mode and the precision it was trained in; a ...ForSequenceClassification or a PEFT model. record: finecomb.json.
     """
 
     model: Any
@@ -216,6 +227,8 @@ def load(directory: Path, *, base: Path | None = None) -> Loaded:
         model = AutoModelForSequenceClassification.from_pretrained(
             str(weights), config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32, ignore_mismatched_sizes=adapter
         )
+        if (precision := record.get("precision", "float32")) != "float32":
+            set_precision(model, record["new_modules"], getattr(torch, precision))
         if adapter:
             model = PeftModel.from_pretrained(model, str(directory))
     model.eval()

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from finecomb.config.compose import compose
+from finecomb.config.compose import Composer, Composition
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.machine import this_machine
 from finecomb.config.overrides import override
@@ -25,11 +25,11 @@ from finecomb.studies.board import duration
 from finecomb.studies.feed import Policy
 from finecomb.studies.freeze import Frozen, check, check_logger, place
 from finecomb.studies.launch import launch_feed
-from finecomb.studies.outcome import Outcome, exit_code
+from finecomb.studies.outcome import Outcome
 from finecomb.studies.search.engine import Search, Settings, Trial
 from finecomb.studies.search.space import params_of
 from finecomb.studies.slots import planned
-from finecomb.studies.sweep import Sweep
+from finecomb.studies.sweep import Sweep, report_console
 
 NO_TEST = "evaluate.test=false"
 
@@ -37,8 +37,8 @@ NO_TEST = "evaluate.test=false"
 class SearchFeed:
     """Jobs of a search as the launcher takes them."""
 
-    def __init__(self, search: Search, sweep: Sweep, config_dirs: Sequence[Path], slots: int) -> None:
-        self.search, self.sweep, self.config_dirs, self.slots = search, sweep, config_dirs, slots
+    def __init__(self, search: Search, sweep: Sweep, composer: Composer, slots: int) -> None:
+        self.search, self.sweep, self.composer, self.slots = search, sweep, composer, slots
         self.trials: dict[Path, list[Trial]] = {}
         self.reports: dict[Path, int] = {}
         self._asked_all = False
@@ -52,7 +52,7 @@ class SearchFeed:
             return None
         settings = self.search.settings
         try:
-            checked = check(compose([*settings.fixed, *trial.setting], config_dirs=self.config_dirs), slots=self.slots)
+            checked = check(self.composer.compose([*settings.fixed, *trial.setting]), slots=self.slots)
         except UserError:
             self.search.tell(trial.number, "failed", None)
             raise
@@ -98,31 +98,36 @@ def run_search(
     policy: Policy | None = None,
     name: str | None = None,
     warm_start: Sequence[str] = (),
-    config_dirs: Sequence[Path] = (),
+    base: Composition | None = None,
     console: Console | None = None,
-) -> int:
-    """Bring a search to N trials; prints a table, the best, and as the last line the record's path. Returns the exit code.
+) -> list[Outcome]:
+    """Bring a search to N trials; prints a table, the best, and as the last line the record's path.
 
+    base: what `settings.fixed` composes, where that is known. The outcomes are those of this command's trials.
     warm_start: run directories, folders of them or sweep records whose finished runs count as answers already had, where they agree with
     the trials in everything that is not searched. They count beside the N trials.
     """
-    policy, console = policy or Policy(), console or Console(highlight=False)
-    if not any(word.startswith("evaluate.test=") for word in settings.fixed):
-        settings = replace(settings, fixed=(*settings.fixed, NO_TEST))
-    base = compose(list(settings.fixed), config_dirs=config_dirs)
+    policy, console = policy or Policy(), console or report_console()
+    settings, composer = replace(settings, fixed=without_test(settings.fixed)), Composer()
+    base = base or composer.compose(settings.fixed)
     check_logger(base)
     slots = planned([base.config], policy.slots, this_machine())
     sweep = Sweep(replace(policy, slots=slots), console=console)
     sweep.open(name or search_name(settings), Path(base.config.output_dir))
     search = Search(settings, sweep.folder, trials=trials)
     if warm_start:
-        console.print(f"{_warm(search, warm_start, config_dirs)} earlier runs count as answers", markup=False)
-    feed = SearchFeed(search, sweep, config_dirs, slots)
-    progress = base.config.callbacks.progress
+        console.print(f"{_warm(search, warm_start, composer)} earlier runs count as answers", markup=False)
+    feed = SearchFeed(search, sweep, composer, slots)
+    progress = base.config.callbacks.progress.enabled
     outcomes = launch_feed(feed, replace(policy, slots=slots, keep_checkpoints=False), progress=progress, expected=search.trials)
     _show(console, search, outcomes)
     console.print(str(sweep.path), markup=False, soft_wrap=True)
-    return exit_code(outcomes)
+    return outcomes
+
+
+def without_test(fixed: Sequence[str]) -> tuple[str, ...]:
+    """The overrides of every trial, with the test set left out unless they decide about it."""
+    return (*fixed, *(() if any(word.startswith("evaluate.test=") for word in fixed) else (NO_TEST,)))
 
 
 def search_name(settings: Settings) -> str:
@@ -132,7 +137,7 @@ def search_name(settings: Settings) -> str:
     return f"{settings.sampler}-{keys}-{digest}"
 
 
-def _warm(search: Search, paths: Sequence[str], config_dirs: Sequence[Path]) -> int:
+def _warm(search: Search, paths: Sequence[str], composer: Composer) -> int:
     """Count finished runs that a trial with their values would be: all else that decides the result is the same, data and code included."""
     counted = 0
     for run in map(arms.read, arms.find(paths)):
@@ -140,18 +145,18 @@ def _warm(search: Search, paths: Sequence[str], config_dirs: Sequence[Path]) -> 
         if run.state == "finished" and value is not None and not math.isnan(value):
             flat = flatten(run.config)
             values = {**flat, **{group: name for group, name in run.record.get("choices", {}).items() if name is not None}}
-            if params_of(search.settings.space, values) is not None and _is_trial(run, search.settings, values, config_dirs):
+            if params_of(search.settings.space, values) is not None and _is_trial(run, search.settings, values, composer):
                 counted += search.add(values, float(value))
     return counted
 
 
-def _is_trial(run: arms.ComparedRun, settings: Settings, values: Mapping[str, Any], config_dirs: Sequence[Path]) -> bool:
+def _is_trial(run: arms.ComparedRun, settings: Settings, values: Mapping[str, Any], composer: Composer) -> bool:
     """Whether a run is what the trial with its values would be. Evaluating the test set afterwards changes no answer on validation."""
     chosen = {key: values[key] for key in settings.space}
     words = settings.spell(chosen) if settings.spell is not None else [override(key, value) for key, value in chosen.items()]
     fixed = [word for word in settings.fixed if not word.startswith("evaluate.test=")]
     try:
-        trial = check(compose([*fixed, *words, override("evaluate.test", run.config["evaluate"]["test"])], config_dirs=config_dirs))
+        trial = check(composer.compose([*fixed, *words, override("evaluate.test", run.config["evaluate"]["test"])]))
     except UserError:
         return False
     return trial.fingerprint == run.record.get("fingerprint")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.studies.feed import Policy
+from finecomb.studies.outcome import exit_code
 from finecomb.studies.search.engine import Pruner, Settings
 from finecomb.studies.search.run import run_search, search_name
 from finecomb.studies.wandb_sweep import lint, words
@@ -23,7 +24,7 @@ def run(path: Path, *, count: int | None, policy: Policy, extra: Sequence[str] =
     if trials is None and sweep.method != "grid":
         raise lint.problem_of_count()
     settings = settings_of(sweep, extra, seed)
-    return run_search(settings, trials=trials, policy=policy, name=f"{sweep.name}-{search_name(settings)[-8:]}")
+    return exit_code(run_search(settings, trials=trials, policy=policy, name=f"{sweep.name}-{search_name(settings)[-8:]}"))
 
 
 def settings_of(sweep: WandbSweep, extra: Sequence[str] = (), seed: int = 0) -> Settings:

@@ -1,11 +1,11 @@
-"""What happens beside the training steps: the clock, the record, validation with its best value, and the reasons to stop.
+"""What a run adds to Lightning's loops: the clock, the record, the best value, and the reasons to stop.
 
-They run in the order Clock, Record, Validate, Stop, Checkpoint. What they must remember is plain values in the checkpoint.
+They run in the order Clock, Record, Best, Stop, Checkpoint. What they must remember is plain values in the checkpoint.
 """
 
+from finecomb.training.callbacks.best import Best
 from finecomb.training.callbacks.clock import Clock
 from finecomb.training.callbacks.record import Record, TrainingFailed
 from finecomb.training.callbacks.stop import Stop
-from finecomb.training.callbacks.validate import Validate
 
-__all__ = ["Clock", "Record", "Stop", "TrainingFailed", "Validate"]
+__all__ = ["Best", "Clock", "Record", "Stop", "TrainingFailed"]

@@ -43,8 +43,16 @@ class Clock(pl.Callback):
         """Steps begin."""
         self._start("train")
 
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Steps resume after a validation within an epoch."""
+        self._start("train")
+
+    def on_validation_start(self, *_: Any) -> None:
+        """Steps pause."""
+        self._stop("train")
+
     def on_train_epoch_end(self, *_: Any) -> None:
-        """Steps have ended; validation and checkpoints follow."""
+        """Steps have ended; checkpoints follow."""
         self._stop("train")
 
     def on_train_end(self, *_: Any) -> None:

@@ -1,11 +1,11 @@
-"""The record: training loss, learning rate and gradient norm into metrics.jsonl and the loggers."""
+"""The record: metrics of training and validation into metrics.jsonl and the loggers."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
@@ -14,6 +14,10 @@ from finecomb.runs.directory import RunDirectory
 from finecomb.runs.metrics import concise
 from finecomb.training import memory
 from finecomb.training.callbacks.clock import Clock
+from finecomb.training.trainer_settings import is_fitting
+
+if TYPE_CHECKING:
+    from finecomb.training.module import Module
 
 VERSION = "1"
 
@@ -25,7 +29,7 @@ class TrainingFailed(RuntimeError):
 
 
 class Record(pl.Callback):
-    """Training loss, learning rate and gradient norm into metrics.jsonl and the loggers; progress for the live table."""
+    """Metrics of training and validation into metrics.jsonl and the loggers; progress for the live table."""
 
     def __init__(self, run: RunDirectory, clock: Clock, steps: Callable[[], int]) -> None:
         self._run, self._clock, self._steps = run, clock, steps
@@ -45,45 +49,55 @@ class Record(pl.Callback):
             )
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Forget what was recorded after the checkpoint that training goes on from."""
+        """Remove what was recorded after the checkpoint from which training resumes."""
         if trainer.is_global_zero:
             self._run.truncate_metrics(trainer.global_step)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
-        """Record when due; say where training is about once a second."""
-        if trainer.global_step % trainer.log_every_n_steps == 0:
-            self._record(trainer, module)
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Module, *_: Any) -> None:  # type: ignore[override]
+        """Record what the step logged; write progress about once a second."""
+        if module.training_metrics is not None:
+            self._record(trainer, module, module.training_metrics)
         if trainer.is_global_zero and time.monotonic() - self._shown > SECONDS_BETWEEN_PROGRESS:
             self._shown = time.monotonic()
             self._run.write_progress(step=trainer.global_step, steps=self._steps(), stage="training")
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
-        """Record what is left, so that no step's loss goes unseen."""
-        if module.unread_losses:
-            self._record(trainer, module)
-        if trainer.is_global_zero:
-            self._run.write_progress(step=trainer.global_step, steps=self._steps(), stage="validation")
+    def on_validation_start(self, trainer: pl.Trainer, module: Module) -> None:  # type: ignore[override]
+        """Record the steps that are left, before validation is."""
+        if is_fitting(trainer):
+            self._record_rest(trainer, module)
+            if trainer.is_global_zero:
+                self._run.write_progress(step=trainer.global_step, steps=self._steps(), stage="validation")
 
-    def _record(self, trainer: pl.Trainer, module: Any) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, module: Module) -> None:  # type: ignore[override]
+        """Record validation; metrics that are undefined are null."""
+        if is_fitting(trainer) and module.evaluation is not None:
+            self.write(trainer, module.evaluation.named("validation"))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Module) -> None:  # type: ignore[override]
+        """Record what is left of an epoch without validation, so that no step's loss is lost."""
+        self._record_rest(trainer, module)
+
+    def _record_rest(self, trainer: pl.Trainer, module: Module) -> None:
+        if module.unread_losses:
+            self._record(trainer, module, module.take_metrics())
+
+    def _record(self, trainer: pl.Trainer, module: Module, metrics: dict[str, float]) -> None:
         """One line; raises TrainingFailed when a loss since the last line was not a number."""
-        loss = module.take_loss()
+        loss = metrics["train/loss"]
         if not math.isfinite(loss):
             raise TrainingFailed(
                 f"the training loss is {loss} at or shortly before step {trainer.global_step}: training has diverged. "
                 f"{_against_divergence(module.config)} may help"
             )
         self.memory_samples.append(memory.now(module.device))
-        values = {"train/loss": loss, "train/learning_rate": module.learning_rate}
-        if module.gradient_norm is not None:
-            values["train/gradient_norm"] = float(module.gradient_norm)
-        self.write(trainer, values)
+        self.write(trainer, {**metrics})
 
     def state_dict(self) -> dict[str, Any]:
         """Memory seen so far."""
         return {"memory_samples": list(self.memory_samples)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from the memory seen by earlier attempts."""
+        """Continue from the memory seen by earlier attempts."""
         self.memory_samples = list(state_dict["memory_samples"])
 
 

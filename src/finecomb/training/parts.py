@@ -1,0 +1,73 @@
+"""The two wings, composed: what a training needs, built from a resolved config, prepared data and inspected weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from finecomb.config.schema.task import variant
+from finecomb.config.schema.train import Train
+from finecomb.data.prepare import Prepared, open_prepared
+from finecomb.learning import loss as losses
+from finecomb.learning import model as models
+from finecomb.learning import task as tasks
+from finecomb.learning import tuning
+from finecomb.learning.loss import LossFunction
+from finecomb.learning.model import Backbone
+from finecomb.learning.task import TaskRunner
+from finecomb.learning.tuning import Tuned
+from finecomb.training import trainer
+from finecomb.training.datamodule import DataModule
+from finecomb.training.module import Module
+
+VERSION = "1"
+
+
+@dataclass
+class Parts:
+    """What a training consists of."""
+
+    config: Train
+    prepared: Prepared
+    task: TaskRunner
+    backbone: Backbone
+    tuned: Tuned
+    loss: LossFunction
+    data: DataModule
+
+    def module(self, *, to_loggers: bool = True) -> Module:
+        """The LightningModule of these parts; see there."""
+        return Module(self.config, self.tuned, self.task, self.loss, to_loggers=to_loggers)
+
+
+def compose(config: Train, data: Path, source: models.ModelSource) -> Parts:
+    """Build every part. Nothing is fetched, and the global random state is left as it is.
+
+    Args:
+        config: resolved.
+        data: directory of the prepared data.
+        source: where the weights are.
+    """
+    prepared = open_prepared(data)
+    task = tasks.build(config.task, label_kind=prepared.label_kind, label_names=prepared.label_names)
+    backbone = models.build(
+        config.model,
+        source,
+        num_outputs=task.num_outputs,
+        label_names=prepared.label_names,
+        problem_type=task.problem_type,
+        seed=config.seed,
+        dtype=trainer.weights_dtype(config.trainer),
+    )
+    tuned = tuning.build(config.tuning).apply(backbone, seed=config.seed)
+    tuned.check_length(config.batch.max_length)
+    loss = losses.build(config.loss, variant(config.task), label_counts=_label_counts(prepared))
+    return Parts(config, prepared, task, backbone, tuned, loss, DataModule(config, prepared, backbone.tokenizer, task))
+
+
+def _label_counts(prepared: Prepared) -> list[int] | None:
+    """Training rows of each class, by class index."""
+    if prepared.label_names is None:
+        return None
+    counts = prepared.manifest["label_counts"]["train"]
+    return [counts.get(name, 0) for name in prepared.label_names]
