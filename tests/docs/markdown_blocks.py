@@ -76,6 +76,7 @@ def sessions(text: str) -> list[tuple[str, str]]:
 
 
 def file_name(text: str) -> str | None:
-    """The file that a block is the content of: its first line is a comment with the path, as in `# my_choices/conf/tuning/wide.yaml`."""
-    named = re.match(r"# (\S+/\S+\.\w+)\n", text)
+    """The file that a block is the content of: a comment at its top is the path, as in `# my_choices/conf/tuning/wide.yaml`."""
+    # Hydra wants its own comment first.
+    named = re.match(r"(?:# @package \S+\n)?# (\S+/\S+\.\w+)\n", text)
     return named[1] if named else None

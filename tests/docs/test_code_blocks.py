@@ -147,7 +147,10 @@ def check(words: list[str]) -> None:
     """Compose a command's overrides and check them against each other, or parse its arguments."""
     verb, *rest = words
     if verb == "train":
-        assert cli.main([*words, "--cfg", "job"]) == 0
+        # An interval is a search's: the settings of the search are checked, and what it leaves as it is.
+        drawn = [word for word in rest if "interval(" in word or (word.startswith("hydra") and any("interval(" in each for each in rest))]
+        assert cli.main([*words, "--cfg", "hydra"]) == 0
+        assert cli.main(["train", *(word for word in rest if word not in drawn), "--cfg", "job"]) == 0
     elif verb in COMPOSED:
         after_option = {at + 1 for at, word in enumerate(rest) if word in OPTIONS_OF_PREPARE}
         finecomb.compose(*(word for at, word in enumerate(rest) if at not in after_option and word not in OPTIONS_OF_PREPARE))
