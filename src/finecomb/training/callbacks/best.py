@@ -52,9 +52,10 @@ class Best(pl.Callback):
             return
         metrics = evaluation.named("validation")
         value = metrics[f"validation/{self._monitor.metric}"]
-        known = value is not None and math.isfinite(value)
-        self.improved = known and self._better(value, self.best)
-        if known and self._better(value, self.reference, self._min_delta):
+        if value is not None and not math.isfinite(value):
+            value = None
+        self.improved = value is not None and self._better(value, self.best)
+        if value is not None and self._better(value, self.reference, self._min_delta):
             self.reference, self.epochs_without = value, 0
         else:
             self.epochs_without += 1
