@@ -52,7 +52,7 @@ def test_single_labels_with_a_separator_in_them_are_let_through(prepared: Any, w
 def test_many_fractions_where_classes_are_expected_are_an_error_that_names_regression(prepared: Any, write: Any) -> None:
     names = [str(n / 4) for n in range(12)]
     path = write("a.jsonl", labeled(names))
-    with pytest.raises(UserError, match="12 different numbers, from 0 to 2.75") as caught:
+    with pytest.raises(UserError, match=r"12 different numbers, from 0 to 2\.75") as caught:
         prepared(path)
     assert "task=regression" in caught.value.problems[0].mend
     assert prepared(path, label_names=names).label_names == names
