@@ -24,7 +24,7 @@ from typing import Any
 VOCABULARY = "good great best fun love bad worst boring dull hate movie film plot story the a an and very too so".split()  # noqa: SIM905
 COMMON = [
     "dataset=files", "cleaner=none", "logger=none", "batch.size=8", "batch.max_length=32", "trainer.max_epochs=2", "trainer.threads=1",
-    "trainer.precision=32-true", "trainer.accelerator=cpu", "callbacks.progress=false",
+    "trainer.precision=32-true", "trainer.accelerator=cpu", "callbacks.progress.enabled=false",
 ]  # fmt: skip
 RUNS: dict[str, list[str]] = {
     "full": ["data=class", "model=tiny_bert", "tuning=full", "seed=3"],
@@ -32,7 +32,14 @@ RUNS: dict[str, list[str]] = {
     "head": ["data=pair", "model=tiny_roberta", "tuning=head", "optimizer=sgd", "optimizer.lr=0.5", "scheduler=cosine"],
     "multi_label": ["data=classes", "task.multi_label=true", "model=tiny_deberta_v3", "tuning=top_layers", "tuning.k=1", "loss=focal"],
     "regression": ["data=number", "task=regression", "loss=mse", "model=tiny_electra", "tuning=bitfit", "scheduler=constant"],
-    "prompt": ["data=class", "model=tiny_llama", "tuning=prompt", "tuning.num_virtual_tokens=3", "batch.bucket=1", "monitor.patience=1"],
+    "prompt": [
+        "data=class",
+        "model=tiny_llama",
+        "tuning=prompt",
+        "tuning.num_virtual_tokens=3",
+        "batch.bucket=1",
+        "callbacks.early_stopping.patience=1",
+    ],
     "steps": ["data=class", "model=tiny_xlnet", "tuning=full", "trainer.max_steps=5", "batch.max_tokens=64", "loss.label_smoothing=0.1"],
     "squared": ["data=class", "model=tiny_distilbert", "tuning=full", "loss=mse", "optimizer=adam", "trainer.gradient_clip_val=0.1"],
     "two_ranks": ["data=class", "model=tiny_bert", "tuning=full", "trainer=ddp", "trainer.accelerator=cpu", "model.dropout=0.0"],

@@ -153,8 +153,8 @@ def test_one_and_one_point_nought_are_the_same():
 
 @pytest.mark.parametrize(
     "override",
-    ["output_dir=elsewhere", "name=word", "rerun=failed", "trainer.num_workers=2", "trainer.threads=1", "callbacks.progress=false",
-     "logger=none", "batch.eval_size=7", "logger.project=mine", "callbacks.checkpoint_every_n_steps=5",
+    ["output_dir=elsewhere", "name=word", "rerun=failed", "trainer.num_workers=2", "trainer.threads=1", "callbacks.progress.enabled=false",
+     "logger=none", "batch.eval_size=7", "logger.project=mine", "callbacks.checkpoint.every_n_steps=5",
      "model.gradient_checkpointing=true"],
 )  # fmt: skip
 def test_what_cannot_change_the_result_is_no_identity(override):

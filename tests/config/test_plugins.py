@@ -121,7 +121,7 @@ def test_code_for_a_group_without_builders_is_refused(tmp_path, group, schema):
     assert f"conf/{group}/mine.yaml" in problem.mend
 
 
-@pytest.mark.parametrize(("group", "base", "key"), [("trainer", "cpu", "max_epochs"), ("callbacks", "default", "log_every_n_steps")])
+@pytest.mark.parametrize(("group", "base", "key"), [("trainer", "cpu", "max_epochs"), ("trainer", "gpu", "log_every_n_steps")])
 def test_values_for_a_group_without_builders_need_no_code(tmp_path, group, base, key):
     (tmp_path / group).mkdir()
     (tmp_path / group / "mine.yaml").write_text(f"defaults:\n  - /{group}/{base}@_here_\n  - _self_\n{key}: 7\n")

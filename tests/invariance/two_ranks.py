@@ -31,7 +31,7 @@ DDP = ["trainer=ddp", "trainer.accelerator=cpu"]
 WEIGHTED = ["loss.class_weights=[1,5,0.2]"]
 CLIPPED = ["trainer.gradient_clip_val=0.1"]
 # 3 steps in each of 3 epochs; checkpoints at steps 3, 5, 6 and 9. At step 5 one loss is not logged yet. Dropout differs between ranks.
-RESUMED = ["trainer.max_epochs=3", "callbacks.checkpoint_every_n_steps=5", "callbacks.log_every_n_steps=2", "model.dropout=0.2"]
+RESUMED = ["trainer.max_epochs=3", "callbacks.checkpoint.every_n_steps=5", "trainer.log_every_n_steps=2", "model.dropout=0.2"]
 RESUMED += ["scheduler=linear", "trainer.gradient_clip_val=1"]
 
 

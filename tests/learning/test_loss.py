@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from finecomb.config.errors import UserError
 from finecomb.config.schema import loss as schema
 from finecomb.learning import loss
 
@@ -161,18 +160,6 @@ def test_one_hot_mse_is_the_plain_square_loss_and_its_rescaled_form() -> None:
     row, k, big = LOGITS[0], 15.0, 30.0
     by_hand = (k * (row[0] - big) ** 2 + row[1] ** 2 + row[2] ** 2) / 3
     torch.testing.assert_close(CASES["one-hot mse"][0](LOGITS, TARGETS)[0][0], by_hand)
-
-
-@pytest.mark.parametrize("weights", [[1, 2], [1, -1, 1], [0, 0, 0], "equal", [1, "a", 1], 3])
-def test_class_weights_that_do_not_fit_are_told(weights: Any) -> None:
-    with pytest.raises(UserError, match="class weights"):
-        cross_entropy(0.0, weights)
-
-
-def test_a_class_without_rows_cannot_be_balanced() -> None:
-    config = schema.CrossEntropy(name="cross_entropy", label_smoothing=0.0, class_weights="balanced")
-    with pytest.raises(UserError, match="class 1 has no training row"):
-        loss.build(config, CLASSES, label_counts=[3, 0, 2])
 
 
 @pytest.mark.parametrize(("smoothing", "weights"), [(0.0, None), (0.1, None), (0.0, [1.0, 5.0, 0.2]), (0.1, "balanced")])

@@ -17,7 +17,14 @@ from finecomb.studies.sweep import sweep_id, varying
 
 def test_what_cannot_change_the_result_does_not_change_the_run(job):
     first = freeze(job())
-    for same in ("trainer.num_workers=2", "output_dir=runs", "callbacks.progress=false", "trainer.threads=1", "rerun=failed", "logger=csv"):
+    for same in (
+        "trainer.num_workers=2",
+        "output_dir=runs",
+        "callbacks.progress.enabled=false",
+        "trainer.threads=1",
+        "rerun=failed",
+        "logger=csv",
+    ):
         assert freeze(job(same)).run.path == first.run.path, same
     for other in ("seed=1", "optimizer.lr=0.1", "tuning=head", "batch.size=4"):
         assert freeze(job(other)).run.path != first.run.path, other
@@ -179,6 +186,15 @@ def test_what_does_not_fit_the_data_is_told_at_once_with_its_origin_and_makes_no
         "command line: loss.class_weights=[1,2,3]",
     ]
     assert "2 weights, for a, b" in caught.value.problems[1].allowed
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_class_without_training_rows_cannot_be_balanced(job, tmp_path):
+    with pytest.raises(UserError) as caught:
+        freeze(job("dataset.label_names=[a,b,c]", "loss.class_weights=balanced"))
+    (problem,) = caught.value.problems
+    assert problem.what == "class c has no training row to be balanced"
+    assert problem.where == "command line: loss.class_weights=balanced"
     assert not (tmp_path / "runs").exists()
 
 

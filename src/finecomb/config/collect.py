@@ -20,7 +20,7 @@ from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.locate import conf_dir
 from finecomb.config.schema.train import BUNDLES, GROUPS, Train
-from finecomb.config.settings import Collected, not_a_value
+from finecomb.config.settings import Collected
 from finecomb.config.sources import Entry, Origin, YamlFile, file_of, known_groups, options, read, shown
 
 PRIMARY = "train"
@@ -271,7 +271,7 @@ def _apply(override: Override, found: Collected) -> None:
             return
         cls = nested
     if override.is_delete() or not isinstance(override.value(), dict):
-        found.problems.append(not_a_value(key, override.value(), where, cls))
+        found.problems.append(found.not_a_value(key, override.value(), where, cls))
         return
     found.walk(cls, _as_entries(override.value()), key, where.source)
     found.overrides.append(_line(override))

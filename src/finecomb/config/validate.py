@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from finecomb.config import device_rules, plugins
+from finecomb.config import class_weights, device_rules, plugins
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.parameters import linear_maps
 from finecomb.config.schema.dataset import Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared, label_kind
-from finecomb.config.schema.loss import CrossEntropy
+from finecomb.config.schema.loss import CrossEntropy, weights_of
 from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel
 from finecomb.config.schema.optimizer import Adam, Sgd
 from finecomb.config.schema.sampler import Balanced
@@ -89,31 +89,16 @@ def _loss(config: Train, where: Where) -> Iterator[Problem]:
     if facts is not None and name not in facts.losses and plugins.find_build("loss", name) is None:
         what = f"loss={name} cannot serve task={_task_text(variant(config.task))}"
         yield Problem(what, where("loss"), ", ".join(facts.losses), f"choose loss={facts.losses[0]}")
-    if isinstance(config.loss, CrossEntropy):
-        yield from _cross_entropy(config, config.loss, where)
+    yield from class_weights.value_problems(config.loss, where("loss.class_weights"))
+    classes = config.dataset.label_names or _known_classes(config.dataset)
+    if classes is not None:
+        yield from class_weights.class_problems(config.loss, classes, where("loss.class_weights"))
 
 
 def _soft(config: Train, where: Where) -> Iterator[Problem]:
     if getattr(config.annotator, "soft", False) and not isinstance(config.loss, CrossEntropy):
         what = f"annotator.soft=true gives probabilities as labels; loss={config.loss.name} takes one class"
         yield Problem(what, where("annotator.soft"), mend="choose loss=cross_entropy, or annotator.soft=false")
-
-
-def _cross_entropy(config: Train, loss: CrossEntropy, where: Where) -> Iterator[Problem]:
-    weights, key, names = loss.class_weights, "loss.class_weights", config.dataset.label_names
-    if isinstance(weights, list):
-        numbers = all(isinstance(weight, int | float) and not isinstance(weight, bool) and weight >= 0 for weight in weights)
-        if not weights or not numbers:
-            yield Problem(f"{key}={weights} is no list of weights of at least 0", where(key), "a list of numbers, balanced or null")
-        elif not any(weights):
-            yield Problem(f"{key}={weights}: every weight is 0", where(key), mend="give at least one class a weight")
-        count = len(names) if names is not None else _known_classes(config.dataset)
-        if count is not None and len(weights) != count:
-            yield Problem(
-                f"{key} has {len(weights)} weights; dataset={config.dataset.name} has {count} classes", where(key), f"{count} weights"
-            )
-    elif weights not in (None, "balanced"):
-        yield Problem(f"{key}={weights} is neither balanced nor a list", where(key), "null, balanced or a list of numbers")
 
 
 def _known_classes(dataset: Dataset) -> int | None:
@@ -123,7 +108,7 @@ def _known_classes(dataset: Dataset) -> int | None:
 
 
 def _sampler(config: Train, where: Where) -> Iterator[Problem]:
-    sampler, loss = config.sampler, config.loss
+    sampler = config.sampler
     if not isinstance(sampler, Balanced):
         return
     facts = FACTS.get(variant(config.task))
@@ -133,7 +118,7 @@ def _sampler(config: Train, where: Where) -> Iterator[Problem]:
     if sampler.target == "independent" and sampler.by != "label_group":
         what = "sampler.target=independent is about labels and groups"
         yield Problem(what, where("sampler.target"), "equal", "set sampler.by=label_group, or sampler.target=equal")
-    if sampler.method == "weights" and isinstance(loss, CrossEntropy) and loss.class_weights is not None:
+    if sampler.method == "weights" and weights_of(config.loss) is not None:
         what = "sampler.method=weights with loss.class_weights weighs the loss twice"
         yield Problem(what, where("loss.class_weights"), mend="set loss.class_weights=null, or choose another sampler.method")
 
@@ -210,6 +195,16 @@ def _devices(config: Train, where: Where) -> Iterator[Problem]:
         )
 
 
+def _averaging(config: Train, where: Where) -> Iterator[Problem]:
+    decay, key = config.callbacks.weight_averaging.decay, "callbacks.weight_averaging.decay"
+    if decay is not None and config.trainer.strategy == "fsdp":
+        what = f"{key}={decay} with trainer.strategy=fsdp: Lightning does not average sharded weights"
+        yield Problem(what, where(key), mend=f"set {key}=null, or trainer.strategy=ddp")
+    if decay is not None and config.trainer.precision == "bf16-true":
+        what = f"{key}={decay} with trainer.precision=bf16-true: changes of the average are smaller than bfloat16 can represent"
+        yield Problem(what, where(key), mend=f"set {key}=null, or trainer.precision=bf16-mixed")
+
+
 def _time(config: Train, where: Where) -> Iterator[Problem]:
     limit = config.trainer.max_time
     if limit is not None and not re.fullmatch(r"\d+:([01]?\d|2[0-3]):[0-5]?\d:[0-5]?\d", limit):
@@ -238,7 +233,25 @@ def _split(config: Train, where: Where) -> Iterator[Problem]:
 def _has_validation(dataset: Dataset) -> bool:
     if isinstance(dataset, Files):
         return dataset.files.validation is not None
-    return isinstance(dataset, Prepared) or (isinstance(dataset, HubDataset) and "validation" in dataset.splits)
+    # A hub dataset without named splits may have one, which is known when it is read.
+    return isinstance(dataset, Prepared) or (isinstance(dataset, HubDataset) and (not dataset.splits or "validation" in dataset.splits))
+
+
+def _hub(config: Train, where: Where) -> Iterator[Problem]:
+    dataset = config.dataset
+    if not isinstance(dataset, HubDataset):
+        return
+    ours = ("train", "validation", "test")
+    for name in dataset.splits:
+        if name not in ours:
+            mend = f"write dataset.splits.{nearest(name, ours) or 'test'}=NAME, where NAME is the split's name on the hub"
+            yield Problem(f"dataset.splits.{name}: there is no such split", where(f"dataset.splits.{name}"), ", ".join(ours), mend)
+    if dataset.splits and "train" not in dataset.splits:
+        what = "dataset.splits names no split to train on"
+        yield Problem(what, where("dataset.splits"), ", ".join(ours), "add dataset.splits.train=train, or leave dataset.splits out")
+    if dataset.hub_id and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", dataset.hub_id):
+        what = f"dataset.hub_id={dataset.hub_id} is not a name on the hub"
+        yield Problem(what, where("dataset.hub_id"), "OWNER/NAME", "for local files: dataset=files dataset.files.train=FILE")
 
 
 def _files(config: Train, where: Where) -> Iterator[Problem]:
@@ -352,6 +365,6 @@ def _positions(config: Train, where: Where) -> Iterator[Problem]:
 
 
 _RULES: tuple[Rule, ...] = (
-    _names, _labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch, _devices, _time, _split, _files, _model, _tuning, _positions,
-    device_rules.attention,
+    _names, _labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch, _devices, _averaging, _time, _split, _hub, _files, _model,
+    _tuning, _positions, device_rules.attention,
 )  # fmt: skip

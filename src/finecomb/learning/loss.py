@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from finecomb.config.errors import Problem, UserError
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import loss as schema
 
@@ -38,9 +37,6 @@ def build(config: schema.Loss, task_variant: str, *, label_counts: Sequence[int]
     """The loss of `config` for a task.
 
     label_counts: training rows of each class, by class index; None for regression.
-
-    Raises:
-        UserError: class weights that do not fit the classes.
     """
     if own := find_build("loss", config.name):
         return own(config, task_variant, label_counts=label_counts)
@@ -62,32 +58,19 @@ def build(config: schema.Loss, task_variant: str, *, label_counts: Sequence[int]
     raise ValueError(f"no loss named {config.name}")
 
 
-def class_weights(setting: object, label_counts: Sequence[int] | None) -> Tensor | None:
-    """Weights by class index in float64: None, `balanced` (rows / (classes * rows of the class), as scikit-learn has it), or a list."""
+def class_weights(setting: Sequence[float] | str | None, label_counts: Sequence[int] | None) -> Tensor | None:
+    """Weights by class index in float64: None, `balanced` (rows / (classes * rows of the class), as scikit-learn has it), or a list.
+
+    Which settings there are, and whether they fit the classes and their rows, is checked in `config.class_weights`.
+    """
     if setting is None:
         return None
+    if not isinstance(setting, str):
+        return torch.tensor([float(value) for value in setting], dtype=torch.float64)
     if label_counts is None:
-        raise ValueError("class weights need the rows of each class")
-    if setting == "balanced":
-        counts = torch.tensor(list(label_counts), dtype=torch.float64)
-        if bool((counts == 0).any()):
-            raise UserError(
-                Problem(
-                    f"class {int(counts.argmin())} has no training row to be balanced", "loss.class_weights", mend="give a list of weights"
-                )
-            )
-        return counts.sum() / (len(counts) * counts)
-    values = list(setting) if isinstance(setting, (list, tuple)) else None
-    numbers = values is not None and all(isinstance(value, (int, float)) and value >= 0 for value in values)
-    if values is None or not numbers or len(values) != len(label_counts) or not any(values):
-        raise UserError(
-            Problem(
-                f"class weights {setting} do not fit {len(label_counts)} classes",
-                "loss.class_weights",
-                allowed=f"null, balanced, or {len(label_counts)} numbers from 0 on, not all 0",
-            )
-        )
-    return torch.tensor([float(value) for value in values], dtype=torch.float64)
+        raise ValueError("balanced class weights need the rows of each class")
+    counts = torch.tensor(list(label_counts), dtype=torch.float64)
+    return counts.sum() / (len(counts) * counts)
 
 
 def _wide(logits: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finecomb.config import plugins
+from finecomb.config import class_weights, plugins
 from finecomb.config.compose import Composition
 from finecomb.config.computing import versions_of_run
 from finecomb.config.errors import Problem, UserError
@@ -201,6 +201,12 @@ _prepared: dict[str, Prepared] = {}
 _inspected: dict[str, ModelSource] = {}
 
 
+def forget() -> None:
+    """Read data and weights anew: a process that lives longer than one command may have changed them since."""
+    _prepared.clear()
+    _inspected.clear()
+
+
 def _prepare(config: Train) -> Prepared:
     from finecomb.data.prepare import prepare
     from finecomb.studies.scoring import score
@@ -230,7 +236,6 @@ def _key(*parts: Dataset | Any) -> str:
 def _check_against_data(config: Train, prepared: Prepared, origins: Mapping[str, Origin]) -> None:
     """What only the prepared data can tell: whether there are enough rows, and whether class weights fit the classes."""
     rows, names = prepared.manifest["rows"]["train"], prepared.label_names
-    weights = config.loss.class_weights if isinstance(config.loss, CrossEntropy) else None
     problems = []
     if config.batch.size > rows:
         problems.append(
@@ -249,14 +254,10 @@ def _check_against_data(config: Train, prepared: Prepared, origins: Mapping[str,
                 mend="choose loss=cross_entropy, or prepare the rows with annotator.soft=false",
             )
         )
-    if isinstance(weights, list) and names is not None and len(weights) != len(names):
-        problems.append(
-            Problem(
-                what=f"loss.class_weights has {len(weights)} weights; the data has {len(names)} classes",
-                where=str(origins.get("loss.class_weights", "loss.class_weights")),
-                allowed=f"{len(names)} weights, for {', '.join(names[:20])}{' ...' if len(names) > 20 else ''} in this order",
-            )
-        )
+    if names is not None:
+        where = str(origins.get("loss.class_weights", "loss.class_weights"))
+        problems += class_weights.class_problems(config.loss, names, where)
+        problems += class_weights.row_problems(config.loss, prepared.manifest["label_counts"]["train"], names, where)
     if problems:
         raise UserError(problems)
 

@@ -40,7 +40,7 @@ def restore_best(fit: Fit) -> dict[str, Any]:
     config, tracked = fit.parts.config, fit.best
     chosen: dict[str, Any] = {"checkpoint": "last", "metric": f"validation/{config.monitor.metric}", "mode": config.monitor.mode}
     chosen |= {"best_value": tracked.best, "best_epoch": tracked.best_epoch, "best_step": tracked.best_step}
-    if config.callbacks.keep_best and tracked.best is not None:
+    if config.callbacks.checkpoint.keep_best and tracked.best is not None:
         best = checkpoint.load(fit.run.checkpoints / checkpoint.BEST)
         if best["global_step"] != tracked.best_step:
             # A run killed between the writes of best.ckpt and last.ckpt, and then ended earlier by its time limit.

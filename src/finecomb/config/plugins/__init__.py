@@ -130,7 +130,7 @@ def schemas(group: str) -> Mapping[str, type]:
 def _with_callbacks(cls: type, added: tuple[tuple[str, type], ...]) -> type:
     if not added:
         return cls
-    fields = []
+    fields: list[tuple[str, Any, Any]] = []
     for name, schema in added:
         metadata = option("callback of a plug-in; null: off", before=None, entry=schema).metadata
         fields.append((name, Optional[dict[str, Any]], dataclasses.field(default_factory=dict, metadata=metadata)))

@@ -108,7 +108,9 @@ class HubDataset(Dataset):
     hub_id: str = option("owner/name on the hub")
     hub_config: Optional[str] = option("configuration of the dataset on the hub")
     revision: str = option("revision on the hub")
-    splits: dict[str, str] = option("our split name: the split's name on the hub")
+    splits: dict[str, str] = option(
+        "train, validation, test: the split's name on the hub; empty: those that the hub has by their usual names"
+    )
     # Column names may differ between the hub's table and the files that are handed around; the first that exists is used.
     aliases: dict[str, Any] = option("other names under which a column is found in local files")
     headerless: list[str] = option("column names of local CSV or TSV files that carry no header; empty: they carry one")

@@ -45,4 +45,9 @@ class Focal(Loss):
     gamma: float = option("how much well-classified items are discounted", low=0.0)
 
 
+def weights_of(loss: Loss) -> Any:
+    """The class weights of a loss; None for a loss that takes none."""
+    return loss.class_weights if isinstance(loss, CrossEntropy) else None
+
+
 CHOICES = {"cross_entropy": CrossEntropy, "mse": MeanSquaredError, "huber": Huber, "focal": Focal}

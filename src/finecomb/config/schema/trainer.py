@@ -31,6 +31,7 @@ class Trainer:
     max_steps: int = option("optimizer steps at most; -1: no limit", low=-1)
     max_time: Optional[str] = option("stop after DD:HH:MM:SS; the run counts as finished, with the reason recorded")
     compile: bool = option("torch.compile the model in place")
+    log_every_n_steps: int = option("training loss, learning rate and gradient norm are logged this often", low=1, identity=False)
 
 
 CHOICES = {"auto": Trainer, "cpu": Trainer, "gpu": Trainer, "ddp": Trainer}

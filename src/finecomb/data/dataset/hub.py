@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -12,7 +14,7 @@ from typing import Any
 
 from finecomb.assets import hash_file, offline
 from finecomb.assets.hub import explain
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.schema.dataset import HubDataset
 from finecomb.data.dataset.compressed import COMPRESSED
 from finecomb.data.dataset.formats.columnar import table as arrow_table
@@ -36,6 +38,7 @@ class HubSource:
     def __init__(self, config: HubDataset) -> None:
         self._config = config
         self._hub: dict[str, Any] | None = None
+        self._names: dict[str, str] | None = None
         self._resolved: tuple[str, Exception | None] | None = None
 
     def inputs(self) -> dict[str, str]:
@@ -44,8 +47,12 @@ class HubSource:
             return {f"{split}/{number}": f"{format_of(file)}:{hash_file(file)}"
                     for split, files in self._local().items() for number, file in enumerate(files)}  # fmt: skip
         if self._config.stream:
-            return {split: f"hub:{self._commit()}:{theirs}" for split, theirs in self._config.splits.items()}
-        return {split: _hash_table(table) for split, table in self._tables().items()}
+            return {split: f"hub:{self._commit()}:{theirs}" for split, theirs in self._splits().items()}
+        tables = self._tables()
+        hashes = {split: _hash_table(table) for split, table in tables.items()}
+        # The hub's names of classes are no cells of the table, and yet decide what a label is.
+        names = None if self._config.label_names else _class_names(tables["train"], self._config.columns.label)
+        return hashes | ({"label_names": json.dumps(names)} if names else {})
 
     def read(self, kind: str) -> Raw:
         """The rows of each split, as a stream; a benchmark's hidden labels are refused."""
@@ -78,6 +85,8 @@ class HubSource:
         rejected: list[dict[str, Any]] = []
         splits = read_splits(plans, want, funnel, rejected)
         names = list(config.label_names) if config.label_names else None
+        if names is None and kind in ("class", "classes") and not config.path:
+            names = _class_names(self._tables()["train"], config.columns.label)
         return Raw(
             {split: _labels_shown(mine, kind) for split, mine in splits.items()},
             source,
@@ -97,12 +106,20 @@ class HubSource:
         """The hub's tables by our split names, downloaded or from the hub's own cache."""
         if self._hub is None:
             loaded = _load(self._config, *self._revision())
-            missing = [name for name in self._config.splits.values() if name not in loaded]
-            if missing:
-                what = f"{self._config.hub_id} has no split {', '.join(missing)}"
-                raise UserError(Problem(what, "dataset.splits", allowed=", ".join(loaded)))
-            self._hub = {ours: loaded[theirs] for ours, theirs in self._config.splits.items()}
+            splits = self._config.splits or _usual_splits(loaded)
+            missing = [name for name in splits.values() if name not in loaded]
+            if missing or "train" not in splits:
+                what = f"{self._config.hub_id} has no split {', '.join(missing or ['train'])}"
+                raise UserError(Problem(what, "dataset.splits", ", ".join(loaded), f"set dataset.splits.train={next(iter(loaded))}"))
+            self._hub = {ours: loaded[theirs] for ours, theirs in splits.items()}
+            self._names = splits
         return self._hub
+
+    def _splits(self) -> dict[str, str]:
+        """The hub's name of each split."""
+        if not self._config.splits and self._names is None:
+            self._tables()
+        return self._config.splits or self._names or {}
 
     def _revision(self) -> tuple[str, Exception | None]:
         if self._resolved is None:
@@ -126,7 +143,7 @@ def local_splits(folder: Path, config: HubDataset) -> dict[str, list[Path]]:
     """
     places = [folder, folder / "data", *([folder / config.hub_config] if config.hub_config else [])]
     found = {name: files for name, stems in _STEMS.items() if (files := _first(places, stems))}
-    wanted = dict(config.splits)
+    wanted = dict(config.splits) or {name: name for name in _STEMS}
     if "validation" not in wanted.values():
         wanted["validation"] = "validation"
     splits = {ours: found[theirs] for ours, theirs in wanted.items() if theirs in found}
@@ -140,6 +157,21 @@ def local_splits(folder: Path, config: HubDataset) -> dict[str, list[Path]]:
             mend="name the files by their split, or use dataset=files",
         ))  # fmt: skip
     return splits
+
+
+def _usual_splits(names: Iterable[str]) -> dict[str, str]:
+    """The splits of a hub dataset under their usual names, by our names."""
+    there = set(names)
+    found = {ours: next((name for name in stems if name in there), None) for ours, stems in _STEMS.items()}
+    return {ours: name for ours, name in found.items() if name is not None}
+
+
+def _class_names(table: Any, column: str | None) -> list[str] | None:
+    """The names of the classes whose numbers a column holds, where the hub states them; of a column of lists those of the items."""
+    feature = (table.features or {}).get(column)
+    feature = getattr(feature, "feature", feature)
+    names = getattr(feature, "names", None)
+    return list(names) if names else None
 
 
 def _first(places: Sequence[Path], stems: Sequence[str]) -> list[Path]:
@@ -177,10 +209,28 @@ def _load(config: HubDataset, revision: str, failure: Exception | None) -> Any:
         with _cache_only() if failure else nullcontext():
             return datasets.load_dataset(config.hub_id, config.hub_config, revision=revision, **streaming)
     except Exception as error:  # The hub raises a dozen kinds, which `explain` tells apart.
-        raise UserError(explain(config.hub_id, config.revision, failure or error)) from error
+        raise UserError(_wrong_config(config, error) or explain(config.hub_id, config.revision, failure or error)) from error
     finally:
         if not shown:
             datasets.enable_progress_bars()
+
+
+def _wrong_config(config: HubDataset, error: Exception) -> Problem | None:
+    """The problem of a configuration that is missing or unknown, or of a dataset that is a script; None for another error."""
+    text = str(error)
+    if "Dataset scripts are no longer supported" in text:
+        what = f"{config.hub_id} is a Python script, and code of a dataset is never run"
+        mend = "use a revision with Parquet files, such as dataset.revision=refs/convert/parquet; or local files: dataset.path=DIR"
+        return Problem(what, "dataset.hub_id", mend=mend)
+    listed = re.search(r"(?:available configs: |Available: )\[(.*?)\]", text)
+    if listed is None:
+        return None
+    names = [name.strip(" '\"") for name in listed[1].split(",")]
+    guess = nearest(config.hub_config or "", names) or names[0]
+    what = (
+        f"{config.hub_id} has no configuration {config.hub_config}" if config.hub_config else f"{config.hub_id} has several configurations"
+    )
+    return Problem(what, "dataset.hub_config", ", ".join(names), f"set dataset.hub_config={guess}")
 
 
 def _resolve(config: HubDataset) -> tuple[str, Exception | None]:
@@ -261,5 +311,5 @@ def _refuse_hidden(rows: Rows, kind: str) -> None:
     count = 0 if hidden is None else rows.label.count(hidden)
     if count and (kind == "class" or count == len(rows)):
         row = rows.label.index(hidden)
-        mend = "use the dev (validation) file as test; validation is carved from train"
+        mend = "use the dev (validation) split as test: dataset.splits={train: train, test: validation}; validation is split from train"
         raise UserError(Problem(f"{count:,} rows have the label -1: {_HIDDEN}", rows.place(row), mend=mend))
