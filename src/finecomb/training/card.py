@@ -1,4 +1,4 @@
-"""The model card of an artefact, in the form of the Hugging Face hub."""
+"""The model card of an artifact, in the form of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PEFT_METHODS = ("lora", "prompt")
 
 
 def card(parts: Parts, metrics: dict[str, float | None], examples: dict[str, int]) -> str:
-    """README.md of the artefact. metrics: by name with split. examples: how many each split's metrics are over."""
+    """README.md of the artifact. metrics: by name with split. examples: how many each split's metrics are over."""
     config = parts.config
     header = {
         "base_model": base_name(parts),
