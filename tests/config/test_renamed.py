@@ -52,6 +52,7 @@ def problem(*overrides):
     [
         (["trainer.workers=2"], "trainer.workers is now trainer.num_workers: write trainer.num_workers=2"),
         (["batch.tokens=512"], "write batch.max_tokens=512"),
+        (["dataset=sst2", "dataset.licence=MIT"], "write dataset.license=MIT"),
         (["model.path=here"], "write model.name_or_path=here"),
         (["trainer.accumulate_grad_batches=4"], "write batch.micro_batches=4"),
         (["tuning=lora", "tuning.alpha=8"], "write tuning.lora_alpha=8"),
@@ -129,16 +130,24 @@ def test_a_choice_that_has_the_old_key_keeps_it():
     assert renamed.current_overrides(["tuning=lora", "tuning.alpha=3"]) == ["tuning=lora", "tuning.lora_alpha=3"]
 
 
+def test_a_dataset_whose_name_is_free_is_read_under_the_new_names():
+    config = compose(["dataset=sst2"]).config
+    old = json.loads(json.dumps(to_plain(config)))
+    old["dataset"]["licence"] = old["dataset"].pop("license")
+    assert from_plain(old) == config
+
+
 def test_a_config_of_dotted_keys_is_read_under_the_new_names():
     old = {"tuning.name": "lora", "tuning.alpha": 8, "trainer.precision": "bf16", "seed": 1}
     assert renamed.current_flat(old) == {"tuning.name": "lora", "tuning.lora_alpha": 8, "trainer.precision": "bf16-mixed", "seed": 1}
 
 
 def test_every_new_name_exists_and_no_old_one():
-    for choices in (["tuning=lora"], ["tuning=prompt"]):
+    for choices in (["tuning=lora", "dataset=sst2"], ["tuning=prompt"]):
         config = compose(choices).config
         for old, new in renamed.RENAMED.items():
-            if new.startswith("tuning.") and new.rpartition(".")[2] not in fields_of(type(config.tuning)):
+            group, _, name = new.rpartition(".")
+            if group in ("tuning", "dataset") and name not in fields_of(type(getattr(config, group))):
                 continue
             assert renamed._has(new, lambda group, config=config: getattr(config, group).name)
             assert new.startswith(f"{old}.") or not renamed._has(old, lambda group, config=config: getattr(config, group).name)

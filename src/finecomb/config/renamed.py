@@ -19,6 +19,7 @@ from finecomb.config.schema.train import GROUPS, Train
 RENAMED: Mapping[str, str] = {
     "retry": "rerun",
     "batch.tokens": "batch.max_tokens",
+    "dataset.licence": "dataset.license",
     "model.path": "model.name_or_path",
     "trainer.workers": "trainer.num_workers",
     "trainer.accumulate_grad_batches": "batch.micro_batches",
@@ -37,6 +38,7 @@ VALUES: Mapping[str, Mapping[Any, str]] = {
     "trainer.precision": {32: "32-true", "bf16": "bf16-mixed", 16: "16-mixed"},
     "tuning.prompt_tuning_init": {"vocab": "SAMPLE_VOCAB", "random": "RANDOM"},
 }
+_FREE_NAMES = ("dataset", "model")
 _KEPT_KEYS = tuple(key for key in VALUES if key not in RENAMED.values())
 
 
@@ -137,9 +139,25 @@ def _put(config: dict[str, Any], key: str, value: Any) -> None:
 
 def _has(key: str, name_of: Callable[[str], Any]) -> bool:
     """Whether the schema has a key; name_of(group) is the choice. An old key may be the present one of a plug-in's choice."""
-    cls: type | None = Train
-    *parents, last = key.split(".")
-    for part in parents:
-        nested = fields_of(cls)[part].nested if cls is not None and part in fields_of(cls) else None
-        cls = plugins.schemas(part).get(str(name_of(part)), nested) if cls is Train and part in GROUPS else nested
-    return cls is not None and last in fields_of(cls)
+    group, *rest = key.split(".")
+    if group not in GROUPS:
+        return _reaches(Train, (group, *rest))
+    known, name = plugins.schemas(group), str(name_of(group))
+    # The name of a dataset or a model is free, and does not say which schema it has.
+    candidates = known.values() if group in _FREE_NAMES and name not in known else [cls for cls in (known.get(name),) if cls is not None]
+    return any(_reaches(cls, rest) for cls in candidates or [_base(group)])
+
+
+def _base(group: str) -> type:
+    base = fields_of(Train)[group].nested
+    assert base is not None
+    return base
+
+
+def _reaches(cls: type | None, parts: Sequence[str]) -> bool:
+    for part in parts:
+        known = fields_of(cls).get(part) if cls is not None else None
+        if known is None:
+            return False
+        cls = known.nested
+    return True

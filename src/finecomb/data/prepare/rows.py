@@ -195,7 +195,7 @@ def _make(
     splits = balanced.splits
     manifest = {
         "source": read.source,
-        "licence": read.licence,
+        "license": read.license,
         "funnel": funnel + carving + compared.funnel + limiting + balanced.funnel,
         "examples": cleaned.examples + compared.examples + balanced.examples,
         "unmapped": read.unmapped,
