@@ -87,8 +87,11 @@ def test_the_averaged_weights_are_evaluated_and_saved(data_folder: Path, tmp_pat
 
 def test_norms_are_recorded_and_samples_are_written(whole: RunDirectory) -> None:
     lines = [json.loads(line) for line in (whole.path / "metrics.jsonl").read_text().splitlines()]
-    steps = [line["step"] for line in lines if any(name.startswith("gradient_norm/") for name in line)]
-    assert steps == [2, 4, 6, 8]
+    groups = [(line["step"], [value for name, value in line.items() if name.startswith("gradient_norm/")]) for line in lines]
+    logged = {line["step"]: line["train/gradient_norm"] for line in lines if "train/gradient_norm" in line}
+    found = {step: sum(value**2 for value in norms) ** 0.5 for step, norms in groups if norms}
+    assert found.keys() == {2, 4, 6, 8}
+    assert found == pytest.approx({step: logged[step] for step in found}, rel=1e-5), "the whole gradient, before clipping"
     files = sorted((whole.predictions / "samples").iterdir())
     assert [file.name for file in files] == ["step-000003.csv", "step-000006.csv", "step-000009.csv"]
     columns, *rows = csv.reader(files[0].open())

@@ -43,7 +43,9 @@ class WeightAveraging(callbacks.EMAWeightAveraging):
         """Start the average from the weights before training."""
         if stage == "fit":
             self._trained = _Trained(pl_module)
-            self._average_model = AveragedModel(self._trained, avg_fn=get_ema_avg_fn(self.decay), use_buffers=False)
+            # Lightning moves the module to its device later.
+            device = trainer.strategy.root_device
+            self._average_model = AveragedModel(self._trained, device=device, avg_fn=get_ema_avg_fn(self.decay), use_buffers=False)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any, **keywords: Any) -> None:
         """Update the average."""
