@@ -17,6 +17,7 @@ SOURCE = Path(__file__).resolve().parents[1]
 COVERED = ("learning", "training", "data", "studies/statistics")
 # Stable name -> file below SOURCE, for modules whose file is no longer NAME.py.
 MOVED: Mapping[str, str] = {
+    "data/prepare/labelling": "data/prepare/labeling.py",
     "learning/tuning/artefact": "learning/tuning/artifact.py",
     "training/artefact": "training/artifact.py",
     "training/callbacks/validate": "training/callbacks/best.py",

@@ -35,11 +35,22 @@ RENAMED: Mapping[str, str] = {
 }
 # New dotted key -> its old values, as a YAML file or the command line gave them, and the new ones.
 VALUES: Mapping[str, Mapping[Any, str]] = {
+    "annotator.name": {"labelling_functions": "labeling_functions"},
     "trainer.precision": {32: "32-true", "bf16": "bf16-mixed", 16: "16-mixed"},
     "tuning.prompt_tuning_init": {"vocab": "SAMPLE_VOCAB", "random": "RANDOM"},
 }
 _FREE_NAMES = ("dataset", "model")
 _KEPT_KEYS = tuple(key for key in VALUES if key not in RENAMED.values())
+
+
+def choice_before(group: str, name: str) -> str:
+    """The name that a choice has inside fingerprints and keys of cached data: its first one."""
+    return next((str(old) for old, new in VALUES.get(f"{group}.name", {}).items() if new == name), name)
+
+
+def current_choices(choices: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Recorded choices under the new names."""
+    return {group: value_now(f"{group}.name", name) for group, name in choices.items()}
 
 
 def value_now(key: str, value: Any) -> Any:
@@ -88,6 +99,8 @@ def current_overrides(overrides: Sequence[str], choices: Mapping[str, str | None
 def _override(word: str, choices: Mapping[str, str | None]) -> str:
     key, sign, value = word.partition("=")
     bare = key.lstrip("+~")
+    if bare in GROUPS:
+        return f"{key}={','.join(value_now(f'{bare}.name', name) for name in value.split(','))}" if f"{bare}.name" in VALUES else word
     new = RENAMED.get(bare, bare)
     still = new.startswith(f"{bare}.") and value.lstrip().startswith("{")
     if not sign or still or (new == bare and bare not in VALUES) or not _has(new, choices.get):

@@ -72,6 +72,8 @@ class RunDirectory:
         found = files.read_json(self.path / "run.json")
         if "overrides" in found:
             found["overrides"] = renamed.current_overrides(found["overrides"], found.get("choices"))
+        if "choices" in found:
+            found["choices"] = renamed.current_choices(found["choices"])
         return found
 
     @property

@@ -1,4 +1,4 @@
-"""Datasets: where labelled text comes from, which column is what, and how it is split."""
+"""Datasets: where labeled text comes from, which column is what, and how it is split."""
 
 from __future__ import annotations
 
