@@ -30,7 +30,7 @@ def problems(*overrides):
             "loss=mse cannot serve",
             "loss=mse",
         ),
-        (["dataset=stsb", "task=regression"], "loss=cross_entropy cannot serve task=regression", "conf/train.yaml"),
+        (["dataset=stsb", "loss=cross_entropy"], "loss=cross_entropy cannot serve task=regression", "loss=cross_entropy"),
         (["dataset.target=rating"], "dataset=movie_reviews gives a number for each text", "dataset.target=rating"),
         (["task=regression", "loss=mse"], "dataset=movie_reviews gives one class for each text", "conf/dataset/_rated.yaml"),
         (["monitor.metric=pearson"], "monitor.metric=pearson is no metric of task=sequence_classification", "monitor.metric=pearson"),
@@ -71,6 +71,9 @@ def problems(*overrides):
         (["model.attention=flash_attention_2"], "needs the package flash-attn", "model.attention=flash_attention_2"),
         (["model.attention=flash_attention_2", "trainer=cpu"], "needs a GPU; trainer.accelerator=cpu", "model.attention"),
         (["model.attention=flash_attention_2", "trainer.precision=bf16-mixed"], "evaluates in fp32", "trainer.precision=bf16-mixed"),
+        (["trainer=fsdp", "trainer.devices=2", "trainer.compile=true"], "not tested with trainer.strategy=fsdp", "trainer.compile=true"),
+        (["trainer=fsdp", "trainer.devices=2", "optimizer=adafactor"], "takes means over whole tensors", "optimizer=adafactor"),
+        (["trainer=fsdp", "trainer.accelerator=gpu", "trainer.precision=16-mixed"], "loss scaling", "trainer.precision=16-mixed"),
         (["tuning.name=ful"], "tuning.name=ful names no tuning", "tuning.name=ful"),
     ],
 )

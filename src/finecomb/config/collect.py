@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from finecomb.config import auto, hydra_settings, plugins
+from finecomb.config import auto, hydra_settings, plugins, renamed
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.locate import conf_dir
@@ -153,7 +153,8 @@ def _check_option(group: str, name: Any, origin: Origin, problems: list[Problem]
             problems.extend(error.problems)
             return False
         return True
-    guess = _likely(group, str(name), known)
+    guess = renamed.value_now(f"{group}.name", name)
+    guess = _likely(group, str(name), known) if guess == name else guess
     allowed = ", ".join([*known, *(["null"] if group in BUNDLES else [])])
     what = f"{group}={'null' if name is None else name}: there is no such choice"
     problems.append(Problem(what, str(origin), allowed, f"did you mean {group}={guess}?" if guess else ""))
