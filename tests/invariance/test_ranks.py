@@ -29,7 +29,7 @@ def outcomes(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         prepared(data_folder, task)
     for family in FAMILIES:
         # transformers writes no config from any rank but the first, so the tiny weights are put into the cache before there are ranks.
-        parts_of(cell_config(data_folder, "single", "full", f"model=tiny_{family}"))
+        parts_of(cell_config(data_folder, "single", "full", "model=tiny", f"model.architecture={family}"))
     folder = tmp_path_factory.mktemp("ranks")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -53,7 +53,7 @@ def _outcome(outcomes: Path, name: str, rank: int = 0) -> Outcome:
 
 @pytest.mark.parametrize(("task", "tuning", "family"), CELLS)
 def test_two_ranks_give_the_plain_gradient(task: str, tuning: str, family: str, outcomes: Path, data_folder: Path) -> None:
-    expected = plain(cell_config(data_folder, task, tuning, f"model=tiny_{family}"))
+    expected = plain(cell_config(data_folder, task, tuning, "model=tiny", f"model.architecture={family}"))
     for rank in range(2):
         check_same(expected, _outcome(outcomes, f"{task}-{tuning}-{family}", rank), TOLERANCE)
 

@@ -67,7 +67,7 @@ def main(data: Path, outcomes: Path) -> None:
         torch.save(outcome.__dict__, folder / f"{name}.pt")
 
     for task, tuning, family in CELLS:
-        config = cell_config(data, task, tuning, f"model=tiny_{family}", *DDP)
+        config = cell_config(data, task, tuning, "model=tiny", f"model.architecture={family}", *DDP)
         keep(train(folder, with_split(config, parts=2, devices=2)), f"{task}-{tuning}-{family}")
     # 20 rows in batches of 19: the last global batch has one example, and the second rank none.
     keep(train(folder, with_split(cell_config(data, "single", "full", *DDP, "batch.size=19"), devices=2)), "uneven")

@@ -32,6 +32,14 @@ VALUES: Mapping[str, Mapping[Any, str]] = {
     "trainer.precision": {32: "32-true", "bf16": "bf16-mixed", 16: "16-mixed"},
     "tuning.prompt_tuning_init": {"vocab": "SAMPLE_VOCAB", "random": "RANDOM"},
 }
+# Old choice -> what to write for it.
+CHOICES: Mapping[tuple[str, str], str] = {
+    ("model", f"tiny_{old}"): f"model=tiny model.architecture={new}"
+    for old, new in (
+        *((name, name) for name in ("bert", "roberta", "distilbert", "electra", "modernbert", "xlnet", "gpt2", "llama", "qwen3")),
+        ("deberta_v3", "deberta-v2"), ("xlm_r", "xlm-roberta"),
+    )
+}  # fmt: skip
 _KEPT_KEYS = tuple(key for key in VALUES if key not in RENAMED.values())
 
 
