@@ -30,7 +30,7 @@ EXAMPLES = 1000
 BATCH = 32
 OVERRIDES = [
     f"dataset.limit.train={EXAMPLES}", "dataset.limit.validation=32", "dataset.limit.test=32", f"batch.size={BATCH}",
-    "trainer.max_epochs=1", "optimizer.lr=5e-5", "logger=none", "callbacks.progress=false", "evaluate.test=false",
+    "trainer.max_epochs=1", "optimizer.lr=5e-5", "logger=none", "callbacks.progress.enabled=false", "evaluate.test=false",
 ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from typing import Any
 VOCABULARY = "good great best fun love bad worst boring dull hate movie film plot story the a an and very too so".split()  # noqa: SIM905
 COMMON = [
     "dataset=files", "cleaner=none", "logger=none", "batch.size=8", "batch.max_length=32", "trainer.max_epochs=2", "trainer.threads=1",
-    "trainer.precision=32-true", "trainer.accelerator=cpu", "callbacks.progress=false",
+    "trainer.precision=32-true", "trainer.accelerator=cpu", "callbacks.progress.enabled=false",
 ]  # fmt: skip
 RUNS: dict[str, list[str]] = {
     "full": ["data=class", "model=tiny", "tuning=full", "seed=3"],
@@ -71,7 +71,7 @@ RUNS: dict[str, list[str]] = {
         "tuning=prompt",
         "tuning.num_virtual_tokens=3",
         "batch.bucket=1",
-        "monitor.patience=1",
+        "callbacks.early_stopping.patience=1",
     ],
     "steps": [
         "data=class",

@@ -212,10 +212,10 @@ class Fake:
         if state == "finished":
             (folder / "result.json").write_text('{"metrics": {"validation/accuracy": 0.5, "test/accuracy": 0.75, "test/mcc": null}}')
         self.compositions = []
-        monkeypatch.setattr("finecomb.studies.freeze.freeze", lambda composition: self.compositions.append(composition))
-        monkeypatch.setattr("finecomb.studies.account.tell_data", lambda jobs: None)
+        monkeypatch.setattr("finecomb.studies.freeze.freeze", lambda composition: self.compositions.append(composition) or composition)
+        monkeypatch.setattr("finecomb.api.training.tell_data", lambda jobs: None)
         result = Outcome(RunDirectory(folder), state, **outcome)
-        monkeypatch.setattr("finecomb.studies.launch.launch", lambda frozen, **options: [result])
+        monkeypatch.setattr("finecomb.api.training.launch", lambda frozen, **options: [result])
 
 
 def test_a_run_ends_with_its_metrics_and_its_directory_on_the_last_line(capsys, monkeypatch, tmp_path):
@@ -275,7 +275,7 @@ def test_a_stop_is_told_and_keeps_the_signals_exit_code(capsys, monkeypatch):
     monkeypatch.setattr("finecomb.studies.freeze.freeze", stopped)
     code, _, err = run(capsys, "train")
     assert code == 143
-    assert "goes on where it was" in err
+    assert "the same command resumes" in err
 
 
 @pytest.mark.parametrize(
@@ -331,6 +331,7 @@ def test_compare_passes_what_it_is_given(monkeypatch, capsys):
         "baseline": "best",
         "output": Path("t.md"),
         "by": None,
+        "command": "finecomb compare a b --references majority,tfidf_logistic --metrics accuracy --output t.md",
     }
 
 

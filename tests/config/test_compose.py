@@ -58,7 +58,7 @@ def test_every_value_has_an_origin_and_names_what_set_it_last():
         ["experiment=sst2_bert", "debug=one_batch", "optimizer=sgd", "optimizer.lr=1e-3"],
         ["tuning=lora", "tuning.target_modules=[query,key]", "optimizer.betas=[0.8,0.9]", "trainer.precision=32-true", "name=a"],
         ["dataset=files", "dataset.files.train=a.csv", "dataset.limit={train: 3}", "~cleaner.steps.empty"],
-        ["++cleaner.steps.again.step=unicode", "++cleaner.steps.again.form=NFKC", "monitor.patience=2"],
+        ["++cleaner.steps.again.step=unicode", "++cleaner.steps.again.form=NFKC", "callbacks.early_stopping.patience=2"],
     ],
 )
 def test_the_result_is_what_hydra_itself_composes(overrides):

@@ -69,7 +69,7 @@ def test_auto_learning_rate_lies_within_the_methods_range(tuning, optimizer):
 
 
 def test_no_auto_is_left_but_what_the_weights_decide():
-    resolved = flatten(to_plain(config("trainer=ddp", "trainer.devices=auto", "logger=csv", machine=SERVER)))
+    resolved = flatten(to_plain(config("trainer=ddp", "logger=csv", machine=SERVER)))
     resolved = {key: value for key, value in resolved.items() if key not in ("model.model_type", "model.attention", "trainer.strategy")}
     assert "auto" not in resolved.values()
 
@@ -78,18 +78,37 @@ def test_no_auto_is_left_but_what_the_weights_decide():
     ("overrides", "machine", "expected"),
     [
         ([], LAPTOP, ("cpu", 1, "32-true", 4)),
-        ([], SERVER, ("cpu", 1, "bf16-mixed", 32)),
+        ([], SERVER, ("gpu", 1, "bf16-mixed", 32)),
+        (["trainer=cpu"], SERVER, ("cpu", 1, "bf16-mixed", 32)),
         (["trainer=gpu"], SERVER, ("gpu", 1, "bf16-mixed", 32)),
         (["trainer=gpu", "trainer.precision=16-mixed"], SERVER, ("gpu", 1, "16-mixed", 32)),
         (["trainer=gpu"], dataclasses.replace(SERVER, gpu_bf16=False), ("gpu", 1, "32-true", 32)),
         (["trainer=ddp"], LAPTOP, ("cpu", 2, "32-true", 2)),
-        (["trainer=ddp", "trainer.devices=auto"], SERVER, ("gpu", 4, "bf16-mixed", 8)),
-        (["trainer.threads=3", "trainer.precision=32-true"], SERVER, ("cpu", 1, "32-true", 3)),
+        (["trainer=ddp", "trainer.accelerator=cpu"], SERVER, ("cpu", 2, "bf16-mixed", 16)),
+        (["trainer=ddp", "trainer.devices=3"], SERVER, ("gpu", 3, "bf16-mixed", 10)),
+        (["trainer=ddp"], SERVER, ("gpu", 4, "bf16-mixed", 8)),
+        (["trainer.threads=3", "trainer.precision=32-true"], SERVER, ("gpu", 1, "32-true", 3)),
     ],
 )
 def test_auto_becomes_what_the_machine_has(overrides, machine, expected):
     trainer = config(*overrides, machine=machine).trainer
     assert (trainer.accelerator, trainer.devices, trainer.precision, trainer.threads) == expected
+
+
+@pytest.mark.parametrize(
+    ("machine", "others", "name"),
+    [
+        (LAPTOP, [], "cpu"),
+        (SERVER, [], "gpu"),
+        (SERVER, ["trainer.accelerator=cpu"], "cpu"),
+        (LAPTOP, ["trainer.strategy=ddp", "trainer.devices=auto"], "ddp"),
+    ],
+)
+def test_trainer_auto_is_the_same_run_as_the_choice_for_the_machine(machine, others, name):
+    auto, chosen = config(*others, machine=machine), config(f"trainer={name}", *others, machine=machine)
+    assert auto.trainer.name == name
+    assert fingerprint(auto, {}) == fingerprint(chosen, {})
+    assert difference_name(auto, {"trainer": "auto"}) == difference_name(chosen, {"trainer": name}) or name == "ddp"
 
 
 def test_a_gpu_that_is_not_there_is_refused_when_a_run_starts():
@@ -134,8 +153,8 @@ def test_one_and_one_point_nought_are_the_same():
 
 @pytest.mark.parametrize(
     "override",
-    ["output_dir=elsewhere", "name=word", "rerun=failed", "trainer.num_workers=2", "trainer.threads=1", "callbacks.progress=false",
-     "logger=none", "batch.eval_size=7", "logger.project=mine", "callbacks.checkpoint_every_n_steps=5",
+    ["output_dir=elsewhere", "name=word", "rerun=failed", "trainer.num_workers=2", "trainer.threads=1", "callbacks.progress.enabled=false",
+     "logger=none", "batch.eval_size=7", "logger.project=mine", "callbacks.checkpoint.every_n_steps=5",
      "model.gradient_checkpointing=true"],
 )  # fmt: skip
 def test_what_cannot_change_the_result_is_no_identity(override):

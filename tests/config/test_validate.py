@@ -43,7 +43,7 @@ def problems(*overrides):
         (["optimizer.betas=[0.9]"], "optimizer.betas=[0.9] is no pair", "optimizer.betas"),
         (["optimizer=sgd", "optimizer.momentum=0", "optimizer.nesterov=true"], "needs momentum", "optimizer.nesterov"),
         (["batch.size=30", "batch.micro_batches=4"], "batch.size=30 cannot be split evenly in 4", "batch.size=30"),
-        (["trainer=ddp", "batch.size=30", "batch.micro_batches=2"], "cannot be split evenly in 4", "batch.size=30"),
+        (["trainer=ddp", "trainer.devices=2", "batch.size=30", "batch.micro_batches=2"], "cannot be split evenly in 4", "batch.size=30"),
         (["batch.max_tokens=64"], "batch.max_tokens=64 is less than batch.max_length", "batch.max_tokens=64"),
         (["trainer.precision=16-mixed"], "trainer.precision=16-mixed needs a GPU", "trainer.precision=16-mixed"),
         (["trainer.devices=2"], "needs a strategy", "trainer.devices=2"),
@@ -72,6 +72,9 @@ def problems(*overrides):
         (["model.attention=flash_attention_2"], "needs the package flash-attn", "model.attention=flash_attention_2"),
         (["model.attention=flash_attention_2", "trainer=cpu"], "needs a GPU; trainer.accelerator=cpu", "model.attention"),
         (["model.attention=flash_attention_2", "trainer.precision=bf16-mixed"], "evaluates in fp32", "trainer.precision=bf16-mixed"),
+        (["trainer=fsdp", "trainer.devices=2", "trainer.compile=true"], "not tested with trainer.strategy=fsdp", "trainer.compile=true"),
+        (["trainer=fsdp", "trainer.devices=2", "optimizer=adafactor"], "takes means over whole tensors", "optimizer=adafactor"),
+        (["trainer=fsdp", "trainer.accelerator=gpu", "trainer.precision=16-mixed"], "loss scaling", "trainer.precision=16-mixed"),
         (["tuning.name=ful"], "tuning.name=ful names no tuning", "tuning.name=ful"),
     ],
 )

@@ -47,3 +47,17 @@ def test_several_labels_in_a_cell_are_an_error_that_names_the_separator(
 )
 def test_single_labels_with_a_separator_in_them_are_let_through(prepared: Any, write: Any, names: list[str]) -> None:
     assert set(prepared(write("a.jsonl", labeled(names))).label_names) == set(names)
+
+
+def test_many_fractions_where_classes_are_expected_are_an_error_that_names_regression(prepared: Any, write: Any) -> None:
+    names = [str(n / 4) for n in range(12)]
+    path = write("a.jsonl", labeled(names))
+    with pytest.raises(UserError, match=r"12 different numbers, from 0 to 2\.75") as caught:
+        prepared(path)
+    assert "task=regression" in caught.value.problems[0].mend
+    assert prepared(path, label_names=names).label_names == names
+
+
+@pytest.mark.parametrize("names", [[str(n) for n in range(40)], ["0.5", "1", "1.5", "2"], [*(str(n / 4) for n in range(12)), "none"]])
+def test_numbers_that_may_be_classes_are_let_through(prepared: Any, write: Any, names: list[str]) -> None:
+    assert set(prepared(write("a.jsonl", labeled(names, 400))).label_names) == set(names)

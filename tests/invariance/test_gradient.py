@@ -71,7 +71,7 @@ def test_a_batch_in_which_no_example_counts_has_gradient_zero(split: dict[str, i
 
 def test_clipping_is_by_the_norm_of_the_whole_gradient_however_the_batch_is_split(data_folder: Path, tmp_path: Path) -> None:
     limit = 0.1
-    config = cell_config(data_folder, "single", "full", f"trainer.gradient_clip_val={limit}", "callbacks.log_every_n_steps=1")
+    config = cell_config(data_folder, "single", "full", f"trainer.gradient_clip_val={limit}", "trainer.log_every_n_steps=1")
     expected, unclipped = plain(config), plain(cell_config(data_folder, "single", "full"))
     norms = [float(torch.stack([each.norm() for each in step.values()]).norm()) for step in expected.gradients]
     assert min(norms) > 2 * limit, "the test needs gradients that are clipped"

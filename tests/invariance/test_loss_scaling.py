@@ -121,7 +121,7 @@ def test_a_step_whose_gradient_overflows_is_skipped_and_the_scale_halved(
 
 
 def test_the_scale_is_resumed(data_folder: Path, tmp_path: Path) -> None:
-    settings = ["trainer.max_epochs=3", "callbacks.checkpoint_every_n_steps=1", "model.dropout=0.2", *CLIPPED]
+    settings = ["trainer.max_epochs=3", "callbacks.checkpoint.every_n_steps=1", "model.dropout=0.2", *CLIPPED]
     config = in_fp16(cell_config(data_folder, "single", "full", *settings))
     alone, killed = run_in(tmp_path, config), run_in(tmp_path, config)
     with scaling():

@@ -25,8 +25,8 @@ from finecomb.training.module import Module
 SETTINGS = [
     "trainer.max_epochs=3",
     "batch.micro_batches=2",
-    "callbacks.checkpoint_every_n_steps=2",
-    "callbacks.log_every_n_steps=2",
+    "callbacks.checkpoint.every_n_steps=2",
+    "trainer.log_every_n_steps=2",
     "model.dropout=0.2",
     "optimizer=adamw",
     "optimizer.lr=0.01",
@@ -175,7 +175,7 @@ def test_killed_at_any_moment(moment: str, undisturbed: Any, data_folder: Path, 
 
 def test_a_training_stopped_early_stays_stopped(data_folder: Path, tmp_path: Path) -> None:
     # No epoch is better than the first when nothing is learnt.
-    settings = ["optimizer.lr=1e-12", "monitor.patience=1", "trainer.max_epochs=5", "model.dropout=0.0"]
+    settings = ["optimizer.lr=1e-12", "callbacks.early_stopping.patience=1", "trainer.max_epochs=5", "model.dropout=0.0"]
     alone, killed = (_run(tmp_path, data_folder, *settings, name=name) for name in ("alone", "killed"))
     assert _attempt(alone) == 0
     expected = _everything(alone)
@@ -187,7 +187,7 @@ def test_a_training_stopped_early_stays_stopped(data_folder: Path, tmp_path: Pat
 
 def check_patience(folder: Path, data_folder: Path) -> None:
     """Epochs without improvement before a kill count after it: patience=2 ends training after epoch 3, not a full patience later."""
-    settings = ["optimizer.lr=1e-12", "monitor.patience=2", "trainer.max_epochs=6", "model.dropout=0.0"]
+    settings = ["optimizer.lr=1e-12", "callbacks.early_stopping.patience=2", "trainer.max_epochs=6", "model.dropout=0.0"]
     run = _run(folder, data_folder, *settings, name="killed")
 
     def patch(context: pytest.MonkeyPatch) -> None:
@@ -231,7 +231,7 @@ def test_max_steps_at_the_end_of_an_epoch_holds_whenever_the_run_is_killed(momen
 
 def test_the_cadence_of_validation_logs_and_checkpoints_changes_nothing(undisturbed: Any, data_folder: Path, tmp_path: Path) -> None:
     run = _run(
-        tmp_path, data_folder, "callbacks.checkpoint_every_n_steps=1", "callbacks.log_every_n_steps=1", "batch.eval_size=3", name="other"
+        tmp_path, data_folder, "callbacks.checkpoint.every_n_steps=1", "trainer.log_every_n_steps=1", "batch.eval_size=3", name="other"
     )
     assert _attempt(run) == 0
     assert_equal(undisturbed["full"]["state_dict"], _everything(run)["state_dict"])

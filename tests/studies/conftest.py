@@ -113,6 +113,5 @@ def job(tmp_path, monkeypatch, job_settings):
     (tmp_path / "train.tsv").write_text("text\tlabel\n" + "".join(rows))
     monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(freezing, "_prepared", {})
-    monkeypatch.setattr(freezing, "_inspected", {})
+    freezing.forget()
     return lambda *more, **options: compose([*job_settings, *more], **options)

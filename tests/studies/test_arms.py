@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from finecomb.studies.arms import Run, group
+from finecomb.studies.arms import ComparedRun, group
 
 
-def run(seed: int, path: str, content: str, weights: str = "w") -> Run:
+def run(seed: int, path: str, content: str, weights: str = "w") -> ComparedRun:
     identity = {"tuning.name": "full", "dataset.name": "files", "dataset.path": path, "dataset.files.train": "train.csv"}
     inputs = {"data": {"content_hash": content}, "model": {"sha256": weights}}
-    return Run(Path(f"{path}-{seed}"), seed, "finished", {}, identity, {"inputs": inputs}, None, None)
+    return ComparedRun(Path(f"{path}-{seed}"), seed, "finished", {}, identity, {"inputs": inputs}, None, None)
 
 
 def test_the_same_content_in_another_place_is_the_same_arm() -> None:

@@ -17,7 +17,14 @@ from finecomb.studies.sweep import sweep_id, varying
 
 def test_what_cannot_change_the_result_does_not_change_the_run(job):
     first = freeze(job())
-    for same in ("trainer.num_workers=2", "output_dir=runs", "callbacks.progress=false", "trainer.threads=1", "rerun=failed", "logger=csv"):
+    for same in (
+        "trainer.num_workers=2",
+        "output_dir=runs",
+        "callbacks.progress.enabled=false",
+        "trainer.threads=1",
+        "rerun=failed",
+        "logger=csv",
+    ):
         assert freeze(job(same)).run.path == first.run.path, same
     for other in ("seed=1", "optimizer.lr=0.1", "tuning=head", "batch.size=4"):
         assert freeze(job(other)).run.path != first.run.path, other
@@ -32,6 +39,19 @@ def test_every_auto_is_a_value_in_the_frozen_file(job):
     assert "auto" not in (frozen["trainer"]["accelerator"], frozen["model"]["model_type"])
 
 
+def test_trainer_auto_is_recorded_as_the_choice_for_the_machine(job, monkeypatch):
+    monkeypatch.setattr(freezing, "this_machine", lambda: Machine(cores=8, gpus=0, bf16=False, gpu_bf16=False))
+    auto, written = check(job()), check(job("trainer=cpu"))
+    assert auto.choices["trainer"] == auto.config.trainer.name == "cpu"
+    assert (auto.fingerprint, auto.name, auto.settings) == (written.fingerprint, written.name, written.settings)
+
+
+def test_a_batch_is_checked_against_the_processes_of_this_machine(job, monkeypatch):
+    monkeypatch.setattr(freezing, "this_machine", lambda: Machine(cores=8, gpus=0, bf16=False, gpu_bf16=False))
+    with pytest.raises(UserError, match=r"batch.size=9 cannot be split evenly in 2 \(1 micro-batches x 2 devices"):
+        check(job("trainer=ddp", "batch.size=9"))
+
+
 def test_slots_share_the_cores_and_do_not_change_the_run(job, monkeypatch):
     monkeypatch.setattr(freezing, "this_machine", lambda: Machine(cores=8, gpus=0, bf16=False, gpu_bf16=False))
     alone, shared = check(job()), check(job(), slots=4)
@@ -42,10 +62,10 @@ def test_slots_share_the_cores_and_do_not_change_the_run(job, monkeypatch):
 def test_other_content_of_the_same_file_is_another_run(job, tmp_path, monkeypatch):
     first = check(job()).fingerprint
     (tmp_path / "train.tsv").touch()
-    monkeypatch.setattr(freezing, "_prepared", {})
+    freezing.forget()
     assert check(job()).fingerprint == first
     (tmp_path / "train.tsv").open("a").write("one more\ta\n")
-    monkeypatch.setattr(freezing, "_prepared", {})
+    freezing.forget()
     assert check(job()).fingerprint != first
 
 
@@ -53,7 +73,7 @@ def test_moved_files_with_the_same_content_are_the_same_run(job, tmp_path, monke
     first = check(job())
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "train.tsv").rename(tmp_path / "elsewhere" / "train.tsv")
-    monkeypatch.setattr(freezing, "_prepared", {})
+    freezing.forget()
     moved = check(job(f"dataset.files.train={tmp_path / 'elsewhere' / 'train.tsv'}"))
     assert moved.inputs["data"]["content_hash"] == first.inputs["data"]["content_hash"]
     assert moved.fingerprint == first.fingerprint
@@ -122,7 +142,7 @@ def test_moved_data_with_the_same_content_is_the_same_run(job, tmp_path, monkeyp
         assert moved.run.path == first.run.path
         assert freeze(job(f"dataset.files.train={tmp_path / folder / 'train.tsv'}")).run.path == first.run.path
     (tmp_path / "b" / "train.tsv").open("a").write("one more\ta\n")
-    monkeypatch.setattr(freezing, "_prepared", {})
+    freezing.forget()
     assert freeze(job(f"dataset.path={tmp_path / 'b'}")).run.path != first.run.path
 
 

@@ -126,12 +126,12 @@ def test_values_arrive_as_the_agent_would_pass_them(write, macro):
     from finecomb.config.hydra_app import read as read_words
 
     sweep, _ = read(write(GOOD.replace("${args_no_hyphens}", macro)))
-    argv = words.argv(sweep, {"optimizer.lr": 1e-05, "tuning": "lora", "callbacks.progress": False})
+    argv = words.argv(sweep, {"optimizer.lr": 1e-05, "tuning": "lora", "callbacks.progress.enabled": False})
     assert argv[:2] == ["finecomb", "train"]
     by_agent = compose(read_words(argv[2:]).overrides).config
-    by_us = compose(words.overrides(sweep, {"optimizer.lr": 1e-05, "tuning": "lora", "callbacks.progress": False})).config
+    by_us = compose(words.overrides(sweep, {"optimizer.lr": 1e-05, "tuning": "lora", "callbacks.progress.enabled": False})).config
     assert by_agent == by_us
-    assert (by_us.optimizer.lr, by_us.tuning.name, by_us.callbacks.progress) == (1e-05, "lora", False)
+    assert (by_us.optimizer.lr, by_us.tuning.name, by_us.callbacks.progress.enabled) == (1e-05, "lora", False)
 
 
 def test_a_search_without_end_needs_a_number(write, monkeypatch):

@@ -148,7 +148,7 @@ def test_a_loss_that_is_not_finite_ends_training_at_the_next_line(run: RunDirect
 
 def validated(mode: str, values: Sequence[float | None], before: Best | None = None) -> tuple[Best, list[bool]]:
     """A Best that saw a value at the end of each epoch of 3 steps, and whether each was an improvement."""
-    found = Best(Monitor(metric="score", mode=mode, patience=None))
+    found = Best(Monitor(metric="score", mode=mode))
     if before is not None:
         found.load_state_dict(before.state_dict())
     improved = []
@@ -158,6 +158,23 @@ def validated(mode: str, values: Sequence[float | None], before: Best | None = N
         found.on_validation_end(at, validated_module(loss=1.0, score=value))
         improved.append(found.improved)
     return found, improved
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_min_delta_counts_from_the_latest_clear_improvement_and_leaves_the_best_value_alone(mode: str) -> None:
+    values = [1.0, 0.9, 0.85, 0.8, 0.79] if mode == "min" else [-1.0, -0.9, -0.85, -0.8, -0.79]
+    found = Best(Monitor(metric="score", mode=mode), min_delta=0.15)
+    counts = []
+    for epoch, value in enumerate(values):
+        at = trainer(3 * epoch + 3)
+        at.current_epoch = epoch
+        found.on_validation_end(at, validated_module(loss=1.0, score=value))
+        assert found.improved, "the best value is any better one"
+        counts.append(found.epochs_without)
+    assert counts == [0, 1, 2, 0, 1], "0.9 and 0.85 are within 0.15 of 1.0; 0.8 is not"
+    again = Best(Monitor(metric="score", mode=mode), min_delta=0.15)
+    again.load_state_dict(found.state_dict())
+    assert (again.best, again.reference) == (values[4], values[3])
 
 
 def check_order(mode: str) -> None:
@@ -177,15 +194,15 @@ def test_only_a_better_value_is_an_improvement(mode: str) -> None:
 def within_two_percent(patch: pytest.MonkeyPatch) -> None:
     """Planted defect: with mode=min a value up to 2 % worse counts as better."""
 
-    def better(self: Best, value: float) -> bool:
-        return self.best is None or (value > self.best if self._monitor.mode == "max" else value < self.best * 1.02)
+    def better(self: Best, value: float, than: float | None, margin: float = 0.0) -> bool:
+        return than is None or (value > than if self._monitor.mode == "max" else value < than * 1.02)
 
     patch.setattr(Best, "_better", better)
 
 
 def at_least_as_good(patch: pytest.MonkeyPatch) -> None:
     """Planted defect: an equal value counts as better, so that patience never runs out where nothing is learned."""
-    patch.setattr(Best, "_better", lambda self, value: self.best is None or not (value > self.best))
+    patch.setattr(Best, "_better", lambda self, value, than, margin=0.0: than is None or not (value > than))
 
 
 @pytest.mark.parametrize("defect", [within_two_percent, at_least_as_good])
@@ -213,7 +230,7 @@ def test_a_resumed_validation_compares_with_the_best_of_earlier_attempts() -> No
 def check_limited() -> None:
     """A validation that did not see all rows, a sanity check and fast_dev_run set no best value, and do not count as epochs without one."""
     for outside in ({}, {"sanity_checking": True}, {"fast_dev_run": 1}, {"state": SimpleNamespace(fn=TrainerFn.VALIDATING)}):
-        found, at = Best(Monitor(metric="score", mode="max", patience=None)), trainer(3)
+        found, at = Best(Monitor(metric="score", mode="max")), trainer(3)
         vars(at).update(outside)
         found.on_validation_end(at, validated_module(complete=bool(outside), loss=1.0, score=0.5))
         assert (found.best, found.improved, found.epochs_without) == (None, False, 0), f"best value set: {outside}"

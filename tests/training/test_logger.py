@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import logging
 
 import pytest
@@ -197,6 +198,37 @@ def test_tensorboard_writes_events(run):
     events = EventAccumulator(str(run.path / "tensorboard"))
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(1, 0.5)]
+
+
+TABLE = {"key": "validation/samples", "columns": ["id", "text"], "data": [["a", "one | two\nthree"], ["b", "four"]], "step": 3}
+
+
+def test_tensorboard_gets_tables_as_text(run):
+    pytest.importorskip("tensorboard")
+    loggers = logger.build(Logger(name="tensorboard"), run)
+    loggers[0].log_table(**TABLE)
+    logger.finish(loggers, 0)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run.path / "tensorboard"))
+    events.Reload()
+    ((step, text),) = [(each.step, each.tensor_proto.string_val[0].decode()) for each in events.Tensors("validation/samples/text_summary")]
+    assert step == 3
+    assert text.splitlines() == ["| id | text |", "| --- | --- |", "| a | one \\| two three |", "| b | four |"]
+
+
+def test_wandb_gets_tables(run):
+    loggers = logger.build(WANDB, run)
+    loggers[0].log_table(**TABLE)
+    logger.finish(loggers, 1)
+    (file,) = (run.path / "wandb").rglob("samples*.table.json")
+    assert json.loads(file.read_text()) | {"columns": TABLE["columns"], "data": TABLE["data"]} == json.loads(file.read_text())
+
+
+def test_other_loggers_leave_tables_out(run):
+    (mirror,) = logger.build(Logger(name="csv"), run)
+    mirror.log_table(**TABLE)
+    assert not mirror.is_off
 
 
 def test_none_logs_nowhere(run):

@@ -73,7 +73,7 @@ def test_the_logged_loss_is_the_mean_of_the_steps_losses(data: Path, tmp_path: P
         return loss
 
     monkeypatch.setattr(module.Module, "_loss", noting)
-    run = make_run(tmp_path, data, "trainer.max_epochs=1", "batch.micro_batches=4", "callbacks.log_every_n_steps=2")
+    run = make_run(tmp_path, data, "trainer.max_epochs=1", "batch.micro_batches=4", "trainer.log_every_n_steps=2")
     assert attempt(run) == 0
     logged = {line["step"]: line["train/loss"] for line in run.metrics() if "train/loss" in line}
     steps = [sum(losses[at : at + 4]) for at in range(0, len(losses), 4)]
@@ -94,7 +94,7 @@ def test_the_logged_gradient_norm_is_that_of_the_lines_own_step(
 
     monkeypatch.setattr(module.Module, "configure_gradient_clipping", noting)
     # 3 steps an epoch: lines at steps 2 and 4, at the end of the first epoch (3), and at the last step (5).
-    settings = ["callbacks.log_every_n_steps=2", "trainer.max_steps=5", f"trainer.gradient_clip_val={clip}"]
+    settings = ["trainer.log_every_n_steps=2", "trainer.max_steps=5", f"trainer.gradient_clip_val={clip}"]
     run = make_run(tmp_path, data, *settings)
     assert attempt(run) == 0
     logged = {line["step"]: line.get("train/gradient_norm") for line in run.metrics() if "train/loss" in line}
@@ -250,7 +250,7 @@ def test_sigterm_while_training_leaves_a_checkpoint_and_an_interrupted_run(
     try:
         with monkeypatch.context() as patch:
             patch.setattr(module.Module, "training_step", asked_to_end)
-            run = make_run(tmp_path, data, "callbacks.checkpoint_every_n_steps=null")
+            run = make_run(tmp_path, data, "callbacks.checkpoint.every_n_steps=null")
             assert attempt(run) == worker.INTERRUPTED
         assert run.state() == "interrupted"
         assert checkpoint.load(run.checkpoints / "last.ckpt")["global_step"] == 4

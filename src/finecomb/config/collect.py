@@ -15,12 +15,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from finecomb.config import hydra_settings, plugins, renamed
+from finecomb.config import auto, hydra_settings, plugins, renamed
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.locate import conf_dir
 from finecomb.config.schema.train import BUNDLES, GROUPS, Train
-from finecomb.config.settings import Collected, not_a_value
+from finecomb.config.settings import Collected
 from finecomb.config.sources import Entry, Origin, YamlFile, file_of, known_groups, offered, options, read, shown
 
 PRIMARY = "train"
@@ -28,12 +28,22 @@ PRIMARY = "train"
 
 def collect(overrides: Sequence[str], defaults_list: Callable[[list[str]], Any]) -> Collected:
     """Read everything the overrides select. `defaults_list(overrides)` is Hydra's: the files to merge, in order, with their packages."""
+    found = _collect(overrides, defaults_list, auto.GROUPS)
+    chosen = auto.chosen(found)
+    return found if chosen == found.auto else _collect(overrides, defaults_list, {**auto.GROUPS, **chosen})
+
+
+def _collect(overrides: Sequence[str], defaults_list: Callable[[list[str]], Any], stands_for: Mapping[str, str]) -> Collected:
     found = Collected()
     parsed = [override for override in parse(overrides, found.problems) if not override.is_hydra_override()]
     picks = [override for override in parsed if is_choice(override) and _check_choice(override, found)]
     bundles = _check_bundles(picks, found)
     try:
-        listed = defaults_list([_line(override) for override in picks])
+        found.overrides = [_line(override) for override in picks]
+        listed = defaults_list(found.overrides)
+        known = listed.overrides.known_choices
+        found.auto = {group: name for group, name in stands_for.items() if known.get(group) == auto.AUTO}
+        listed = defaults_list(found.for_hydra()) if found.auto else listed
     except HydraException as error:
         found.problems.append(Problem(str(error).split("\n")[0], mend="correct the defaults list of the file"))
         return found
@@ -41,7 +51,6 @@ def collect(overrides: Sequence[str], defaults_list: Callable[[list[str]], Any])
     _note_picks(picks, found)
     for bundle in bundles:
         found.walk(Train, bundle.entries, "", shown(bundle.path))
-    found.overrides = [_line(override) for override in picks]
     for override in parsed:
         if not is_choice(override):
             _apply(override, found)
@@ -265,7 +274,7 @@ def _apply(override: Override, found: Collected) -> None:
             return
         cls = nested
     if override.is_delete() or not isinstance(override.value(), dict):
-        found.problems.append(not_a_value(key, override.value(), where, cls))
+        found.problems.append(found.not_a_value(key, override.value(), where, cls))
         return
     found.walk(cls, _as_entries(override.value()), key, where.source)
     found.overrides.append(_line(override))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,14 +13,15 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from finecomb.config import hydra_settings, plugins
+from finecomb.config import changes, hydra_settings, interpolations, plugins
 from finecomb.config.collect import PRIMARY, collect, is_choice, parse
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fields import MISSING, fields_of, leaf_keys
 from finecomb.config.hydra_private import Loader
-from finecomb.config.plain import entry_of, from_values, to_plain
+from finecomb.config.plain import entry_of, flatten, from_values, to_plain
 from finecomb.config.schema.augmenter import Operations
-from finecomb.config.schema.train import GROUPS, Train
+from finecomb.config.schema.derivation import Derivation
+from finecomb.config.schema.train import BUNDLES, GROUPS, Train
 from finecomb.config.settings import Collected
 from finecomb.config.sources import Origin, search_dirs
 
@@ -32,7 +33,7 @@ class Composition:
     """A composed config with what made it.
 
     origins: for each dotted key the file and line, or the override, that set it last; for a group, what chose it.
-    choices: the option of each group and bundle. overrides: as Hydra takes them.
+    choices: the option of each group and bundle. overrides: of the command line.
     plugin_dirs: folders to load before the config can be read back (`plugins.load`).
     """
 
@@ -41,6 +42,18 @@ class Composition:
     choices: dict[str, str | None]
     overrides: list[str]
     plugin_dirs: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def of(config: Train) -> Composition:
+        """What made a config, also of one that was changed after it was composed, or made without composing.
+
+        Raises UserError with every value of the config that its schema does not permit.
+        """
+        derived = config.derivation
+        choices, overrides, origins = dict(derived.choices), list(derived.overrides), dict(derived.origins)
+        if flatten(to_plain(config)) != derived.values:
+            choices, overrides, origins = changes.of(config)
+        return Composition(config, origins, choices, overrides, list(derived.plugin_dirs))
 
 
 def compose(overrides: Sequence[str], *, config_dirs: Sequence[Path] = ()) -> Composition:
@@ -58,7 +71,7 @@ class Composer:
     """Composes the jobs of one command. Each file is read once for all of them."""
 
     def __init__(self) -> None:
-        self.loader = loader()
+        self.loader, self._directories = loader(), search_dirs()
 
     def compose(self, overrides: Sequence[str]) -> Composition:
         """Compose one job; see `compose`."""
@@ -66,20 +79,26 @@ class Composer:
 
     def compose_all(self, jobs: Sequence[Sequence[str]], further: Sequence[Problem] = ()) -> list[Composition]:
         """Compose each job once. Raises UserError with the problems of all of them, each once, and the further ones."""
-        return [self._composition(found) for found in self._collect_all(jobs, further)]
+        return [self._composition(found) for found in self._sound(jobs, further)]
 
-    def check(self, jobs: Sequence[Sequence[str]]) -> None:
-        """Raise UserError with the problems of all jobs, those between fields included, without merging any of them."""
-        problems = _all_problems(collect(overrides, self.loader.defaults_list) for overrides in jobs)
-        if problems:
-            raise UserError(problems)
+    def problems(self, jobs: Sequence[Sequence[str]]) -> list[Problem]:
+        """The problems of all jobs, each once and those between fields included. No job is merged, so that many are checked fast."""
+        return _all_problems(self._collect(jobs))
 
     def merge_all(self, jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
         """Return the config of each job as Hydra merges it, interpolations unresolved; raises as `compose_all` does."""
-        return [self._merged(found) for found in self._collect_all(jobs)]
+        return [self._merged(found) for found in self._sound(jobs)]
 
-    def _collect_all(self, jobs: Sequence[Sequence[str]], further: Sequence[Problem] = ()) -> list[Collected]:
-        collected = [collect(overrides, self.loader.defaults_list) for overrides in jobs]
+    def _collect(self, jobs: Sequence[Sequence[str]]) -> list[Collected]:
+        """Read what each job selects, in the folders that its bundles name too."""
+        bundles = dict.fromkeys(word for job in jobs for word in job if word.partition("=")[0] in BUNDLES)
+        hydra_settings.load_search_path(parse(list(bundles), []))
+        if search_dirs() != self._directories:
+            self.loader, self._directories = loader(), search_dirs()
+        return [collect(overrides, self.loader.defaults_list) for overrides in jobs]
+
+    def _sound(self, jobs: Sequence[Sequence[str]], further: Sequence[Problem] = ()) -> list[Collected]:
+        collected = self._collect(jobs)
         if further or any(_problems(found) for found in collected):
             raise UserError(dict.fromkeys([*further, *_all_problems(collected)]))
         return collected
@@ -87,27 +106,34 @@ class Composer:
     def _merged(self, found: Collected) -> DictConfig:
         """Raises UserError in Hydra's words for what our own pass does not know."""
         try:
-            parsed = OverridesParser.create().parse_overrides(found.overrides)
-            picks = [line for line, override in zip(found.overrides, parsed, strict=True) if is_choice(override)]
+            lines = found.for_hydra()
+            parsed = OverridesParser.create().parse_overrides(lines)
+            picks = [line for line, override in zip(lines, parsed, strict=True) if is_choice(override)]
             values = [override for override in parsed if not is_choice(override)]
-            return self.loader.merge(self.loader.defaults_list(picks).defaults, values)
+            merged = self.loader.merge(self.loader.defaults_list(picks).defaults, values)
+            for key, setting in found.values.items():
+                if interpolations.has_choice(setting.value):
+                    OmegaConf.update(merged, key, interpolations.with_choices(setting.value, found.choices))
+            return merged
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(hydra_problem(error)) from error
 
     def _composition(self, found: Collected) -> Composition:
         merged = self._merged(found)
         try:
-            config: Any = OmegaConf.to_object(merged)
+            config = cast(Train, OmegaConf.to_object(merged))
         except OmegaConfBaseException as error:
             raise UserError(hydra_problem(error)) from error
         config.cleaner.steps = {name: step for name, step in config.cleaner.steps.items() if step is not None}
         if isinstance(config.augmenter, Operations):
             config.augmenter.operations = {name: each for name, each in config.augmenter.operations.items() if each is not None}
-        for name, known in fields_of(type(config.callbacks)).items():
+        callbacks: type = type(config.callbacks)
+        for name, known in fields_of(callbacks).items():
             if known.entry is not None:
                 setattr(config.callbacks, name, entry_of(known.entry, getattr(config.callbacks, name), f"callbacks.{name}"))
-        to_plain(config)
-        return Composition(config, found.origins(), found.choices, found.overrides, plugins.directories())
+        values, directories = flatten(to_plain(config)), tuple(plugins.directories())
+        config.derivation = Derivation(found.choices, tuple(found.overrides), found.origins(), directories, values)
+        return Composition.of(config)
 
 
 def loader() -> Loader:

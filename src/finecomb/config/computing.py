@@ -26,10 +26,12 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
         "learning/task/encoding", "learning/task/metrics", "learning/task/runner",
         "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned", "runs/class_metrics",
-        "training/artefact", "training/batching", "training/callbacks/clock", "training/callbacks/record",
-        "training/callbacks/stop", "training/callbacks/validate", "training/checkpoint", "training/datamodule", "training/encode",
+        "training/artefact", "training/batching", "training/build", "training/inputs",
+        "training/callbacks/clock", "training/callbacks/record", "training/callbacks/stop",
+        "training/callbacks/validate", "training/callbacks/weight_averaging",
+        "training/checkpoint", "training/datamodule", "training/encode",
         "training/evaluate", "training/evaluation_module", "training/fit", "training/module", "training/parts", "training/result",
-        "training/seeding", "training/trainer", "training/worker",
+        "training/seeding", "training/strategy", "training/trainer", "training/worker",
     ),
     # The fingerprint of runs with this choice.
     "choice": (
@@ -101,10 +103,12 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
 # Files in COVERED that compute nothing.
 IDLE = (
     "learning/__init__", "learning/quiet", "learning/model/__init__", "learning/task/__init__", "learning/tuning/__init__",
-    "training/__init__", "training/callbacks/__init__", "training/callbacks/build", "training/card", "training/from_record",
+    "training/__init__", "training/callbacks/__init__", "training/callbacks/build", "training/callbacks/gradient_statistics",
+    "training/callbacks/learning_rate_monitor", "training/callbacks/sample_predictions", "training/card", "training/from_record",
     "training/interruption", "training/logger", "training/memory",
     "training/mirrors", "training/trainer_settings", "training/wandb_mirror",
-    "data/__init__", "data/engine", "data/annotator/server", "data/annotator/formats/__init__", "data/annotator/formats/options",
+    "data/__init__", "data/engine", "data/processes", "data/annotator/server", "data/annotator/formats/__init__",
+    "data/annotator/formats/options",
     "data/cleaner/__init__", "data/dataset/__init__", "data/dataset/source", "data/dataset/formats/__init__",
     "data/dataset/common_crawl/__init__", "data/dataset/crawl/__init__", "data/dataset/crawl/warc", "data/dataset/wikipedia/__init__",
     "data/prepare/__init__", "data/prepare/page",

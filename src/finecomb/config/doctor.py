@@ -66,10 +66,13 @@ def _device(machine: Machine) -> Finding:
     if machine.gpus:
         names = ", ".join(machine.gpu_names)
         return Finding(
-            "device", "ok", f"{machine.gpus} GPU(s): {names}", "trainer=gpu uses one, trainer=ddp several; -m runs one job on each"
+            "device",
+            "ok",
+            f"{machine.gpus} GPU(s): {names}",
+            "trainer=auto (the default) uses one, trainer=ddp all; -m runs one job on each",
         )
     return Finding(
-        "device", "note", "no NVIDIA GPU is visible", "trainer=cpu (the default) works; trainer=gpu is refused when a run starts"
+        "device", "note", "no NVIDIA GPU is visible", "trainer=auto (the default) is trainer=cpu; trainer=gpu is refused when a run starts"
     )
 
 

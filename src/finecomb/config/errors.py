@@ -24,12 +24,30 @@ class Problem:
     mend: str = ""
 
 
-class UserError(Exception):
-    """Raised for anything the user can mend; carries every problem found, not only the first."""
+class ConfigError(Exception):
+    """Raised for everything that the user can correct, with every problem at once.
+
+    `problems` holds one entry per problem, with the fields `what`, `where`, `allowed` and `mend`. The command line shows them on one screen
+    and exits with code 2.
+
+    Example:
+        >>> try:
+        ...     finecomb.compose("tuning=lorra", "batch.size=0")
+        ... except finecomb.ConfigError as error:
+        ...     for problem in error.problems:
+        ...         print(problem.what)
+        tuning=lorra: there is no such choice
+        batch.size=0 is below 1
+    """
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
         self.problems = [problems] if isinstance(problems, Problem) else list(problems)
         super().__init__("; ".join(problem.what for problem in self.problems))
+        # Python prints notes under a traceback: a script or a notebook shows hints as the command line does.
+        self.add_note(problems_text(self.problems))
+
+
+UserError = ConfigError
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

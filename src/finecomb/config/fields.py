@@ -61,9 +61,9 @@ class Field:
 
 @functools.cache
 def fields_of(cls: type) -> Mapping[str, Field]:
-    """The fields of a schema class by name, in the order of the class."""
+    """The fields of a schema class by name, in the order of the class, without those that are no part of the config's values."""
     hints = typing.get_type_hints(cls)
-    return {field.name: _field(field, hints[field.name]) for field in dataclasses.fields(cls)}
+    return {field.name: _field(field, hints[field.name]) for field in dataclasses.fields(cls) if "omegaconf_ignore" not in field.metadata}
 
 
 def _field(field: dataclasses.Field, hint: Any) -> Field:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finecomb.config import renamed
+from finecomb.config import auto, renamed
 from finecomb.config.catalogue import defaults
 from finecomb.config.fields import fields_of
 from finecomb.config.locate import conf_dir
@@ -47,27 +47,27 @@ def _identity(config: Any) -> dict[str, Any]:
         value = getattr(config, name)
         if not field.identity:
             if field.identity_as is not UNSET:
-                kept[name] = _canonical(field.identity_as)
+                kept[name] = canonical(field.identity_as)
             continue
-        if _canonical(value) == _canonical(field.before):
+        if canonical(value) == canonical(field.before):
             continue
         if dataclasses.is_dataclass(value):
             # A group of which nothing is left, as the logger, says nothing either.
             if inner := _identity(value):
                 kept[name] = inner
         else:
-            kept[name] = _canonical(value)
+            kept[name] = canonical(value)
     return kept
 
 
-def _canonical(value: Any) -> Any:
+def canonical(value: Any) -> Any:
     """One spelling for each value: 1 for 1.0, and mappings as ordered pairs, since the order of a cleaner's steps matters."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, Mapping):
-        return [[str(key), _canonical(item)] for key, item in value.items()]
+        return [[str(key), canonical(item)] for key, item in value.items()]
     if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
+        return [canonical(item) for item in value]
     return value
 
 
@@ -77,13 +77,15 @@ def difference_name(config: Train, choices: Mapping[str, str | None]) -> str:
     The dataset and the tuning method are always told; other choices and values only where they differ from train.yaml, from the chosen
     files and from what auto stands for. config: resolved, or as composed.
     """
-    shipped = defaults()
+    shipped = {**defaults(), **auto.usual(config)}
     parts = [str(config.name)] if config.name else []
     parts += [str(choices[bundle]) for bundle in BUNDLES if choices.get(bundle)]
     always = ("dataset", "tuning")
     differing = [group for group in GROUPS if choices.get(group) != shipped.get(group) and group not in (*always, "logger", "callbacks")]
+    # trainer=auto is one of these, depending on the machine.
+    differing = [group for group in differing if (group, choices.get(group)) not in (("trainer", "cpu"), ("trainer", "gpu"))]
     parts += [str(choices.get(group)) for group in ("dataset", *differing, "tuning")]
-    usual = {**_values_of(choices), **usual_values(config)}
+    usual = {**composed_values(choices), **usual_values(config)}
     plain = flatten(to_plain(config))
     changed = {key: value for key, value in plain.items() if key in _identity_keys(config) and _differs(value, usual.get(key))}
     parts += [_part(key, value) for key, value in changed.items() if key != "seed"]
@@ -92,7 +94,7 @@ def difference_name(config: Train, choices: Mapping[str, str | None]) -> str:
 
 
 def _differs(value: Any, usual: Any) -> bool:
-    return "auto" not in (value, usual) and str(_canonical(value)) != str(_canonical(usual))
+    return "auto" not in (value, usual) and str(canonical(value)) != str(canonical(usual))
 
 
 def _part(key: str, value: Any) -> str:
@@ -101,7 +103,7 @@ def _part(key: str, value: Any) -> str:
         return Path(value).stem
     if isinstance(value, bool):
         return name if value else f"no_{name}"
-    text = "_".join(map(str, value)) if isinstance(value, list) else str(_canonical(value))
+    text = "_".join(map(str, value)) if isinstance(value, list) else str(canonical(value))
     return f"{name}{'_' if text[:1].isalpha() else ''}{text}"
 
 
@@ -122,7 +124,7 @@ def _identity_keys(config: Any, prefix: str = "") -> set[str]:
     return keys
 
 
-def _values_of(choices: Mapping[str, str | None]) -> dict[str, Any]:
+def composed_values(choices: Mapping[str, str | None]) -> dict[str, Any]:
     """The values that train.yaml, the chosen files and the bundles give, before anything from the command line."""
     values = flatten(values_of(conf_dir() / "train.yaml"))
     for group, choice in choices.items():

@@ -35,9 +35,11 @@ _INSTEAD = {
     "job_logging": _LOGS,
     "hydra_logging": _LOGS,
     "callbacks": "callbacks of the training are chosen with callbacks=NAME",
+    "sweeper/sampler": "hydra.sweeper.sampler=tpe, gp, random or grid",
 }
 _SLOTS = "hydra.launcher.slots=N runs N jobs at once on this machine"
 _SEARCH = "hydra/sweeper=optuna searches, with hydra.sweeper.sampler=tpe, gp, random or grid"
+_LOCAL_LAUNCHERS = ("basic", "joblib", "submitit_local", "ray", "rq")
 # Keys of the official plug-ins, with ours.
 _OTHER_NAMES = {
     "n_jobs": _SLOTS,
@@ -96,16 +98,21 @@ class HydraSettings:
 
 def read(parsed: Sequence[Override]) -> HydraSettings:
     """Read the settings of the chosen bundles, then those of the command line, and load the folders of `hydra.searchpath`."""
-    found = HydraSettings()
-    words = [override for override in parsed if override.is_hydra_override()]
-    _load_search_path(_of_overrides(words, []), found.problems)
+    found = HydraSettings(problems=load_search_path(parsed))
     for override in parsed:
         if override.key_or_group in BUNDLES and not override.is_delete():
             _read_bundle(override, found)
-    _load_search_path(found.given, found.problems)
-    found.given += _of_overrides(words, found.problems)
+    found.given += _of_overrides([override for override in parsed if override.is_hydra_override()], found.problems)
     found.problems = list(dict.fromkeys([*found.problems, *_check(found.given)]))
     return found
+
+
+def load_search_path(parsed: Sequence[Override]) -> list[Problem]:
+    """Load the folders of `hydra.searchpath`, from the command line first, because they may hold the bundles that name others."""
+    problems = _load(_of_overrides([override for override in parsed if override.key_or_group == "hydra.searchpath"], []))
+    chosen = [override for override in parsed if override.key_or_group in BUNDLES and not override.is_sweep_override()]
+    paths = [options(override.key_or_group).get(str(override.value())) for override in chosen]
+    return problems + _load([each for path in paths if path is not None for each in _of_file(path)])
 
 
 def provided() -> Mapping[str, Mapping[str, type]]:
@@ -127,7 +134,7 @@ def problem_of_choice(group: str, name: Any, origin: Origin) -> Problem | None:
     if name in known:
         return None
     kind = "launcher would start no worker of finecomb" if group == LAUNCHER else "sweeper is not one of finecomb's"
-    guess = nearest(str(name), known)
+    guess = None if name in _LOCAL_LAUNCHERS else nearest(str(name), known)
     hint = f"did you mean {group}={guess}?" if guess else _SLOTS if group == LAUNCHER else _SEARCH
     return Problem(f"{group}={name}: this {kind}", str(origin), ", ".join(known), hint)
 
@@ -197,10 +204,9 @@ def _of_file(path: Path) -> list[HydraSetting]:
     return found + (of_block(file.entries["hydra"], shown(path)) if "hydra" in file.entries else [])
 
 
-def _load_search_path(given: Sequence[HydraSetting], problems: list[Problem]) -> None:
-    for each in given:
-        if each.key != "hydra.searchpath":
-            continue
+def _load(given: Sequence[HydraSetting]) -> list[Problem]:
+    problems: list[Problem] = []
+    for each in (each for each in given if each.key == "hydra.searchpath"):
         if not isinstance(each.value, list) or not all(isinstance(folder, str) for folder in each.value):
             problems.append(Problem(f"hydra.searchpath={each.value} is not a list of folders", str(each.origin), "[DIR, ...]"))
             continue
@@ -209,6 +215,7 @@ def _load_search_path(given: Sequence[HydraSetting], problems: list[Problem]) ->
                 plugins.load_files(folder.removeprefix("file://"), str(each.origin))
             except UserError as error:
                 problems += error.problems
+    return problems
 
 
 def _chosen(given: Sequence[HydraSetting]) -> dict[str, str]:

@@ -21,8 +21,9 @@ def to_plain(config: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any, key: str) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name), f"{key}.{field.name}") for field in dataclasses.fields(value)}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        cls: type = type(value)
+        return {name: _plain(getattr(value, name), f"{key}.{name}") for name in fields_of(cls)}
     if isinstance(value, Mapping):
         return {str(name): _plain(item, f"{key}.{name}") for name, item in value.items()}
     if isinstance(value, list | tuple):

@@ -22,6 +22,11 @@ RENAMED: Mapping[str, str] = {
     "model.path": "model.name_or_path",
     "trainer.workers": "trainer.num_workers",
     "trainer.accumulate_grad_batches": "batch.micro_batches",
+    "monitor.patience": "callbacks.early_stopping.patience",
+    "callbacks.checkpoint_every_n_steps": "callbacks.checkpoint.every_n_steps",
+    "callbacks.keep_best": "callbacks.checkpoint.keep_best",
+    "callbacks.progress": "callbacks.progress.enabled",
+    "callbacks.log_every_n_steps": "trainer.log_every_n_steps",
     "tuning.alpha": "tuning.lora_alpha",
     "tuning.dropout": "tuning.lora_dropout",
     "tuning.rslora": "tuning.use_rslora",
@@ -90,7 +95,8 @@ def _override(word: str, choices: Mapping[str, str | None]) -> str:
     key, sign, value = word.partition("=")
     bare = key.lstrip("+~")
     new = RENAMED.get(bare, bare)
-    if not sign or (new == bare and bare not in VALUES) or not _has(new, choices.get):
+    still = new.startswith(f"{bare}.") and value.lstrip().startswith("{")
+    if not sign or still or (new == bare and bare not in VALUES) or not _has(new, choices.get):
         return word
     return f"{key[: len(key) - len(bare)]}{new}={','.join(value_now(new, part) for part in value.split(','))}"
 
@@ -105,7 +111,9 @@ def as_before(document: dict[str, Any], *, resolved: bool) -> dict[str, Any]:
     for old, new in RENAMED.items():
         if (there := _find(document, new)) is not None:
             place, name = there
-            _put(document, old, place.pop(name))
+            value = place.pop(name)
+            _drop_empty(document, new)
+            _put(document, old, value)
     return document
 
 
@@ -116,6 +124,15 @@ def _find(config: Mapping[str, Any], key: str) -> tuple[Any, str] | None:
     for part in parents:
         place = place.get(part) if isinstance(place, Mapping) else None
     return (place, name) if isinstance(place, Mapping) and name in place else None
+
+
+def _drop_empty(config: dict[str, Any], key: str) -> None:
+    """Remove the mappings on the way to a dotted key that hold nothing any more."""
+    *parents, _ = key.split(".")
+    for depth in range(len(parents), 0, -1):
+        there = _find(config, ".".join(parents[:depth]))
+        if there is not None and there[0][there[1]] == {}:
+            del there[0][there[1]]
 
 
 def _put(config: dict[str, Any], key: str, value: Any) -> None:

@@ -11,6 +11,9 @@ from finecomb.config.machine import Machine
 from finecomb.config.schema.task import FACTS, variant
 from finecomb.config.schema.train import Train
 
+# Processes that trainer.devices=auto starts with a strategy on a machine without GPUs.
+RANKS_ON_CPU = 2
+
 
 def resolve(config: Train, *, machine: Machine) -> Train:
     """A copy without any `auto` but the model's type, which is read from the weights.
@@ -44,13 +47,25 @@ def resolve(config: Train, *, machine: Machine) -> Train:
     mode = config.monitor.mode
     if mode == "auto":
         mode = "min" if plugins.lower_is_better(metric) else "max"
-    trainer = dataclasses.replace(config.trainer, accelerator=accelerator, devices=devices, precision=precision, threads=int(threads))
+    trainer = dataclasses.replace(
+        with_trainer(config, machine).trainer, accelerator=accelerator, devices=devices, precision=precision, threads=int(threads)
+    )
     return dataclasses.replace(
         config,
         trainer=trainer,
         optimizer=dataclasses.replace(config.optimizer, lr=float(lr)),
         monitor=dataclasses.replace(config.monitor, metric=metric, mode=mode),
     )
+
+
+def with_trainer(config: Train, machine: Machine) -> Train:
+    """The config with the choice that trainer=auto is on this machine: the same run as with that choice written out."""
+    trainer = config.trainer
+    if trainer.name != "auto":
+        return config
+    accelerator = _accelerator(config, machine)
+    name = accelerator if trainer.strategy == "auto" else trainer.strategy
+    return dataclasses.replace(config, trainer=dataclasses.replace(trainer, name=name, accelerator=accelerator))
 
 
 def usual_values(config: Train) -> dict[str, Any]:
@@ -66,13 +81,18 @@ def usual_values(config: Train) -> dict[str, Any]:
     return usual
 
 
+def _accelerator(config: Train, machine: Machine) -> str:
+    if config.trainer.accelerator != "auto":
+        return config.trainer.accelerator
+    return "gpu" if machine.gpus else "cpu"
+
+
 def _devices(config: Train, machine: Machine) -> tuple[str, int]:
-    accelerator = config.trainer.accelerator
-    if accelerator == "auto":
-        accelerator = "gpu" if machine.gpus else "cpu"
-    devices = config.trainer.devices
-    if devices == "auto":
-        devices = max(1, machine.gpus) if accelerator == "gpu" and config.trainer.strategy == "ddp" else 1
+    accelerator, devices = _accelerator(config, machine), config.trainer.devices
+    if devices == "auto" and config.trainer.strategy != "auto":
+        devices = max(1, machine.gpus) if accelerator == "gpu" else RANKS_ON_CPU
+    elif devices == "auto":
+        devices = 1
     if accelerator == "gpu" and machine.gpus < devices:
         has = f"{machine.gpus} are visible" if machine.gpus else "none is visible"
         mend = "choose trainer=cpu, or set CUDA_VISIBLE_DEVICES" if machine.gpus == 0 else f"set trainer.devices={machine.gpus}"

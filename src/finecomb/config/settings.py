@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from finecomb.config import plugins, renamed
+from finecomb.config import interpolations, plugins, renamed
 from finecomb.config.errors import Problem, nearest
 from finecomb.config.fields import Field, complaint, fields_of, leaf_keys
 from finecomb.config.overrides import override
@@ -27,7 +27,8 @@ class Setting:
 class Collected:
     """What a command line selects and sets.
 
-    overrides: those to hand to Hydra. values: the last setting of each dotted key. classes: the chosen schema of each group.
+    overrides: those of the command line. auto: groups whose choice is `auto`, with what it stands for. values: the last setting of each
+    dotted key. classes: the chosen schema of each group.
     picked: what made each choice. unknown: groups whose choice is wrong, so that their keys cannot be judged.
     """
 
@@ -37,7 +38,16 @@ class Collected:
     classes: dict[str, type] = field(default_factory=dict)
     picked: dict[str, Origin] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)
+    auto: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+
+    def for_hydra(self) -> list[str]:
+        """The overrides with each `auto` replaced by what it stands for."""
+        return [*(f"{group}={name}" for group, name in self.auto.items()), *(line for line in self.overrides if not self._is_auto(line))]
+
+    def _is_auto(self, line: str) -> bool:
+        group, _, name = line.partition("=")
+        return group in self.auto and name.strip() == "auto"
 
     def origins(self) -> dict[str, Origin]:
         """Where each key was set last; for a group or bundle, what chose it."""
@@ -58,7 +68,7 @@ class Collected:
             if nested is not None and entry.children is not None:
                 self.walk(nested, entry.children, key, source)
             elif nested is not None:
-                self.problems.append(not_a_value(key, entry.value, origin, nested))
+                self.problems.append(self.not_a_value(key, entry.value, origin, nested))
             elif known.is_dict and entry.children is not None:
                 self.set_in_dict(key, entry, source)
             else:
@@ -66,6 +76,8 @@ class Collected:
 
     def set(self, key: str, known: Field, value: Any, origin: Origin) -> None:
         """Take one value, or note what is wrong with it; a wrong one leaves the earlier value in place."""
+        if not self._resolvable(key, value, origin):
+            return
         wrong = complaint(known, value)
         if wrong is None:
             self.values[key] = Setting(value, origin)
@@ -76,6 +88,11 @@ class Collected:
         mend = f"did you mean {guess}?" if guess else ""
         self.problems.append(Problem(f"{key}={_text(value)} {wrong}", str(origin), known.allowed_text, mend))
 
+    def _resolvable(self, key: str, value: Any, origin: Origin) -> bool:
+        problem = interpolations.problem_of(key, value, origin)
+        self.problems += [] if problem is None else [problem]
+        return problem is None
+
     def set_in_dict(self, key: str, entry: Entry, source: str) -> None:
         """Take a mapping with keys of the user's own. It is merged key by key: each is a setting with its own line."""
         if entry.children:
@@ -83,6 +100,7 @@ class Collected:
             for name, child in entry.children.items():
                 self.set_in_dict(f"{key}.{name}", child, source)
         elif entry.children is None:
+            self._resolvable(key, entry.value, Origin(source, entry.line))
             self.drop(key)
             self.values[key] = Setting(entry.value, Origin(source, entry.line))
         elif not self.below(key):
@@ -105,6 +123,13 @@ class Collected:
         what = f"{key}: there is no such key" + (f" with {prefix}={choice}" if choice else "")
         return Problem(what, str(origin), ", ".join(known), self._present_name(key, value) or self._way_out(prefix, name, known))
 
+    def not_a_value(self, key: str, value: Any, origin: Origin, nested: type) -> Problem:
+        """The problem of a plain value where a group of keys belongs, with the key that now holds such a value."""
+        off = getattr(nested, "OFF", None) if value is None else None
+        mend = f"to switch it off, write {key}.{off}" if off else self._present_name(key, value)
+        allowed = ", ".join(f"{key}.{name}" for name in fields_of(nested))
+        return Problem(f"{key}={_text(value)}: {key} holds keys of its own", str(origin), allowed, mend)
+
     def _present_name(self, key: str, value: Any) -> str:
         """Where a key that was renamed is now; empty for any other key."""
         new = renamed.RENAMED.get(key)
@@ -120,7 +145,9 @@ class Collected:
         if guess is not None:
             return f"did you mean {prefix}.{guess}?" if prefix else f"did you mean {guess}?"
         schemas = {choice: schema_of(prefix, path) for choice, path in offered(prefix).items()} if prefix in GROUPS else {}
-        having = [f"{prefix}={choice}" for choice, cls in schemas.items() if cls is not None and name in fields_of(cls)][:3]
+        having = [
+            f"{prefix}={choice}" for choice, cls in schemas.items() if choice != "auto" and cls is not None and name in fields_of(cls)
+        ][:3]
         elsewhere = [leaf for leaf in leaf_keys(Train, self.classes) if leaf.rpartition(".")[2] == name]
         if having:
             return f"{' and '.join(having)} have it" if len(having) > 1 else f"{having[0]} has it"
@@ -185,7 +212,7 @@ class Collected:
         if not given:
             return
         if "" in given:
-            self.problems.append(not_a_value(key, given[""].value, given[""].origin, cls))
+            self.problems.append(self.not_a_value(key, given[""].value, given[""].origin, cls))
             return
         known = fields_of(cls)
         for name, setting in given.items():
@@ -199,13 +226,6 @@ class Collected:
             if name not in given and each.before is UNSET:
                 mend = f"give {key}.{name}=..., {each.help} ({each.allowed_text})"
                 self.problems.append(Problem(f"{key}.{name} has no value", where, mend=mend))
-
-
-def not_a_value(key: str, value: Any, origin: Origin, nested: type) -> Problem:
-    """The problem of a plain value where a group of keys belongs."""
-    return Problem(
-        f"{key}={_text(value)}: {key} holds keys of its own", str(origin), ", ".join(f"{key}.{name}" for name in fields_of(nested))
-    )
 
 
 def _text(value: Any) -> str:

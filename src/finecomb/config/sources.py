@@ -15,21 +15,11 @@ from omegaconf._utils import get_yaml_loader
 from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.locate import conf_dir
+from finecomb.config.schema.derivation import Origin as Origin
 from finecomb.config.schema.train import BUNDLES, GROUPS
 
 # Choices that are no use to a user.
 _FOR_TESTS = frozenset({("model", "tiny")})
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What set a value last: a YAML file with its line, or an override."""
-
-    source: str
-    line: int | None = None
-
-    def __str__(self) -> str:
-        return self.source if self.line is None else f"{self.source}:{self.line}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from finecomb.config import class_weights, device_rules, plugins
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.parameters import linear_maps
-from finecomb.config.schema.dataset import Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared
+from finecomb.config.schema.dataset import Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared, label_kind
 from finecomb.config.schema.loss import CrossEntropy, weights_of
 from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel
 from finecomb.config.schema.optimizer import Adam, Sgd
@@ -49,13 +49,6 @@ def unlabelled(config: Train) -> bool:
     by_address = isinstance(config.dataset, Crawl) and bool(config.dataset.labels)
     none_read = config.dataset.label_kind == "none" or (config.dataset.columns.label is None and not by_address)
     return config.annotator.name == "none" and none_read
-
-
-def label_kind(dataset: Dataset) -> str:
-    """What the labels will be: class, classes, number, any when only the data tells, or none."""
-    if isinstance(dataset, MovieReviews):
-        return "number" if dataset.target == "rating" else "class"
-    return dataset.label_kind
 
 
 def _names(config: Train, where: Where) -> Iterator[Problem]:
@@ -189,9 +182,9 @@ def _devices(config: Train, where: Where) -> Iterator[Problem]:
         yield Problem(f"trainer.devices={trainer.devices} is not a whole number", where("trainer.devices"), "a whole number or auto")
     if isinstance(trainer.threads, float):
         yield Problem(f"trainer.threads={trainer.threads} is not a whole number", where("trainer.threads"), "a whole number or auto")
-    if several and trainer.strategy != "ddp":
+    if several and trainer.strategy == "auto":
         what = f"trainer.devices={trainer.devices} on {trainer.num_nodes} machine(s) needs a strategy"
-        yield Problem(what, where("trainer.devices"), "ddp", "choose trainer=ddp or set trainer.strategy=ddp")
+        yield Problem(what, where("trainer.devices"), "ddp, fsdp", "choose trainer=ddp or set trainer.strategy=ddp")
     if trainer.precision == "16-mixed" and trainer.accelerator == "cpu":
         mend = "choose auto, bf16-mixed or 32-true; or trainer=gpu"
         yield Problem(
@@ -200,6 +193,16 @@ def _devices(config: Train, where: Where) -> Iterator[Problem]:
             "auto, bf16-mixed, 32-true",
             mend,
         )
+
+
+def _averaging(config: Train, where: Where) -> Iterator[Problem]:
+    decay, key = config.callbacks.weight_averaging.decay, "callbacks.weight_averaging.decay"
+    if decay is not None and config.trainer.strategy == "fsdp":
+        what = f"{key}={decay} with trainer.strategy=fsdp: Lightning does not average sharded weights"
+        yield Problem(what, where(key), mend=f"set {key}=null, or trainer.strategy=ddp")
+    if decay is not None and config.trainer.precision == "bf16-true":
+        what = f"{key}={decay} with trainer.precision=bf16-true: changes of the average are smaller than bfloat16 can represent"
+        yield Problem(what, where(key), mend=f"set {key}=null, or trainer.precision=bf16-mixed")
 
 
 def _time(config: Train, where: Where) -> Iterator[Problem]:
@@ -365,6 +368,6 @@ def _positions(config: Train, where: Where) -> Iterator[Problem]:
 
 
 _RULES: tuple[Rule, ...] = (
-    _names, _labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch, _devices, _time, _split, _hub, _files, _model, _tuning,
-    _positions, device_rules.attention,
+    _names, _labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch, _devices, _averaging, _time, _split, _hub, _files, _model,
+    _tuning, _positions, device_rules.attention, device_rules.sharding,
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +21,9 @@ from finecomb.serving.questions import Questions, from_file, from_lines
 OUTPUTS = ("jsonl", "tsv")
 
 
-def finished_run(run: str | Path | RunDirectory, output_dir: str | Path) -> RunDirectory:
+def finished_run(run: str | os.PathLike[str] | RunDirectory, output_dir: str | os.PathLike[str]) -> RunDirectory:
     """The run that is meant, which must have finished. Raises UserError when there is none, or it has not."""
-    found = run if isinstance(run, RunDirectory) else locate(output_dir, str(run))
+    found = run if isinstance(run, RunDirectory) else locate(Path(output_dir), os.fspath(run))
     state = found.state()
     if state != "finished":
         mends = {"running": "wait until it has finished", "failed": "run it again with rerun=failed"}

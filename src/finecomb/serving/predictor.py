@@ -7,6 +7,7 @@ a text of the test split gets the recorded prediction. Steps that drop rows are 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES
 from finecomb.config.schema.task import variant
+from finecomb.config.schema.train import Train
 from finecomb.data import cleaner
 from finecomb.data.cleaner.step import TextRewrite
 from finecomb.data.dataset.prepared import MANIFEST
@@ -44,22 +46,42 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-class Predictor:
-    """A finished run, ready to answer.
+def load_artefact(run: RunDirectory, config: Train) -> tuning.Loaded:
+    """What a finished run left, in eval mode and fp32. The base weights of an adapter are fetched again when they are gone."""
+    record = json.loads((run.artefact / RECORD).read_text(encoding="utf-8"))
+    adapter = (run.artefact / "adapter_config.json").exists()
+    here = (run.artefact / EMBEDDED_BASE).is_dir() or Path(record["base"]["directory"]).is_dir()
+    base = models.inspect(config.model).directory if adapter and not here else None
+    return tuning.load(run.artefact, base=base)
 
-    run: a run directory, or, in `output_dir`, a run's name, its fingerprint, or the beginning of either.
-    device: where to compute; None: the GPU where there is one.
+
+class Predictor:
+    """A finished run, ready to predict.
+
+    Args:
+        run: A run; its directory; or, in `output_dir`, a run's name, its fingerprint, or the beginning of either.
+        output_dir: Where runs are looked up by name.
+        device: Where to compute, such as `cpu` or `cuda:0`; None: the GPU where there is one.
 
     Raises:
-        UserError: there is no such run, or it has not finished.
+        ConfigError: There is no such run, or it has not finished.
+
+    Example:
+        >>> run = finecomb.train(finecomb.compose("debug=tiny", "dataset=files", "dataset.files.train=reviews.csv"))
+        >>> predict = finecomb.Predictor(run)
+        >>> [answer] = predict(["A film to see twice."])
+        >>> sorted(answer)
+        ['label', 'probabilities', 'text', 'truncated']
     """
 
-    def __init__(self, run: str | Path | RunDirectory, *, output_dir: str | Path = "runs", device: str | None = None) -> None:
+    def __init__(
+        self, run: str | os.PathLike[str] | RunDirectory, *, output_dir: str | os.PathLike[str] = "runs", device: str | None = None
+    ) -> None:
         self.run = finished_run(run, output_dir)
         self.config = config_of(self.run)
         self.takes_pairs = takes_pairs(self.config)
         self.device = _device(device)
-        self._loaded = tuning.load(self.run.artefact, base=self._base())
+        self._loaded = load_artefact(self.run, self.config)
         self._loaded.model.to(self.device).eval()
         # A stored tokenizer forgets which inputs the architecture takes (token types of the second text, above all).
         prepare_tokenizer(self._loaded.tokenizer, FAMILIES[self._loaded.core.config.model_type], self._loaded.core.config)
@@ -77,15 +99,6 @@ class Predictor:
                 raise UserError(Problem(what, str(manifest), mend="ask for the run's data again: finecomb prepare with its overrides"))
             step.recall(files.read_json(manifest).get("records", {}).get(name, {}))
         return step
-
-    def _base(self) -> Path | None:
-        """The base weights of an adapter, fetched again when they are no longer where they were."""
-        record = json.loads((self.run.artefact / RECORD).read_text(encoding="utf-8"))
-        adapter = (self.run.artefact / "adapter_config.json").exists()
-        held = self.run.artefact / EMBEDDED_BASE
-        if not adapter or held.is_dir() or Path(record["base"]["directory"]).is_dir():
-            return None
-        return models.inspect(self.config.model).directory
 
     def __call__(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Answer each text, or each pair, in the order given.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ def _capped(config: dict[str, Any], rows: int) -> str | None:
     return f"trainer.max_steps={trainer['max_steps']} is not reached: {end} (data {config['dataset']['name']}, batch.size={size})"
 
 
-def truncation_line(result: dict[str, Any]) -> str | None:
+def truncation_line(result: Mapping[str, Any]) -> str | None:
     """How many texts of each split were cut at batch.max_length, or None when none was."""
     encoded = result.get("counts", {}).get("encoded", {})
     cut = {split: counts for split, counts in encoded.items() if counts["truncated_tokens"]}

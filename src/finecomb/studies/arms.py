@@ -21,7 +21,7 @@ from finecomb.runs.index import locate
 
 
 @dataclass(frozen=True)
-class Run:
+class ComparedRun:
     """What a table needs of one run. `identity` is its flat config without the seed and without what cannot change a result."""
 
     path: Path
@@ -71,7 +71,7 @@ class Arm:
     """Runs that differ in the seed alone, and the words that set them apart from the table's other arms."""
 
     label: str
-    runs: list[Run] = field(default_factory=list)
+    runs: list[ComparedRun] = field(default_factory=list)
 
 
 def find(paths: Sequence[str]) -> list[Path]:
@@ -127,7 +127,7 @@ def _sweep(path: Path) -> list[Path]:
     return runs
 
 
-def read(path: Path) -> Run:
+def read(path: Path) -> ComparedRun:
     """Read one run directory."""
     run = RunDirectory(path)
     config = run.config
@@ -136,7 +136,7 @@ def read(path: Path) -> Run:
     older = {f"{group}.name": "none" for group in ("annotator", "augmenter", "sampler")}
     identity = older | {key: value for key, value in flatten(config).items() if key != "seed" and key not in hidden}
     provenance = path / "provenance.json"
-    return Run(
+    return ComparedRun(
         path=path,
         seed=int(config["seed"]),
         state=run.state(),
@@ -157,7 +157,7 @@ def not_identity() -> set[str]:
     return hidden
 
 
-def _by_content(runs: Iterable[Run]) -> Iterable[Run]:
+def _by_content(runs: Iterable[ComparedRun]) -> Iterable[ComparedRun]:
     """Runs as if the same content had always lain in one place: where it was in the first of them."""
     first: dict[tuple[str, str], dict[str, Any]] = {}
     for run in runs:
@@ -176,7 +176,7 @@ def _is_place(key: str, group: str) -> bool:
     return any(each is not None and each.identity_as is not UNSET for each in known)
 
 
-def group(runs: Iterable[Run]) -> list[Arm]:
+def group(runs: Iterable[ComparedRun]) -> list[Arm]:
     """Arms in the order in which their first run stands, each with its runs by seed."""
     arms: dict[str, Arm] = {}
     for run in _by_content(runs):
@@ -227,7 +227,7 @@ def by_key(found: Sequence[Arm], key: str) -> tuple[list[Arm], list[str]]:
         raise UserError(Problem(f"no config has {key.removesuffix('.name')}", "--by", mend=f"did you mean {guess}?" if guess else ""))
     inside = f"{key.removesuffix('name')}" if key.endswith(".name") else None
     free = _free(identities, values, key, inside)
-    cells: dict[str, dict[str, Run]] = {}
+    cells: dict[str, dict[str, ComparedRun]] = {}
     for arm, identity, value in zip(found, identities, values, strict=True):
         setting = json.dumps([identity.get(each) for each in free])
         cells.setdefault(value, {}).update({f"{setting} {run.seed}": run for run in arm.runs if run.state == "finished"})
@@ -260,7 +260,7 @@ def _free(identities: Sequence[dict[str, Any]], values: Sequence[str], key: str,
     return varying
 
 
-def _notes_by(name: str, free: Sequence[str], cells: dict[str, dict[str, Run]], shared: set[str]) -> list[str]:
+def _notes_by(name: str, free: Sequence[str], cells: dict[str, dict[str, ComparedRun]], shared: set[str]) -> list[str]:
     told = []
     if free:
         settings = len({cell.rpartition(" ")[0] for cell in shared})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from finecomb.config.plugins import lower_is_better
 from finecomb.runs.provenance import differences
 from finecomb.studies import references, statistics
-from finecomb.studies.arms import Arm, Run
+from finecomb.studies.arms import Arm, ComparedRun
 from finecomb.studies.outcome import in_pieces
 from finecomb.studies.statistics.corrected import few_seeds, uneven_seeds
 
@@ -23,7 +23,7 @@ def without_repeats(grouped: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
     """Arms with one run for each seed, the one created last of the finished ones; and a warning for each that is left out."""
     kept, warnings = [], []
     for arm in grouped:
-        by_seed: dict[int, list[Run]] = {}
+        by_seed: dict[int, list[ComparedRun]] = {}
         for run in arm.runs:
             by_seed.setdefault(run.seed, []).append(run)
         chosen = [max(runs, key=lambda run: (run.state == "finished", run.record.get("created", 0.0))) for runs in by_seed.values()]
@@ -54,14 +54,14 @@ def _missing(grouped: Sequence[Arm], split: str) -> Iterable[str]:
                 yield f"{arm.label}: seed {run.seed} has no {split} predictions and is not in the numbers ({run.path})"
 
 
-def _unequal_seeds(measured: Sequence[tuple[str, list[Run]]]) -> Iterable[str]:
+def _unequal_seeds(measured: Sequence[tuple[str, list[ComparedRun]]]) -> Iterable[str]:
     seeds = {label: tuple(run.seed for run in runs) for label, runs in measured if runs}
     if len(set(seeds.values())) > 1:
         told = "; ".join(f"{label}: {', '.join(map(str, each))}" for label, each in seeds.items())
         yield f"rows are averaged over different seeds ({told})"
 
 
-def _other_data(measured: Sequence[tuple[str, list[Run]]]) -> Iterable[str]:
+def _other_data(measured: Sequence[tuple[str, list[ComparedRun]]]) -> Iterable[str]:
     groups: dict[Any, list[str]] = {}
     for label, runs in measured:
         for run in runs:
@@ -71,14 +71,14 @@ def _other_data(measured: Sequence[tuple[str, list[Run]]]) -> Iterable[str]:
         yield f"rows were trained on different data, evaluated on the same examples ({told})"
 
 
-def of_memory(runs: Iterable[Run]) -> Iterable[str]:
+def of_memory(runs: Iterable[ComparedRun]) -> Iterable[str]:
     """Runs that were computed in smaller micro-batches than their config says."""
     for run in runs:
         if note := in_pieces(run.record, run.config):
             yield f"{run.path.name} was {note}"
 
 
-def _other_code(runs: Sequence[Run]) -> Iterable[str]:
+def _other_code(runs: Sequence[ComparedRun]) -> Iterable[str]:
     known = [run for run in runs if run.provenance]
     groups: dict[tuple[str, ...], list[str]] = {}
     for run in known[1:]:
@@ -161,7 +161,7 @@ def zero_division_note(label: str, metric: str, count: int, runs: int) -> str:
     return f"{what} (one class alone is predicted or labeled) and counts as 0, as in scikit-learn."
 
 
-def _data(runs: Sequence[Run], comparison: Comparison) -> str:
+def _data(runs: Sequence[ComparedRun], comparison: Comparison) -> str:
     names = ", ".join(dict.fromkeys(str(run.config["dataset"]["name"]) for run in runs))
     trained = sorted({rows for run in runs if (rows := run.fact("counts.rows.train")) is not None})
     training = f"{' or '.join(f'{rows:,}' for rows in trained)} training and " if trained else ""
@@ -181,6 +181,6 @@ def _widthless(comparison: Comparison) -> Iterable[str]:
         yield f"{', '.join(flat)}: an interval without width is no certainty; {unseen}."
 
 
-def _models(runs: Sequence[Run]) -> Iterable[str]:
+def _models(runs: Sequence[ComparedRun]) -> Iterable[str]:
     for name, note in dict.fromkeys((run.config["model"]["name"], run.config["model"].get("note") or "") for run in runs):
         yield f"Model: {name}{f' ({note})' if note else ''}."

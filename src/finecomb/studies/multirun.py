@@ -56,10 +56,9 @@ def run_multirun(overrides: Sequence[str], *, config_dirs: Sequence[Path] = (), 
 def _problems_of_jobs(settings: HydraSettings, lines: list[str]) -> list[Problem]:
     """What else is wrong, so that it is reported with the mistakes in the settings of Hydra."""
     try:
-        Composer().check(jobs_of(settings.params, lines))
+        return Composer().problems(jobs_of(settings.params, lines))
     except UserError as error:
         return error.problems
-    return []
 
 
 def _sweeps_nothing() -> Problem:

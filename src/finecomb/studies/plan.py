@@ -74,7 +74,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyPlan:
     """A question, its arms, its seeds and its tuning budget."""
 
     name: str
@@ -128,7 +128,7 @@ def locate(word: str, folder: Path = Path("experiments")) -> Path:
     raise UserError(Problem(f"there is no study {word}", where=str(folder / word / "study.yaml"), allowed=", ".join(known), mend=mend))
 
 
-def read(path: Path, extra: Sequence[str] = ()) -> Study:
+def read(path: Path, extra: Sequence[str] = ()) -> StudyPlan:
     """Read a study; `extra` overrides are added to its base. Raises UserError with every problem of the file at once."""
     file = StudyFile(path)
     file.only(KEYS)
@@ -137,7 +137,7 @@ def read(path: Path, extra: Sequence[str] = ()) -> Study:
     drafts = _named_arms(file) + [arm for block in BLOCKS for arm in expand(file, block)]
     arms = _arms(file, drafts, seeds, tune, spaces)
     columns = _columns(file)
-    study = Study(
+    study = StudyPlan(
         name=str(file.content.get("name") or path.resolve().parent.name),
         question=" ".join(str(file.content.get("question") or "").split()),
         path=path,
@@ -263,7 +263,7 @@ def _tune(file: StudyFile) -> tuple[Tune | None, dict[str, Any]]:
     return Tune(trials, seconds, str(search), int(given.get("seed", 0))), spaces
 
 
-def confirm_jobs(study: Study, chosen: Mapping[tuple[str, str], Sequence[str]]) -> list[Job]:
+def confirm_jobs(study: StudyPlan, chosen: Mapping[tuple[str, str], Sequence[str]]) -> list[Job]:
     """The runs that are reported: each cell that has a setting, on each of its seeds. Without tuning every cell has one."""
     jobs = []
     for arm, column in study.cells():

@@ -52,7 +52,7 @@ def write(comparison: Comparison, path: Path) -> None:
     if path.suffix == ".md":
         write_text(path, markdown(comparison))
     else:
-        write_text(path, _csv(_plain_rows(comparison)))
+        write_text(path, _csv(plain_rows(comparison)))
         write_text(path.with_name(f"{path.stem}_runs.csv"), _csv(_plain_runs(comparison)))
 
 
@@ -155,7 +155,8 @@ def _recorded(value: float | None, metric: str) -> str:
 # --- plain numbers -----------------------------------------------------------------------------------------------------------
 
 
-def _plain_rows(comparison: Comparison) -> list[dict[str, object]]:
+def plain_rows(comparison: Comparison) -> list[dict[str, object]]:
+    """One row for each arm and reference, as numbers; None where nothing was measured."""
     return [_plain_row(comparison, row) for row in comparison.rows]
 
 

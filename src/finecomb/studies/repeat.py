@@ -41,7 +41,7 @@ def repeat(run: RunDirectory, output_dir: Path | None = None) -> tuple[Outcome, 
     if "pieces" in record:
         # Split as the first run was, in the end: with dropout, another split draws other masks.
         frozen = dataclasses.replace(frozen, record=frozen.record | {"pieces": record["pieces"]})
-    (outcome,) = launch([frozen], progress=config.callbacks.progress)
+    (outcome,) = launch([frozen], progress=config.callbacks.progress.enabled)
     return outcome, [*_inputs(run, frozen.run), *(_outputs(run, frozen.run) if outcome.state == "finished" else [])]
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from finecomb.config import compose as composing
 from finecomb.config import plugins
-from finecomb.config.compose import compose
+from finecomb.config.compose import Composer, compose
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.machine import this_machine
 from finecomb.config.plugins import lower_is_better
@@ -20,7 +19,7 @@ from finecomb.studies import tune
 from finecomb.studies.account import tell_data
 from finecomb.studies.freeze import Checked, Frozen, check_all, place
 from finecomb.studies.launch import Outcome, Policy, launch
-from finecomb.studies.plan import ASKED, Job, Study, confirm_jobs
+from finecomb.studies.plan import ASKED, Job, StudyPlan, confirm_jobs
 from finecomb.studies.search.engine import Search, Settings
 from finecomb.studies.search.space import Dimension
 from finecomb.studies.slots import planned
@@ -51,14 +50,14 @@ class Answer:
 class Answered:
     """A study with all its jobs. metrics: by column. chosen: by arm and column. edges: chosen settings at the edge of what was tried."""
 
-    study: Study
+    study: StudyPlan
     metrics: dict[str, str]
     answers: list[Answer]
     chosen: dict[Cell, tuple[str, ...]]
     edges: dict[Cell, list[str]]
 
 
-def column_metrics(study: Study) -> dict[str, str]:
+def column_metrics(study: StudyPlan) -> dict[str, str]:
     """The metric of each column, as its task monitors it unless the study says otherwise. Raises UserError for one the task has not."""
     found, problems = {}, []
     for column in study.columns:
@@ -77,21 +76,21 @@ def column_metrics(study: Study) -> dict[str, str]:
     return found
 
 
-def check(study: Study) -> None:
+def check(study: StudyPlan) -> None:
     """Compose every job there will be before any is started. Raises UserError with all problems, each told once."""
     spaces = tune.spaces(study) if study.tune else {}
     jobs = [study.overrides(arm, column) for arm, column in study.cells()]
     jobs += [list(job.overrides) for number in range(_rounds(study)) for job in trial_round(study, spaces, number)]
-    if problems := composing.check(jobs):
+    if problems := Composer().problems(jobs):
         raise UserError(problems)
 
 
-def _rounds(study: Study) -> int:
+def _rounds(study: StudyPlan) -> int:
     """Trials of each cell that are known before anything has run."""
     return 0 if study.tune is None else study.tune.trials or 1
 
 
-def trial_round(study: Study, spaces: Mapping[Cell, dict[str, Dimension]], number: int) -> Iterator[Job]:
+def trial_round(study: StudyPlan, spaces: Mapping[Cell, dict[str, Dimension]], number: int) -> Iterator[Job]:
     """The trial of this number in each cell; none where it depends on earlier answers."""
     if study.tune is None or study.tune.search in ASKED:
         return
@@ -105,7 +104,7 @@ def trial_round(study: Study, spaces: Mapping[Cell, dict[str, Dimension]], numbe
 class Runner:
     """Brings the jobs of one study to their end. Frozen at the place of the study's own group, so that W&B shows them together."""
 
-    def __init__(self, study: Study, policy: Policy | None = None) -> None:
+    def __init__(self, study: StudyPlan, policy: Policy | None = None) -> None:
         self.study, self.policy = study, policy or Policy()
         self.answers: list[Answer] = []
 
@@ -167,7 +166,7 @@ class Runner:
                 searches[cell].tell(number, answer.state, answer.metric(f"validation/{metrics[cell[1]]}"))
 
     def _launch(self, jobs: Sequence[Job]) -> None:
-        compositions = [compose(list(job.overrides)) for job in jobs]
+        compositions = Composer().compose_all([job.overrides for job in jobs])
         slots = planned([composition.config for composition in compositions], self.policy.slots, this_machine())
         frozen = [self._frozen(job, checked) for job, checked in zip(jobs, check_all(compositions, slots=slots), strict=True)]
         tell_data(frozen)
@@ -207,6 +206,6 @@ def tell_missing(answered: Answered) -> list[str]:
     return [f"{answer.job.label}: {answer.state}: {short_error(answer.error)}" for answer in waiting]
 
 
-def results_folder(study: Study) -> Path:
+def results_folder(study: StudyPlan) -> Path:
     """Where the study's tables are written: results/ beside its file."""
     return study.path.parent / "results"

@@ -9,7 +9,9 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,23 @@ from finecomb.studies.grouping import question
 from finecomb.studies.launch import Outcome, Policy, launch
 from finecomb.studies.slots import planned
 
+_console: ContextVar[Console | None] = ContextVar("console", default=None)
+
+
+@contextmanager
+def reported_to(console: Console) -> Iterator[None]:
+    """Sweeps and searches that are started inside print their tables there."""
+    token = _console.set(console)
+    try:
+        yield
+    finally:
+        _console.reset(token)
+
+
+def report_console() -> Console:
+    """Where tables go: standard output, unless `reported_to` says otherwise."""
+    return _console.get() or Console(highlight=False)
+
 
 class Sweep:
     """One command's jobs, which a sweeper may hand over in several batches. The first batch names the sweep."""
@@ -34,7 +53,7 @@ class Sweep:
     def __init__(self, policy: Policy | None = None, *, console: Console | None = None) -> None:
         """policy: how jobs are run. console: where the table goes; None: standard output."""
         self.policy = policy or Policy()
-        self.console = console or Console(highlight=False)
+        self.console = console or report_console()
         self.id = ""
         self._group: str | None = None
         self._path = Path()
@@ -73,7 +92,7 @@ class Sweep:
         self._group = self._group or question(checked)
         frozen = [replace(place(job, group=self._group), label=label) for job, label in zip(checked, labels, strict=True)]
         self.add(frozen)
-        progress = any(job.config.callbacks.progress for job in checked)
+        progress = any(job.config.callbacks.progress.enabled for job in checked)
         if progress:
             tell_data(frozen)
         try:

@@ -9,15 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.plugins import lower_is_better
 from finecomb.studies import arms, caveats, statistics
 from finecomb.studies import references as reference_rows
-from finecomb.studies.arms import Arm, Run
-from finecomb.studies.render import check_output, render, write
+from finecomb.studies.arms import Arm, ComparedRun
+from finecomb.studies.render import check_output, markdown, render, write
 from finecomb.studies.scores import Labels, Predictions, Score, read_predictions, score_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from finecomb.studies.report.table import Figure, ReportTable
 
 __all__ = ["Comparison", "Row", "compare", "render"]
 
@@ -36,7 +42,7 @@ class Row:
     label: str
     kind: str
     scores: dict[str, Score] = field(default_factory=dict)
-    runs: list[Run] = field(default_factory=list)
+    runs: list[ComparedRun] = field(default_factory=list)
     learning_rate: float | None = None
     trainable: int | None = None
     stored_bytes: int | None = None
@@ -51,9 +57,17 @@ class Row:
 
 @dataclass
 class Comparison:
-    """A table: rows (best first, references last), what they were measured on, and what a reader must know.
+    """A table of runs: scores with intervals over seeds and examples, differences to the baseline, costs. Notebooks show it as tables.
 
-    baselines: for each metric the label of the row that others are compared with. warnings: what makes rows less comparable.
+    Attributes:
+        rows: Best first, references last.
+        metrics: Names without the split; the first decides the order of the rows.
+        split: What the rows were measured on.
+        examples: How many examples that split has.
+        baselines: For each metric, the label of the row that others are compared with.
+        notes: How to read the table.
+        warnings: What makes rows less comparable.
+        baseline, references, command: What was requested, for the report.
     """
 
     rows: list[Row]
@@ -63,6 +77,54 @@ class Comparison:
     baselines: dict[str, str]
     notes: list[str]
     warnings: list[str]
+    baseline: str = "best"
+    references: tuple[str, ...] = ()
+    command: str = ""
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each arm and reference; for each metric its value, interval, difference, p value and seed deviation, then costs."""
+        import pandas as pd
+
+        from finecomb.studies.render import plain_rows
+
+        return pd.DataFrame(plain_rows(self)).set_index("row")
+
+    def to_markdown(self) -> str:
+        """The tables with warnings and notes, as Markdown."""
+        return markdown(self)
+
+    def to_latex(self, metric: str | None = None) -> str:
+        r"""One booktabs table of a metric (None: the first): needs `\usepackage{booktabs}`."""
+        return self.report(metric).to_latex()
+
+    def plot(self, kind: str = "intervals", metric: str | None = None) -> Figure:
+        """Draw `intervals`, `pareto` or `learning_curves` of a metric (None: the first) as SVG, which a notebook shows.
+
+        Raises:
+            ConfigError: There is no such figure of these runs.
+        """
+        return self.report(metric).plot(kind)
+
+    def report(self, metric: str | None = None, *, name: str = "comparison") -> ReportTable:
+        """A study's tables, tests and figures of these rows for one metric (None: the first); `.save(folder)` writes them."""
+        from finecomb.studies.report.any_runs import collect_runs
+        from finecomb.studies.report.table import ReportTable
+
+        arms_of_rows = [Arm(row.label, row.runs) for row in self.rows if row.kind == "arm" and row.runs]
+        return ReportTable(
+            collect_runs(
+                arms_of_rows,
+                metric or self.metrics[0],
+                name=name,
+                command=self.command,
+                baseline=self.baseline,
+                fitted=self.references,
+                warnings=self.warnings,
+            )
+        )
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
 
 
 def compare(
@@ -72,14 +134,16 @@ def compare(
     metrics: Sequence[str] | None = None,
     baseline: str = "best",
     output: Path | None = None,
-    wanted: Callable[[Run], bool] | None = None,
+    wanted: Callable[[ComparedRun], bool] | None = None,
     by: str | None = None,
+    command: str = "",
 ) -> Comparison:
     """Compare runs given by run directories, folders of them or sweep records.
 
     references: rows to add, `majority` and `tfidf_logistic`. metrics: names without the split; None: the task's usual two.
     baseline: `best` (of each metric), or the label of the row that all are compared with. output: a .md or .csv file to write as well.
     wanted: which of the runs to take; None: all. by: a key of the config whose values are the rows; None: everything but the seed.
+    command: what the user typed, for the report.
 
     Raises:
         UserError: nothing to compare, runs of different tasks or test examples, an unknown metric, reference or row.
@@ -97,14 +161,16 @@ def compare(
         answers[name] = [prediction]
     baselines = _score(rows, answers, shown, baseline)
     warnings += caveats.of_records(rows, shown, split)
-    comparison = Comparison(_ordered(rows, shown[0]), shown, split, len(next(iter(answers.values()))[0].ids), baselines, [], warnings)
+    examples = len(next(iter(answers.values()))[0].ids)
+    ordered = _ordered(rows, shown[0])
+    comparison = Comparison(ordered, shown, split, examples, baselines, [], warnings, baseline, tuple(references), command)
     comparison.notes = caveats.notes(comparison, by_name=baseline != "best")
     if output is not None:
         write(comparison, output)
     return comparison
 
 
-def chosen(paths: Sequence[str], wanted: Callable[[Run], bool] | None) -> list[Run]:
+def chosen(paths: Sequence[str], wanted: Callable[[ComparedRun], bool] | None) -> list[ComparedRun]:
     """The runs of these paths that are wanted. Raises UserError when there is none."""
     found = [run for run in map(arms.read, arms.find(paths)) if wanted is None or wanted(run)]
     if not found:
@@ -112,7 +178,7 @@ def chosen(paths: Sequence[str], wanted: Callable[[Run], bool] | None) -> list[R
     return found
 
 
-def grouped_runs(found: Sequence[Run], by: str | None) -> tuple[list[Arm], list[str]]:
+def grouped_runs(found: Sequence[ComparedRun], by: str | None) -> tuple[list[Arm], list[str]]:
     """Arms of runs, and what a reader must know of how they were made. by: see `compare`."""
     grouped, warnings = caveats.without_repeats(arms.group(found))
     if by is None:
@@ -121,7 +187,7 @@ def grouped_runs(found: Sequence[Run], by: str | None) -> tuple[list[Arm], list[
     return grouped, warnings + told
 
 
-def shown_metrics(found: Sequence[Run], asked: Sequence[str] | None) -> list[str]:
+def shown_metrics(found: Sequence[ComparedRun], asked: Sequence[str] | None) -> list[str]:
     """Metrics of a table of these runs, those asked for or the usual ones. Raises UserError for what cannot be shown."""
     variants = sorted({run.task for run in found})
     if len(variants) > 1:

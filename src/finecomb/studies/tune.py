@@ -18,7 +18,7 @@ from finecomb.config import plugins
 from finecomb.config.compose import compose
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.overrides import override
-from finecomb.studies.plan import Arm, Column, Job, Study, Tune
+from finecomb.studies.plan import Arm, Column, Job, StudyPlan, Tune
 from finecomb.studies.search.space import Choice, Dimension, Range
 
 AUTO = "auto"
@@ -40,7 +40,7 @@ def draw(range_: Range, share: float) -> float:
     return round(value) if range_.whole else float(f"{value:.2e}")
 
 
-def spaces(study: Study) -> dict[tuple[str, str], dict[str, Dimension]]:
+def spaces(study: StudyPlan) -> dict[tuple[str, str], dict[str, Dimension]]:
     """What is searched in each cell, with `auto` resolved. Raises UserError with every problem, unequal budgets among them."""
     found: dict[tuple[str, str], dict[str, Dimension]] = {}
     problems: dict[Problem, None] = {}
@@ -60,7 +60,7 @@ def spaces(study: Study) -> dict[tuple[str, str], dict[str, Dimension]]:
     return found
 
 
-def _dimension(study: Study, arm: Arm, column: Column, key: str, given: Any) -> Dimension:
+def _dimension(study: StudyPlan, arm: Arm, column: Column, key: str, given: Any) -> Dimension:
     where = f"{study.path} (tune, {arm.name}, {key})"
     if given == AUTO:
         return _usual_rates(study, arm, column, key, where)
@@ -74,7 +74,7 @@ def _dimension(study: Study, arm: Arm, column: Column, key: str, given: Any) -> 
     raise UserError(Problem(f"{key}: {given} is no range to search", where, allowed))
 
 
-def _usual_rates(study: Study, arm: Arm, column: Column, key: str, where: str) -> Range:
+def _usual_rates(study: StudyPlan, arm: Arm, column: Column, key: str, where: str) -> Range:
     """The range of learning rates of the arm's method and optimizer."""
     if key != RATE:
         raise UserError(Problem(f"{key}: auto is known for {RATE} alone", where, "a list of values, or {low, high, log: true}"))
@@ -100,7 +100,7 @@ def _grid(space: Mapping[str, Dimension], tune: Tune) -> list[tuple[str, ...]]:
     return [tuple(override(key, value) for key, value in zip(space, values, strict=True)) for values in itertools.product(*axes)]
 
 
-def settings(study: Study, cell: tuple[str, str], space: Mapping[str, Dimension], trial: int) -> tuple[str, ...] | None:
+def settings(study: StudyPlan, cell: tuple[str, str], space: Mapping[str, Dimension], trial: int) -> tuple[str, ...] | None:
     """The overrides of a cell's trial number `trial`, from 0; None when a grid has no more.
 
     Random values come from a hash of column, trial and key, so that they are the same whatever else the study holds, and arms that
@@ -118,7 +118,7 @@ def settings(study: Study, cell: tuple[str, str], space: Mapping[str, Dimension]
     return tuple(found)
 
 
-def trial_job(study: Study, arm: Arm, column: Column, number: int, setting: tuple[str, ...]) -> Job:
+def trial_job(study: StudyPlan, arm: Arm, column: Column, number: int, setting: tuple[str, ...]) -> Job:
     """A run that helps to choose: it never reads the test set."""
     assert study.tune is not None
     overrides = (*study.overrides(arm, column), *setting, "evaluate.test=false", f"seed={study.tune.seed}")

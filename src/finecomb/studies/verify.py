@@ -10,7 +10,7 @@ import numpy as np
 from finecomb.config.errors import UserError
 from finecomb.config.plugins import metrics
 from finecomb.studies import arms, report
-from finecomb.studies.arms import Run
+from finecomb.studies.arms import ComparedRun
 from finecomb.studies.report import frames, reproduce, tables
 from finecomb.studies.report.analysis import analyse
 from finecomb.studies.scores import Labels, read_predictions, scorer, zero_divisions
@@ -29,7 +29,7 @@ def verify_runs(paths: list[Path]) -> Iterator[tuple[str, list[str]]]:
             yield path.name, [error.problems[0].what]
 
 
-def _run(run: Run) -> Iterator[str]:
+def _run(run: ComparedRun) -> Iterator[str]:
     if run.state != "finished":
         yield f"it is {run.state}; there is nothing to verify yet"
         return

@@ -21,6 +21,7 @@ from finecomb.training.callbacks import TrainingFailed
 from finecomb.training.card import card
 from finecomb.training.evaluate import Evaluation, collect, write_predictions
 from finecomb.training.fit import Fit
+from finecomb.training.strategy import load_full
 
 VERSION = "1"
 
@@ -40,7 +41,7 @@ def restore_best(fit: Fit) -> dict[str, Any]:
     config, tracked = fit.parts.config, fit.best
     chosen: dict[str, Any] = {"checkpoint": "last", "metric": f"validation/{config.monitor.metric}", "mode": config.monitor.mode}
     chosen |= {"best_value": tracked.best, "best_epoch": tracked.best_epoch, "best_step": tracked.best_step}
-    if config.callbacks.keep_best and tracked.best is not None:
+    if config.callbacks.checkpoint.keep_best and tracked.best is not None:
         best = checkpoint.load(fit.run.checkpoints / checkpoint.BEST)
         if best["global_step"] != tracked.best_step:
             # A run killed between the writes of best.ckpt and last.ckpt, and then ended earlier by its time limit.
@@ -48,7 +49,7 @@ def restore_best(fit: Fit) -> dict[str, Any]:
                 f"{checkpoint.BEST} holds the weights of step {best['global_step']}, and the best validation was at step "
                 f"{tracked.best_step}: its weights are lost. Train the run again with rerun=failed"
             )
-        fit.parts.tuned.load_trainable_state(best["state_dict"])
+        load_full(fit.parts.tuned, best["state_dict"])
         chosen["checkpoint"] = "best"
     return chosen
 
@@ -99,7 +100,6 @@ def compare(fit: Fit, directory: Path, split: str, evaluation: Evaluation) -> di
     total = len(evaluation.logits)
     rows = np.unique(np.linspace(0, total - 1, min(COMPARED_EXAMPLES, total)).astype(np.int64))
     loaded = tuning.load(directory)
-    fit.parts.tuned.model.cpu()  # a device may not have room for two large models
     loaded.model.to(fit.module.device).eval()
     batch = _encoded_anew(fit, loaded, split, rows)
     logits = collect(loaded.forward, [batch], rows=len(rows), outputs=fit.parts.task.num_outputs, device=fit.module.device)

@@ -31,11 +31,16 @@ class Fit:
         self.module = parts.module(to_loggers=False)
         self.clock = Clock()
         self.record = Record(run, self.clock, self._steps)
-        self.best = Best(config.monitor)
+        self.best = Best(config.monitor, min_delta=config.callbacks.early_stopping.min_delta)
         self.stop = Stop(
-            self._steps, self.best, self.clock, interruption, patience=config.monitor.patience, max_time=config.trainer.max_time
+            self._steps,
+            self.best,
+            self.clock,
+            interruption,
+            patience=config.callbacks.early_stopping.patience,
+            max_time=config.trainer.max_time,
         )
-        every = config.callbacks.checkpoint_every_n_steps
+        every = config.callbacks.checkpoint.every_n_steps
         self.checkpoint = checkpoint.Checkpoint(run.checkpoints, every_n_steps=every, best=self.best, interruption=interruption)
 
     def _steps(self) -> int:
@@ -43,7 +48,8 @@ class Fit:
 
     def callbacks(self) -> list[pl.Callback]:
         """The callbacks of a run in their order: finecomb's, those of the config, and last Checkpoint, which stores the state of all."""
-        return [self.clock, self.record, self.best, *build_callbacks(self.parts.config.callbacks), self.stop, self.checkpoint]
+        more = build_callbacks(self.parts.config.callbacks, directory=self.run.predictions, write=self.record.write)
+        return [self.clock, self.record, self.best, *more, self.stop, self.checkpoint]
 
     def train(self, loggers: list[Logger]) -> pl.Trainer:
         """Fit, from the last checkpoint where there is one. Returns the Trainer, whose process group the final evaluation still needs."""
@@ -51,7 +57,7 @@ class Fit:
         pl.seed_everything(config.seed, verbose=False)
         built = trainer.build(
             config.trainer, self.run,
-            callbacks=self.callbacks(), loggers=loggers, log_every_n_steps=config.callbacks.log_every_n_steps,
+            callbacks=self.callbacks(), loggers=loggers, log_every_n_steps=config.trainer.log_every_n_steps,
         )  # fmt: skip
         if config.trainer.compile:
             # In place, so that no tensor gets another name; below the head, which is called by itself for decoders.

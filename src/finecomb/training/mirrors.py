@@ -50,6 +50,10 @@ class Mirror(Logger):
         """Repeat metrics of an optimizer step."""
         self._safely(lambda: self.write(metrics, step or 0), step or 0)
 
+    def log_table(self, key: str, columns: list[str], data: list[list[Any]], step: int | None = None) -> None:
+        """Repeat a table, as Lightning's WandbLogger takes it."""
+        self._safely(lambda: self.write_table(key, columns, data, step or 0), step or 0)
+
     def finish(self, exit_code: int) -> None:
         """The run has ended; nothing follows."""
         if self._started:
@@ -76,6 +80,9 @@ class Mirror(Logger):
 
     def write(self, metrics: dict[str, float], step: int) -> None:
         """Repeat metrics."""
+
+    def write_table(self, key: str, columns: list[str], data: list[list[Any]], step: int) -> None:
+        """Repeat a table; a logger without tables leaves it out."""
 
     def close(self, exit_code: int) -> None:
         """Close; exit_code is 0 for a finished run."""
@@ -128,6 +135,15 @@ class TensorBoardMirror(Mirror):
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, step)
 
+    def write_table(self, key: str, columns: list[str], data: list[list[Any]], step: int) -> None:
+        """Repeat a table as Markdown text, in which TensorBoard renders it."""
+        lines = [columns, ["---"] * len(columns), *data]
+        self._writer.add_text(key, "\n".join("| " + " | ".join(_cell(each) for each in line) + " |" for line in lines), step)
+
     def close(self, exit_code: int) -> None:
         """Write what is left."""
         self._writer.close()
+
+
+def _cell(value: Any) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")

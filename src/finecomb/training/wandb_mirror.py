@@ -64,6 +64,12 @@ class WandbMirror(Mirror):
         """Repeat metrics, with the optimizer step as their x-axis."""
         self._run.log({**metrics, STEP: step})
 
+    def write_table(self, key: str, columns: list[str], data: list[list[Any]], step: int) -> None:
+        """Repeat a table."""
+        import wandb
+
+        self._run.log({key: wandb.Table(columns=columns, data=data), STEP: step})
+
     def close(self, exit_code: int) -> None:
         """Add costs and tables of a finished run and end the W&B run with the worker's exit code; on the disk when this returns."""
         import wandb

@@ -110,7 +110,8 @@ class OptunaSweeper(Sweeper):
                 )
             )
         composer = Composer()
-        composer.check([[*fixed, *words] for words in _samples(space)])
+        if problems := composer.problems([[*fixed, *words] for words in _samples(space)]):
+            raise UserError(problems)
         base = composer.compose(fixed)
         monitor = resolve(base.config, machine=this_machine()).monitor
         metric = self.settings.metric or f"validation/{monitor.metric}"

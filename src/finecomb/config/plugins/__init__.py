@@ -28,6 +28,7 @@ import functools
 import importlib.metadata
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Optional
 
 from finecomb.config.errors import Problem, UserError, nearest
@@ -86,7 +87,7 @@ def load(directories: Iterable[Path | str] = ()) -> None:
             module = entry.load()
             folder = Path(module.__file__).resolve().parent
             conf = folder / "conf" if (folder / "conf").is_dir() else None
-            _loaded[folder] = plugin_of(module, conf, Path(module.__file__), list(_loaded.values()))
+            _loaded[folder] = _read(module, conf, Path(module.__file__))
     for directory in directories:
         folder = Path(directory).expanduser().resolve()
         if folder not in _loaded:
@@ -130,7 +131,7 @@ def schemas(group: str) -> Mapping[str, type]:
 def _with_callbacks(cls: type, added: tuple[tuple[str, type], ...]) -> type:
     if not added:
         return cls
-    fields = []
+    fields: list[tuple[str, Any, Any]] = []
     for name, schema in added:
         metadata = option("callback of a plug-in; null: off", before=None, entry=schema).metadata
         fields.append((name, Optional[dict[str, Any]], dataclasses.field(default_factory=dict, metadata=metadata)))
@@ -218,6 +219,13 @@ def _choices() -> Iterable[Choice]:
     return (choice for plugin in _loaded.values() for choice in plugin.choices)
 
 
+def _read(module: ModuleType, conf: Path | None, path: Path) -> Plugin:
+    shipped = {(group, name) for group, known in _SHIPPED.items() for name in known}
+    entries = {("callbacks", each.name) for each in dataclasses.fields(callbacks.Callbacks)}
+    added = {(choice.group, choice.name) for choice in _choices()}
+    return plugin_of(module, conf, path, list(_loaded.values()), shipped | entries | added)
+
+
 def _from_folder(folder: Path) -> Plugin:
     if not folder.is_dir():
         siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
@@ -228,7 +236,7 @@ def _from_folder(folder: Path) -> Plugin:
     conf, path = _parts(folder)
     if path is None:
         return Plugin(conf)
-    return plugin_of(run_file(path, f"finecomb_plugin_{len(_loaded)}"), conf, path, list(_loaded.values()))
+    return _read(run_file(path, f"finecomb_plugin_{len(_loaded)}"), conf, path)
 
 
 def _parts(folder: Path) -> tuple[Path, Path | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -294,6 +295,11 @@ CHOICES = {
 
 def label_kind(dataset: Dataset) -> str:
     """What a label of this dataset is, one of LABEL_KINDS: for film reviews it follows the target."""
-    if isinstance(dataset, MovieReviews):
-        return "number" if dataset.target == "rating" else "class"
-    return dataset.label_kind
+    return kind_of_labels(type(dataset), vars(dataset))
+
+
+def kind_of_labels(dataset: type, values: Mapping[str, Any]) -> str:
+    """The same, given the schema and its values."""
+    if issubclass(dataset, MovieReviews):
+        return "number" if values.get("target") == "rating" else "class"
+    return str(values.get("label_kind"))

@@ -29,7 +29,7 @@ class Regression(Task):
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """What a task needs and gives; read by validation and by the learning wing."""
+    """What a task needs and gives; read by validation and by the learning wing. The first of the losses is what loss=auto chooses."""
 
     label_kinds: tuple[str, ...]
     losses: tuple[str, ...]

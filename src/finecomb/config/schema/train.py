@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
 from finecomb.config.schema.annotator import Annotator
@@ -11,6 +11,7 @@ from finecomb.config.schema.base import option
 from finecomb.config.schema.callbacks import Callbacks
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.config.schema.dataset import Dataset
+from finecomb.config.schema.derivation import Derivation
 from finecomb.config.schema.logger import Logger
 from finecomb.config.schema.loss import Loss
 from finecomb.config.schema.model import Model
@@ -42,7 +43,6 @@ class Monitor:
 
     metric: str = option("what is best on validation: a metric's name without the split, or auto: the task's own")
     mode: str = option("whether more or less is better; auto: by the metric", allowed=("auto", "max", "min"))
-    patience: Optional[int] = option("stop after so many epochs without a better value; null: never", low=1)
 
 
 @dataclass
@@ -54,7 +54,18 @@ class Evaluate:
 
 @dataclass
 class Train:
-    """The composed experiment, as the YAML files and overrides make it."""
+    """The typed configuration of a run, as `compose` returns it.
+
+    Change a value with `dataclasses.replace`; the result is checked again where it is used.
+
+    Example:
+        >>> import dataclasses
+        >>> config = finecomb.compose("tuning=lora", "tuning.r=4")
+        >>> config.tuning.r, config.tuning.name, config.seed
+        (4, 'lora', 0)
+        >>> dataclasses.replace(config, seed=1).seed
+        1
+    """
 
     seed: int = option("seed of training: initialisation of new tensors, order, dropout", low=0)
     name: Optional[str] = option("a word put before the run directory's name", identity=False)
@@ -79,6 +90,7 @@ class Train:
     trainer: Trainer = option("group")
     logger: Logger = option("group")
     callbacks: Callbacks = option("group")
+    derivation: Derivation = field(default_factory=Derivation, repr=False, compare=False, metadata={"omegaconf_ignore": True})
 
 
 GROUPS = (

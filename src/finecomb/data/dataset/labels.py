@@ -13,6 +13,8 @@ from finecomb.data.dataset.rows import Rows
 VERSION = "2"
 
 _SEPARATORS = (";", "|", ",")
+# So many different fractions are measurements, not the names of classes.
+_MANY_NUMBERS = 12
 
 
 def encode(splits: dict[str, Rows], kind: str, names: list[str] | None) -> tuple[dict[str, Rows], list[str] | None]:
@@ -25,7 +27,7 @@ def encode(splits: dict[str, Rows], kind: str, names: list[str] | None) -> tuple
         return splits, None
     found = set(_each(splits["train"].label, kind))
     if names is None:
-        if kind == "class" and (problem := _several_in_one(splits["train"])):
+        if kind == "class" and (problem := _several_in_one(splits["train"]) or _numbers(splits["train"], found)):
             raise UserError(problem)
         names = sorted(found, key=_natural)
         declared = False
@@ -81,6 +83,19 @@ def _several_in_one(rows: Rows) -> Problem | None:
             )
             return Problem(what, f"{rows.file}, column dataset.columns.label", "one label in each cell", mend)
     return None
+
+
+def _numbers(rows: Rows, found: set[str]) -> Problem | None:
+    """The problem of many different numbers, fractions among them, where classes are expected; None for anything else."""
+    try:
+        values = [float(label) for label in found]
+    except ValueError:
+        return None
+    if len(found) < _MANY_NUMBERS or all(value.is_integer() for value in values):
+        return None
+    what = f"the labels of train are {len(found):,} different numbers, from {min(values):g} to {max(values):g}"
+    mend = "to predict numbers: task=regression; where these are the names of classes, list them in dataset.label_names=[...]"
+    return Problem(what, f"{rows.file}, column dataset.columns.label", "names of classes", mend)
 
 
 def _natural(name: str) -> tuple[bool, int, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from finecomb.config.errors import UserError
 from finecomb.studies import references
-from finecomb.studies.arms import Arm, Run
+from finecomb.studies.arms import Arm, ComparedRun
 from finecomb.studies.report import frames
 from finecomb.studies.report.collect import COLUMNS_OF_CURVES, COLUMNS_OF_EXAMPLES, FIRST_COLUMNS, examples_of
 from finecomb.studies.report.frames import CONFIRM, REFERENCE, Frames, Place
@@ -51,7 +51,7 @@ def collect_runs(
     )
 
 
-def _references(runs: Sequence[Run], names: Sequence[str], warnings: list[str]) -> list[tuple[Place, dict[str, Any], Any]]:
+def _references(runs: Sequence[ComparedRun], names: Sequence[str], warnings: list[str]) -> list[tuple[Place, dict[str, Any], Any]]:
     if not names or not runs:
         return []
     largest = max(runs, key=lambda run: run.fact("counts.rows.train") or 0)
@@ -71,7 +71,7 @@ def _references(runs: Sequence[Run], names: Sequence[str], warnings: list[str]) 
 
 def _facts(
     grouped: Sequence[Arm],
-    runs: Sequence[Run],
+    runs: Sequence[ComparedRun],
     metric: str,
     name: str,
     command: str,

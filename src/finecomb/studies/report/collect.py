@@ -34,7 +34,7 @@ def collect(answered: Answered, command: str) -> Frames:
     curves: list[dict[str, Any]] = []
     examples: list[pd.DataFrame] = []
     warnings: list[str] = []
-    read: dict[Path, arms.Run] = {}
+    read: dict[Path, arms.ComparedRun] = {}
     for answer in answered.answers:
         if answer.run is None or answer.state != "finished":
             continue
@@ -61,7 +61,7 @@ def _place(answer: Answer) -> Place:
     return Place(job.column, job.arm, job.role, job.seed, job.trial, " ".join(job.chosen))
 
 
-def examples_of(place: Place, run: arms.Run) -> pd.DataFrame | None:
+def examples_of(place: Place, run: arms.ComparedRun) -> pd.DataFrame | None:
     """The answers of a run, on test where it has them; None for a run without predictions."""
     split = "test" if run.predictions("test") else "validation"
     path = run.predictions(split)
@@ -71,7 +71,9 @@ def examples_of(place: Place, run: arms.Run) -> pd.DataFrame | None:
     return frames.example_rows(place, split, found.ids, found.label, found.prediction)
 
 
-def _references(answered: Answered, runs: list[arms.Run], warnings: list[str]) -> Iterator[tuple[Place, dict[str, Any], pd.DataFrame]]:
+def _references(
+    answered: Answered, runs: list[arms.ComparedRun], warnings: list[str]
+) -> Iterator[tuple[Place, dict[str, Any], pd.DataFrame]]:
     """Rows fitted on the training data of each column; where arms differ in those, on the largest."""
     names = [reference.name for reference in answered.study.references if reference.kind == "fitted"]
     for column in answered.study.columns if names else ():
@@ -95,7 +97,7 @@ def _references(answered: Answered, runs: list[arms.Run], warnings: list[str]) -
             yield place, row, frames.example_rows(place, split, predictions.ids, predictions.label, predictions.prediction)
 
 
-def _column(answered: Answered, column: Column, runs: dict[Path, arms.Run]) -> dict[str, Any]:
+def _column(answered: Answered, column: Column, runs: dict[Path, arms.ComparedRun]) -> dict[str, Any]:
     """A column of the table, with the classes of its labels in their order (None for numbers)."""
     mine = [
         runs[each.run.path]
@@ -115,7 +117,7 @@ def _column(answered: Answered, column: Column, runs: dict[Path, arms.Run]) -> d
     }
 
 
-def facts(answered: Answered, command: str, warnings: list[str], runs: dict[Path, arms.Run]) -> dict[str, Any]:
+def facts(answered: Answered, command: str, warnings: list[str], runs: dict[Path, arms.ComparedRun]) -> dict[str, Any]:
     """What study.json holds. Nothing in it depends on where the files lie."""
     study = answered.study
     return {

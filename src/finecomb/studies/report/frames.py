@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from finecomb.runs import atomic, files, provenance
 from finecomb.runs.directory import RunDirectory
-from finecomb.studies.arms import Run
+from finecomb.studies.arms import ComparedRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ def read(folder: Path) -> Frames:
     return Frames(facts, *tables)
 
 
-def result_row(place: Place, run: Run) -> dict[str, Any]:
+def result_row(place: Place, run: ComparedRun) -> dict[str, Any]:
     """One row of results.parquet."""
     row: dict[str, Any] = {
         "column": place.column,
@@ -115,7 +115,7 @@ def _bytes_below(folder: Path) -> int | None:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else None
 
 
-def machine(run: Run) -> str:
+def machine(run: ComparedRun) -> str:
     """Processor or GPUs, and threads: costs are compared between equal ones only."""
     found = run.provenance or {}
     hardware = found.get("hardware", {})
@@ -123,7 +123,7 @@ def machine(run: Run) -> str:
     return f"{device or 'unknown'}, {found.get('threads', '?')} threads, {run.config['trainer']['precision']}"
 
 
-def code(run: Run) -> str:
+def code(run: ComparedRun) -> str:
     """Revision and, with changes on top, a hash of them."""
     told = provenance.revision(run.provenance or {})
     diff = run.path / "code.diff"
@@ -146,7 +146,7 @@ def text_of(value: Any) -> str:
     return json.dumps(list(value), ensure_ascii=False) if isinstance(value, list | tuple) else repr(float(value))
 
 
-def curve_rows(place: Place, run: Run, metric: str) -> list[dict[str, Any]]:
+def curve_rows(place: Place, run: ComparedRun, metric: str) -> list[dict[str, Any]]:
     """Training loss, and loss and metric on validation, by step."""
     wanted = ("train/loss", "validation/loss", f"validation/{metric}")
     where = {"column": place.column, "arm": place.arm, "role": place.role, "trial": place.trial, "seed": place.seed}

@@ -258,6 +258,34 @@ def csv(frames: Frames) -> str:
     return text
 
 
+def plain_rows(analysis: Analysis) -> list[dict[str, object]]:
+    """One row for each arm and column, as numbers; None where nothing is known."""
+    return [_plain_row(row, column) for column in analysis.columns for row in column.rows]
+
+
+def _plain_row(row: Row, column: ColumnTable) -> dict[str, object]:
+    score = row.own and (row.own.interval or row.own.over_examples)
+    found = row.to_baseline
+    between = found and (found.interval or found.over_examples)
+    return {
+        "column": column.name,
+        "metric": f"{column.split}/{column.metric}",
+        "row": row.arm,
+        "kind": row.kind,
+        "seeds": len(row.seeds),
+        "value": row.own.value if row.own else row.published,
+        "low": score and score.low,
+        "high": score and score.high,
+        "compared_with": column.baseline if found else None,
+        "difference": found and found.value,
+        "difference_low": between and between.low,
+        "difference_high": between and between.high,
+        "p": row.p,
+        "verdict": row.verdict or None,
+        "std": row.described.deviation if row.described else row.spread,
+    }
+
+
 def plain_table(grid: Grid) -> list[Sequence[str]]:
     """Header and cells without Markdown's bold, for pages that mark the best themselves."""
     return [grid.header, *([cell.replace("**", "") for cell in row] for row in grid.cells)]

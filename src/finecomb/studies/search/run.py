@@ -29,7 +29,7 @@ from finecomb.studies.outcome import Outcome
 from finecomb.studies.search.engine import Search, Settings, Trial
 from finecomb.studies.search.space import params_of
 from finecomb.studies.slots import planned
-from finecomb.studies.sweep import Sweep
+from finecomb.studies.sweep import Sweep, report_console
 
 NO_TEST = "evaluate.test=false"
 
@@ -107,7 +107,7 @@ def run_search(
     warm_start: run directories, folders of them or sweep records whose finished runs count as answers already had, where they agree with
     the trials in everything that is not searched. They count beside the N trials.
     """
-    policy, console = policy or Policy(), console or Console(highlight=False)
+    policy, console = policy or Policy(), console or report_console()
     settings, composer = replace(settings, fixed=without_test(settings.fixed)), Composer()
     base = base or composer.compose(settings.fixed)
     check_logger(base)
@@ -118,7 +118,7 @@ def run_search(
     if warm_start:
         console.print(f"{_warm(search, warm_start, composer)} earlier runs count as answers", markup=False)
     feed = SearchFeed(search, sweep, composer, slots)
-    progress = base.config.callbacks.progress
+    progress = base.config.callbacks.progress.enabled
     outcomes = launch_feed(feed, replace(policy, slots=slots, keep_checkpoints=False), progress=progress, expected=search.trials)
     _show(console, search, outcomes)
     console.print(str(sweep.path), markup=False, soft_wrap=True)
@@ -150,7 +150,7 @@ def _warm(search: Search, paths: Sequence[str], composer: Composer) -> int:
     return counted
 
 
-def _is_trial(run: arms.Run, settings: Settings, values: Mapping[str, Any], composer: Composer) -> bool:
+def _is_trial(run: arms.ComparedRun, settings: Settings, values: Mapping[str, Any], composer: Composer) -> bool:
     """Whether a run is what the trial with its values would be. Evaluating the test set afterwards changes no answer on validation."""
     chosen = {key: values[key] for key in settings.space}
     words = settings.spell(chosen) if settings.spell is not None else [override(key, value) for key, value in chosen.items()]

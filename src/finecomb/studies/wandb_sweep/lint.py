@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finecomb.config import compose as composing
-from finecomb.config.compose import compose
+from finecomb.config.compose import Composer, compose
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.plugins import metric_names
 from finecomb.config.schema.task import variant
@@ -56,9 +55,8 @@ def _value(
         return file.problem(
             key, f"{parameter.name}: the comma in {value!r} makes Hydra sweep over its parts", mend=f"\"'{value}'\" keeps it one text"
         )
-    if problems := composing.check([[*words.overrides(sweep, values), *extra]]):
-        for problem in problems:
-            file.problem(key, f"{parameter.name}={value}: {problem.what}", problem.allowed, problem.mend)
+    for problem in Composer().problems([[*words.overrides(sweep, values), *extra]]):
+        file.problem(key, f"{parameter.name}={value}: {problem.what}", problem.allowed, problem.mend)
 
 
 def _metric(sweep: WandbSweep, file: StudyFile, overrides: Sequence[str]) -> None:

@@ -31,6 +31,7 @@ from finecomb.data.dataset.wikipedia.articles import COLUMNS, Articles, Part, Ru
 from finecomb.data.dataset.wikipedia.dump import Cut, Site, as_utf8, decompressed, elements, read_index, read_site
 from finecomb.data.dataset.wikipedia.languages import CODES
 from finecomb.data.dataset.wikipedia.wikitext import wiki_of
+from finecomb.data.processes import SpawnAlone
 from finecomb.runs import atomic
 
 # Goes up when the same dump and config give other rows.
@@ -216,7 +217,7 @@ def _in_order(parts: Iterable[Part], work: Callable[[Part], Articles], workers: 
         yield from map(work, parts)
         return
     waiting: deque[Future[Articles]] = deque()
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, SpawnAlone(), _end_with_parent) as pool:
         try:
             for part in parts:
                 waiting.append(pool.submit(work, part))

@@ -1,0 +1,1 @@
+"""The Python API: what `import finecomb` offers, and what the command line calls."""
