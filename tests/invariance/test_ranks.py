@@ -36,7 +36,14 @@ from finecomb.training import checkpoint, worker
 TOLERANCE = 1e-9  # float64; measured: below 1e-15
 HERE = Path(__file__).parent
 # A whole run, in fp32, with an adaptive optimizer, clipping and warm-up.
-WHOLE = ["trainer.max_epochs=2", "trainer.gradient_clip_val=1", "optimizer.lr=1e-3", "model.dropout=0.0", "model=tiny_qwen3"]
+WHOLE = [
+    "trainer.max_epochs=2",
+    "trainer.gradient_clip_val=1",
+    "optimizer.lr=1e-3",
+    "model.dropout=0.0",
+    "model=tiny",
+    "model.architecture=qwen3",
+]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +53,7 @@ def outcomes(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         prepared(data_folder, task)
     for family in FAMILIES:
         # transformers writes no config from any rank but the first, so the tiny weights are put into the cache before there are ranks.
-        parts_of(cell_config(data_folder, "single", "full", f"model=tiny_{family}"))
+        parts_of(cell_config(data_folder, "single", "full", "model=tiny", f"model.architecture={family}"))
     folder = tmp_path_factory.mktemp("ranks")
     for name, overrides in (("two", [*FSDP, "trainer.devices=2"]), ("one", ["trainer=cpu"])):
         make_run(folder / "runs", prepared(data_folder, "single"), *WHOLE, *overrides, name=name)
@@ -72,7 +79,7 @@ def _outcome(outcomes: Path, name: str, rank: int = 0) -> Outcome:
 
 @pytest.mark.parametrize(("task", "tuning", "family"), CELLS)
 def test_two_ranks_give_the_plain_gradient(task: str, tuning: str, family: str, outcomes: Path, data_folder: Path) -> None:
-    expected = plain(cell_config(data_folder, task, tuning, f"model=tiny_{family}"))
+    expected = plain(cell_config(data_folder, task, tuning, "model=tiny", f"model.architecture={family}"))
     for rank in range(2):
         check_same(expected, _outcome(outcomes, f"{task}-{tuning}-{family}", rank), TOLERANCE)
 
