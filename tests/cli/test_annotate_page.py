@@ -96,7 +96,7 @@ def test_twenty_rows_labeled_by_keys_train_a_model(folder):
         "dataset=files",
         "dataset.files.train=labels.csv",
         "dataset.columns.id=id",
-        "model=tiny_bert",
+        "model=tiny",
         "trainer.max_steps=2",
         "logger=none",
     ]

@@ -194,7 +194,7 @@ def test_a_raw_text_becomes_a_trained_classifier_in_one_command(tmp_path, monkey
     assert next(step for step in facts["steps"] if step["name"] == "annotator")["reasons"] == {"no function votes": 1}
     assert cli.main(["train", *words[:3]]) == 2
     assert "annotator=labeling_functions" in capsys.readouterr().err
-    assert cli.main(["train", *words, "model=tiny_bert", "logger=none", "trainer.max_epochs=1"]) == 0
+    assert cli.main(["train", *words, "model=tiny", "logger=none", "trainer.max_epochs=1"]) == 0
 
 
 def test_labels_that_are_there_measure_the_rules(tmp_path, monkeypatch, capsys):

@@ -208,9 +208,9 @@ def test_soft_labels_go_with_the_training_rows_and_nowhere_else(here, capsys):
     assert manifests[0]["content_hash"] != manifests[1]["content_hash"]
     assert "soft" in manifests[1]["columns"]
     capsys.readouterr()
-    assert cli.main(["train", *words, "annotator.soft=true", "loss=focal", "model=tiny_bert"]) == 2
+    assert cli.main(["train", *words, "annotator.soft=true", "loss=focal", "model=tiny"]) == 2
     assert "loss=focal takes one class" in capsys.readouterr().err
-    assert cli.main(["train", "dataset=prepared", "dataset.path=soft", "loss=focal", "model=tiny_bert"]) == 2
+    assert cli.main(["train", "dataset=prepared", "dataset.path=soft", "loss=focal", "model=tiny"]) == 2
     assert "the training rows have soft labels" in capsys.readouterr().err
 
 

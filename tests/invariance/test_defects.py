@@ -78,7 +78,7 @@ def check_decay(data_folder: Path, folder: Path) -> None:
 
 def check_prompts(data_folder: Path, folder: Path) -> None:
     """A decoder with virtual tokens is read at the last token of the text, as by hand on a single text."""
-    parts = parts_of(cell_config(data_folder, "single", "prompt", "model=tiny_gpt2"))
+    parts = parts_of(cell_config(data_folder, "single", "prompt", "model=tiny", "model.architecture=gpt2"))
     tuned, batch = parts.tuned, parts.data.splits["test"].batch(np.arange(5))
     core, prompt = tuned.core, tuned.model.prompt_encoder["default"].embedding.weight
     tuned.model.eval()

@@ -60,7 +60,7 @@ def test_evaluation_does_not_depend_on_the_batch_size(task: str, tuning: str, da
 @pytest.mark.parametrize("tuning", ["full", "prompt"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_gives_an_example_its_own_logits(family: str, tuning: str, data_folder: Path) -> None:
-    check_each_alone(parts_of(cell_config(data_folder, "pair", tuning, f"model=tiny_{family}")))
+    check_each_alone(parts_of(cell_config(data_folder, "pair", tuning, "model=tiny", f"model.architecture={family}")))
 
 
 def test_fp32_stays_within_rounding(data_folder: Path) -> None:

@@ -102,7 +102,7 @@ def make_data(
 def tiny_config(data: Path, *overrides: str) -> Train:
     """A resolved config on prepared data, on one thread, in fp32, without dropout unless asked for."""
     composition = compose(
-        ["dataset=prepared", f"dataset.path={data}", "model=tiny_bert", "logger=none", "batch.size=8", "trainer.max_epochs=2",
+        ["dataset=prepared", f"dataset.path={data}", "model=tiny", "logger=none", "batch.size=8", "trainer.max_epochs=2",
          "trainer.threads=1", "trainer.precision=32-true", *overrides]
     )  # fmt: skip
     return resolve(composition.config, machine=Machine(cores=1, gpus=0, bf16=False, gpu_bf16=False))

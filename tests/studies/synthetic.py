@@ -83,7 +83,7 @@ def facts(columns, arms, seeds, baseline, tune, references):
                 "metric": "accuracy",
                 "task": "sequence_classification",
                 "dataset": column or "movie_reviews",
-                "model": "tiny_bert",
+                "model": "tiny",
                 "model_note": None,
                 "labels": ["negative", "positive"],
             }

@@ -40,7 +40,7 @@ def test_a_run_finishes_with_its_record(data: Path, tmp_path: Path) -> None:
     assert found["memory"]["peak_bytes"] >= found["memory"]["average_bytes"] > 0
     assert found["counts"]["rows"] == {"train": 24, "validation": 11, "test": 13}
     assert found["training"] | {"steps": 3, "epochs": 1.0, "stopped_by": "max_epochs"} == found["training"]
-    assert (run.artifact / "README.md").read_text().startswith("---\nbase_model: tiny_bert\n")
+    assert (run.artifact / "README.md").read_text().startswith("---\nbase_model: tiny\n")
     assert attempt(run) == 0, "asked for again, it returns at once"
     assert run.status().attempt == 1
 
@@ -283,7 +283,7 @@ def test_the_module_that_is_compiled_is_the_one_that_training_calls(
         self._compiled_call_impl = call
 
     monkeypatch.setattr(torch.nn.Module, "compile", counting)
-    settings = [f"model=tiny_{family}", "tuning=lora", "trainer.max_steps=1"]
+    settings = ["model=tiny", f"model.architecture={family}", "tuning=lora", "trainer.max_steps=1"]
     plain, run = make_run(tmp_path, data, *settings, name="plain"), make_run(tmp_path, data, *settings, "trainer.compile=true", name="run")
     assert attempt(plain) == attempt(run) == 0
     assert compiled == {{"bert": "BertModel", "llama": "LlamaModel"}[family]: {"dynamic": True}}

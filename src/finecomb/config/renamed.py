@@ -40,6 +40,14 @@ VALUES: Mapping[str, Mapping[Any, str]] = {
     "tuning.prompt_tuning_init": {"vocab": "SAMPLE_VOCAB", "random": "RANDOM"},
 }
 _FREE_NAMES = ("dataset", "model")
+# Old choice -> what to write for it.
+CHOICES: Mapping[tuple[str, str], str] = {
+    ("model", f"tiny_{old}"): f"model=tiny model.architecture={new}"
+    for old, new in (
+        *((name, name) for name in ("bert", "roberta", "distilbert", "electra", "modernbert", "xlnet", "gpt2", "llama", "qwen3")),
+        ("deberta_v3", "deberta-v2"), ("xlm_r", "xlm-roberta"),
+    )
+}  # fmt: skip
 _KEPT_KEYS = tuple(key for key in VALUES if key not in RENAMED.values())
 
 

@@ -305,6 +305,9 @@ def _model(config: Train, where: Where) -> Iterator[Problem]:
         yield Problem(
             f"model.model_type={kind} is not known", where("model.model_type"), allowed, f"did you mean {guess}?" if guess else ""
         )
+    if isinstance(model, TinyModel) and model.architecture not in (None, kind):
+        mend = f"set model.architecture={kind}, and leave model.model_type out"
+        yield Problem(f"model.model_type={kind} is not model.architecture={model.architecture}", where("model.model_type"), mend=mend)
     if isinstance(model, TinyModel) and model.hidden % model.heads:
         yield Problem(
             f"model.hidden={model.hidden} cannot be split in {model.heads} heads", where("model.hidden"), "a multiple of model.heads"

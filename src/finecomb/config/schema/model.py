@@ -31,16 +31,6 @@ class Model:
     )
 
 
-@dataclass
-class TinyModel(Model):
-    """A random model of a few thousand parameters, built from its architecture's config; for tests only."""
-
-    layers: int = option("number of layers", low=1)
-    hidden: int = option("hidden size", low=4)
-    heads: int = option("number of attention heads", low=1)
-    init_seed: int = option("seed of the random weights of the backbone")
-
-
 @dataclass(frozen=True)
 class Family:
     """Names inside an architecture's ...ForSequenceClassification, as dotted paths from that module.
@@ -94,6 +84,22 @@ FAMILIES = {
     "llama": Family(("model.embed_tokens",), "model.layers", ("model.norm",), (), ("score",), ("q_proj", "v_proj"), causal=True),
     "qwen3": Family(("model.embed_tokens",), "model.layers", ("model.norm",), (), ("score",), ("q_proj", "v_proj"), causal=True),
 }  # fmt: skip
+
+
+@dataclass
+class TinyModel(Model):
+    """A random model of a few thousand parameters, built from its architecture's config; for tests only."""
+
+    layers: int = option("number of layers", low=1)
+    hidden: int = option("hidden size", low=4)
+    heads: int = option("number of attention heads", low=1)
+    init_seed: int = option("seed of the random weights of the backbone")
+    # Runs from before it was a key have it in model_type alone.
+    architecture: Optional[str] = option("architecture, as transformers names it", allowed=tuple(FAMILIES), before=None)
+
+    def __post_init__(self) -> None:
+        if self.model_type == "auto" and self.architecture is not None:
+            self.model_type = self.architecture
 
 
 @dataclass(frozen=True)
