@@ -14,9 +14,11 @@ from finecomb.config.fingerprint import settings
 from finecomb.config.machine import Machine
 from finecomb.config.plain import from_plain, to_plain
 from finecomb.config.plugins import builders
+from finecomb.config.plugins.hashing import hash_of_code
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.train import GROUPS
 from finecomb.config.validate import validate
+from finecomb.studies.freeze import code_of
 
 CODE = '''
 from dataclasses import dataclass
@@ -217,8 +219,11 @@ def test_every_group_declares_the_signature_by_which_its_choices_are_built():
         ("Choice('tuning', 'mine', Full, lambda config: 0, facts={'adam': 1e-3})", "the facts of tuning=mine are {'adam': 0.001}"),
         (
             "Choice('callbacks', 'progress', Callback, lambda config: 0)",
-            "callbacks.progress: finecomb has a callback or choice of this name",
+            "callbacks.progress: there is a choice of this name already",
         ),
+        ("Choice('loss', 'focal', Loss, lambda config, task, *, label_counts: 0)", "loss=focal: there is a choice of this name already"),
+        ("*[Choice('callbacks', 'twice', Callback, lambda config: 0)] * 2", "callbacks.twice: there is a choice of this name already"),
+        ("Choice('callbacks', 'a-b', Callback, lambda config: 0)", "callbacks.'a-b' is not a valid name"),
     ],
 )
 def test_facts_and_names_that_do_not_fit_are_refused(tmp_path, code, what):
@@ -305,3 +310,22 @@ def test_a_plug_ins_metric_can_be_monitored_in_its_direction_and_by_its_tasks_al
     other = compose(["monitor.metric=mine", "task=regression", "loss=mse"], config_dirs=[tmp_path])
     with pytest.raises(UserError, match="is no metric of task=regression"):
         validate(other.config, other.origins, trains=False)
+
+
+def test_two_plug_ins_cannot_add_the_same_name(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "finecomb_plugin.py").write_text(HEAD + CALLBACK)
+    plugins.load([tmp_path / "one"])
+    with pytest.raises(UserError, match=r"callbacks\.mine: there is a choice of this name already"):
+        plugins.load([tmp_path / "two"])
+
+
+def test_the_code_of_a_plug_in_is_in_the_fingerprint_of_runs_that_use_its_callback_or_monitor_its_metric(tmp_path):
+    code = CALLBACK + "METRICS = {'score': Metric(lambda targets, predictions: 0.0)}\n"
+    (tmp_path / "finecomb_plugin.py").write_text(HEAD + code)
+    digest = hash_of_code(tmp_path / "finecomb_plugin.py")
+    on = ["callbacks.mine.every=1", "callbacks.mine.where=a"]
+    for words, used in (([], {}), (on, {"code:callbacks.mine": digest}), (["monitor.metric=score"], {"code:monitor.metric=score": digest})):
+        found = code_of(compose(words, config_dirs=[tmp_path]).config)
+        assert {name: value for name, value in found.items() if name.startswith("code:")} == used

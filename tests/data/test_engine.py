@@ -29,16 +29,19 @@ if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 """
 
-LONE = """
-import os, sys, time
-from finecomb.data.engine import Engine
+SLEEP = """
+import os, time
 
 def work(spec):
     open(spec["path"], "w").write(str(os.getpid()))
     time.sleep(60)
+"""
+LONE = """
+import sys
+from finecomb.data.engine import Engine
+from sleep import work
 
-if __name__ == "__main__":
-    Engine(2).run(work, [{"path": sys.argv[1] + str(number)} for number in range(2)], size=1 << 30, what="sleeping")
+Engine(2).run(work, [{"path": sys.argv[1] + str(number)} for number in range(2)], size=1 << 30, what="sleeping")
 """
 
 
@@ -239,6 +242,7 @@ def test_killed_at_ten_random_moments_it_loses_nothing_and_repeats_no_finished_s
 
 def test_workers_end_when_their_parent_is_killed(write, tmp_path):
     program = write("lone.py", LONE)
+    (tmp_path / "sleep.py").write_text(SLEEP)
     process = subprocess.Popen([sys.executable, str(program), str(tmp_path / "pid")])
     paths = [tmp_path / "pid0", tmp_path / "pid1"]
     until = time.monotonic() + 60
@@ -281,3 +285,14 @@ def test_arrays_of_many_shards_are_mapped_without_as_many_open_files(tmp_path):
         for name, array in expected.items():
             assert np.array_equal(facts[name], array)
             assert facts[name].dtype == array.dtype
+
+
+def test_processes_start_from_a_script_without_a_main_guard_and_do_not_run_it_again(tmp_path):
+    (tmp_path / "tasks.py").write_text("from pathlib import Path\ndef work(spec):\n    Path(spec['name']).write_text('done')\n")
+    (tmp_path / "script.py").write_text(
+        "from finecomb.data.engine import Engine\nimport tasks\nprint('begun')\nengine = Engine(2)\n"
+        "engine.run(tasks.work, [{'name': f'{number}.txt'} for number in range(4)], size=1 << 30, what='files')\nengine.close()\n"
+    )
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "begun\n"), done.stderr
+    assert len(list(tmp_path.glob("*.txt"))) == 4

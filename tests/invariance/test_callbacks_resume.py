@@ -14,7 +14,7 @@ from harness import tuning_overrides
 from test_resume import STEPS, _attempt, _everything, _kill_at, _killed_and_resumed, _run, assert_equal
 
 from finecomb.runs.directory import RunDirectory
-from finecomb.training import artefact, checkpoint, worker
+from finecomb.training import artifact, checkpoint, worker
 from finecomb.training.callbacks.weight_averaging import WeightAveraging
 
 DECAY = 0.6
@@ -56,7 +56,7 @@ def test_a_kill_after_the_last_checkpoint_leaves_the_averaged_weights(data_folde
     more = [*TUNING, *ALL[:1], f"callbacks.checkpoint.keep_best={keep_best}"]
     alone, killed = (_run(tmp_path / name, data_folder, *more, name="alone") for name in ("alone", "killed"))
     assert _attempt(alone) == 0
-    _killed_and_resumed(killed, lambda patch: _kill_at(patch, artefact, "restore_best", lambda *_: True))
+    _killed_and_resumed(killed, lambda patch: _kill_at(patch, artifact, "restore_best", lambda *_: True))
     assert_equal(_everything(killed), _everything(alone))
 
 
@@ -87,8 +87,11 @@ def test_the_averaged_weights_are_evaluated_and_saved(data_folder: Path, tmp_pat
 
 def test_norms_are_recorded_and_samples_are_written(whole: RunDirectory) -> None:
     lines = [json.loads(line) for line in (whole.path / "metrics.jsonl").read_text().splitlines()]
-    steps = [line["step"] for line in lines if any(name.startswith("gradient_norm/") for name in line)]
-    assert steps == [2, 4, 6, 8]
+    groups = [(line["step"], [value for name, value in line.items() if name.startswith("gradient_norm/")]) for line in lines]
+    logged = {line["step"]: line["train/gradient_norm"] for line in lines if "train/gradient_norm" in line}
+    found = {step: sum(value**2 for value in norms) ** 0.5 for step, norms in groups if norms}
+    assert found.keys() == {2, 4, 6, 8}
+    assert found == pytest.approx({step: logged[step] for step in found}, rel=1e-5), "the whole gradient, before clipping"
     files = sorted((whole.predictions / "samples").iterdir())
     assert [file.name for file in files] == ["step-000003.csv", "step-000006.csv", "step-000009.csv"]
     columns, *rows = csv.reader(files[0].open())

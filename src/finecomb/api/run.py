@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError
-from finecomb.config.plain import flatten, from_plain
+from finecomb.config.plain import flatten, from_plain, to_plain
 from finecomb.config.schema.derivation import Derivation
 from finecomb.config.schema.train import Train
 from finecomb.runs import index
@@ -103,11 +103,12 @@ class Run:
     @property
     def config(self) -> Train:
         """The resolved config, without any `auto`. Plug-ins that it was composed with are loaded."""
-        record, plain = self._directory.record, self._directory.config
-        plugins.load(record.get("plugins") or [])
-        config = from_plain(plain)
+        record = self._directory.record
+        folders = tuple(record.get("plugins") or ())
+        plugins.load(folders)
+        config = from_plain(self._directory.config)
         choices, overrides = record.get("choices") or {}, tuple(record.get("overrides") or ())
-        config.derivation = Derivation(choices, overrides, {}, tuple(record.get("plugins") or ()), flatten(plain))
+        config.derivation = Derivation(choices, overrides, {}, folders, flatten(to_plain(config)))
         return config
 
     @property
@@ -148,9 +149,9 @@ class Run:
             ConfigError: The run has not finished, or the base weights of its adapter are gone.
         """
         from finecomb.serving.predict import finished_run
-        from finecomb.serving.predictor import load_artefact
+        from finecomb.serving.predictor import load_artifact
 
-        loaded = load_artefact(finished_run(self._directory, self.path.parent), self.config)
+        loaded = load_artifact(finished_run(self._directory, self.path.parent), self.config)
         return LoadedModel(loaded.model, loaded.tokenizer)
 
 

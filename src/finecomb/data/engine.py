@@ -6,7 +6,6 @@ depends on, and who needs a result looks for the name.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import threading
@@ -21,6 +20,7 @@ from typing import Any
 from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.machine import cores
+from finecomb.data.processes import SpawnAlone
 
 # Below so many bytes of text a process of its own costs more than it saves.
 WORTH_A_PROCESS = 4 << 20
@@ -112,8 +112,7 @@ class Engine:
 
     def _processes(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, context, _begin, (os.getpid(), plugins.directories()))
+            self._pool = ProcessPoolExecutor(self.workers, SpawnAlone(), _begin, (os.getpid(), plugins.directories()))
         return self._pool
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ plug-in's folder, and Python is needed only for a choice with a schema or code o
 
     CHOICES with the group "callbacks"     one Lightning callback by name, configured by `callbacks.NAME.KEY=VALUE`; null: off
     METRICS = {"name": Metric(function)}   metrics, computed on every evaluation, by `compare` and by `runs verify`
-    LABELLING_FUNCTIONS = {"name": f}      f(text) -> label or None, for `annotator.functions.RULE.function=name`
+    LABELING_FUNCTIONS = {"name": f}      f(text) -> label or None, for `annotator.functions.RULE.function=name`
     CLEANING_STEPS = {"shout": (ShoutSchema, Shout)}   a dataclass of `option` fields; a class that extends one of data/cleaner/step.py
     PREDICATES = {"is_polite": is_polite}  text -> bool or number, for the step `predicate`
                                            (`cleaner.steps.polite={step: predicate, function: is_polite, min_score: 1, max_score: null}`)
@@ -28,11 +28,12 @@ import functools
 import importlib.metadata
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Optional
 
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.plugins.module import plugin_of, run_file
-from finecomb.config.plugins.parts import Choice, Labelling, Metric, Own, Plugin
+from finecomb.config.plugins.parts import Choice, Labeling, Metric, Own, Plugin
 from finecomb.config.schema import (
     annotator,
     augmenter,
@@ -51,7 +52,7 @@ from finecomb.config.schema import (
 )
 from finecomb.config.schema.base import option
 
-__all__ = ["Choice", "Labelling", "Metric", "Own", "find_build", "load", "schemas"]
+__all__ = ["Choice", "Labeling", "Metric", "Own", "find_build", "load", "schemas"]
 
 _SHIPPED: dict[str, Mapping[str, type]] = {
     "dataset": dataset.CHOICES,
@@ -86,7 +87,7 @@ def load(directories: Iterable[Path | str] = ()) -> None:
             module = entry.load()
             folder = Path(module.__file__).resolve().parent
             conf = folder / "conf" if (folder / "conf").is_dir() else None
-            _loaded[folder] = plugin_of(module, conf, Path(module.__file__), list(_loaded.values()))
+            _loaded[folder] = _read(module, conf, Path(module.__file__))
     for directory in directories:
         folder = Path(directory).expanduser().resolve()
         if folder not in _loaded:
@@ -194,9 +195,9 @@ def code(group: str, name: str) -> list[str]:
     return [plugin.code for plugin in _loaded.values() for choice in plugin.choices if (choice.group, choice.name) == (group, name)][:1]
 
 
-def labelling_functions() -> dict[str, Labelling]:
-    """The labelling functions that plug-ins bring, by name."""
-    return {name: found for plugin in _loaded.values() for name, found in plugin.labelling.items()}
+def labeling_functions() -> dict[str, Labeling]:
+    """The labeling functions that plug-ins bring, by name."""
+    return {name: found for plugin in _loaded.values() for name, found in plugin.labeling.items()}
 
 
 def cleaning_steps() -> Mapping[str, type]:
@@ -218,6 +219,13 @@ def _choices() -> Iterable[Choice]:
     return (choice for plugin in _loaded.values() for choice in plugin.choices)
 
 
+def _read(module: ModuleType, conf: Path | None, path: Path) -> Plugin:
+    shipped = {(group, name) for group, known in _SHIPPED.items() for name in known}
+    entries = {("callbacks", each.name) for each in dataclasses.fields(callbacks.Callbacks)}
+    added = {(choice.group, choice.name) for choice in _choices()}
+    return plugin_of(module, conf, path, list(_loaded.values()), shipped | entries | added)
+
+
 def _from_folder(folder: Path) -> Plugin:
     if not folder.is_dir():
         siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
@@ -228,7 +236,7 @@ def _from_folder(folder: Path) -> Plugin:
     conf, path = _parts(folder)
     if path is None:
         return Plugin(conf)
-    return plugin_of(run_file(path, f"finecomb_plugin_{len(_loaded)}"), conf, path, list(_loaded.values()))
+    return _read(run_file(path, f"finecomb_plugin_{len(_loaded)}"), conf, path)
 
 
 def _parts(folder: Path) -> tuple[Path, Path | None]:

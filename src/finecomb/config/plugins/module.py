@@ -13,7 +13,7 @@ from types import ModuleType
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.plugins.builders import mismatch, signature_text
 from finecomb.config.plugins.hashing import hash_of_code
-from finecomb.config.plugins.parts import Choice, Labelling, Metric, Own, Plugin
+from finecomb.config.plugins.parts import Choice, Labeling, Metric, Own, Plugin
 from finecomb.config.schema import callbacks, cleaner
 from finecomb.config.schema.task import FACTS
 from finecomb.config.schema.train import GROUPS, Train
@@ -21,6 +21,8 @@ from finecomb.config.schema.tuning import OPTIMIZER_FAMILY, LearningRates
 
 # Values alone: the Trainer is built by finecomb.
 _WITHOUT_BUILD = ("trainer",)
+# The earlier spelling of LABELING_FUNCTIONS.
+_LABELING_BEFORE = "LABELLING_FUNCTIONS"
 
 
 def run_file(path: Path, name: str) -> ModuleType:
@@ -48,17 +50,31 @@ def _broken(error: Exception, path: Path) -> Problem:
     return Problem(f"the plug-in cannot be imported: {type(error).__name__}: {what}", where, mend="correct that file")
 
 
-def plugin_of(module: ModuleType, conf: Path | None, path: Path, loaded: Sequence[Plugin]) -> Plugin:
-    """What a module defines, checked. loaded: the plug-ins loaded before, whose names are taken. Raises UserError with every problem."""
+def plugin_of(module: ModuleType, conf: Path | None, path: Path, loaded: Sequence[Plugin], taken: set[tuple[str, str]]) -> Plugin:
+    """What a module defines, checked.
+
+    Args:
+        module: the imported module.
+        conf: its folder of config groups.
+        path: its file.
+        loaded: the plug-ins loaded before, whose names are taken.
+        taken: group and name of finecomb's choices and of those of the plug-ins loaded before.
+
+    Raises:
+        UserError: with every problem.
+    """
     code, where = hash_of_code(path), str(path)
+    if hasattr(module, _LABELING_BEFORE):
+        raise UserError(Problem(f"{_LABELING_BEFORE} is not read", where, mend=f"{_LABELING_BEFORE} is now LABELING_FUNCTIONS"))
     choices: Sequence[Choice] = getattr(module, "CHOICES", ())
-    metrics, labelling, steps, functions = (
-        getattr(module, name, {}) for name in ("METRICS", "LABELLING_FUNCTIONS", "CLEANING_STEPS", "PREDICATES")
+    metrics, labeling, steps, functions = (
+        getattr(module, name, {}) for name in ("METRICS", "LABELING_FUNCTIONS", "CLEANING_STEPS", "PREDICATES")
     )
     problems = [
         *(problem for choice in choices for problem in _of_choice(choice, where)),
+        *_of_names([choice for choice in choices if isinstance(choice, Choice)], where, taken),
         *_of_metrics(metrics, where, {name for plugin in loaded for name in plugin.metrics}),
-        *_of_labelling(labelling, where),
+        *_of_labeling(labeling, where),
         *_of_steps(steps, where, {*cleaner.STEPS, *(name for plugin in loaded for name in plugin.steps)}),
         *_of_predicates(functions, where, {name for plugin in loaded for name in plugin.predicates}),
     ]
@@ -68,7 +84,7 @@ def plugin_of(module: ModuleType, conf: Path | None, path: Path, loaded: Sequenc
         conf,
         tuple(choices),
         dict(metrics),
-        {name: Labelling(function, code) for name, function in labelling.items()},
+        {name: Labeling(function, code) for name, function in labeling.items()},
         {name: Own(step, code) for name, step in steps.items()},
         {name: Own(each, code) for name, each in functions.items()},
         code,
@@ -78,7 +94,7 @@ def plugin_of(module: ModuleType, conf: Path | None, path: Path, loaded: Sequenc
 def _of_choice(choice: object, where: str) -> list[Problem]:
     if not isinstance(choice, Choice):
         return [Problem(f"CHOICES holds {choice!r}", where, 'Choice("group", "name", Schema, build)')]
-    named = f"{choice.group}{'.' if choice.group == 'callbacks' else '='}{choice.name}"
+    named = _named(choice.group, choice.name)
     if choice.group not in GROUPS:
         return [Problem(f"a plug-in's choice names the group {choice.group!r}", where, allowed=", ".join(GROUPS))]
     if choice.group in _WITHOUT_BUILD:
@@ -90,12 +106,23 @@ def _of_choice(choice: object, where: str) -> list[Problem]:
     if wrong := mismatch(choice.group, choice.build):
         allowed = signature_text(choice.group)
         problems.append(Problem(f"the build function of {named} has another signature: {wrong}", where, allowed))
-    if choice.group == "callbacks" and choice.name in (
-        *(each.name for each in dataclasses.fields(callbacks.Callbacks)),
-        *callbacks.CHOICES,
-    ):
-        problems.append(Problem(f"{named}: finecomb has a callback or choice of this name", where, mend="choose another name"))
     return [*problems, *_of_facts(choice, named, where)]
+
+
+def _named(group: str, name: str) -> str:
+    return f"{group}{'.' if group == 'callbacks' else '='}{name}"
+
+
+def _of_names(choices: Sequence[Choice], where: str, taken: set[tuple[str, str]]) -> list[Problem]:
+    """Choices whose names exist: a second one would replace the first, or never be built."""
+    own = [(choice.group, choice.name) for choice in choices]
+    again = dict.fromkeys(each for at, each in enumerate(own) if each in taken or each in own[:at])
+    problems = [Problem(f"{_named(*each)}: there is a choice of this name already", where, mend="choose another name") for each in again]
+    return problems + [
+        Problem(f"callbacks.{name!r} is not a valid name", where, "letters, digits and underscores")
+        for group, name in own
+        if group == "callbacks" and not name.isidentifier()
+    ]
 
 
 def _of_facts(choice: Choice, named: str, where: str) -> list[Problem]:
@@ -141,11 +168,11 @@ def _of_metrics(metrics: object, where: str, taken: set[str]) -> list[Problem]:
     return problems
 
 
-def _of_labelling(functions: object, where: str) -> list[Problem]:
+def _of_labeling(functions: object, where: str) -> list[Problem]:
     if isinstance(functions, Mapping) and all(isinstance(name, str) and callable(each) for name, each in functions.items()):
         return []
-    what = "LABELLING_FUNCTIONS is not a mapping of names to functions"
-    return [Problem(what, where, 'LABELLING_FUNCTIONS = {"name": function}, function(text) -> label or None')]
+    what = "LABELING_FUNCTIONS is not a mapping of names to functions"
+    return [Problem(what, where, 'LABELING_FUNCTIONS = {"name": function}, function(text) -> label or None')]
 
 
 def _of_steps(steps: Mapping[str, object], where: str, taken: set[str]) -> list[Problem]:

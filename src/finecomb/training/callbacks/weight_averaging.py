@@ -43,7 +43,9 @@ class WeightAveraging(callbacks.EMAWeightAveraging):
         """Start the average from the weights before training."""
         if stage == "fit":
             self._trained = _Trained(pl_module)
-            self._average_model = AveragedModel(self._trained, avg_fn=get_ema_avg_fn(self.decay), use_buffers=False)
+            # Lightning moves the module to its device later.
+            device = trainer.strategy.root_device
+            self._average_model = AveragedModel(self._trained, device=device, avg_fn=get_ema_avg_fn(self.decay), use_buffers=False)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any, **keywords: Any) -> None:
         """Update the average."""
@@ -97,6 +99,6 @@ class WeightAveraging(callbacks.EMAWeightAveraging):
 
 
 def best_state(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Tensor]:
-    """The state that the latest validation evaluated: averaged where a WeightAveraging is among the callbacks."""
+    """The state that the latest validation evaluated: averaged where a WeightAveraging is among the callbacks. Called on every rank."""
     averaging = next((each for each in trainer.callbacks if isinstance(each, WeightAveraging)), None)  # type: ignore[attr-defined]
-    return dict(module.state_dict()) if averaging is None else averaging.averaged_state(module)
+    return trainer.strategy.lightning_module_state_dict() if averaging is None else averaging.averaged_state(module)
