@@ -122,7 +122,7 @@ def test_params_of_an_experiment_are_jobs(mine: Path) -> None:
         ),
     ],
 )
-def test_a_mistake_in_the_block_is_told_with_its_line(mine: Path, block: str, what: str, hint: str) -> None:
+def test_a_mistake_in_the_block_is_reported_with_its_line(mine: Path, block: str, what: str, hint: str) -> None:
     experiment(mine, f"seed: 1\nhydra:\n  {block}\n")
     plugins.load(["mine"])
     problem = refused("experiment=e")
