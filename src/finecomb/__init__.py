@@ -30,8 +30,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    *("Config", "ConfigError", "Predictor", "Run", "RunFailed", "Study"),
-    *("build", "compare", "compose", "multirun", "prepare", "train"),
+    "Config",
+    "ConfigError",
+    "Predictor",
+    "Run",
+    "RunFailed",
+    "Study",
+    "build",
+    "compare",
+    "compose",
+    "multirun",
+    "prepare",
+    "train",
 ]
 
 _MODULES = {
