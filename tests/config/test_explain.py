@@ -47,7 +47,7 @@ def test_what_this_machine_lacks_is_said_and_the_rest_explained():
 
 def test_a_model_that_is_not_known_has_no_invented_numbers():
     assert "not known before the weights" in explained("model.name_or_path=somewhere")[1]
-    assert "not known before the weights" in explained("model=tiny_bert")[1]
+    assert "not known before the weights" in explained("model=tiny")[1]
 
 
 def test_estimates_follow_what_drives_them():
@@ -95,6 +95,19 @@ def test_an_experiment_with_lora_on_a_large_model_fits_a_gpu_of_24_gb():
     activations = 36 * 2 * 2048 * 4096 + 34 * 2048 * 4096
     assert found.memory == pytest.approx(2 * 7_568_405_504 + 4 * 4 * adapters + activations, rel=1e-12)
     assert found.memory == pytest.approx(16.7e9, rel=0.01)
+
+
+def test_an_experiment_with_full_tuning_of_a_large_model_divides_it_among_devices():
+    found = estimate(compose(["experiment=full_7b_fsdp"]).config, LAPTOP)
+    layer, outside = 192_946_432, 151_936 * 4096 + 4096 + 2 * 4096
+    assert found.parameters.total == found.parameters.trainable == 36 * layer + outside
+    gathered = outside + 2 * layer
+    activations = 36 * 2 * 2048 * 4096 + 34 * 2048 * 4096  # 4 rows of 512 tokens on each device
+    assert found.memory == pytest.approx(4 * 4 * found.parameters.total / 8 + 4 * 2 * gathered + activations, rel=1e-12)
+    assert found.memory == pytest.approx(24.1e9, rel=0.01)
+    # Several micro-batches add to a whole gradient on each device.
+    several = estimate(compose(["experiment=full_7b_fsdp", "batch.micro_batches=2"]).config, LAPTOP)
+    assert several.memory - found.memory == pytest.approx(4 * (found.parameters.total - gathered) - activations / 2, rel=1e-12)
 
 
 def findings(environment, machine=LAPTOP, reachable=False):

@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from tiny_runs import make_data, tiny_config
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 
 from finecomb.config.schema.train import Train
@@ -24,6 +25,7 @@ from finecomb.runs.directory import RunDirectory
 from finecomb.training.fit import Fit
 from finecomb.training.interruption import Interruption
 from finecomb.training.parts import Parts, compose
+from finecomb.training.trainer import weights_dtype
 
 TASKS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "single": ({"kind": "class"}, ["task=sequence_classification"]),
@@ -32,7 +34,7 @@ TASKS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "regression": ({"kind": "number"}, ["task=regression", "loss=mse"]),
 }
 TUNINGS = ["full", "head", "top_layers", "bitfit", "lora", "prompt"]
-FAMILIES = ["bert", "roberta", "distilbert", "electra", "deberta_v3", "modernbert", "xlnet", "gpt2", "llama", "qwen3"]
+FAMILIES = ["bert", "roberta", "distilbert", "electra", "deberta-v2", "modernbert", "xlnet", "gpt2", "llama", "qwen3"]
 # SGD: an adaptive optimizer blows rounding up where a gradient is zero but for rounding (a key's bias in attention).
 PLAIN = [
     "optimizer=sgd",
@@ -79,7 +81,7 @@ def cell_config(folder: Path, task: str, tuning: str, *overrides: str, weighted:
 def parts_of(config: Train, *, double: bool = True) -> Parts:
     """Composed parts, in float64 unless told otherwise."""
     assert config.dataset.path is not None
-    parts = compose(config, Path(config.dataset.path), inspect(config.model))
+    parts = compose(config, Path(config.dataset.path), inspect(config.model), dtype=weights_dtype(config.trainer))
     if double:
         parts.tuned.model.double()
     return parts
@@ -104,10 +106,15 @@ class Gradients(pl.Callback):
 def _gradients(tuned: Any) -> dict[str, Tensor]:
     """Gradients of what trains; zero where a tensor took no part."""
     return {
-        name: parameter.grad.clone() if parameter.grad is not None else torch.zeros_like(parameter)
+        name: full(parameter.grad).clone() if parameter.grad is not None else torch.zeros(parameter.shape, dtype=parameter.dtype)
         for name, parameter in tuned.model.named_parameters()
         if parameter.requires_grad
     }
+
+
+def full(tensor: Tensor) -> Tensor:
+    """The whole of a tensor that may be divided among ranks; every rank has to call it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 _numbers = itertools.count()
@@ -130,8 +137,8 @@ def train(folder: Path, config: Train, *, double: bool = True, run: RunDirectory
     fit.callbacks = lambda: [*original(), gradients]  # type: ignore[method-assign]
     fit.train([])
     after = dict(parts.tuned.model.named_parameters())
-    frozen = all(torch.equal(tensor, after[name]) for name, tensor in before.items())
-    return Outcome(gradients.steps, {name: tensor.clone() for name, tensor in parts.tuned.trainable_state().items()}, frozen)
+    frozen = all([torch.equal(tensor, full(after[name])) for name, tensor in before.items()])
+    return Outcome(gradients.steps, {name: full(tensor).clone() for name, tensor in parts.tuned.trainable_state().items()}, frozen)
 
 
 def plain(config: Train, *, double: bool = True) -> Outcome:

@@ -19,7 +19,7 @@ from finecomb.training.build import build
 
 
 def _config(data: Path, *overrides: str) -> Train:
-    return compose(["dataset=prepared", f"dataset.path={data}", "model=tiny_bert", "batch.size=8", *overrides]).config
+    return compose(["dataset=prepared", f"dataset.path={data}", "model=tiny", "batch.size=8", *overrides]).config
 
 
 def _trainer(**settings: int) -> pl.Trainer:

@@ -38,3 +38,18 @@ def attention(config: Train, where: Callable[[str], str]) -> Iterator[Problem]:
     if config.trainer.precision != "bf16-true":
         what = f"{key}={chosen} needs weights in bfloat16; trainer.precision={config.trainer.precision} evaluates in fp32"
         yield Problem(what, where("trainer.precision"), "bf16-true", "set trainer.precision=bf16-true, or model.attention=sdpa")
+
+
+def sharding(config: Train, where: Callable[[str], str]) -> Iterator[Problem]:
+    """What trainer.strategy=fsdp cannot be combined with."""
+    if config.trainer.strategy != "fsdp":
+        return
+    if config.trainer.compile:
+        what = "trainer.compile=true is not tested with trainer.strategy=fsdp"
+        yield Problem(what, where("trainer.compile"), "false", "set trainer.compile=false, or trainer.strategy=ddp")
+    if config.trainer.precision == "16-mixed":
+        what = "trainer.precision=16-mixed is not available with trainer.strategy=fsdp: its loss scaling does not know divided gradients"
+        yield Problem(what, where("trainer.precision"), "bf16-mixed, bf16-true, 32-true", "set trainer.precision=bf16-mixed")
+    if config.optimizer.name == "adafactor":
+        what = "optimizer=adafactor takes means over whole tensors, which trainer.strategy=fsdp divides among devices"
+        yield Problem(what, where("optimizer"), "adam, adamw, sgd", "choose optimizer=adamw, or trainer.strategy=ddp")

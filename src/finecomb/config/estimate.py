@@ -52,15 +52,18 @@ def estimate(config: Train, machine: Machine) -> Estimate | None:
     parameters = count(config.model.model_type, shape, config.tuning, outputs)
     if parameters is None:
         return None
-    devices = config.trainer.devices if isinstance(config.trainer.devices, int) else 1
     memory, memory_formula = _memory(config, shape, parameters)
-    seconds, seconds_formula = _seconds(config, shape, devices, machine)
+    seconds, seconds_formula = _seconds(config, shape, _devices(config), machine)
     return Estimate(parameters, memory, memory_formula, seconds, seconds_formula)
 
 
 def _memory(config: Train, shape: Shape, parameters: Parameters) -> tuple[float, str]:
     """Weights, gradients and optimizer states, then activations, then what FSDP gathers, then libraries; each with its formula."""
-    parts = [_stored(config, parameters), _activations(config, shape)]
+    stored, text = _stored(config, parameters)
+    parts = [(stored, text), _activations(config, shape)]
+    if config.trainer.strategy == "fsdp":
+        ranks = _devices(config) * config.trainer.num_nodes
+        parts = [(stored / ranks, f"({text}) / {ranks} devices"), _gathered(config, shape, parameters), *parts[1:]]
     if config.trainer.accelerator != "gpu":
         parts.append((_LIBRARIES, f"{_LIBRARIES / 1e9:g} GB of libraries"))
     return sum(size for size, _ in parts), " + ".join(text for _, text in parts)
@@ -83,11 +86,25 @@ def _stored(config: Train, parameters: Parameters) -> tuple[float, str]:
     return size, f"{frozen} + {width} bytes x {2 + states} x {parameters.trainable:,} trained: weight, gradient and optimizer"
 
 
+def _gathered(config: Train, shape: Shape, parameters: Parameters) -> tuple[float, str]:
+    """Whole tensors that a device holds with FSDP: those outside of the layers, two layers (one that computes, one fetched ahead), and the
+    gradients of these; all gradients where several micro-batches add to them before they are exchanged.
+    """
+    width = 2 if config.trainer.precision == "bf16-true" else 4
+    inner = layer_parameters(config.model.model_type, shape)
+    weights = parameters.total - inner + 2 * inner // shape.layers
+    gradients = parameters.trainable if config.batch.micro_batches > 1 else min(parameters.trainable, weights)
+    return float(width * (weights + gradients)), f"{width} bytes x ({weights:,} gathered weights + {gradients:,} gradients before division)"
+
+
+def _devices(config: Train) -> int:
+    return config.trainer.devices if isinstance(config.trainer.devices, int) else 1
+
+
 def _activations(config: Train, shape: Shape) -> tuple[float, str]:
     """Of the longest micro-batch of one process, in the layers from the boundary up."""
     trainer, batch = config.trainer, config.batch
-    devices = trainer.devices if isinstance(trainer.devices, int) else 1
-    rows = batch.size / (batch.micro_batches * devices * trainer.num_nodes)
+    rows = batch.size / (batch.micro_batches * _devices(config) * trainer.num_nodes)
     tokens = min(rows * batch.max_length, batch.max_tokens or float("inf"))
     layers = _layers_kept(config, shape)
     width = 2 if trainer.precision == "32-true" else 1

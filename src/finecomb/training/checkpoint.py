@@ -78,8 +78,11 @@ class Checkpoint(pl.callbacks.Checkpoint):
 
     def on_validation_end(self, trainer: pl.Trainer, module: Module) -> None:  # type: ignore[override]
         """Save the weights that are better than ever."""
-        if is_fitting(trainer) and self._best.improved and trainer.is_global_zero:
-            best = {"state_dict": best_state(trainer, module), "epoch": trainer.current_epoch, "global_step": trainer.global_step}
+        if not (is_fitting(trainer) and self._best.improved):
+            return
+        state = best_state(trainer, module)  # on every rank, as those of a sharded model gather it together
+        if trainer.is_global_zero:
+            best = {"state_dict": state, "epoch": trainer.current_epoch, "global_step": trainer.global_step}
             AtomicCheckpointIO().save_checkpoint(best, self.directory / BEST)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

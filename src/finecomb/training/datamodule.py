@@ -28,14 +28,21 @@ VERSION = "1"
 
 @dataclass
 class Step:
-    """What one rank computes in one optimizer step. counts: whether its examples count, or only keep the rank in step with the others."""
+    """What one rank computes in one optimizer step.
+
+    Attributes:
+        micro_batches: the rank's examples.
+        counts: whether they count, or only keep the rank in step with the others.
+        passes: most micro-batches of any rank.
+    """
 
     micro_batches: list[Batch]
     counts: bool
+    passes: int
 
     def to(self, device: torch.device) -> Step:
         """The same step with its tensors on a device."""
-        return Step([batch.to(device) for batch in self.micro_batches], self.counts)
+        return replace(self, micro_batches=[batch.to(device) for batch in self.micro_batches])
 
 
 class Limits(Protocol):
@@ -225,7 +232,8 @@ class DataModule(pl.LightningDataModule):
     def step(self, batch: Rows) -> Step:
         """This rank's share of a global batch."""
         mine = self._share(batch, self.rank)
-        return Step([self.splits["train"].batch(rows, training=True) for rows in mine.micro_batches], mine.counts)
+        passes = max(len(self._share(batch, rank).micro_batches) for rank in range(self.world))
+        return Step([self.splits["train"].batch(rows, training=True) for rows in mine.micro_batches], mine.counts, passes)
 
     def _share(self, batch: Rows, rank: int) -> Share:
         parts, tokens = self.config.batch.micro_batches, self.config.batch.max_tokens

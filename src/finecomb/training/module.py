@@ -30,6 +30,7 @@ from finecomb.learning.tuning import Tuned
 from finecomb.training.datamodule import Step
 from finecomb.training.evaluation_module import EvaluationModule
 from finecomb.training.seeding import seed_step
+from finecomb.training.strategy import clip_gradient, is_sharded, load_full
 from finecomb.training.trainer_settings import check_trainer
 
 VERSION = "2"
@@ -83,9 +84,12 @@ class Module(EvaluationModule):
         """Gradients of all micro-batches, exchanged between ranks with that of the last."""
         self.unread_losses += 1
         scale, total = self._scale(step), torch.zeros((), device=self.device)
-        for number, batch in enumerate(step.micro_batches, start=1):
-            loss = self._loss(batch, scale)
-            with self._exchange(number == len(step.micro_batches)):
+        passes = step.passes if is_sharded(self.trainer) else len(step.micro_batches)
+        for number in range(passes):
+            # A rank with fewer micro-batches than another repeats its first one, with a loss of zero, for the other to gather weights.
+            counts = number < len(step.micro_batches)
+            loss = self._loss(step.micro_batches[number if counts else 0], scale * counts)
+            with self._exchange(number == passes - 1):
                 self._backward(loss)
             total = total + loss.detach()
         return total
@@ -131,9 +135,7 @@ class Module(EvaluationModule):
         clip, self._gradient_norm = self.config.trainer.gradient_clip_val, None
         if clip or self._is_due(self.trainer.global_step + 1):
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"] if parameter.grad is not None]
-            self._gradient_norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters])
-            if clip:
-                torch.nn.utils.clip_grads_with_norm_(parameters, clip, self._gradient_norm)
+            self._gradient_norm = clip_gradient(parameters, clip)
 
     def _is_due(self, step: int) -> bool:
         every, data = self.trainer.log_every_n_steps, self.trainer.datamodule
@@ -173,8 +175,9 @@ class Module(EvaluationModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """The optimizer of the config, and its schedule for the steps that the Trainer will take."""
-        # With fp16 a fused step would unscale the gradient by itself, after it has been clipped.
-        built = optimizer.build(self.config.optimizer, self.tuned, fused=self.trainer.precision != "16-mixed")
+        # With fp16 a fused step would unscale the gradient by itself, after it has been clipped. DTensor has not all fused steps.
+        fused = self.trainer.precision != "16-mixed" and not is_sharded(self.trainer)
+        built = optimizer.build(self.config.optimizer, self.tuned, fused=fused)
         schedule = scheduler.build(self.config.scheduler, built, self.trainer.datamodule.total_steps)
         return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -193,5 +196,5 @@ class Module(EvaluationModule):
         return self.tuned.trainable_state()
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> None:
-        """The inverse of state_dict; names that are missing or too many are an error."""
-        self.tuned.load_trainable_state(dict(state_dict))
+        """The inverse of state_dict, from full tensors; names that are missing or too many are an error."""
+        load_full(self.tuned, state_dict)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Train
 from finecomb.data.prepare import Prepared, open_prepared
@@ -16,7 +18,6 @@ from finecomb.learning.loss import LossFunction
 from finecomb.learning.model import Backbone
 from finecomb.learning.task import TaskRunner
 from finecomb.learning.tuning import Tuned
-from finecomb.training import trainer
 from finecomb.training.datamodule import DataModule
 from finecomb.training.module import Module
 
@@ -40,13 +41,14 @@ class Parts:
         return Module(self.config, self.tuned, self.task, self.loss, to_loggers=to_loggers)
 
 
-def compose(config: Train, data: Path, source: models.ModelSource) -> Parts:
+def compose(config: Train, data: Path, source: models.ModelSource, *, dtype: torch.dtype = torch.float32) -> Parts:
     """Build every part. Nothing is fetched, and the global random state is left as it is.
 
     Args:
         config: resolved.
         data: directory of the prepared data.
         source: where the weights are.
+        dtype: of the pre-trained weights.
     """
     prepared = open_prepared(data)
     task = tasks.build(config.task, label_kind=prepared.label_kind, label_names=prepared.label_names)
@@ -57,7 +59,7 @@ def compose(config: Train, data: Path, source: models.ModelSource) -> Parts:
         label_names=prepared.label_names,
         problem_type=task.problem_type,
         seed=config.seed,
-        dtype=trainer.weights_dtype(config.trainer),
+        dtype=dtype,
     )
     tuned = tuning.build(config.tuning).apply(backbone, seed=config.seed)
     tuned.check_length(config.batch.max_length)

@@ -7,11 +7,11 @@ import os
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.strategies import DDPStrategy
 
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.schema.trainer import Trainer
 from finecomb.runs.directory import RunDirectory
+from finecomb.training import strategy
 from finecomb.training.checkpoint import AtomicCheckpointIO
 
 VERSION = "1"
@@ -37,7 +37,7 @@ def build(config: Trainer, run: RunDirectory, *, callbacks: list[pl.Callback], l
         accelerator=config.accelerator,
         devices=devices,
         num_nodes=config.num_nodes,
-        strategy=_strategy(config) if several else "auto",
+        strategy=strategy.build(config) if several else "auto",
         # With bf16-true the model is built in bfloat16; Lightning would convert buffers, targets and the head too.
         precision="32-true" if config.precision == "bf16-true" else config.precision,
         max_epochs=config.max_epochs,
@@ -51,14 +51,6 @@ def build(config: Trainer, run: RunDirectory, *, callbacks: list[pl.Callback], l
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=str(run.path),
-    )
-
-
-def _strategy(config: Trainer) -> DDPStrategy:
-    return DDPStrategy(
-        process_group_backend="gloo" if config.accelerator == "cpu" or not torch.cuda.is_available() else "nccl",
-        forward_sync_buffers=False,  # every rank computes the same ones
-        find_unused_parameters=True,  # some architectures hold tensors that classification never uses (XLNet's mask_emb)
     )
 
 

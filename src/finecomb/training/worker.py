@@ -156,10 +156,12 @@ def in_pieces(config: Train, pieces: int | None) -> Train:
 def train(run: RunDirectory, config: Train, interruption: Interruption, first: bool, started: float) -> None:
     """Compose, fit, finish; result.json is written last."""
     from finecomb.learning.model import ModelSource
-    from finecomb.training import artefact, logger, tables
+    from finecomb.training import artifact, logger, tables
     from finecomb.training.fit import Fit
     from finecomb.training.parts import compose
     from finecomb.training.result import result
+    from finecomb.training.strategy import to_cpu
+    from finecomb.training.trainer import weights_dtype
 
     inputs = run.record["inputs"]
     model = inputs["model"]
@@ -167,18 +169,19 @@ def train(run: RunDirectory, config: Train, interruption: Interruption, first: b
         Path(model["directory"]) if model["directory"] else None, model["sha256"], model["model_type"], model.get("hub_id")
     )
     config = in_pieces(config, run.record.get("pieces"))
-    parts = compose(config, Path(inputs["data"]["directory"]), source)
+    parts = compose(config, Path(inputs["data"]["directory"]), source, dtype=weights_dtype(config.trainer))
     fit = Fit(parts, run, interruption)
     loggers: list[Logger] = logger.build(config.logger, run) if first else []
     code = FAILED
     try:
         trainer = fit.train(loggers)
-        chosen = artefact.restore_best(fit)
+        chosen = artifact.restore_best(fit)
         if first:
             run.write_progress(step=trainer.global_step, steps=parts.data.total_steps, stage="evaluation")
-        evaluations = artefact.final_evaluations(fit)
+        evaluations = artifact.final_evaluations(fit)
+        to_cpu(parts.tuned, keep=first)  # a device may not have room for this model and the one that is read back
         if first:
-            reloaded = artefact.save(fit, evaluations)
+            reloaded = artifact.save(fit, evaluations)
             outcome = result(fit, trainer, evaluations, chosen, reloaded, started)
             for mirror in trainer.loggers:
                 mirror.log_metrics(

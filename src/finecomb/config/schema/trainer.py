@@ -16,7 +16,7 @@ class Trainer:
     accelerator: str = option("device kind", allowed=("cpu", "gpu", "auto"))
     devices: Any = option("how many devices, or auto", low=1, number_or=("auto",))
     num_nodes: int = option("how many machines", low=1)
-    strategy: str = option("how several devices work together", allowed=("auto", "ddp"))
+    strategy: str = option("how several devices work together", allowed=("auto", "ddp", "fsdp"))
     precision: str = option(
         "numbers computed with, as Lightning names them; auto: bf16-mixed where the device has it, else 32-true",
         allowed=("auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed"),
@@ -34,4 +34,4 @@ class Trainer:
     log_every_n_steps: int = option("training loss, learning rate and gradient norm are logged this often", low=1, identity=False)
 
 
-CHOICES = {"auto": Trainer, "cpu": Trainer, "gpu": Trainer, "ddp": Trainer}
+CHOICES = {"auto": Trainer, "cpu": Trainer, "gpu": Trainer, "ddp": Trainer, "fsdp": Trainer}

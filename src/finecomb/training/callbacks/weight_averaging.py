@@ -99,6 +99,6 @@ class WeightAveraging(callbacks.EMAWeightAveraging):
 
 
 def best_state(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Tensor]:
-    """The state that the latest validation evaluated: averaged where a WeightAveraging is among the callbacks."""
+    """The state that the latest validation evaluated: averaged where a WeightAveraging is among the callbacks. Called on every rank."""
     averaging = next((each for each in trainer.callbacks if isinstance(each, WeightAveraging)), None)  # type: ignore[attr-defined]
-    return dict(module.state_dict()) if averaging is None else averaging.averaged_state(module)
+    return trainer.strategy.lightning_module_state_dict() if averaging is None else averaging.averaged_state(module)
