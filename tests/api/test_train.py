@@ -51,6 +51,16 @@ def _text(row: str, config: finecomb.Config) -> str:
     return str(data.text[data.id == row].item())
 
 
+def test_prepared_rows_are_a_frame_with_classes_by_name_and_a_folder_that_trains(shared: Path) -> None:
+    data = finecomb.prepare(finecomb.compose(*WORDS, "cleaner=basic"))
+    frame = data.to_pandas()
+    assert set(frame.label) == set(data.label_names or ()) == {"down", "up"}
+    assert frame.split.value_counts().to_dict() == data.report["rows"] == {name: len(rows) for name, rows in data.splits.items()}
+    folder = data.write()
+    assert folder.name == f"files-basic-{data.content_hash[:8]}"
+    assert finecomb.prepare(finecomb.compose("dataset=prepared", f"dataset.path={folder}")).content_hash == data.content_hash
+
+
 @pytest.mark.slow
 def test_a_multirun_leaves_the_sweep_record_of_the_command(runs: list[finecomb.Run], shared: Path) -> None:
     record = json.loads((shared / "runs" / "sweeps" / "latest.json").read_text())

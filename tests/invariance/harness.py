@@ -34,7 +34,7 @@ TASKS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "regression": ({"kind": "number"}, ["task=regression", "loss=mse"]),
 }
 TUNINGS = ["full", "head", "top_layers", "bitfit", "lora", "prompt"]
-FAMILIES = ["bert", "roberta", "distilbert", "electra", "deberta_v3", "modernbert", "xlnet", "gpt2", "llama", "qwen3"]
+FAMILIES = ["bert", "roberta", "distilbert", "electra", "deberta-v2", "modernbert", "xlnet", "gpt2", "llama", "qwen3"]
 # SGD: an adaptive optimizer blows rounding up where a gradient is zero but for rounding (a key's bias in attention).
 PLAIN = [
     "optimizer=sgd",
@@ -93,7 +93,9 @@ def with_split(config: Train, *, parts: int = 1, tokens: int | None = None, work
     return dataclasses.replace(config, trainer=trainer, batch=dataclasses.replace(config.batch, micro_batches=parts, max_tokens=tokens))
 
 
-class _Gradients(pl.Callback):
+class Gradients(pl.Callback):
+    """Keeps the gradient of each step."""
+
     def __init__(self) -> None:
         self.steps: list[dict[str, Tensor]] = []
 
@@ -130,7 +132,7 @@ def train(folder: Path, config: Train, *, double: bool = True, run: RunDirectory
     """Train through the real Trainer, in a new run directory unless one is given, whose last checkpoint is resumed."""
     parts = parts_of(config, double=double)
     before = {name: tensor.detach().clone() for name, tensor in parts.tuned.model.named_parameters() if not tensor.requires_grad}
-    fit, gradients = Fit(parts, run or run_in(folder, config), Interruption()), _Gradients()
+    fit, gradients = Fit(parts, run or run_in(folder, config), Interruption()), Gradients()
     original = fit.callbacks
     fit.callbacks = lambda: [*original(), gradients]  # type: ignore[method-assign]
     fit.train([])

@@ -103,7 +103,7 @@ def runs(tmp_path) -> str:
 @pytest.fixture
 def job_settings() -> list[str]:
     """Overrides that every job of the fixture `job` has."""
-    return ["dataset=files", "dataset.files.train=train.tsv", "model=tiny_bert", "batch.size=8", "logger=none"]
+    return ["dataset=files", "dataset.files.train=train.tsv", "model=tiny", "batch.size=8", "logger=none"]
 
 
 @pytest.fixture
@@ -113,6 +113,5 @@ def job(tmp_path, monkeypatch, job_settings):
     (tmp_path / "train.tsv").write_text("text\tlabel\n" + "".join(rows))
     monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(freezing, "_prepared", {})
-    monkeypatch.setattr(freezing, "_inspected", {})
+    freezing.forget()
     return lambda *more, **options: compose([*job_settings, *more], **options)

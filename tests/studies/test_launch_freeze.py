@@ -62,10 +62,10 @@ def test_slots_share_the_cores_and_do_not_change_the_run(job, monkeypatch):
 def test_other_content_of_the_same_file_is_another_run(job, tmp_path, monkeypatch):
     first = check(job()).fingerprint
     (tmp_path / "train.tsv").touch()
-    monkeypatch.setattr(freezing, "_prepared", {})
+    freezing.forget()
     assert check(job()).fingerprint == first
     (tmp_path / "train.tsv").open("a").write("one more\ta\n")
-    monkeypatch.setattr(freezing, "_prepared", {})
+    freezing.forget()
     assert check(job()).fingerprint != first
 
 
@@ -73,7 +73,7 @@ def test_moved_files_with_the_same_content_are_the_same_run(job, tmp_path, monke
     first = check(job())
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "train.tsv").rename(tmp_path / "elsewhere" / "train.tsv")
-    monkeypatch.setattr(freezing, "_prepared", {})
+    freezing.forget()
     moved = check(job(f"dataset.files.train={tmp_path / 'elsewhere' / 'train.tsv'}"))
     assert moved.inputs["data"]["content_hash"] == first.inputs["data"]["content_hash"]
     assert moved.fingerprint == first.fingerprint
@@ -142,7 +142,7 @@ def test_moved_data_with_the_same_content_is_the_same_run(job, tmp_path, monkeyp
         assert moved.run.path == first.run.path
         assert freeze(job(f"dataset.files.train={tmp_path / folder / 'train.tsv'}")).run.path == first.run.path
     (tmp_path / "b" / "train.tsv").open("a").write("one more\ta\n")
-    monkeypatch.setattr(freezing, "_prepared", {})
+    freezing.forget()
     assert freeze(job(f"dataset.path={tmp_path / 'b'}")).run.path != first.run.path
 
 

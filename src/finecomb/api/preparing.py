@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from finecomb.config.compose import Composition
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Train
-from finecomb.config.validate import unlabelled, validate
+from finecomb.config.validate import unlabeled, validate
 from finecomb.data.dataset.prepared import Prepared as PreparedFolder
 from finecomb.studies.scoring import score
 
@@ -54,12 +54,18 @@ class Prepared:
         return self.folder.load()
 
     def to_pandas(self, split: str | None = None) -> pd.DataFrame:
-        """The rows of one split; None: of all, with a column `split`."""
+        """The rows of one split, with classes by name; None: of all splits, with a column `split`."""
         import pandas as pd
 
-        if split is not None:
-            return self.splits[split].to_pandas()
-        return pd.concat([rows.to_pandas().assign(split=name) for name, rows in self.splits.items()], ignore_index=True)
+        if split is None:
+            return pd.concat([self.to_pandas(name).assign(split=name) for name in self.splits], ignore_index=True)
+        table: pd.DataFrame = self.splits[split].to_pandas()
+        names = self.label_names
+        if names is not None and self.folder.label_kind == "classes":
+            table["label"] = [[names[index] for index in row] for row in table["label"]]
+        elif names is not None:
+            table["label"] = [names[index] for index in table["label"]]
+        return table
 
     @cached_property
     def report(self) -> Mapping[str, Any]:
@@ -110,7 +116,7 @@ def prepare(config: Train, *, workers: int | None = None, progress: bool = False
         True
     """
     composition = Composition.of(config)
-    cleaned_only = unlabelled(config)
+    cleaned_only = unlabeled(config)
     validate(config, composition.origins, trains=not cleaned_only)
     from finecomb.data.prepare import prepare as prepare_rows
 

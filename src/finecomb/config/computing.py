@@ -16,7 +16,12 @@ SOURCE = Path(__file__).resolve().parents[1]
 # Covered by the test: each of their files is a computing module or listed in IDLE.
 COVERED = ("learning", "training", "data", "studies/statistics")
 # Stable name -> file below SOURCE, for modules whose file is no longer NAME.py.
-MOVED: Mapping[str, str] = {"training/callbacks/validate": "training/callbacks/best.py"}
+MOVED: Mapping[str, str] = {
+    "data/prepare/labelling": "data/prepare/labeling.py",
+    "learning/tuning/artefact": "learning/tuning/artifact.py",
+    "training/artefact": "training/artifact.py",
+    "training/callbacks/validate": "training/callbacks/best.py",
+}
 
 # Modules by what their versions are part of. A name is the path of the file at the time when it was entered here.
 COMPUTING: Mapping[str, tuple[str, ...]] = {
@@ -26,8 +31,9 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
         "learning/task/encoding", "learning/task/metrics", "learning/task/runner",
         "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned", "runs/class_metrics",
-        "training/artefact", "training/batching", "training/callbacks/clock", "training/callbacks/record",
-        "training/callbacks/stop", "training/callbacks/validate", "training/callbacks/weight_averaging",
+        "training/artefact", "training/batching", "training/build", "training/inputs",
+        "training/callbacks/clock", "training/callbacks/record", "training/callbacks/stop",
+        "training/callbacks/validate", "training/callbacks/weight_averaging",
         "training/checkpoint", "training/datamodule", "training/encode",
         "training/evaluate", "training/evaluation_module", "training/fit", "training/module", "training/parts", "training/result",
         "training/seeding", "training/strategy", "training/trainer", "training/worker",

@@ -4,36 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from finecomb.config import class_weights, plugins
+from finecomb.config import plugins
 from finecomb.config.compose import Composition
 from finecomb.config.computing import versions_of_run
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.fingerprint import difference_name, fingerprint, settings
 from finecomb.config.machine import this_machine
 from finecomb.config.plain import to_plain
-from finecomb.config.resolve import resolve, with_trainer
-from finecomb.config.schema.dataset import Dataset
+from finecomb.config.resolve import with_trainer
 from finecomb.config.schema.logger import Wandb
-from finecomb.config.schema.loss import CrossEntropy
-from finecomb.config.schema.model import Model
-from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import GROUPS, Train
-from finecomb.config.sources import Origin
-from finecomb.config.validate import validate
 from finecomb.runs import directory, wandb_account
 from finecomb.runs.directory import RunDirectory
 from finecomb.studies.grouping import question
+from finecomb.training.inputs import find, forget
 
-if TYPE_CHECKING:
-    from finecomb.data.prepare import Prepared
-    from finecomb.learning.model.source import ModelSource
+__all__ = ["Checked", "Frozen", "check", "check_all", "check_logger", "code_of", "forget", "freeze", "place"]
 
 # Groups whose code is seen in the data's content, or changes no number.
 _NO_TRAINING_CODE = ("dataset", "cleaner", "annotator", "augmenter", "sampler", "logger", "callbacks")
@@ -117,18 +109,13 @@ def check_logger(composition: Composition) -> None:
 
 def check(composition: Composition, *, slots: int = 1) -> Checked:
     """Resolve the config, prepare the data, look at the model and compute the fingerprint."""
-    validate(composition.config, composition.origins)
+    from finecomb.studies.scoring import score
+
     machine = this_machine()
     if machine.shared:
         machine = dataclasses.replace(machine, cores=max(1, machine.cores // slots))
-    config = resolve(composition.config, machine=machine)
-    source = _inspect(config.model)
-    if config.model.model_type == "auto":
-        config = dataclasses.replace(config, model=dataclasses.replace(config.model, model_type=source.model_type))
-    if "auto" in (composition.config.model.model_type, composition.config.trainer.devices):
-        validate(config, composition.origins)
-    prepared = _prepare(config)
-    _check_against_data(config, prepared, composition.origins)
+    found = find(composition.config, composition.origins, machine=machine, score=score)
+    config, prepared, source = found.config, found.prepared, found.source
     _check_installed(config)
     inputs = {
         "data": {"directory": str(prepared.directory), "key": prepared.key, "content_hash": prepared.content_hash},
@@ -194,72 +181,6 @@ def code_of(config: Train) -> dict[str, str]:
     callbacks = [name for name in plugins.callback_names() if getattr(config.callbacks, name, None) is not None]
     found |= {f"code:callbacks.{name}": code for name in callbacks for code in plugins.code("callbacks", name)}
     return found | {f"code:monitor.metric={name}": code for name in [config.monitor.metric] for code in plugins.metric_code(name)}
-
-
-# The jobs of a multirun mostly share their data and model: each is prepared and hashed once in a command.
-_prepared: dict[str, Prepared] = {}
-_inspected: dict[str, ModelSource] = {}
-
-
-def forget() -> None:
-    """Read data and weights anew: a process that lives longer than one command may have changed them since."""
-    _prepared.clear()
-    _inspected.clear()
-
-
-def _prepare(config: Train) -> Prepared:
-    from finecomb.data.prepare import prepare
-    from finecomb.studies.scoring import score
-
-    kind = variant(config.task)
-    groups = config.dataset, config.cleaner, config.annotator
-    key = _key(*groups, config.augmenter, config.sampler, kind)
-    if key not in _prepared:
-        _prepared[key] = prepare(*groups, augmenter=config.augmenter, sampler=config.sampler, task_variant=kind, score=score)
-    return _prepared[key]
-
-
-def _inspect(model: Model) -> ModelSource:
-    from finecomb.learning.model.source import inspect
-
-    key = _key(model)
-    if key not in _inspected:
-        _inspected[key] = inspect(model)
-    return _inspected[key]
-
-
-def _key(*parts: Dataset | Any) -> str:
-    plain = [dataclasses.asdict(part) if dataclasses.is_dataclass(part) and not isinstance(part, type) else part for part in parts]
-    return json.dumps(plain, sort_keys=True, default=str)
-
-
-def _check_against_data(config: Train, prepared: Prepared, origins: Mapping[str, Origin]) -> None:
-    """What only the prepared data can tell: whether there are enough rows, and whether class weights fit the classes."""
-    rows, names = prepared.manifest["rows"]["train"], prepared.label_names
-    problems = []
-    if config.batch.size > rows:
-        problems.append(
-            Problem(
-                what=f"batch.size={config.batch.size} is larger than the training data ({rows} examples)",
-                where=str(origins.get("batch.size", "batch.size")),
-                allowed=f"1 to {rows}",
-                mend="choose a smaller batch.size or use more training data",
-            )
-        )
-    if "soft" in prepared.columns and not isinstance(config.loss, CrossEntropy):
-        problems.append(
-            Problem(
-                what=f"the training rows have soft labels; loss={config.loss.name} takes one class",
-                where=str(origins.get("loss", "loss")),
-                mend="choose loss=cross_entropy, or prepare the rows with annotator.soft=false",
-            )
-        )
-    if names is not None:
-        where = str(origins.get("loss.class_weights", "loss.class_weights"))
-        problems += class_weights.class_problems(config.loss, names, where)
-        problems += class_weights.row_problems(config.loss, prepared.manifest["label_counts"]["train"], names, where)
-    if problems:
-        raise UserError(problems)
 
 
 def _check_installed(config: Train) -> None:

@@ -159,7 +159,7 @@ class Module(EvaluationModule):
             torch.distributed.all_reduce(total)
         return total
 
-    def on_train_start(self) -> None:
+    def on_fit_start(self) -> None:
         """Set the modes: a training resumed within an epoch gets no on_train_epoch_start."""
         self.tuned.train_mode()
 

@@ -1,0 +1,134 @@
+"""What a training is made of, before anything is built: a config without `auto`, prepared data, and where the weights are.
+
+Whatever can go wrong for the user's reasons goes wrong here. Imported without torch, because the launcher uses it too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from finecomb.config import class_weights
+from finecomb.config.errors import Problem, UserError
+from finecomb.config.machine import Machine
+from finecomb.config.resolve import resolve
+from finecomb.config.schema.loss import CrossEntropy
+from finecomb.config.schema.model import Model
+from finecomb.config.schema.task import variant
+from finecomb.config.schema.train import Train
+from finecomb.config.sources import Origin
+from finecomb.config.validate import validate
+
+if TYPE_CHECKING:
+    from finecomb.data.annotator import Score
+    from finecomb.data.prepare import Prepared
+    from finecomb.learning.model.source import ModelSource
+
+VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of one training.
+
+    Attributes:
+        config: resolved.
+        prepared: its data.
+        source: where its weights are, with their hash.
+    """
+
+    config: Train
+    prepared: Prepared
+    source: ModelSource
+
+
+# Jobs of one command mostly share their data and model: each is prepared and hashed once.
+_prepared: dict[str, Prepared] = {}
+_inspected: dict[str, ModelSource] = {}
+
+
+def forget() -> None:
+    """Read data and weights anew: a process that lives longer than one command may have changed them since."""
+    _prepared.clear()
+    _inspected.clear()
+
+
+def find(config: Train, origins: Mapping[str, Origin], *, machine: Machine, score: Score | None) -> Inputs:
+    """Validate and resolve a config, prepare its data and inspect its model.
+
+    Args:
+        config: as composed.
+        origins: where its values were set, for messages.
+        machine: where it will train.
+        score: asks a finished run for labels (annotator=run).
+
+    Raises:
+        UserError: something is wrong with the config, the data or the model.
+    """
+    validate(config, origins)
+    resolved = resolve(config, machine=machine)
+    source = _inspect(resolved.model)
+    if resolved.model.model_type == "auto":
+        resolved = dataclasses.replace(resolved, model=dataclasses.replace(resolved.model, model_type=source.model_type))
+    if "auto" in (config.model.model_type, config.trainer.devices):
+        validate(resolved, origins)
+    prepared = _prepare(resolved, score)
+    _check_against_data(resolved, prepared, origins)
+    return Inputs(resolved, prepared, source)
+
+
+def _prepare(config: Train, score: Score | None) -> Prepared:
+    from finecomb.data.prepare import prepare
+
+    kind = variant(config.task)
+    groups = config.dataset, config.cleaner, config.annotator
+    key = _key(*groups, config.augmenter, config.sampler, kind)
+    if key not in _prepared:
+        _prepared[key] = prepare(*groups, augmenter=config.augmenter, sampler=config.sampler, task_variant=kind, score=score)
+    return _prepared[key]
+
+
+def _inspect(model: Model) -> ModelSource:
+    from finecomb.learning.model.source import inspect
+
+    key = _key(model)
+    if key not in _inspected:
+        _inspected[key] = inspect(model)
+    return _inspected[key]
+
+
+def _key(*parts: Any) -> str:
+    plain = [dataclasses.asdict(part) if dataclasses.is_dataclass(part) and not isinstance(part, type) else part for part in parts]
+    return json.dumps(plain, sort_keys=True, default=str)
+
+
+def _check_against_data(config: Train, prepared: Prepared, origins: Mapping[str, Origin]) -> None:
+    """What only the prepared data can tell: whether there are enough rows, and whether class weights fit the classes."""
+    rows, names = prepared.manifest["rows"]["train"], prepared.label_names
+    problems = []
+    if config.batch.size > rows:
+        problems.append(
+            Problem(
+                what=f"batch.size={config.batch.size} is larger than the training data ({rows} examples)",
+                where=str(origins.get("batch.size", "batch.size")),
+                allowed=f"1 to {rows}",
+                mend="choose a smaller batch.size or use more training data",
+            )
+        )
+    if "soft" in prepared.columns and not isinstance(config.loss, CrossEntropy):
+        problems.append(
+            Problem(
+                what=f"the training rows have soft labels; loss={config.loss.name} takes one class",
+                where=str(origins.get("loss", "loss")),
+                mend="choose loss=cross_entropy, or prepare the rows with annotator.soft=false",
+            )
+        )
+    if names is not None:
+        where = str(origins.get("loss.class_weights", "loss.class_weights"))
+        problems += class_weights.class_problems(config.loss, names, where)
+        problems += class_weights.row_problems(config.loss, prepared.manifest["label_counts"]["train"], names, where)
+    if problems:
+        raise UserError(problems)
