@@ -38,5 +38,9 @@ html_theme = "furo"
 html_title = "finecomb"
 html_copy_source = False
 html_show_sphinx = False
-# Prompts are shown, not copied.
-copybutton_prompt_text = "$ "
+# Single backticks in docstrings are code, and `--flag` keeps its two hyphens.
+default_role = "code"
+smartquotes = False
+# Prompts and outputs are shown, not copied.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True

@@ -7,7 +7,8 @@ its meaning. Choices that share a schema share a table; a key whose value differ
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,21 +128,35 @@ def group_page(group: str) -> str:
 
 
 def section(group: str, cls: type, names: list[str]) -> str:
-    """The choices of one schema: what they are, where their values differ, and the keys."""
+    """The choices of one schema: what they are, where their values differ from the usual ones, and the keys."""
     values = {name: composed(group, name) for name in names}
-    keys = list(keys_of(cls, f"{group}."))
-    shared = {key: value for key, value in values[names[0]].items() if all(values[name].get(key, ...) == value for name in names)}
+    keys = [key for key in keys_of(cls, f"{group}.") if key.name != f"{group}.name"]
+    shared = usual_values(list(values.values()))
+    differing = {key for each in values.values() for key, value in each.items() if shared.get(key, ...) != value} - {f"{group}.name"}
     usual = {name for name, _, default in catalogue()[group] if default}
     rows = []
     for name in names:
-        own = [f"{code(f'{key}={text(value)}')}" for key, value in values[name].items() if key not in shared and key != f"{group}.name"]
-        listed = f" Sets {', '.join(own)}." if own and len(names) > 1 and group not in KINDS else ""
-        rows.append([code(f"{group}={name}") + (" (default)" if name in usual else ""), escaped(summary(group, name)) + listed])
-    title = ", ".join(f"`{name}`" for name in names) if len(names) <= 4 else f"Choices of `{cls.__name__}`"
+        own = [code(f"{key}={text(value)}") for key, value in values[name].items() if key in differing and shared.get(key, ...) != value]
+        rows.append([code(f"{group}={name}") + (" (default)" if name in usual else ""), escaped(summary(group, name)), ", ".join(own)])
+    # Recipes are shown in full below, and of a single choice every value is in the table of keys.
+    columns = 3 if group not in KINDS and any(row[2] for row in rows) else 2
+    title = ", ".join(f"`{name}`" for name in names) if len(names) <= 4 else f"Choices with the schema `{cls.__name__}`"
     recipes = "\n\n".join(recipe(group, name) for name in names) if group in KINDS else ""
-    own_keys = [key for key in keys if key.name != f"{group}.name"]
-    body = key_table(own_keys, shared if len(names) > 1 else values[names[0]], by_choice=len(names) > 1)
-    return "\n\n".join(part for part in (f"## {title}", table(["choice", ""], rows), body if own_keys else "", recipes) if part)
+    body = key_table(keys, shared, differing=differing) if keys else ""
+    return "\n\n".join(
+        part for part in (f"## {title}", table(["choice", "", "sets"][:columns], [row[:columns] for row in rows]), body, recipes) if part
+    )
+
+
+def usual_values(values: list[dict[str, Any]]) -> dict[str, Any]:
+    """The value of each key that more than half of the choices have."""
+    found = {}
+    for key in dict.fromkeys(key for each in values for key in each):
+        texts = Counter(text(each[key]) for each in values if key in each)
+        most, count = texts.most_common(1)[0]
+        if count * 2 > len(values):
+            found[key] = next(each[key] for each in values if key in each and text(each[key]) == most)
+    return found
 
 
 def recipe(group: str, name: str) -> str:
@@ -207,15 +222,14 @@ def keys_of(cls: type, prefix: str = "") -> Iterator[Key]:
             yield from keys_of(field.nested, f"{prefix}{name}.")
 
 
-def key_table(keys: Iterable[Key], values: Mapping[str, Any], *, by_choice: bool = False, defaults: bool = True) -> str:
-    """A table of keys."""
+def key_table(keys: Iterable[Key], values: Mapping[str, Any], *, differing: Container[str] = (), defaults: bool = True) -> str:
+    """A table of keys. differing: keys whose value some choices set otherwise."""
     rows = []
     for key in keys:
         mark = "" if key.field.identity else f" {NOT_IDENTITY}"
         below = any(name.startswith(f"{key.name}.") for name in values)
-        default = (
-            code(text(values[key.name])) if key.name in values else "by choice" if by_choice and not below else "see below" if below else ""
-        )
+        default = code(text(values[key.name])) if key.name in values else "" if below else "by choice"
+        default += ", or by choice" if key.name in values and key.name in differing else ""
         cells = [code(key.name) + mark, *([default] if defaults else []), escaped(key.field.allowed_text), escaped(key.field.help)]
         rows.append(cells)
     return table(["key", *(["default"] if defaults else []), "allowed", ""], rows)
@@ -244,7 +258,7 @@ def code(value: str) -> str:
 
 
 def escaped(value: str) -> str:
-    """Plain text inside a table cell."""
-    for character in ("\\", "|", "*", "_", "<", "[", "`", "$"):
+    """Text inside a table cell; only its `literals` are markup."""
+    for character in ("\\", "|", "*", "_", "<", "[", "$"):
         value = value.replace(character, f"\\{character}")
     return value

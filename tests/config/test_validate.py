@@ -30,7 +30,7 @@ def problems(*overrides):
             "loss=mse cannot serve",
             "loss=mse",
         ),
-        (["dataset=stsb", "task=regression"], "loss=cross_entropy cannot serve task=regression", "conf/train.yaml"),
+        (["dataset=stsb", "loss=cross_entropy"], "loss=cross_entropy cannot serve task=regression", "loss=cross_entropy"),
         (["dataset.target=rating"], "dataset=movie_reviews gives a number for each text", "dataset.target=rating"),
         (["task=regression", "loss=mse"], "dataset=movie_reviews gives one class for each text", "conf/dataset/_rated.yaml"),
         (["monitor.metric=pearson"], "monitor.metric=pearson is no metric of task=sequence_classification", "monitor.metric=pearson"),

@@ -12,6 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+import finecomb
 from finecomb.config.compose import register
 from finecomb.config.fields import leaf_keys
 from finecomb.config.locate import conf_dir
@@ -126,3 +127,8 @@ def test_a_copy_follows_its_original(tmp_path: Path) -> None:
     page.unlink()
     copies.copy(tmp_path, target)
     assert not (target / "experiments/mine/README.md").exists()
+
+
+def test_every_public_name_is_on_the_page_of_the_python_api() -> None:
+    page = (DOCS / "reference" / "api.md").read_text()
+    assert not [name for name in finecomb.__all__ if f":: finecomb.{name}" not in page]

@@ -48,7 +48,7 @@ def start(output: str) -> subprocess.Popen:
 
 
 def weights(run: RunDirectory) -> bytes:
-    (path,) = run.artefact.glob("*.safetensors")
+    (path,) = run.artifact.glob("*.safetensors")
     return path.read_bytes()
 
 

@@ -165,10 +165,10 @@ def dataset_overrides(folder: Path, name: str) -> list[str]:
 
 
 # What is collected has no labels to train on; tests/data prepares it.
-UNLABELLED = ("common_crawl", "crawl", "wikipedia")
+UNLABELED = ("common_crawl", "crawl", "wikipedia")
 
 
-@pytest.mark.parametrize("name", [name for name in choices("dataset") if name not in UNLABELLED])
+@pytest.mark.parametrize("name", [name for name in choices("dataset") if name not in UNLABELED])
 def test_every_dataset(name: str, data_folder: Path) -> None:
     train_on_it(data_folder, [*dataset_overrides(data_folder, name), "model=tiny", *ONE_STEP])
 
@@ -212,8 +212,8 @@ def test_every_annotator(data_folder: Path) -> None:
     rules = ["annotator.functions={good: {label: positive, words: [good]}, bad: {label: negative, words: [bad]}}"]
     files = ["dataset=files", f"dataset.files.train={data_folder / 'raw.txt'}", "dataset.columns.label=null"]
     # A run that labels is a process of its own: tests/studies/test_scoring.py trains on what one says.
-    assert choices("annotator") == ["labelling_functions", "none", "propagation", "run", "sentiment"]
-    train_on_it(data_folder, [*files, "annotator=labelling_functions", *rules, "annotator.soft=true", "model=tiny", *ONE_STEP])
+    assert choices("annotator") == ["labeling_functions", "none", "propagation", "run", "sentiment"]
+    train_on_it(data_folder, [*files, "annotator=labeling_functions", *rules, "annotator.soft=true", "model=tiny", *ONE_STEP])
     train_on_it(data_folder, [*files, "annotator=sentiment", "model=tiny", *ONE_STEP])
     rows = [f"{'a good' if row % 2 else 'a bad'} sentence {row},{('bad', 'good')[row % 2] if row < 20 else ''}" for row in range(100)]
     (data_folder / "few.csv").write_text("text,label\n" + "\n".join(rows))

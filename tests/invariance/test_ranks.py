@@ -160,7 +160,7 @@ def test_a_run_with_a_divided_model_leaves_what_one_process_leaves(outcomes: Pat
         assert _shapes(first["state_dict"]) == _shapes(second["state_dict"])
         for key, tensor in first["state_dict"].items():
             torch.testing.assert_close(second["state_dict"][key], tensor, rtol=1e-3, atol=1e-4)
-    files = [{str(path.relative_to(run.artefact)) for path in run.artefact.rglob("*") if path.is_file()} for run in (one, whole)]
+    files = [{str(path.relative_to(run.artifact)) for path in run.artifact.rglob("*") if path.is_file()} for run in (one, whole)]
     assert files[0] == files[1]
     predictions = [pyarrow.parquet.read_table(run.predictions / "test.parquet") for run in (one, whole)]
     assert predictions[0]["id"].to_pylist() == predictions[1]["id"].to_pylist()

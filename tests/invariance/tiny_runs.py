@@ -91,7 +91,7 @@ def make_data(
         flat = [index for label in rows.label for index in (label if isinstance(label, list) else [label])]
         counts[split] = {name: flat.count(index) for index, name in enumerate(names or [])}
     manifest = {
-        "source": "made up", "licence": "none", "files": {}, "rows": {name: len(rows) for name, rows in splits.items()},
+        "source": "made up", "license": "none", "files": {}, "rows": {name: len(rows) for name, rows in splits.items()},
         "label_kind": kind, "label_names": names, "label_counts": counts, "columns": ["id", "text", "label"], "funnel": [], "unmapped": 0,
         "hashes": {name: rows.sha256() for name, rows in splits.items()}, "content_hash": content_hash(splits, kind, names), "key": "",
     }  # fmt: skip

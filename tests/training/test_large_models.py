@@ -30,11 +30,11 @@ def test_bf16_true_trains_evaluates_and_saves_in_bfloat16_with_an_fp32_head(data
     new = {name for name in kinds if "score" in name or ".lora_" in name}
     assert {kinds[name] for name in new} == {torch.float32}
     assert {kind for name, kind in kinds.items() if name not in new} == ({BF16} if tuning == "full" else set())
-    assert json.loads((run.artefact / "finecomb.json").read_text())["precision"] == "bfloat16"
+    assert json.loads((run.artifact / "finecomb.json").read_text())["precision"] == "bfloat16"
     found = result(run)
     assert found["training"]["precision"] == "bf16-true"
     assert found["reloaded"]["largest_difference"] <= found["reloaded"]["tolerance"]
-    assert "bfloat16 weights and an fp32 head" in (run.artefact / "README.md").read_text()
+    assert "bfloat16 weights and an fp32 head" in (run.artifact / "README.md").read_text()
     # Evaluated in bfloat16, and near the same training in fp32.
     exact = make_run(tmp_path, data, *common, "model=tiny", "model.architecture=qwen3", name="exact")
     assert attempt(exact) == 0

@@ -154,7 +154,8 @@ def _check_option(group: str, name: Any, origin: Origin, problems: list[Problem]
             return False
         return True
     listed = offered(group)
-    guess = _likely(group, str(name), listed)
+    guess = renamed.value_now(f"{group}.name", name)
+    guess = _likely(group, str(name), listed) if guess == name else guess
     allowed = ", ".join([*listed, *(["null"] if group in BUNDLES else [])])
     what = f"{group}={'null' if name is None else name}: there is no such choice"
     now = renamed.CHOICES.get((group, str(name)))

@@ -19,7 +19,7 @@ class Model:
     source: list[str] = option("where the weights come from, tried in order; empty for a tiny random model", identity=False)
     sha256: Optional[str] = option("hash of the distribution that holds it; null for hub models, whose revision pins them")
     model_type: str = option("architecture, as transformers names it; auto: read from the weights")
-    hub_id: Optional[str] = option("name on the hub, written into artefacts", identity=False)
+    hub_id: Optional[str] = option("name on the hub, written into artifacts", identity=False)
     note: str = option("what a reader of a table must know about these weights", identity=False)
     dropout: Optional[float] = option("dropout of hidden states, attention and head; null: as the weights' config says", low=0.0, high=0.9)
     attention: str = option(
@@ -150,7 +150,7 @@ SHAPES = {
 # sha256 of model.safetensors as the hub states it, for weights that are served elsewhere too: only with these is the hub named as an
 # adapter's base.
 HUB_WEIGHTS = {"sentence-transformers/all-MiniLM-L6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
-# Folder of an adapter's artefact that holds the base's weight files.
+# Folder of an adapter's artifact that holds the base's weight files.
 EMBEDDED_BASE = "base"
 
 CHOICES = {"pretrained": Model, "tiny": TinyModel}
