@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from finecomb.config.errors import ConfigError as ConfigError
     from finecomb.config.schema.train import Train as Config
     from finecomb.serving.predictor import Predictor as Predictor
+    from finecomb.training.build import build as build
 
 __version__ = "0.1.0"
-__all__ = ["Config", "ConfigError", "Predictor", "Run", "RunFailed", "Study", "compare", "compose", "multirun", "prepare", "train"]
+__all__ = ["Config", "ConfigError", "Predictor", "Run", "RunFailed", "Study", "build", "compare", "compose", "multirun", "prepare", "train"]
 
 _MODULES = {
     "Config": "finecomb.config.schema.train:Train",
@@ -37,6 +38,7 @@ _MODULES = {
     "Run": "finecomb.api.run",
     "RunFailed": "finecomb.api.run",
     "Study": "finecomb.api.study",
+    "build": "finecomb.training.build",
     "compare": "finecomb.api.comparing",
     "compose": "finecomb.api.composing",
     "multirun": "finecomb.api.training",
