@@ -79,7 +79,7 @@ def main() -> int:
         folder = Path(name)
         config, tasks = export(folder, DOCUMENTS)
         converter = Converter(config, str(folder), download_resources=False)
-        print(f"labelling config read as {json.dumps({key: value['type'] for key, value in converter._schema.items()})}")
+        print(f"labeling config read as {json.dumps({key: value['type'] for key, value in converter._schema.items()})}")
         converter.convert_to_json_min(str(tasks), str(folder / "min"))
         minimal = label_studio.read((folder / "min" / "result.json").read_text(encoding="utf-8"), "result.json", Options())
         for each in minimal.bad:

@@ -21,7 +21,7 @@ import torch
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
 TINY = [
     "dataset=files", "dataset.files.train=data.csv", "dataset.split.test=0.3", "dataset.split.validation=0.3",
-    "cleaner=none", "model=tiny_bert", "logger=none", "batch.size=8", "trainer.max_epochs=2", "trainer.threads=1",
+    "cleaner=none", "model=tiny", "logger=none", "batch.size=8", "trainer.max_epochs=2", "trainer.threads=1",
     "trainer.accelerator=cpu", "output_dir=runs",
 ]  # fmt: skip
 

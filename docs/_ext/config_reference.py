@@ -21,7 +21,7 @@ from finecomb.config.locate import conf_dir
 from finecomb.config.schema.augmenter import OPERATIONS
 from finecomb.config.schema.cleaner import STEPS
 from finecomb.config.schema.train import BUNDLES, GROUPS, Train
-from finecomb.config.sources import Entry, options, read, schema_of, summary
+from finecomb.config.sources import Entry, offered, options, read, schema_of, summary
 
 FOLDER = Path("reference") / "config"
 NOT_IDENTITY = "†"
@@ -117,7 +117,7 @@ def train_page() -> str:
 def group_page(group: str) -> str:
     """A group: for each schema its choices and its keys."""
     by_schema: dict[type, list[str]] = {}
-    for name, path in options(group).items():
+    for name, path in offered(group).items():
         if (cls := schema_of(group, path)) is not None:
             by_schema.setdefault(cls, []).append(name)
     parts = [f"# {group}", ABOUT[group]]

@@ -49,7 +49,7 @@ def lines(path):
 
 
 @pytest.mark.slow
-def test_twenty_rows_labelled_by_keys_train_a_model(folder):
+def test_twenty_rows_labeled_by_keys_train_a_model(folder):
     texts = [f"{'a fine' if row % 3 else 'a poor'} film, number {row} \U0001f600" for row in range(20)]
     with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["id", "text"], *([f"r{row}", text] for row, text in enumerate(texts))])
@@ -96,7 +96,7 @@ def test_twenty_rows_labelled_by_keys_train_a_model(folder):
         "dataset=files",
         "dataset.files.train=labels.csv",
         "dataset.columns.id=id",
-        "model=tiny_bert",
+        "model=tiny",
         "trainer.max_steps=2",
         "logger=none",
     ]

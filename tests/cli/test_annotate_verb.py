@@ -1,4 +1,4 @@
-"""`finecomb annotate`: rows out to labelling tools and labels back, agreement, and queues, from the command line."""
+"""`finecomb annotate`: rows out to labeling tools and labels back, agreement, and queues, from the command line."""
 
 import csv
 import json

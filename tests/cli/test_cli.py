@@ -10,7 +10,7 @@ import pytest
 from finecomb import cli
 from finecomb.config import plugins
 from finecomb.config.errors import Problem, UserError
-from finecomb.config.sources import known_groups, options
+from finecomb.config.sources import known_groups, offered, options
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ def test_help_lists_every_verb_and_every_choice_with_a_line_about_it(capsys):
         assert any(line.startswith(f"{verb} ") for line in lines)
     for group in known_groups():
         assert f"{group}=" in lines
-        for name in options(group):
+        for name in offered(group):
             assert any(line.startswith(f"{name} ") and len(line.split(maxsplit=1)) == 2 for line in lines), f"{group}={name}"
 
 
@@ -137,7 +137,7 @@ def test_a_bug_keeps_its_whole_traceback(monkeypatch):
 
     monkeypatch.setattr("finecomb.studies.freeze.freeze", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        cli.main(["train", "model=tiny_bert"])
+        cli.main(["train", "model=tiny"])
 
 
 # Hydra's habits
@@ -181,6 +181,7 @@ def test_a_choice_of_ones_own_is_in_help_config_and_completion(capsys, tmp_path,
         ("finecomb train -m tuning=head,lora experiment=ma", ["experiment=main_job"]),
         ("finecomb train scheduler=", [f"scheduler={name}" for name in options("scheduler")]),
         ("finecomb train optimizer=_", []),
+        ("finecomb train model=t", []),
         ("finecomb runs sh", []),
     ],
 )
@@ -260,7 +261,7 @@ def test_what_freezing_finds_comes_out_of_hydra_as_the_users_error(capsys, monke
         raise UserError(Problem("the column sentence is not in a.csv"))
 
     monkeypatch.setattr("finecomb.studies.freeze.freeze", refuse)
-    code, _, err = run(capsys, "train", "model=tiny_bert")
+    code, _, err = run(capsys, "train", "model=tiny")
     assert code == 2
     assert "the column sentence is not in a.csv" in err
 

@@ -28,7 +28,7 @@ def sweep(tmp_path_factory):
         patch.chdir(folder)
         arguments = [
             "train", "-m", "tuning=full,lora", "trainer=ddp", "trainer.accelerator=cpu", "dataset=files", "dataset.files.train=train.tsv",
-            "model=tiny_bert", "trainer.max_epochs=1", "trainer.precision=32-true", "trainer.threads=1", "batch.size=10", "seed=3",
+            "model=tiny", "trainer.max_epochs=1", "trainer.precision=32-true", "trainer.threads=1", "batch.size=10", "seed=3",
         ]  # fmt: skip
         yield folder, arguments, cli.main(arguments)
 
@@ -59,7 +59,7 @@ def test_the_sweeps_record_names_its_runs_in_the_order_of_the_jobs(sweep):
     assert record["runs"] == [made(folder)[name].path.name for name in ("full", "lora")]
     assert [job["overrides"][0] for job in record["jobs"]] == ["tuning=full", "tuning=lora"]
     (group,) = {run.record["group"] for run in made(folder).values()}
-    assert group.startswith("files-tiny_bert-")
+    assert group.startswith("files-tiny-")
 
 
 def test_wandb_has_one_run_for_each_job_with_group_job_type_config_metrics_and_exit_code(sweep):
@@ -71,7 +71,7 @@ def test_wandb_has_one_run_for_each_job_with_group_job_type_config_metrics_and_e
         found = mirrored[name]
         assert found.id.startswith(run.fingerprint)
         assert (found.project, found.group, found.exit_code) == ("finecomb", run.record["group"], 0)
-        assert {"tuning=" + name, "model=tiny_bert"} <= set(found.tags)
+        assert {"tuning=" + name, "model=tiny"} <= set(found.tags)
         assert {key: found.config[key] for key in flatten(run.config)} == flatten(run.config)
         assert not any(isinstance(value, dict) and value for value in found.config.values())
         losses = [(line["trainer/global_step"], line["train/loss"]) for line in found.history if "train/loss" in line]

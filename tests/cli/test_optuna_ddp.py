@@ -19,7 +19,7 @@ from finecomb.studies.wandb_sweep.sweep_file import read
 BASE = [
     "dataset=files",
     "dataset.files.train=train.tsv",
-    "model=tiny_bert",
+    "model=tiny",
     "trainer.precision=32-true",
     "trainer.threads=1",
     "batch.size=10",

@@ -160,7 +160,7 @@ def test_differences_are_marked_and_markup_is_escaped():
 @pytest.mark.slow
 def test_what_was_prepared_trains(folder, capsys):
     prepare(capsys, "--output", "mine")
-    words = ["dataset=prepared", "dataset.path=mine", "model=tiny_bert", "logger=none", "trainer.max_epochs=1", "cleaner=none"]
+    words = ["dataset=prepared", "dataset.path=mine", "model=tiny", "logger=none", "trainer.max_epochs=1", "cleaner=none"]
     assert cli.main(["train", *words]) == 0
     run = folder / capsys.readouterr().out.splitlines()[-1]
     result = json.loads((run / "result.json").read_text())

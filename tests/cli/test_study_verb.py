@@ -15,7 +15,7 @@ from finecomb.runs import index
 
 STUDY = """
 question: Does it matter which part trains?
-base: [dataset=files, dataset.files.train=train.tsv, model=tiny_bert, trainer.max_epochs=2, trainer.threads=1, batch.size=10, logger=none]
+base: [dataset=files, dataset.files.train=train.tsv, model=tiny, trainer.max_epochs=2, trainer.threads=1, batch.size=10, logger=none]
 arms: {full: tuning=full, head: tuning=head}
 seeds: [1, 2]
 metric: accuracy
@@ -153,7 +153,7 @@ def test_a_search_starts_from_runs_that_are_there(folder, capsys):
     words = [
         "dataset=files",
         "dataset.files.train=train.tsv",
-        "model=tiny_bert",
+        "model=tiny",
         "trainer.max_epochs=1",
         "trainer.threads=1",
         "logger=none",

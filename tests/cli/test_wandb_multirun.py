@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 
 def train(*words):
-    usual = ["dataset=files", "dataset.files.train=train.tsv", "model=tiny_bert", "batch.size=8", "trainer.max_epochs=1"]
+    usual = ["dataset=files", "dataset.files.train=train.tsv", "model=tiny", "batch.size=8", "trainer.max_epochs=1"]
     return cli.main(["train", "-m", *words, *usual, "trainer.threads=1", "trainer.precision=32-true", "hydra.launcher.slots=2"])
 
 
@@ -42,7 +42,7 @@ def test_two_methods_over_seeds_are_one_group_with_costs_also_when_a_seed_is_add
     found = wandb_folder.runs(folder / "runs")
     assert len(found) == 8
     (group,) = {run.group for run in found}
-    assert group.startswith("files-tiny_bert-")
+    assert group.startswith("files-tiny-")
     results = {each.path.name[-12:]: RunDirectory(each.path).result() for each in index.entries(folder / "runs")}
     for run in found:
         result = results[run.id.split("-")[0]]

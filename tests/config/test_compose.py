@@ -8,11 +8,13 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 from finecomb.config import plugins
+from finecomb.config.catalogue import catalogue
 from finecomb.config.compose import compose, register
 from finecomb.config.errors import UserError
 from finecomb.config.fingerprint import difference_name
 from finecomb.config.locate import conf_dir
-from finecomb.config.plain import flatten, to_plain
+from finecomb.config.plain import flatten, from_plain, to_plain
+from finecomb.config.schema.model import FAMILIES
 from finecomb.config.schema.optimizer import Sgd
 from finecomb.config.schema.train import GROUPS
 from finecomb.config.schema.tuning import Lora
@@ -199,6 +201,39 @@ def test_a_choice_of_ones_own_builds_on_a_shipped_one_and_lacks_nothing(tmp_path
     assert composition.plugin_dirs == [str(tmp_path)]
 
 
+def test_a_tiny_model_has_the_architecture_that_is_named():
+    for architecture in FAMILIES:
+        model = compose(["model=tiny", f"model.architecture={architecture}"]).config.model
+        assert (model.architecture, model.model_type, model.layers) == (architecture, architecture, 2)
+    (problem,) = problems("model=tiny", "model.architecture=brt")
+    assert problem.mend == "did you mean bert?"
+
+
+def test_choices_for_tests_are_offered_to_nobody():
+    assert "tiny" in options("model")
+    assert "tiny" not in [name for name, _, _ in catalogue()["model"]]
+    (wrong,) = problems("model=tony")
+    assert "tiny" not in wrong.allowed
+    assert wrong.mend == ""
+    (absent,) = problems("model.layers=3")
+    assert absent.mend == ""
+
+
+@pytest.mark.parametrize("old", ["bert", "gpt2", "deberta_v3", "xlm_r"])
+def test_the_old_name_of_a_tiny_model_is_an_error_that_gives_the_new_one(old):
+    (problem,) = problems(f"model=tiny_{old}")
+    new = {"deberta_v3": "deberta-v2", "xlm_r": "xlm-roberta"}.get(old, old)
+    assert problem.mend == f"model=tiny_{old} is now model=tiny model.architecture={new}"
+    compose(problem.mend.partition(" is now ")[2].split())
+
+
+def test_a_run_from_before_the_key_has_its_architecture_in_model_type():
+    plain = to_plain(compose(["model=tiny", "model.architecture=gpt2"]).config)
+    del plain["model"]["architecture"]
+    plain["model"]["name"] = "tiny_gpt2"
+    assert from_plain(plain).model.model_type == "gpt2"
+
+
 def test_a_base_file_is_not_a_choice(tmp_path):
     (problem,) = problems("tuning=_base")
     assert problem.what == "tuning=_base: there is no such choice"
@@ -273,9 +308,8 @@ NEEDS = {
     "dataset=common_crawl": ["dataset.archives=[pages.warc.gz]"],
     "dataset=wikipedia": ["dataset.dump=dump.xml.bz2"],
     "annotator=run": ["annotator.run=runs/one"],
-    "dataset=stsb": ["task=regression", "loss=mse"],
-    "task=regression": ["dataset=stsb", "loss=mse"],
-    "loss=huber": ["dataset=stsb", "task=regression"],
+    "task=regression": ["dataset=stsb"],
+    "loss=huber": ["dataset=stsb"],
 }
 
 
@@ -287,6 +321,8 @@ def test_every_shipped_choice_composes_and_validates(group, name, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
     composition = compose([f"{group}={name}", *NEEDS.get(f"{group}={name}", [])])
     validate(composition.config, composition.origins)
+    if name == "auto":
+        name = {"task": "sequence_classification", "loss": "cross_entropy", "trainer": "auto"}[group]
     assert composition.choices[group] == name
     assert usual_values(composition.config)["optimizer.lr"] > 0
     if group in GROUPS:

@@ -47,7 +47,7 @@ def test_what_this_machine_lacks_is_said_and_the_rest_explained():
 
 def test_a_model_that_is_not_known_has_no_invented_numbers():
     assert "not known before the weights" in explained("model.name_or_path=somewhere")[1]
-    assert "not known before the weights" in explained("model=tiny_bert")[1]
+    assert "not known before the weights" in explained("model=tiny")[1]
 
 
 def test_estimates_follow_what_drives_them():

@@ -140,7 +140,7 @@ GOLDEN = "eafd93f5f03c"
 
 
 def test_the_fingerprint_is_stable():
-    fixed = config("model=tiny_bert", "optimizer.lr=1e-3", "tuning=lora")
+    fixed = config("model=tiny", "optimizer.lr=1e-3", "tuning=lora")
     assert fingerprint(fixed, {"data": "d", "model": "m"}) == GOLDEN
 
 
@@ -210,7 +210,7 @@ def test_a_frozen_config_without_a_newer_field_gets_the_value_of_before(monkeypa
         (["tuning=lora", "tuning.r=4", "seed=1"], "movie_reviews-lora-r4-seed1"),
         (["name=try", "optimizer=sgd", "optimizer.lr=1e-3"], "try-movie_reviews-sgd-full-lr0.001"),
         (["experiment=main_job", "tuning=head", "seed=2"], "main_job-movie_reviews-head-seed2"),
-        (["debug=tiny", "logger=csv", "output_dir=x"], "tiny-movie_reviews-tiny_bert-full"),
+        (["debug=tiny", "logger=csv", "output_dir=x"], "tiny-movie_reviews-tiny-full"),
         (["evaluate.test=false", "tuning=lora", "tuning.use_rslora=true"], "movie_reviews-lora-no_test-use_rslora"),
         (["dataset=files", "dataset.files.train=a/b.csv"], "files-full-b"),
     ],

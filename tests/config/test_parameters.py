@@ -2,6 +2,7 @@
 
 import pytest
 
+from finecomb.config.compose import compose
 from finecomb.config.parameters import _ARCHITECTURES, count, linear_maps
 from finecomb.config.schema.model import SHAPES, TINY_POSITIONS, Shape, TinyModel
 from finecomb.config.schema.tuning import BitFit, Full, Head, Lora, Prompt, TopLayers
@@ -85,7 +86,7 @@ def test_names_of_linear_maps_are_those_of_a_built_model(kind, tmp_path, monkeyp
     from finecomb.learning.model import build, inspect
     from finecomb.learning.tuning.lora import target_modules
 
-    choice = TinyModel(f"tiny_{kind}", None, [], None, kind, None, "", None, "auto", False, layers=2, hidden=32, heads=2, init_seed=0)
+    choice = compose(["model=tiny", f"model.architecture={kind}"]).config.model
     backbone = build(choice, inspect(choice), num_outputs=3, label_names=None, problem_type="single_label_classification", seed=0)
     assert sorted(target_modules(backbone, "all-linear")) == sorted(linear_maps(kind))
 
@@ -97,7 +98,7 @@ def test_counts_are_those_of_a_built_and_tuned_model(kind, tmp_path, monkeypatch
     from finecomb.learning import tuning as methods
     from finecomb.learning.model import build, inspect
 
-    choice = TinyModel(f"tiny_{kind}", None, [], None, kind, None, "", None, "auto", False, layers=2, hidden=32, heads=2, init_seed=0)
+    choice = compose(["model=tiny", f"model.architecture={kind}"]).config.model
     source = inspect(choice)
     for config in TUNINGS:
         backbone = build(choice, source, num_outputs=3, label_names=None, problem_type="single_label_classification", seed=0)

@@ -30,6 +30,7 @@ BEFORE = [
     (["model.name_or_path=some/where"], "c9d128dbbea4", "d1bf4b4a"),
     (["trainer.num_workers=2", "rerun=all"], "c9d128dbbea4", "d1bf4b4a"),
     (["tuning=lora", "trainer.precision=32-true", "batch.micro_batches=2"], "df1857d4a509", "10c24e06"),
+    (["annotator=labeling_functions", "dataset=files", "dataset.files.train=x.csv"], "fff15d9fc576", "393e4204"),
 ]
 
 
@@ -52,6 +53,7 @@ def problem(*overrides):
     [
         (["trainer.workers=2"], "trainer.workers is now trainer.num_workers: write trainer.num_workers=2"),
         (["batch.tokens=512"], "write batch.max_tokens=512"),
+        (["dataset=sst2", "dataset.licence=MIT"], "write dataset.license=MIT"),
         (["model.path=here"], "write model.name_or_path=here"),
         (["trainer.accumulate_grad_batches=4"], "write batch.micro_batches=4"),
         (["tuning=lora", "tuning.alpha=8"], "write tuning.lora_alpha=8"),
@@ -88,6 +90,24 @@ def test_an_old_value_is_an_error_that_names_the_new_one(override, hint):
     assert found.mend == f"did you mean {hint}?"
 
 
+def test_an_old_choice_is_an_error_that_names_the_new_one():
+    found = problem("annotator=labelling_functions")
+    assert found.mend == "did you mean annotator=labeling_functions?"
+
+
+def test_an_annotator_keeps_its_first_name_in_the_keys_of_cached_data():
+    from finecomb.data.annotator import identity
+
+    assert identity(compose(["annotator=labeling_functions"]).config.annotator)[1]["name"] == "labelling_functions"
+
+
+def test_the_old_name_in_a_plugin_is_an_error_that_names_the_new_one(tmp_path):
+    (tmp_path / "finecomb_plugin.py").write_text("LABELLING_FUNCTIONS = {}\n")
+    with pytest.raises(UserError) as raised:
+        compose([], config_dirs=[tmp_path])
+    assert raised.value.problems[0].mend == "LABELLING_FUNCTIONS is now LABELING_FUNCTIONS"
+
+
 def test_an_old_key_in_a_file_is_an_error_with_its_line(tmp_path):
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     (tmp_path / "conf" / "experiment" / "old.yaml").write_text("# @package _global_\ntrainer:\n  workers: 3\n")
@@ -119,7 +139,16 @@ def test_a_frozen_config_of_an_earlier_version_is_read_under_the_new_names(overr
     again = RunDirectory(run.path)
     assert again.config == plain
     assert again.result()["config"] == plain
+    assert again.record["choices"] == record["choices"]
     assert again.record["overrides"] == ["trainer.precision=32-true", "trainer.num_workers=1", "seed=3"]
+
+
+def test_a_record_with_an_old_choice_is_read_under_its_new_name(tmp_path):
+    record = {"choices": {"annotator": "labelling_functions"}, "overrides": ["annotator=labelling_functions", "seed=1"]}
+    run = directory.create(tmp_path, "run", "0123456789ab", {"annotator": {"name": "labelling_functions"}}, record)
+    assert run.config == {"annotator": {"name": "labeling_functions"}}
+    assert run.record["choices"] == {"annotator": "labeling_functions"}
+    assert run.record["overrides"] == ["annotator=labeling_functions", "seed=1"]
 
 
 def test_a_choice_that_has_the_old_key_keeps_it():
@@ -129,16 +158,24 @@ def test_a_choice_that_has_the_old_key_keeps_it():
     assert renamed.current_overrides(["tuning=lora", "tuning.alpha=3"]) == ["tuning=lora", "tuning.lora_alpha=3"]
 
 
+def test_a_dataset_whose_name_is_free_is_read_under_the_new_names():
+    config = compose(["dataset=sst2"]).config
+    old = json.loads(json.dumps(to_plain(config)))
+    old["dataset"]["licence"] = old["dataset"].pop("license")
+    assert from_plain(old) == config
+
+
 def test_a_config_of_dotted_keys_is_read_under_the_new_names():
     old = {"tuning.name": "lora", "tuning.alpha": 8, "trainer.precision": "bf16", "seed": 1}
     assert renamed.current_flat(old) == {"tuning.name": "lora", "tuning.lora_alpha": 8, "trainer.precision": "bf16-mixed", "seed": 1}
 
 
 def test_every_new_name_exists_and_no_old_one():
-    for choices in (["tuning=lora"], ["tuning=prompt"]):
+    for choices in (["tuning=lora", "dataset=sst2"], ["tuning=prompt"]):
         config = compose(choices).config
         for old, new in renamed.RENAMED.items():
-            if new.startswith("tuning.") and new.rpartition(".")[2] not in fields_of(type(config.tuning)):
+            group, _, name = new.rpartition(".")
+            if group in ("tuning", "dataset") and name not in fields_of(type(getattr(config, group))):
                 continue
             assert renamed._has(new, lambda group, config=config: getattr(config, group).name)
             assert new.startswith(f"{old}.") or not renamed._has(old, lambda group, config=config: getattr(config, group).name)

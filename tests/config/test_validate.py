@@ -30,7 +30,7 @@ def problems(*overrides):
             "loss=mse cannot serve",
             "loss=mse",
         ),
-        (["dataset=stsb", "task=regression"], "loss=cross_entropy cannot serve task=regression", "conf/train.yaml"),
+        (["dataset=stsb", "loss=cross_entropy"], "loss=cross_entropy cannot serve task=regression", "loss=cross_entropy"),
         (["dataset.target=rating"], "dataset=movie_reviews gives a number for each text", "dataset.target=rating"),
         (["task=regression", "loss=mse"], "dataset=movie_reviews gives one class for each text", "conf/dataset/_rated.yaml"),
         (["monitor.metric=pearson"], "monitor.metric=pearson is no metric of task=sequence_classification", "monitor.metric=pearson"),
@@ -64,8 +64,9 @@ def problems(*overrides):
         (["tuning=top_layers", "tuning.k=7"], "model=all_minilm_l6_v2 has 6 layers", "tuning.k=7"),
         (["batch.max_length=513"], "more than model=all_minilm_l6_v2 has positions (512)", "batch.max_length=513"),
         (["tuning=prompt", "batch.max_length=500"], "(512 less 20 virtual tokens)", "batch.max_length=500"),
-        (["model=tiny_bert", "batch.max_length=500"], "model=tiny_bert has positions (192)", "batch.max_length=500"),
-        (["model=tiny_bert", "model.hidden=33"], "cannot be split in 2 heads", "model.hidden=33"),
+        (["model=tiny", "batch.max_length=500"], "model=tiny has positions (192)", "batch.max_length=500"),
+        (["model=tiny", "model.hidden=33"], "cannot be split in 2 heads", "model.hidden=33"),
+        (["model=tiny", "model.model_type=gpt2"], "model.model_type=gpt2 is not model.architecture=bert", "model.model_type=gpt2"),
         (["model.model_type=brt"], "model.model_type=brt is not known", "model.model_type=brt"),
         (["model=xlnet_base", "model.attention=sdpa"], "model.attention=sdpa is not available for xlnet", "model.attention=sdpa"),
         (["model.attention=flash_attention_2"], "needs the package flash-attn", "model.attention=flash_attention_2"),
@@ -124,7 +125,7 @@ def test_files_are_looked_up_in_the_datasets_folder(tmp_path):
 
 @pytest.mark.parametrize(("tuning", "kind"), list(REFUSED))
 def test_a_refused_pair_is_refused_with_its_reason(tuning, kind):
-    (problem,) = problems(f"tuning={tuning}", f"model=tiny_{kind}")
+    (problem,) = problems(f"tuning={tuning}", "model=tiny", f"model.architecture={kind}")
     assert REFUSED[tuning, kind] in problem.what
 
 

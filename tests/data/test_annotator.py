@@ -8,7 +8,7 @@ import pytest
 
 from finecomb import cli
 from finecomb.config.errors import UserError
-from finecomb.config.schema.annotator import Annotator, LabellingFunctions
+from finecomb.config.schema.annotator import Annotator, LabelingFunctions
 from finecomb.data import annotator
 from finecomb.data.annotator import functions
 from finecomb.data.annotator.label_errors import suspects
@@ -22,9 +22,9 @@ RULES = {
 }
 
 
-def labelling(rules, **values):
+def labeling(rules, **values):
     usual = {"min_confidence": 0.6, "soft": False, "model": "dawid_skene", "class_balance": None, "given_labels": "replace"}
-    return LabellingFunctions(name="labelling_functions", functions=rules, **{**usual, **values})
+    return LabelingFunctions(name="labeling_functions", functions=rules, **{**usual, **values})
 
 
 def synthetic(rows, accuracies, coverage, seed, classes=2, shares=None):
@@ -57,7 +57,7 @@ def test_rules_vote_for_whole_words_and_in_unspaced_scripts_for_parts():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "there is no labelling function"),
+        ({}, "there is no labeling function"),
         ({"a": {"label": "x"}}, "would label every text"),
         ({"a": {"label": "x", "word": ["b"]}}, "unknown key 'word'"),
         ({"a": {"label": "x", "pattern": "(?=b)"}}, "cannot be used"),
@@ -136,7 +136,7 @@ def test_rare_rules_on_many_silent_rows_do_not_make_silence_a_class():
 def test_rows_without_votes_and_ties_are_not_given_a_label_by_majority():
     found = fit(np.array([[0, 1], [ABSTAIN, ABSTAIN], [1, 1]], dtype=np.int8), 2, "majority")
     assert found.tied.tolist() == [True, True, False]
-    annotate = annotator.build(labelling(RULES, model="majority"))
+    annotate = annotator.build(labeling(RULES, model="majority"))
     done = annotate(["a good film", "bad and good film", "nothing here to see"])
     assert done.labels == ["positive", None, None]
     assert done.origin == ["praise", "praise, blame", ""]
@@ -149,7 +149,7 @@ def test_rules_that_speak_up_together_are_named():
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(["x", "y", "z"], 5)) + (" good great" if rng.random() < 0.1 else "") for _ in range(600)]
     rules = {"a": {"label": "p", "words": ["good"]}, "b": {"label": "p", "words": ["great"]}, "c": {"label": "n", "words": ["x"]}}
-    done = annotator.build(labelling(rules, min_confidence=0.5))(texts)
+    done = annotator.build(labeling(rules, min_confidence=0.5))(texts)
     assert done.record["functions"][0]["votes_with"] == ["b"]
     assert done.record["functions"][2]["votes_with"] == []
 
@@ -178,7 +178,7 @@ def test_a_raw_text_becomes_a_trained_classifier_in_one_command(tmp_path, monkey
     monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
     lines = [f"a {'good' if row % 2 else 'bad'} film of number {row}" for row in range(120)] + ["no word that tells"] * 2
     (tmp_path / "raw.txt").write_text("\n".join(lines))
-    words = ["dataset=files", "dataset.files.train=raw.txt", "dataset.columns.label=null", "annotator=labelling_functions"]
+    words = ["dataset=files", "dataset.files.train=raw.txt", "dataset.columns.label=null", "annotator=labeling_functions"]
     words += [
         "annotator.functions.praise={label: positive, words: [good, great]}",
         "annotator.functions.blame={label: negative, words: [bad]}",
@@ -193,8 +193,8 @@ def test_a_raw_text_becomes_a_trained_classifier_in_one_command(tmp_path, monkey
     facts = json.loads((tmp_path / "mine" / "data.json").read_text())
     assert next(step for step in facts["steps"] if step["name"] == "annotator")["reasons"] == {"no function votes": 1}
     assert cli.main(["train", *words[:3]]) == 2
-    assert "annotator=labelling_functions" in capsys.readouterr().err
-    assert cli.main(["train", *words, "model=tiny_bert", "logger=none", "trainer.max_epochs=1"]) == 0
+    assert "annotator=labeling_functions" in capsys.readouterr().err
+    assert cli.main(["train", *words, "model=tiny", "logger=none", "trainer.max_epochs=1"]) == 0
 
 
 def test_labels_that_are_there_measure_the_rules(tmp_path, monkeypatch, capsys):
@@ -203,6 +203,6 @@ def test_labels_that_are_there_measure_the_rules(tmp_path, monkeypatch, capsys):
     lines = [f"a {'good' if row % 2 else 'bad'} film {row},{'positive' if row % 2 or row < 20 else 'negative'}" for row in range(100)]
     (tmp_path / "a.csv").write_text("text,label\n" + "\n".join(lines))
     rules = "annotator.functions={a: {label: positive, words: [good]}, b: {label: negative, words: [bad]}}"
-    assert cli.main(["prepare", "dataset=files", "dataset.files.train=a.csv", "annotator=labelling_functions", rules, "--output=m"]) == 0
+    assert cli.main(["prepare", "dataset=files", "dataset.files.train=a.csv", "annotator=labeling_functions", rules, "--output=m"]) == 0
     manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
     assert manifest["records"]["annotator"]["accuracy_on_given_labels"] == {"rows": 100, "right": 90, "share": 0.9}

@@ -1,4 +1,4 @@
-"""The session behind the labelling page: nothing said is lost, nobody else may ask, and offsets of JavaScript are understood."""
+"""The session behind the labeling page: nothing said is lost, nobody else may ask, and offsets of JavaScript are understood."""
 
 import http.client
 import json

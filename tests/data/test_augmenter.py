@@ -379,7 +379,7 @@ def test_augmented_and_balanced_rows_train_and_the_command_tells(
     monkeypatch.chdir(tmp_path)
     write("a.jsonl", [{"text": text, "label": "ab"[n % 3 == 0]} for n, text in enumerate(TEXTS)])
     words = ["dataset=files", "dataset.files.train=a.jsonl", "augmenter=eda", "sampler=balanced"]
-    train = ["model=tiny_bert", "trainer.max_steps=2", "trainer.threads=1", "batch.size=8", "logger=none"]
+    train = ["model=tiny", "trainer.max_steps=2", "trainer.threads=1", "batch.size=8", "logger=none"]
     assert cli.main(["train", *words, *train]) == 0
     told = capsys.readouterr()
     assert "augmenter.synonyms" in told.err

@@ -100,7 +100,7 @@ def test_every_record_is_a_row_or_is_counted(write, packed):
     assert [row["url"].rpartition("/")[2] for row in rows] == ["0", "1", "text", "packed", "chunks"]
     assert all("It is said that" in row["text"] for row in rows if not row["url"].endswith("text"))
     assert (rows[0]["id"], rows[0]["time"]) == ("00000000-0000-0000-0000-000000000001", "2026-01-02T03:04:05Z")
-    assert (rows[0]["source"], rows[0]["licence"], rows[0]["line"]) == (str(path), None, 2)
+    assert (rows[0]["source"], rows[0]["license"], rows[0]["line"]) == (str(path), None, 2)
     entry = raw.funnel[0]
     assert (entry["rows_in"], entry["rows_out"]) == (11, 5)
     assert entry["reasons"] == {"record type warcinfo": 1, "record type request": 1, "status 404": 1, "content type image/png": 1,

@@ -22,11 +22,11 @@ from finecomb.data.dataset.crawl.warc import Warc
 
 
 def test_every_reachable_page_is_fetched_once_and_says_where_it_is_from() -> None:
-    licence = "<link rel='license' href='/terms'>"
+    license = "<link rel='license' href='/terms'>"
     pages = {
         "/": html("start", "/a", "b", "/a#part", "/a?utm_source=x"),
         "/a": html("first", "/", "/b"),
-        "/b": html("second", head=licence),
+        "/b": html("second", head=license),
     }
     with Site(pages) as site:
         found = crawl(site)
@@ -35,7 +35,7 @@ def test_every_reachable_page_is_fetched_once_and_says_where_it_is_from() -> Non
         assert "first: " + SENTENCE.strip() in found.texts[f"{site.url}/a"]
         second = found.rows[2]
         assert second.label == [None]
-        assert (second.provenance["source"], second.provenance["licence"]) == (["crawl"], [f"{site.url}/terms"])
+        assert (second.provenance["source"], second.provenance["license"]) == (["crawl"], [f"{site.url}/terms"])
         assert second.provenance["time"][0].startswith("20")
         assert len({rows.id[0] for rows in found.rows}) == 3
         assert found.funnel["crawl"] | {"rows_in": 3, "rows_out": 3, "reasons": {}} == found.funnel["crawl"]

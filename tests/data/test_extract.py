@@ -22,7 +22,7 @@ PAGE = (
     "<body><nav><ul><li><a href='/a'>Home</a></li><li><a href='/b'>Shop</a></li></ul></nav><main><article>"
     "<h1>Of combs</h1>"
     + f"<p>{PARAGRAPH}</p>" * 8
-    + "</article></main><footer><a rel='nofollow license' href='/licence'>CC BY</a></footer></body></html>"
+    + "</article></main><footer><a rel='nofollow license' href='/license'>CC BY</a></footer></body></html>"
 )
 
 
@@ -32,7 +32,7 @@ def test_main_text_and_what_the_page_says_of_itself(mode: str) -> None:
     assert found.text.count("until what is left of it lies straight") >= 1
     assert "Shop" not in found.text
     assert (found.title, found.language, found.date) == ("Of combs", "en-GB", "2024-05-06T07:08:09Z")
-    assert found.licence == "http://site.example/licence"
+    assert found.license == "http://site.example/license"
     assert found.method == {"fast": "fast", "quality": "quality"}.get(mode, found.method)
     assert found.problem is None
 

@@ -1,4 +1,4 @@
-"""Formats of labelling tools: what goes out comes back the same, offsets are checked, and what does not fit is told, never dropped."""
+"""Formats of labeling tools: what goes out comes back the same, offsets are checked, and what does not fit is told, never dropped."""
 
 import json
 import random

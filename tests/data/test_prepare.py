@@ -25,11 +25,22 @@ def test_the_contract_of_what_is_prepared(prepared, write):
     assert len(every) == len(set(every)) == 100
     assert "train:17" in every
     manifest = found.manifest
-    assert {"source", "licence", "files", "rows", "label_counts", "label_names", "label_kind", "funnel", "unmapped", "hashes"} <= set(
+    assert {"source", "license", "files", "rows", "label_counts", "label_names", "label_kind", "funnel", "unmapped", "hashes"} <= set(
         manifest
     )
     assert manifest["rows"] == {name: len(table) for name, table in data.items()}
     assert manifest["label_counts"]["train"] == {"bad": 40, "good": 40}
+
+
+def test_a_folder_of_the_earlier_format_is_read_under_the_new_names(prepared, write):
+    found = prepared(write("a.jsonl", rows(100)))
+    path = found.directory / "manifest.json"
+    old = json.loads(path.read_text())
+    old["licence"], old["format"] = old.pop("license"), 1
+    path.write_text(json.dumps(old))
+    again = open_prepared(found.directory)
+    assert "licence" not in again.manifest
+    assert again.manifest["license"] == found.manifest["license"]
 
 
 def test_asked_again_nothing_is_read(prepared, write, monkeypatch):

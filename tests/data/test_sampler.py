@@ -193,7 +193,7 @@ def test_weights_twice_and_labels_that_are_no_classes_are_refused_before_anythin
         (["dataset.target=rating", "task=regression", "loss=mse"], "needs one class for each text"),
         (["sampler.target=independent"], "sampler.by=label_group"),
     ):
-        assert cli.main(["train", "model=tiny_bert", "logger=none", "sampler=balanced", *words]) == 2
+        assert cli.main(["train", "model=tiny", "logger=none", "sampler=balanced", *words]) == 2
         assert message in capsys.readouterr().err
 
 

@@ -192,7 +192,7 @@ def test_predictions_for_new_texts_use_the_map_that_training_learned(tmp_path, m
     ]
     (tmp_path / "a.csv").write_text("text,label\n" + "\n".join([*lines, "the goverment is good,1"]))
     step = "cleaner.steps.spelling={min_length: 5, max_count: 3, min_ratio: 10, two_edits_from: 8, dictionary: null, map: null}"
-    words = ["dataset=files", "dataset.files.train=a.csv", step, "model=tiny_bert", "logger=none", "trainer.max_epochs=1"]
+    words = ["dataset=files", "dataset.files.train=a.csv", step, "model=tiny", "logger=none", "trainer.max_epochs=1"]
     assert cli.main(["train", *words]) == 0
     run = tmp_path / capsys.readouterr().out.splitlines()[-1]
     predictor = Predictor(run)

@@ -98,7 +98,7 @@ def test_articles_of_a_dump_with_their_origin_and_everything_else_counted(dump, 
     assert [(row["id"], row["line"]) for row in rows] == [("1", 1), ("8", 8)]
     assert rows[0]["text"].startswith("One is 1,300 miles long,")
     assert rows[0]["url"] == "https://en.wikipedia.org/wiki/%C3%85ngstr%C3%B6m_&_S%C3%B6hne"
-    assert (rows[0]["time"], rows[0]["licence"], rows[0]["source"]) == ("2026-01-02T03:04:05Z", "CC BY-SA 4.0", "enwiki dump")
+    assert (rows[0]["time"], rows[0]["license"], rows[0]["source"]) == ("2026-01-02T03:04:05Z", "CC BY-SA 4.0", "enwiki dump")
     entry = raw.funnel[0]
     assert (entry["rows_in"], entry["rows_out"]) == (8, 2)
     assert entry["reasons"] == {"redirect": 1, "disambiguation": 1, "namespace Template": 1, "too short": 1, "no text": 1,

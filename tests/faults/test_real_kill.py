@@ -37,7 +37,7 @@ def place(tmp_path_factory):
 
 def overrides(output: str, *more: str) -> list[str]:
     return [
-        "dataset=files", "dataset.files.train=train.tsv", "model=tiny_bert", "batch.size=4", "trainer.max_epochs=3", "trainer.threads=1",
+        "dataset=files", "dataset.files.train=train.tsv", "model=tiny", "batch.size=4", "trainer.max_epochs=3", "trainer.threads=1",
         "callbacks.checkpoint.every_n_steps=3", "logger=none", f"output_dir={output}", *more,
     ]  # fmt: skip
 
@@ -48,7 +48,7 @@ def start(output: str) -> subprocess.Popen:
 
 
 def weights(run: RunDirectory) -> bytes:
-    (path,) = run.artefact.glob("*.safetensors")
+    (path,) = run.artifact.glob("*.safetensors")
     return path.read_bytes()
 
 

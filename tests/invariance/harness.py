@@ -34,7 +34,7 @@ TASKS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "regression": ({"kind": "number"}, ["task=regression", "loss=mse"]),
 }
 TUNINGS = ["full", "head", "top_layers", "bitfit", "lora", "prompt"]
-FAMILIES = ["bert", "roberta", "distilbert", "electra", "deberta_v3", "modernbert", "xlnet", "gpt2", "llama", "qwen3"]
+FAMILIES = ["bert", "roberta", "distilbert", "electra", "deberta-v2", "modernbert", "xlnet", "gpt2", "llama", "qwen3"]
 # SGD: an adaptive optimizer blows rounding up where a gradient is zero but for rounding (a key's bias in attention).
 PLAIN = [
     "optimizer=sgd",

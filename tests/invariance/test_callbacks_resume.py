@@ -14,7 +14,7 @@ from harness import tuning_overrides
 from test_resume import STEPS, _attempt, _everything, _kill_at, _killed_and_resumed, _run, assert_equal
 
 from finecomb.runs.directory import RunDirectory
-from finecomb.training import artefact, checkpoint, worker
+from finecomb.training import artifact, checkpoint, worker
 from finecomb.training.callbacks.weight_averaging import WeightAveraging
 
 DECAY = 0.6
@@ -56,7 +56,7 @@ def test_a_kill_after_the_last_checkpoint_leaves_the_averaged_weights(data_folde
     more = [*TUNING, *ALL[:1], f"callbacks.checkpoint.keep_best={keep_best}"]
     alone, killed = (_run(tmp_path / name, data_folder, *more, name="alone") for name in ("alone", "killed"))
     assert _attempt(alone) == 0
-    _killed_and_resumed(killed, lambda patch: _kill_at(patch, artefact, "restore_best", lambda *_: True))
+    _killed_and_resumed(killed, lambda patch: _kill_at(patch, artifact, "restore_best", lambda *_: True))
     assert_equal(_everything(killed), _everything(alone))
 
 

@@ -52,12 +52,12 @@ def check_plan(data_folder: Path, folder: Path) -> None:
         assert sorted(np.concatenate(batches).tolist()) == list(range(count)), "not every example once"
 
 
-def check_artefact(data_folder: Path, folder: Path) -> None:
-    """A run's predictions and artefact bear the label names."""
+def check_artifact(data_folder: Path, folder: Path) -> None:
+    """A run's predictions and artifact bear the label names."""
     run = make_run(folder, prepared(data_folder, "single"))
     assert worker.attempt(run, first=True, started=0.0) == 0
     rows = pyarrow.parquet.read_table(run.predictions / "test.parquet").to_pylist()
-    check_labels(rows, ["negative", "neutral", "positive"], run.artefact)
+    check_labels(rows, ["negative", "neutral", "positive"], run.artifact)
 
 
 def check_frozen(data_folder: Path, folder: Path) -> None:
@@ -78,7 +78,7 @@ def check_decay(data_folder: Path, folder: Path) -> None:
 
 def check_prompts(data_folder: Path, folder: Path) -> None:
     """A decoder with virtual tokens is read at the last token of the text, as by hand on a single text."""
-    parts = parts_of(cell_config(data_folder, "single", "prompt", "model=tiny_gpt2"))
+    parts = parts_of(cell_config(data_folder, "single", "prompt", "model=tiny", "model.architecture=gpt2"))
     tuned, batch = parts.tuned, parts.data.splits["test"].batch(np.arange(5))
     core, prompt = tuned.core, tuned.model.prompt_encoder["default"].embedding.weight
     tuned.model.eval()
@@ -192,7 +192,7 @@ def reordered_predictions(patch: pytest.MonkeyPatch) -> None:
 
 
 def lost_label_names(patch: pytest.MonkeyPatch) -> None:
-    """The artefact says LABEL_0."""
+    """The artifact says LABEL_0."""
     build = parts.models.build
     patch.setattr(parts.models, "build", lambda *arguments, **keywords: build(*arguments, **(keywords | {"label_names": None})))
 
@@ -266,7 +266,7 @@ DEFECTS: list[tuple[Callable[[pytest.MonkeyPatch], None], Check, str]] = [
     (dropped_tail_in_training, check_plan, "not every example once"),
     (dropped_tail_in_evaluation, check_evaluation, "6 of 13 examples never"),
     (reordered_predictions, check_evaluation, "row 0"),
-    (lost_label_names, check_artefact, "LABEL_0"),
+    (lost_label_names, check_artifact, "LABEL_0"),
     (a_frozen_tensor_moves, check_frozen, "a frozen tensor has moved"),
     (decay_on_norms, check_decay, "LayerNorm"),
     (unshifted_prompts, check_prompts, "another logit at row 0"),

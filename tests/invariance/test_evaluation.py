@@ -60,7 +60,7 @@ def test_evaluation_does_not_depend_on_the_batch_size(task: str, tuning: str, da
 @pytest.mark.parametrize("tuning", ["full", "prompt"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_gives_an_example_its_own_logits(family: str, tuning: str, data_folder: Path) -> None:
-    check_each_alone(parts_of(cell_config(data_folder, "pair", tuning, f"model=tiny_{family}")))
+    check_each_alone(parts_of(cell_config(data_folder, "pair", tuning, "model=tiny", f"model.architecture={family}")))
 
 
 def test_fp32_stays_within_rounding(data_folder: Path) -> None:
@@ -107,7 +107,7 @@ def test_metrics_over_groups_are_undefined_where_one_groups_are() -> None:
 
 
 @pytest.mark.parametrize(("task", "tuning"), [("single", "full"), ("pair", "lora"), ("multi_label", "head"), ("regression", "prompt")])
-def test_a_finished_run_leaves_predictions_by_id_and_an_artefact_that_gives_them(
+def test_a_finished_run_leaves_predictions_by_id_and_an_artifact_that_gives_them(
     task: str, tuning: str, data_folder: Path, tmp_path: Path
 ) -> None:
     run = make_run(tmp_path, prepared(data_folder, task), *TASKS[task][1], *tuning_overrides(tuning))
@@ -118,18 +118,18 @@ def test_a_finished_run_leaves_predictions_by_id_and_an_artefact_that_gives_them
     assert [row["id"] for row in rows] == split.ids
     names = parts.task.label_names
     if names is not None:
-        check_labels(rows, names, run.artefact)
+        check_labels(rows, names, run.artifact)
     result: dict[str, Any] = run.result() or {}
     assert result["reloaded"]["largest_difference"] <= 1e-5
     losses = torch.tensor([row["loss"] for row in rows], dtype=torch.float64)
     assert result["metrics"]["test/loss"] == pytest.approx(float(losses.mean()))
 
 
-def check_labels(rows: list[dict[str, Any]], names: list[str], artefact: Path) -> None:
-    """Labels and predictions are names, and the artefact knows them in the order of its outputs."""
+def check_labels(rows: list[dict[str, Any]], names: list[str], artifact: Path) -> None:
+    """Labels and predictions are names, and the artifact knows them in the order of its outputs."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(str(artefact))
+    config = AutoConfig.from_pretrained(str(artifact))
     assert [config.id2label[index] for index in range(len(names))] == names
     for row in rows:
         if isinstance(row["label"], list):

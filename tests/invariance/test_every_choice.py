@@ -13,8 +13,10 @@ from tiny_runs import tiny_config
 from finecomb.config.compose import compose
 from finecomb.config.machine import Machine
 from finecomb.config.resolve import resolve
+from finecomb.config.schema.model import FAMILIES
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import BUNDLES, GROUPS, Train
+from finecomb.config.sources import options
 from finecomb.config.validate import validate
 from finecomb.data.prepare import prepare
 from finecomb.learning.model import inspect
@@ -23,14 +25,12 @@ from finecomb.training.fit import Fit
 from finecomb.training.interruption import Interruption
 from finecomb.training.parts import compose as compose_parts
 
-CONF = Path(__file__).parents[2] / "conf"
-TINY = {"deberta-v2": "tiny_deberta_v3", "xlm-roberta": "tiny_xlm_r"}
 ONE_STEP = ["trainer.max_steps=1", "trainer.threads=1", "logger=none", "batch.size=8"]
 
 
 def choices(group: str) -> list[str]:
     """The shipped choices of a group."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    return sorted(options(group))
 
 
 def take_a_step(folder: Path, config: Train, data: Path) -> None:
@@ -44,7 +44,7 @@ def take_a_step(folder: Path, config: Train, data: Path) -> None:
 
 def tiny_weights(folder: Path, model_type: str) -> str:
     """A directory of random weights of an architecture, as `model.name_or_path` takes it."""
-    config = compose([f"model={TINY.get(model_type, f'tiny_{model_type}')}"]).config
+    config = compose(["model=tiny", f"model.architecture={model_type}"]).config
     from finecomb.learning.model import build
 
     target = folder / f"weights-{model_type}"
@@ -67,8 +67,13 @@ def on_made_up_data(folder: Path, task: str, *overrides: str) -> None:
 @pytest.mark.parametrize("name", choices("model"))
 def test_every_model(name: str, data_folder: Path) -> None:
     model_type = compose([f"model={name}"]).config.model.model_type
-    own = [] if name.startswith("tiny_") else [f"model.name_or_path={tiny_weights(data_folder, model_type)}"]
+    own = [] if name == "tiny" else [f"model.name_or_path={tiny_weights(data_folder, model_type)}"]
     on_made_up_data(data_folder, "single", f"model={name}", *own)
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_every_architecture_of_a_tiny_model(architecture: str, data_folder: Path) -> None:
+    on_made_up_data(data_folder, "single", "model=tiny", f"model.architecture={architecture}")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_every_task(name: str, data_folder: Path) -> None:
 @pytest.mark.parametrize("name", choices("trainer"))
 def test_every_trainer_composes_and_validates_here_and_the_cpu_ones_train(name: str, data_folder: Path) -> None:
     data = prepared(data_folder, "single")
-    overrides = ["dataset=prepared", f"dataset.path={data}", "model=tiny_bert", f"trainer={name}", "trainer.precision=auto"]
+    overrides = ["dataset=prepared", f"dataset.path={data}", "model=tiny", f"trainer={name}", "trainer.precision=auto"]
     composition = compose(overrides)
     validate(composition.config, composition.origins)
     if name == "ddp":
@@ -160,12 +165,12 @@ def dataset_overrides(folder: Path, name: str) -> list[str]:
 
 
 # What is collected has no labels to train on; tests/data prepares it.
-UNLABELLED = ("common_crawl", "crawl", "wikipedia")
+UNLABELED = ("common_crawl", "crawl", "wikipedia")
 
 
-@pytest.mark.parametrize("name", [name for name in choices("dataset") if name not in UNLABELLED])
+@pytest.mark.parametrize("name", [name for name in choices("dataset") if name not in UNLABELED])
 def test_every_dataset(name: str, data_folder: Path) -> None:
-    train_on_it(data_folder, [*dataset_overrides(data_folder, name), "model=tiny_bert", *ONE_STEP])
+    train_on_it(data_folder, [*dataset_overrides(data_folder, name), "model=tiny", *ONE_STEP])
 
 
 @pytest.mark.parametrize("name", choices("cleaner"))
@@ -182,14 +187,14 @@ def test_every_cleaner(name: str, data_folder: Path) -> None:
         overrides = ["dataset=files", f"dataset.files.train={data_folder / 'pages.jsonl'}"]
         overrides += ["cleaner.steps.near_duplicates=null"] if name != "c4" else []
         overrides += ["cleaner.steps.gopher_repetition=null"] if name == "gopher" else []
-    train_on_it(data_folder, [*overrides, f"cleaner={name}", "model=tiny_bert", *ONE_STEP])
+    train_on_it(data_folder, [*overrides, f"cleaner={name}", "model=tiny", *ONE_STEP])
 
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group in BUNDLES for name in choices(group)])
 def test_every_bundle(group: str, name: str, data_folder: Path) -> None:
     named = compose([f"{group}={name}"]).config.dataset.name
     data = dataset_overrides(data_folder, named)
-    train_on_it(data_folder, [f"{group}={name}", *data, "model=tiny_bert", *ONE_STEP, "batch.max_length=32"])
+    train_on_it(data_folder, [f"{group}={name}", *data, "model=tiny", *ONE_STEP, "batch.max_length=32"])
 
 
 def train_on_it(folder: Path, overrides: list[str]) -> None:
@@ -207,18 +212,18 @@ def test_every_annotator(data_folder: Path) -> None:
     rules = ["annotator.functions={good: {label: positive, words: [good]}, bad: {label: negative, words: [bad]}}"]
     files = ["dataset=files", f"dataset.files.train={data_folder / 'raw.txt'}", "dataset.columns.label=null"]
     # A run that labels is a process of its own: tests/studies/test_scoring.py trains on what one says.
-    assert choices("annotator") == ["labelling_functions", "none", "propagation", "run", "sentiment"]
-    train_on_it(data_folder, [*files, "annotator=labelling_functions", *rules, "annotator.soft=true", "model=tiny_bert", *ONE_STEP])
-    train_on_it(data_folder, [*files, "annotator=sentiment", "model=tiny_bert", *ONE_STEP])
+    assert choices("annotator") == ["labeling_functions", "none", "propagation", "run", "sentiment"]
+    train_on_it(data_folder, [*files, "annotator=labeling_functions", *rules, "annotator.soft=true", "model=tiny", *ONE_STEP])
+    train_on_it(data_folder, [*files, "annotator=sentiment", "model=tiny", *ONE_STEP])
     rows = [f"{'a good' if row % 2 else 'a bad'} sentence {row},{('bad', 'good')[row % 2] if row < 20 else ''}" for row in range(100)]
     (data_folder / "few.csv").write_text("text,label\n" + "\n".join(rows))
     few = ["dataset=files", f"dataset.files.train={data_folder / 'few.csv'}"]
-    train_on_it(data_folder, [*few, "annotator=propagation", "model=tiny_bert", *ONE_STEP])
+    train_on_it(data_folder, [*few, "annotator=propagation", "model=tiny", *ONE_STEP])
 
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group in ("augmenter", "sampler") for name in choices(group)])
 def test_every_way_of_balancing(group: str, name: str, data_folder: Path) -> None:
-    train_on_it(data_folder, [*dataset_overrides(data_folder, "sst2"), f"{group}={name}", "model=tiny_bert", *ONE_STEP])
+    train_on_it(data_folder, [*dataset_overrides(data_folder, "sst2"), f"{group}={name}", "model=tiny", *ONE_STEP])
 
 
 def test_no_group_is_left_out() -> None:

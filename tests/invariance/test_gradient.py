@@ -52,7 +52,7 @@ def test_gradient_checkpointing_gives_the_plain_gradient(tuning: str, data_folde
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_gives_the_plain_gradient(family: str, data_folder: Path, tmp_path: Path) -> None:
-    config = cell_config(data_folder, "pair", "full", f"model=tiny_{family}")
+    config = cell_config(data_folder, "pair", "full", "model=tiny", f"model.architecture={family}")
     check_same(plain(config), train(tmp_path, with_split(config, parts=4)), TOLERANCE)
 
 

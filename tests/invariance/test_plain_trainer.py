@@ -1,4 +1,4 @@
-"""The laws hold through a plain `pl.Trainer().fit(module, datamodule)` too, with callbacks, loggers and checkpoints that are Lightning's."""
+"""The laws hold through a plain `pl.Trainer().fit(module, datamodule)` too, with Lightning's own callbacks, loggers, checkpoints."""
 
 from __future__ import annotations
 

@@ -36,7 +36,14 @@ from finecomb.training import checkpoint, worker
 TOLERANCE = 1e-9  # float64; measured: below 1e-15
 HERE = Path(__file__).parent
 # A whole run, in fp32, with an adaptive optimizer, clipping and warm-up.
-WHOLE = ["trainer.max_epochs=2", "trainer.gradient_clip_val=1", "optimizer.lr=1e-3", "model.dropout=0.0", "model=tiny_qwen3"]
+WHOLE = [
+    "trainer.max_epochs=2",
+    "trainer.gradient_clip_val=1",
+    "optimizer.lr=1e-3",
+    "model.dropout=0.0",
+    "model=tiny",
+    "model.architecture=qwen3",
+]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +53,7 @@ def outcomes(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         prepared(data_folder, task)
     for family in FAMILIES:
         # transformers writes no config from any rank but the first, so the tiny weights are put into the cache before there are ranks.
-        parts_of(cell_config(data_folder, "single", "full", f"model=tiny_{family}"))
+        parts_of(cell_config(data_folder, "single", "full", "model=tiny", f"model.architecture={family}"))
     folder = tmp_path_factory.mktemp("ranks")
     for name, overrides in (("two", [*FSDP, "trainer.devices=2"]), ("one", ["trainer=cpu"])):
         make_run(folder / "runs", prepared(data_folder, "single"), *WHOLE, *overrides, name=name)
@@ -72,7 +79,7 @@ def _outcome(outcomes: Path, name: str, rank: int = 0) -> Outcome:
 
 @pytest.mark.parametrize(("task", "tuning", "family"), CELLS)
 def test_two_ranks_give_the_plain_gradient(task: str, tuning: str, family: str, outcomes: Path, data_folder: Path) -> None:
-    expected = plain(cell_config(data_folder, task, tuning, f"model=tiny_{family}"))
+    expected = plain(cell_config(data_folder, task, tuning, "model=tiny", f"model.architecture={family}"))
     for rank in range(2):
         check_same(expected, _outcome(outcomes, f"{task}-{tuning}-{family}", rank), TOLERANCE)
 
@@ -153,7 +160,7 @@ def test_a_run_with_a_divided_model_leaves_what_one_process_leaves(outcomes: Pat
         assert _shapes(first["state_dict"]) == _shapes(second["state_dict"])
         for key, tensor in first["state_dict"].items():
             torch.testing.assert_close(second["state_dict"][key], tensor, rtol=1e-3, atol=1e-4)
-    files = [{str(path.relative_to(run.artefact)) for path in run.artefact.rglob("*") if path.is_file()} for run in (one, whole)]
+    files = [{str(path.relative_to(run.artifact)) for path in run.artifact.rglob("*") if path.is_file()} for run in (one, whole)]
     assert files[0] == files[1]
     predictions = [pyarrow.parquet.read_table(run.predictions / "test.parquet") for run in (one, whole)]
     assert predictions[0]["id"].to_pylist() == predictions[1]["id"].to_pylist()

@@ -18,7 +18,7 @@ from harness import prepared, tuning_overrides
 from tiny_runs import make_run, metrics
 
 from finecomb.runs.directory import RunDirectory
-from finecomb.training import artefact, callbacks, checkpoint, worker
+from finecomb.training import artifact, callbacks, checkpoint, worker
 from finecomb.training.module import Module
 
 # 20 rows in batches of 8: 3 steps an epoch, the last of 4 rows; checkpoints at steps 2, 4, 8 and at the end of epochs 3, 6, 9.
@@ -53,12 +53,12 @@ def _everything(run: RunDirectory) -> dict[str, Any]:
     last = checkpoint.load(run.checkpoints / "last.ckpt")
     result = run.result()
     assert result is not None
-    artefacts = {path.name: path.read_bytes() for path in run.artefact.glob("*.safetensors")}
+    artifacts = {path.name: path.read_bytes() for path in run.artifact.glob("*.safetensors")}
     predictions = {path.name: pyarrow.parquet.read_table(path).to_pylist() for path in run.predictions.glob("*.parquet")}
     parts = {name: last[name] for name in ("state_dict", "optimizer_states", "lr_schedulers", "global_step")}
     facts = {name: result[name] for name in ("metrics", "selection", "training")}
     tokens = {name: result["tokens"][name] for name in ("real", "padded", "truncated")}
-    return {**parts, "artefact": artefacts, "predictions": predictions, "lines": metrics(run), **facts, "tokens": tokens}
+    return {**parts, "artifact": artifacts, "predictions": predictions, "lines": metrics(run), **facts, "tokens": tokens}
 
 
 def assert_equal(one: Any, other: Any, where: str = "") -> None:
@@ -160,9 +160,9 @@ _MOMENTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "while a checkpoint is written": lambda patch: _kill_at(
         patch, checkpoint, "replace", lambda source, target: target.exists() and target.name == "last.ckpt"
     ),
-    "after the last epoch": lambda patch: _kill_at(patch, artefact, "restore_best", lambda *_: True),
-    "while predictions are written": lambda patch: _kill_at(patch, artefact, "write_predictions", lambda *_: True),
-    "while the artefact is written": lambda patch: _kill_at(patch, artefact, "write_text", lambda *_: True),
+    "after the last epoch": lambda patch: _kill_at(patch, artifact, "restore_best", lambda *_: True),
+    "while predictions are written": lambda patch: _kill_at(patch, artifact, "write_predictions", lambda *_: True),
+    "while the artifact is written": lambda patch: _kill_at(patch, artifact, "write_text", lambda *_: True),
     "before the result": lambda patch: _kill_at(patch, RunDirectory, "write_result", lambda *_: True),
 }
 

@@ -91,7 +91,7 @@ def make_data(
         flat = [index for label in rows.label for index in (label if isinstance(label, list) else [label])]
         counts[split] = {name: flat.count(index) for index, name in enumerate(names or [])}
     manifest = {
-        "source": "made up", "licence": "none", "files": {}, "rows": {name: len(rows) for name, rows in splits.items()},
+        "source": "made up", "license": "none", "files": {}, "rows": {name: len(rows) for name, rows in splits.items()},
         "label_kind": kind, "label_names": names, "label_counts": counts, "columns": ["id", "text", "label"], "funnel": [], "unmapped": 0,
         "hashes": {name: rows.sha256() for name, rows in splits.items()}, "content_hash": content_hash(splits, kind, names), "key": "",
     }  # fmt: skip
@@ -102,7 +102,7 @@ def make_data(
 def tiny_config(data: Path, *overrides: str) -> Train:
     """A resolved config on prepared data, on one thread, in fp32, without dropout unless asked for."""
     composition = compose(
-        ["dataset=prepared", f"dataset.path={data}", "model=tiny_bert", "logger=none", "batch.size=8", "trainer.max_epochs=2",
+        ["dataset=prepared", f"dataset.path={data}", "model=tiny", "logger=none", "batch.size=8", "trainer.max_epochs=2",
          "trainer.threads=1", "trainer.precision=32-true", *overrides]
     )  # fmt: skip
     return resolve(composition.config, machine=Machine(cores=1, gpus=0, bf16=False, gpu_bf16=False))

@@ -33,12 +33,12 @@ CELLS = [
 # With FSDP: every kind of tensor that trains, frozen ones between them, a table that layers read from outside (DeBERTa),
 # checkpointed layers.
 SHARDED_CELLS = {
-    "full-bert": ("single", "full", ["model=tiny_bert"]),
-    "full-deberta_v3": ("pair", "full", ["model=tiny_deberta_v3"]),
-    "lora-qwen3": ("single", "lora", ["model=tiny_qwen3", "model.gradient_checkpointing=true"]),
-    "prompt-gpt2": ("single", "prompt", ["model=tiny_gpt2"]),
-    "bitfit-bert": ("regression", "bitfit", ["model=tiny_bert"]),
-    "head-bert": ("multi_label", "head", ["model=tiny_bert"]),
+    "full-bert": ("single", "full", ["model=tiny"]),
+    "full-deberta_v3": ("pair", "full", ["model=tiny", "model.architecture=deberta-v2"]),
+    "lora-qwen3": ("single", "lora", ["model=tiny", "model.architecture=qwen3", "model.gradient_checkpointing=true"]),
+    "prompt-gpt2": ("single", "prompt", ["model=tiny", "model.architecture=gpt2"]),
+    "bitfit-bert": ("regression", "bitfit", ["model=tiny"]),
+    "head-bert": ("multi_label", "head", ["model=tiny"]),
     "clipped": ("single", "full", ["trainer.gradient_clip_val=0.1"]),
     # The ranks have different numbers of micro-batches.
     "uneven passes": ("single", "full", ["batch.max_tokens=20"]),
@@ -55,7 +55,7 @@ RESUMED = ["trainer.max_epochs=3", "callbacks.checkpoint.every_n_steps=5", "trai
 RESUMED += ["scheduler=linear", "trainer.gradient_clip_val=1"]
 
 # The dry run of the experiment with full tuning: only the model, the devices and the length are other ones.
-EXPERIMENT = ["experiment=full_7b_fsdp", "model=tiny_qwen3", "trainer.accelerator=cpu", "trainer.devices=2"]
+EXPERIMENT = ["experiment=full_7b_fsdp", "model=tiny", "model.architecture=qwen3", "trainer.accelerator=cpu", "trainer.devices=2"]
 EXPERIMENT += ["batch.size=8", "batch.max_length=64", "trainer.max_steps=2"]
 PRECISIONS = ["bf16-mixed", "bf16-true"]
 
@@ -92,7 +92,7 @@ def main(data: Path, outcomes: Path) -> None:
         torch.save(outcome.__dict__, folder / f"{name}.pt")
 
     for task, tuning, family in CELLS:
-        config = cell_config(data, task, tuning, f"model=tiny_{family}", *DDP)
+        config = cell_config(data, task, tuning, "model=tiny", f"model.architecture={family}", *DDP)
         keep(train(folder, with_split(config, parts=2, devices=2)), f"{task}-{tuning}-{family}")
     # 20 rows in batches of 19: the last global batch has one example, and the second rank none.
     keep(train(folder, with_split(cell_config(data, "single", "full", *DDP, "batch.size=19"), devices=2)), "uneven")

@@ -41,9 +41,9 @@ class Make:
 
     def choice(self, model_type: str, **fields: Any) -> TinyModel:
         values = {
-            "name": f"tiny_{model_type}", "name_or_path": None, "source": [], "sha256": None, "model_type": model_type, "hub_id": None,
+            "name": "tiny", "name_or_path": None, "source": [], "sha256": None, "model_type": model_type, "hub_id": None,
             "note": "", "dropout": None, "attention": "auto", "gradient_checkpointing": False,
-            "layers": 2, "hidden": 32, "heads": 2, "init_seed": 0,
+            "layers": 2, "hidden": 32, "heads": 2, "init_seed": 0, "architecture": model_type,
         }  # fmt: skip
         return TinyModel(**{**values, **fields})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import test_artefact
+import test_artifact
 import test_backbone
 import test_optimizer
 import test_pooling
@@ -79,7 +79,7 @@ def test_lost_label_names(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(AssertionError):
         test_backbone.test_label_names_and_problem_type_are_in_the_config(make)
     with pytest.raises(AssertionError):
-        test_artefact.test_names_lengths_and_sides_are_kept(make, tmp_path, "lora")
+        test_artifact.test_names_lengths_and_sides_are_kept(make, tmp_path, "lora")
 
 
 def test_a_head_from_the_global_random_state(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:

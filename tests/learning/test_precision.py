@@ -82,5 +82,5 @@ def test_an_artifact_in_fp32_next_to_one_in_bf16_keeps_its_frozen_weights(make: 
         make.tuned("bert", "head", dtype=dtype).save(tmp_path / name, {"max_length": 40})
     kinds = {name: tuning.load(tmp_path / name).core.get_input_embeddings().weight.dtype for name in ("fp32", "bf16", "again")}
     assert kinds == {"fp32": torch.float32, "bf16": BF16, "again": torch.float32}
-    shard = tuning.artefact.FROZEN_SHARD
+    shard = tuning.artifact.FROZEN_SHARD
     assert (tmp_path / "fp32" / shard).stat().st_ino == (tmp_path / "again" / shard).stat().st_ino

@@ -200,3 +200,18 @@ print(child.pid, flush=True)
 def test_an_owner_on_another_machine_cannot_be_asked(tmp_path):
     assert Owner(1, "elsewhere", 0.0).alive() is None
     assert read_owner(tmp_path / "none") is None
+
+
+def test_the_artifact_of_an_earlier_schema_is_found_under_its_old_name(tmp_path):
+    run = directory.create(tmp_path, "run", "0123456789ab", {}, {})
+    assert run.artifact == run.path / "artifact"
+    run.artifact.rename(run.path / "artefact")
+    (run.path / "artefact" / "finecomb.json").write_text("{}")
+    assert RunDirectory(run.path).artifact == run.path / "artefact"
+    run.make_folders()
+    assert not (run.path / "artifact").exists()
+    run.set_status("running")
+    run.set_aside()
+    assert (run.attempts / "1" / "artefact" / "finecomb.json").exists()
+    assert run.artifact == run.path / "artifact"
+    assert run.artifact.is_dir()

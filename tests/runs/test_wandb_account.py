@@ -64,7 +64,7 @@ def test_train_that_is_to_be_online_without_a_key_exits_with_2_before_anything_i
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
     (tmp_path / "train.tsv").write_text("text\tlabel\n" + "".join(f"text {row}\t{row % 2}\n" for row in range(40)))
-    words = ["dataset=files", "dataset.files.train=train.tsv", "model=tiny_bert", "batch.size=8", "logger.mode=online"]
+    words = ["dataset=files", "dataset.files.train=train.tsv", "model=tiny", "batch.size=8", "logger.mode=online"]
     for command in (["train"], ["train", "-m", "seed=0,1"], ["prepare", "--wandb"], ["train", "-m", "hydra/sweeper=optuna", "seed=0,1"]):
         assert cli.main([*command, *words]) == 2
         told = " ".join(capsys.readouterr().err.split())

@@ -42,7 +42,7 @@ def trained(place):
     """Trains a tiny run in this process, once for the same overrides."""
     made = {}
 
-    def train(*overrides, model="tiny_bert"):
+    def train(*overrides, model="tiny"):
         if overrides not in made:
             job = compose(
                 ["dataset=files", "dataset.files.train=train.jsonl", "dataset.columns.text=sentence", f"model={model}", "logger=none",
@@ -180,7 +180,7 @@ def test_what_is_wrong_is_told_with_the_way_out(trained, place):
 
 def test_a_run_that_has_not_finished_is_told_without_importing_torch(place, trained):
     job = compose(
-        ["dataset=files", "dataset.files.train=train.jsonl", "dataset.columns.text=sentence", "model=tiny_bert", "logger=none", "seed=7"]
+        ["dataset=files", "dataset.files.train=train.jsonl", "dataset.columns.text=sentence", "model=tiny", "logger=none", "seed=7"]
     )
     run = freeze(job).run
     code = f"""

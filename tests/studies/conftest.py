@@ -103,7 +103,7 @@ def runs(tmp_path) -> str:
 @pytest.fixture
 def job_settings() -> list[str]:
     """Overrides that every job of the fixture `job` has."""
-    return ["dataset=files", "dataset.files.train=train.tsv", "model=tiny_bert", "batch.size=8", "logger=none"]
+    return ["dataset=files", "dataset.files.train=train.tsv", "model=tiny", "batch.size=8", "logger=none"]
 
 
 @pytest.fixture

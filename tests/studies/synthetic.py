@@ -64,7 +64,7 @@ def frames(*, columns=("",), arms=("full", "head"), seeds=(1, 2, 3), examples=20
 def row(column, arm, role, seed, trial, setting, metrics):
     run = f"{column}{arm}-{role}-{seed}-{trial}"
     place = {"column": column, "arm": arm, "role": role, "trial": trial, "seed": seed, "setting": setting, "run": run, "state": "finished"}
-    costs = {"train_rows": 640, "parameters_trainable": 1000, "parameters_total": 2000, "stored_bytes": 4000, "artefact_bytes": 5000}
+    costs = {"train_rows": 640, "parameters_trainable": 1000, "parameters_total": 2000, "stored_bytes": 4000, "artifact_bytes": 5000}
     costs |= {"train_s": 2.0, "total_s": 3.0, "peak_bytes": 10**9, "tokens_per_s": 100.0, "learning_rate": 0.01}
     return {**place, "overrides": f"tuning={arm}", **costs, "machine": MACHINE, "code": CODE, "data": "d1", **metrics}
 
@@ -83,7 +83,7 @@ def facts(columns, arms, seeds, baseline, tune, references):
                 "metric": "accuracy",
                 "task": "sequence_classification",
                 "dataset": column or "movie_reviews",
-                "model": "tiny_bert",
+                "model": "tiny",
                 "model_note": None,
                 "labels": ["negative", "positive"],
             }

@@ -140,7 +140,7 @@ def trained(tmp_path_factory):
         words = [
             "dataset=files",
             "dataset.files.train=train.tsv",
-            "model=tiny_bert",
+            "model=tiny",
             "logger=none",
             "trainer.max_epochs=1",
             "trainer.threads=1",

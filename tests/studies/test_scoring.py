@@ -90,7 +90,7 @@ def test_a_tuned_run_labels_a_file_from_the_command_line(tmp_path, monkeypatch, 
     monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
     lines = [f"a {'good good good' if row % 2 else 'bad bad bad'} film,{('bad', 'good')[row % 2]},{row}" for row in range(80)]
     (tmp_path / "a.csv").write_text("text,label,id\n" + "\n".join(lines))
-    train = ["dataset=files", "dataset.files.train=a.csv", "cleaner=none", "model=tiny_bert", "logger=none", "optimizer.lr=0.01"]
+    train = ["dataset=files", "dataset.files.train=a.csv", "cleaner=none", "model=tiny", "logger=none", "optimizer.lr=0.01"]
     assert cli.main(["train", *train, "trainer.max_epochs=3", "batch.size=8"]) == 0
     run = next((tmp_path / "runs").glob("files-*"))
     capsys.readouterr()

@@ -111,7 +111,7 @@ def test_what_sbatch_refuses_is_the_users_error_in_its_own_words(cluster, fake_w
 def test_without_slurm_the_launcher_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "/nowhere")
-    words = ["hydra/launcher=submitit_slurm", "model=tiny_bert", "seed=1,2", "dataset=files", "dataset.files.train=train.tsv"]
+    words = ["hydra/launcher=submitit_slurm", "model=tiny", "seed=1,2", "dataset=files", "dataset.files.train=train.tsv"]
     (tmp_path / "train.tsv").write_text("text\tlabel\n" + "".join(f"words {row}\t{row % 2}\n" for row in range(60)))
     assert cli.main(["train", "-m", *words]) == 2
     assert "sbatch, squeue, scancel not found" in capsys.readouterr().err
@@ -124,7 +124,7 @@ def test_a_multirun_trains_on_the_cluster(cluster, tmp_path, monkeypatch, sweepe
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
     (tmp_path / "train.tsv").write_text("text\tlabel\n" + "".join(f"words {row}\t{row % 2}\n" for row in range(60)))
-    words = ["hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=3", "model=tiny_bert", "logger=none", "trainer.max_epochs=1"]
+    words = ["hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=3", "model=tiny", "logger=none", "trainer.max_epochs=1"]
     words += ["dataset=files", "dataset.files.train=train.tsv", "optimizer.lr=1e-3,1e-4"]
     assert cli.main(["train", "-m", *words, *sweeper]) == 0
     found = index.entries(tmp_path / "runs")

@@ -18,7 +18,7 @@ from tiny_runs import make_data, make_run, result, weights
 
 from finecomb.runs import atomic
 from finecomb.runs.directory import RunDirectory
-from finecomb.training import artefact, callbacks, checkpoint, datamodule, module, worker
+from finecomb.training import artifact, callbacks, checkpoint, datamodule, module, worker
 from finecomb.training.interruption import Interrupted, Interruption
 
 
@@ -40,7 +40,7 @@ def test_a_run_finishes_with_its_record(data: Path, tmp_path: Path) -> None:
     assert found["memory"]["peak_bytes"] >= found["memory"]["average_bytes"] > 0
     assert found["counts"]["rows"] == {"train": 24, "validation": 11, "test": 13}
     assert found["training"] | {"steps": 3, "epochs": 1.0, "stopped_by": "max_epochs"} == found["training"]
-    assert (run.artefact / "README.md").read_text().startswith("---\nbase_model: tiny_bert\n")
+    assert (run.artifact / "README.md").read_text().startswith("---\nbase_model: tiny\n")
     assert attempt(run) == 0, "asked for again, it returns at once"
     assert run.status().attempt == 1
 
@@ -151,7 +151,7 @@ def test_a_full_disk_has_an_exit_code_of_its_own(data: Path, tmp_path: Path, mon
     assert run.state() == "interrupted"
 
 
-def test_an_artefact_that_gives_other_predictions_fails_the_run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_artifact_that_gives_other_predictions_fails_the_run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from finecomb.learning import tuning
 
     original = tuning.load
@@ -219,7 +219,7 @@ def test_the_best_epoch_is_evaluated_or_the_last(data: Path, tmp_path: Path) -> 
 
 
 def test_a_best_checkpoint_of_another_step_is_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = artefact.restore_best
+    original = artifact.restore_best
 
     def swapped(fit: Any) -> Any:
         path = fit.run.checkpoints / "best.ckpt"
@@ -227,7 +227,7 @@ def test_a_best_checkpoint_of_another_step_is_refused(data: Path, tmp_path: Path
         torch.save(content | {"global_step": content["global_step"] - 3}, path)
         return original(fit)
 
-    monkeypatch.setattr(artefact, "restore_best", swapped)
+    monkeypatch.setattr(artifact, "restore_best", swapped)
     run = make_run(tmp_path, data)
     assert attempt(run) == 1
     assert run.result() is None
@@ -283,7 +283,7 @@ def test_the_module_that_is_compiled_is_the_one_that_training_calls(
         self._compiled_call_impl = call
 
     monkeypatch.setattr(torch.nn.Module, "compile", counting)
-    settings = [f"model=tiny_{family}", "tuning=lora", "trainer.max_steps=1"]
+    settings = ["model=tiny", f"model.architecture={family}", "tuning=lora", "trainer.max_steps=1"]
     plain, run = make_run(tmp_path, data, *settings, name="plain"), make_run(tmp_path, data, *settings, "trainer.compile=true", name="run")
     assert attempt(plain) == attempt(run) == 0
     assert compiled == {{"bert": "BertModel", "llama": "LlamaModel"}[family]: {"dynamic": True}}

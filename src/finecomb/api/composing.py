@@ -10,7 +10,7 @@ from typing import Any
 from finecomb.config import compose as composing
 from finecomb.config.overrides import override
 from finecomb.config.schema.train import Train
-from finecomb.config.validate import unlabelled, validate
+from finecomb.config.validate import unlabeled, validate
 
 
 def compose(*overrides: str | Mapping[str, Any], config_dirs: Iterable[str | os.PathLike[str]] = ()) -> Train:
@@ -33,7 +33,7 @@ def compose(*overrides: str | Mapping[str, Any], config_dirs: Iterable[str | os.
         True
     """
     found = composing.compose(words_of(overrides), config_dirs=[Path(folder) for folder in config_dirs])
-    validate(found.config, found.origins, trains=not unlabelled(found.config))
+    validate(found.config, found.origins, trains=not unlabeled(found.config))
     return found.config
 
 

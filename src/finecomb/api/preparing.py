@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from finecomb.config.compose import Composition
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Train
-from finecomb.config.validate import unlabelled, validate
+from finecomb.config.validate import unlabeled, validate
 from finecomb.data.dataset.prepared import Prepared as PreparedFolder
 from finecomb.studies.scoring import score
 
@@ -116,7 +116,7 @@ def prepare(config: Train, *, workers: int | None = None, progress: bool = False
         True
     """
     composition = Composition.of(config)
-    cleaned_only = unlabelled(config)
+    cleaned_only = unlabeled(config)
     validate(config, composition.origins, trains=not cleaned_only)
     from finecomb.data.prepare import prepare as prepare_rows
 

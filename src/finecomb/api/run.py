@@ -149,9 +149,9 @@ class Run:
             ConfigError: The run has not finished, or the base weights of its adapter are gone.
         """
         from finecomb.serving.predict import finished_run
-        from finecomb.serving.predictor import load_artefact
+        from finecomb.serving.predictor import load_artifact
 
-        loaded = load_artefact(finished_run(self._directory, self.path.parent), self.config)
+        loaded = load_artifact(finished_run(self._directory, self.path.parent), self.config)
         return LoadedModel(loaded.model, loaded.tokenizer)
 
 

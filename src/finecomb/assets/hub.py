@@ -54,7 +54,7 @@ def explain(name: str, revision: str, error: Exception) -> Problem:
         return Problem(
             f"the hub does not give {name} at revision {revision} ({kind})",
             where,
-            mend="check the name and the revision; a private or gated model wants `hf auth login` and its licence accepted on its page",
+            mend="check the name and the revision; a private or gated model wants `hf auth login` and its license accepted on its page",
         )
     if offline():
         first, way = "offline mode is on, and the hub's cache does not hold it", "leave FINECOMB_OFFLINE and HF_HUB_OFFLINE unset"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from finecomb.config.locate import conf_dir
-from finecomb.config.sources import known_groups, options, read, summary
+from finecomb.config.sources import known_groups, offered, read, summary
 
 
 def catalogue() -> dict[str, list[tuple[str, str, bool]]]:
     """For each group and bundle its choices: name, one line, and whether train.yaml takes it by default."""
     usual = defaults()
-    return {group: [(name, summary(group, name), usual.get(group) == name) for name in options(group)] for group in known_groups()}
+    return {group: [(name, summary(group, name), usual.get(group) == name) for name in offered(group)] for group in known_groups()}
 
 
 def defaults() -> dict[str, str | None]:

@@ -15,13 +15,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from finecomb.config import auto, hydra_settings, plugins
+from finecomb.config import auto, hydra_settings, plugins, renamed
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.locate import conf_dir
 from finecomb.config.schema.train import BUNDLES, GROUPS, Train
 from finecomb.config.settings import Collected
-from finecomb.config.sources import Entry, Origin, YamlFile, file_of, known_groups, options, read, shown
+from finecomb.config.sources import Entry, Origin, YamlFile, file_of, known_groups, offered, options, read, shown
 
 PRIMARY = "train"
 
@@ -127,11 +127,11 @@ def _check_choice(override: Override, found: Collected) -> bool:
     if override.is_sweep_override():
         problem = _needs_multirun(override)
     elif override.is_delete():
-        problem = Problem(f"{group} cannot be removed", str(where), mend=f"choose one of {', '.join(options(group))}")
+        problem = Problem(f"{group} cannot be removed", str(where), mend=f"choose one of {', '.join(offered(group))}")
     elif override.is_add() or override.is_force_add() or override.package is not None:
         problem = Problem(f"{_line(override)}: a choice is made without + and @", str(where), mend=f"write {group}={value}")
     elif isinstance(value, list):
-        problem = Problem(f"{group}={value}: a group takes one choice", str(where), ", ".join(options(group)))
+        problem = Problem(f"{group}={value}: a group takes one choice", str(where), ", ".join(offered(group)))
     else:
         if _check_option(group, value, where, found.problems):
             return True
@@ -153,10 +153,14 @@ def _check_option(group: str, name: Any, origin: Origin, problems: list[Problem]
             problems.extend(error.problems)
             return False
         return True
-    guess = _likely(group, str(name), known)
-    allowed = ", ".join([*known, *(["null"] if group in BUNDLES else [])])
+    listed = offered(group)
+    guess = renamed.value_now(f"{group}.name", name)
+    guess = _likely(group, str(name), listed) if guess == name else guess
+    allowed = ", ".join([*listed, *(["null"] if group in BUNDLES else [])])
     what = f"{group}={'null' if name is None else name}: there is no such choice"
-    problems.append(Problem(what, str(origin), allowed, f"did you mean {group}={guess}?" if guess else ""))
+    now = renamed.CHOICES.get((group, str(name)))
+    mend = f"{group}={name} is now {now}" if now else f"did you mean {group}={guess}?" if guess else ""
+    problems.append(Problem(what, str(origin), allowed, mend))
     return False
 
 

@@ -16,7 +16,12 @@ SOURCE = Path(__file__).resolve().parents[1]
 # Covered by the test: each of their files is a computing module or listed in IDLE.
 COVERED = ("learning", "training", "data", "studies/statistics")
 # Stable name -> file below SOURCE, for modules whose file is no longer NAME.py.
-MOVED: Mapping[str, str] = {"training/callbacks/validate": "training/callbacks/best.py"}
+MOVED: Mapping[str, str] = {
+    "data/prepare/labelling": "data/prepare/labeling.py",
+    "learning/tuning/artefact": "learning/tuning/artifact.py",
+    "training/artefact": "training/artifact.py",
+    "training/callbacks/validate": "training/callbacks/best.py",
+}
 
 # Modules by what their versions are part of. A name is the path of the file at the time when it was entered here.
 COMPUTING: Mapping[str, tuple[str, ...]] = {

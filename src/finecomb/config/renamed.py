@@ -19,6 +19,7 @@ from finecomb.config.schema.train import GROUPS, Train
 RENAMED: Mapping[str, str] = {
     "retry": "rerun",
     "batch.tokens": "batch.max_tokens",
+    "dataset.licence": "dataset.license",
     "model.path": "model.name_or_path",
     "trainer.workers": "trainer.num_workers",
     "trainer.accumulate_grad_batches": "batch.micro_batches",
@@ -34,10 +35,30 @@ RENAMED: Mapping[str, str] = {
 }
 # New dotted key -> its old values, as a YAML file or the command line gave them, and the new ones.
 VALUES: Mapping[str, Mapping[Any, str]] = {
+    "annotator.name": {"labelling_functions": "labeling_functions"},
     "trainer.precision": {32: "32-true", "bf16": "bf16-mixed", 16: "16-mixed"},
     "tuning.prompt_tuning_init": {"vocab": "SAMPLE_VOCAB", "random": "RANDOM"},
 }
+_FREE_NAMES = ("dataset", "model")
+# Old choice -> what to write for it.
+CHOICES: Mapping[tuple[str, str], str] = {
+    ("model", f"tiny_{old}"): f"model=tiny model.architecture={new}"
+    for old, new in (
+        *((name, name) for name in ("bert", "roberta", "distilbert", "electra", "modernbert", "xlnet", "gpt2", "llama", "qwen3")),
+        ("deberta_v3", "deberta-v2"), ("xlm_r", "xlm-roberta"),
+    )
+}  # fmt: skip
 _KEPT_KEYS = tuple(key for key in VALUES if key not in RENAMED.values())
+
+
+def choice_before(group: str, name: str) -> str:
+    """The name that a choice has inside fingerprints and keys of cached data: its first one."""
+    return next((str(old) for old, new in VALUES.get(f"{group}.name", {}).items() if new == name), name)
+
+
+def current_choices(choices: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Recorded choices under the new names."""
+    return {group: value_now(f"{group}.name", name) for group, name in choices.items()}
 
 
 def value_now(key: str, value: Any) -> Any:
@@ -86,6 +107,8 @@ def current_overrides(overrides: Sequence[str], choices: Mapping[str, str | None
 def _override(word: str, choices: Mapping[str, str | None]) -> str:
     key, sign, value = word.partition("=")
     bare = key.lstrip("+~")
+    if bare in GROUPS:
+        return f"{key}={','.join(value_now(f'{bare}.name', name) for name in value.split(','))}" if f"{bare}.name" in VALUES else word
     new = RENAMED.get(bare, bare)
     still = new.startswith(f"{bare}.") and value.lstrip().startswith("{")
     if not sign or still or (new == bare and bare not in VALUES) or not _has(new, choices.get):
@@ -137,9 +160,25 @@ def _put(config: dict[str, Any], key: str, value: Any) -> None:
 
 def _has(key: str, name_of: Callable[[str], Any]) -> bool:
     """Whether the schema has a key; name_of(group) is the choice. An old key may be the present one of a plug-in's choice."""
-    cls: type | None = Train
-    *parents, last = key.split(".")
-    for part in parents:
-        nested = fields_of(cls)[part].nested if cls is not None and part in fields_of(cls) else None
-        cls = plugins.schemas(part).get(str(name_of(part)), nested) if cls is Train and part in GROUPS else nested
-    return cls is not None and last in fields_of(cls)
+    group, *rest = key.split(".")
+    if group not in GROUPS:
+        return _reaches(Train, (group, *rest))
+    known, name = plugins.schemas(group), str(name_of(group))
+    # The name of a dataset or a model is free, and does not say which schema it has.
+    candidates = known.values() if group in _FREE_NAMES and name not in known else [cls for cls in (known.get(name),) if cls is not None]
+    return any(_reaches(cls, rest) for cls in candidates or [_base(group)])
+
+
+def _base(group: str) -> type:
+    base = fields_of(Train)[group].nested
+    assert base is not None
+    return base
+
+
+def _reaches(cls: type | None, parts: Sequence[str]) -> bool:
+    for part in parts:
+        known = fields_of(cls).get(part) if cls is not None else None
+        if known is None:
+            return False
+        cls = known.nested
+    return True

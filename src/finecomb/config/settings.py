@@ -12,7 +12,7 @@ from finecomb.config.fields import Field, complaint, fields_of, leaf_keys
 from finecomb.config.overrides import override
 from finecomb.config.schema.base import UNSET
 from finecomb.config.schema.train import GROUPS, Train
-from finecomb.config.sources import Entry, Origin, options, schema_of
+from finecomb.config.sources import Entry, Origin, offered, schema_of
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Collected:
         guess = nearest(name, known)
         if guess is not None:
             return f"did you mean {prefix}.{guess}?" if prefix else f"did you mean {guess}?"
-        schemas = {choice: schema_of(prefix, path) for choice, path in options(prefix).items()} if prefix in GROUPS else {}
+        schemas = {choice: schema_of(prefix, path) for choice, path in offered(prefix).items()} if prefix in GROUPS else {}
         having = [
             f"{prefix}={choice}" for choice, cls in schemas.items() if choice != "auto" and cls is not None and name in fields_of(cls)
         ][:3]

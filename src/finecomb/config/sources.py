@@ -18,6 +18,9 @@ from finecomb.config.locate import conf_dir
 from finecomb.config.schema.derivation import Origin as Origin
 from finecomb.config.schema.train import BUNDLES, GROUPS
 
+# Choices that are no use to a user.
+_FOR_TESTS = frozenset({("model", "tiny")})
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -67,10 +70,15 @@ def options(group: str) -> dict[str, Path]:
     return {name: path for name, path in files(group).items() if not is_base(name)}
 
 
+def offered(group: str) -> dict[str, Path]:
+    """The choices that help, completion and messages list: all but those for tests."""
+    return {name: path for name, path in options(group).items() if (group, name) not in _FOR_TESTS}
+
+
 def is_offered(word: str) -> bool:
-    """Whether completion may offer a word: any but `GROUP=NAME` where NAME is a base file."""
+    """Whether completion may offer a word: any but `GROUP=NAME` where NAME is a base file or a choice for tests."""
     group, equals, name = word.lstrip("+~").partition("=")
-    return not equals or group not in known_groups() or name in options(group)
+    return not equals or group not in known_groups() or name in offered(group)
 
 
 def file_of(config_path: str) -> Path | None:

@@ -44,7 +44,7 @@ def problems_of(config: Train, origins: Mapping[str, Origin], *, trains: bool = 
     return [problem for rule in _RULES if trains or rule is not _labels for problem in rule(config, where)]
 
 
-def unlabelled(config: Train) -> bool:
+def unlabeled(config: Train) -> bool:
     """Whether the rows will have no labels: none are read, and no annotator gives them. Such a corpus can only be prepared."""
     by_address = isinstance(config.dataset, Crawl) and bool(config.dataset.labels)
     none_read = config.dataset.label_kind == "none" or (config.dataset.columns.label is None and not by_address)
@@ -65,8 +65,8 @@ def _labels(config: Train, where: Where) -> Iterator[Problem]:
     if facts is None or kind in facts.label_kinds:
         return
     if kind == "none":
-        if unlabelled(config):
-            mend = "let an annotator give labels, such as annotator=labelling_functions; or only clean the rows: finecomb prepare"
+        if unlabeled(config):
+            mend = "let an annotator give labels, such as annotator=labeling_functions; or only clean the rows: finecomb prepare"
             yield Problem(f"dataset={config.dataset.name} has no labels to train on", where("dataset.label_kind"), mend=mend)
         return
     needs = {"class": "one class for each text", "classes": "any number of classes for each text", "number": "a number for each text"}
@@ -305,6 +305,9 @@ def _model(config: Train, where: Where) -> Iterator[Problem]:
         yield Problem(
             f"model.model_type={kind} is not known", where("model.model_type"), allowed, f"did you mean {guess}?" if guess else ""
         )
+    if isinstance(model, TinyModel) and model.architecture not in (None, kind):
+        mend = f"set model.architecture={kind}, and leave model.model_type out"
+        yield Problem(f"model.model_type={kind} is not model.architecture={model.architecture}", where("model.model_type"), mend=mend)
     if isinstance(model, TinyModel) and model.hidden % model.heads:
         yield Problem(
             f"model.hidden={model.hidden} cannot be split in {model.heads} heads", where("model.hidden"), "a multiple of model.heads"

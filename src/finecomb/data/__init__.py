@@ -1,1 +1,1 @@
-"""The data wing: where labelled text comes from, how it is cleaned and split. Imports neither torch nor the learning wing."""
+"""The data wing: where labeled text comes from, how it is cleaned and split. Imports neither torch nor the learning wing."""

@@ -3,7 +3,7 @@
 config.yaml     what was asked, frozen             run.json      fingerprint, inputs, choices, overrides, sweep
 status.json     state, process, attempt, error     metrics.jsonl one line for each logging step
 progress.json   where training is now              result.json   written last; its presence means finished
-provenance.json code, packages, machine            logs/ checkpoints/ predictions/ artefact/ attempts/
+provenance.json code, packages, machine            logs/ checkpoints/ predictions/ artifact/ attempts/
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from finecomb.config.errors import Problem, UserError
 from finecomb.runs import atomic, files, metrics
 from finecomb.runs.lock import Lock, Owner, is_held, read_owner, waited_for
 
+_ARTIFACT_OF_SCHEMA_1 = "artefact"
 STATES = ("created", "running", "finished", "pruned", "failed", "interrupted")
 
 
@@ -47,10 +48,15 @@ class RunDirectory:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.predictions = self.path / "predictions"
-        self.artefact = self.path / "artefact"
         self.logs = self.path / "logs"
         self.attempts = self.path / "attempts"
         self._metrics = metrics.MetricsFile(self.path / "metrics.jsonl")
+
+    @property
+    def artifact(self) -> Path:
+        """Trained tensors, tokenizer, label names, model card. Runs of schema 1 have them in a folder of another name."""
+        earlier = self.path / _ARTIFACT_OF_SCHEMA_1
+        return earlier if earlier.is_dir() else self.path / "artifact"
 
     def __repr__(self) -> str:
         return f"RunDirectory({str(self.path)!r})"
@@ -66,6 +72,8 @@ class RunDirectory:
         found = files.read_json(self.path / "run.json")
         if "overrides" in found:
             found["overrides"] = renamed.current_overrides(found["overrides"], found.get("choices"))
+        if "choices" in found:
+            found["choices"] = renamed.current_choices(found["choices"])
         return found
 
     @property
@@ -130,7 +138,7 @@ class RunDirectory:
         kept = self.attempts / str(status.attempt)
         kept.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
-        for name in ("result.json", "logs", "metrics.jsonl", "predictions", "artefact", "progress.json"):
+        for name in ("result.json", "logs", "metrics.jsonl", "predictions", self.artifact.name, "progress.json"):
             if (self.path / name).exists():
                 os.replace(self.path / name, kept / name)
         atomic.write_json(kept / "status.json", asdict(status))
@@ -144,7 +152,7 @@ class RunDirectory:
 
     def make_folders(self) -> None:
         """Make the folders a worker writes to."""
-        for folder in (self.checkpoints, self.predictions, self.artefact, self.logs):
+        for folder in (self.checkpoints, self.predictions, self.artifact, self.logs):
             folder.mkdir(exist_ok=True)
 
     # What the worker writes

@@ -28,7 +28,7 @@ from finecomb.learning import task as tasks
 from finecomb.learning import tuning
 from finecomb.learning.model.tokenizer import prepare_tokenizer
 from finecomb.learning.task import Batch
-from finecomb.learning.tuning.artefact import RECORD
+from finecomb.learning.tuning.artifact import RECORD
 from finecomb.runs import files
 from finecomb.runs.directory import RunDirectory
 from finecomb.serving.predict import check, config_of, finished_run, takes_pairs
@@ -46,13 +46,13 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def load_artefact(run: RunDirectory, config: Train) -> tuning.Loaded:
+def load_artifact(run: RunDirectory, config: Train) -> tuning.Loaded:
     """What a finished run left, in eval mode and fp32. The base weights of an adapter are fetched again when they are gone."""
-    record = json.loads((run.artefact / RECORD).read_text(encoding="utf-8"))
-    adapter = (run.artefact / "adapter_config.json").exists()
-    here = (run.artefact / EMBEDDED_BASE).is_dir() or Path(record["base"]["directory"]).is_dir()
+    record = json.loads((run.artifact / RECORD).read_text(encoding="utf-8"))
+    adapter = (run.artifact / "adapter_config.json").exists()
+    here = (run.artifact / EMBEDDED_BASE).is_dir() or Path(record["base"]["directory"]).is_dir()
     base = models.inspect(config.model).directory if adapter and not here else None
-    return tuning.load(run.artefact, base=base)
+    return tuning.load(run.artifact, base=base)
 
 
 class Predictor:
@@ -81,7 +81,7 @@ class Predictor:
         self.config = config_of(self.run)
         self.takes_pairs = takes_pairs(self.config)
         self.device = _device(device)
-        self._loaded = load_artefact(self.run, self.config)
+        self._loaded = load_artifact(self.run, self.config)
         self._loaded.model.to(self.device).eval()
         # A stored tokenizer forgets which inputs the architecture takes (token types of the second text, above all).
         prepare_tokenizer(self._loaded.tokenizer, FAMILIES[self._loaded.core.config.model_type], self._loaded.core.config)

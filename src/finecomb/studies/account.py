@@ -29,15 +29,15 @@ def funnel_lines(manifest: dict[str, Any], name: str) -> list[str]:
     if any(entry.get("kept") for entry in steps):
         lines.append("  a test set that comes with the data loses no row; cleaner.keep_given_test=false cleans it too")
     if annotated := manifest.get("records", {}).get("annotator"):
-        lines += _labelling_lines(annotated)
+        lines += _labeling_lines(annotated)
     if weighted := [cell for cell in manifest.get("records", {}).get("sampler", {}).get("cells", {}).items() if "weight" in cell[1]]:
         told = ", ".join(f"{name} {cell['weight']:.3g} ({cell['rows']:,} rows)" for name, cell in weighted[:12])
         lines.append(f"  {'sampler':<{width}}{'train':<11}weights in the loss: {told}{', ...' if len(weighted) > 12 else ''}")
     return lines
 
 
-def _labelling_lines(record: dict[str, Any]) -> list[str]:
-    """What the annotator's record says: a table of the labelling functions, the label models side by side, measures, the caveat."""
+def _labeling_lines(record: dict[str, Any]) -> list[str]:
+    """What the annotator's record says: a table of the labeling functions, the label models side by side, measures, the caveat."""
     lines = []
     if functions := record.get("functions"):
         shares = ("coverage", "overlap", "conflict", "accuracy", "agrees_with_model")
@@ -59,7 +59,9 @@ def _labelling_lines(record: dict[str, Any]) -> list[str]:
         lines.append(f"  {chosen}{name}: the same label on {model['same_label']:.1%}{right}")
     if left_out := record.get("leave_one_out"):
         share = "-" if left_out["accuracy"] is None else f"{left_out['accuracy']:.1%}"
-        told = f"{left_out['labelled']:,} of {left_out['rows']:,} labelled rows get a label from the others, {share} of them the right one"
+        # Folders prepared by an earlier version spell it with two l.
+        count = left_out.get("labeled", left_out.get("labelled"))
+        told = f"{count:,} of {left_out['rows']:,} labeled rows get a label from the others, {share} of them the right one"
         lines.append(f"  leaving one out: {told}")
     if given := record.get("accuracy_on_given_labels"):
         lines.append(f"  labels that were given: {given['right']:,} of {given['rows']:,} would be the same ({given['share']:.1%})")

@@ -28,7 +28,7 @@ def mirror(told: Mapping[str, Any], folder: Path, logger: Logger) -> None:
         run = wandb.init(
             mode=mode(config.mode if config else "auto", os.environ), dir=str(folder), reinit="create_new", settings=settings(), **place,
             id=f"data-{told['key']}", resume="allow", name=told["name"], job_type="prepare",
-            config={"source": told["source"], "licence": told["licence"], "content_hash": told["content_hash"]},
+            config={"source": told["source"], "license": told["license"], "content_hash": told["content_hash"]},
         )  # fmt: skip
         run.log(tables(told) | {f"rows/{split}": rows for split, rows in told["rows"].items()})
         run.finish(exit_code=0)

@@ -19,7 +19,7 @@ class Policy:
     slots: jobs at once; None: one for each set of GPUs, one on a CPU. fail_fast: stop everything at the first failure. retries: how often a
     job that failed or whose worker died is started again by itself; never after a user's error. timeout: seconds an attempt may take; a run
     stopped by it goes on when asked again. Want of memory is met by splitting the batch further, whatever the retries.
-    keep_checkpoints: of finished runs, whose artefact is all that is needed of them; searches and studies, with their many runs, keep none.
+    keep_checkpoints: of finished runs, whose artifact is all that is needed of them; searches and studies, with their many runs, keep none.
     slurm: what to ask a cluster for; None: jobs run here.
     """
 

@@ -1,4 +1,4 @@
-"""The model card of an artefact, in the form of the Hugging Face hub."""
+"""The model card of an artifact, in the form of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PEFT_METHODS = ("lora", "prompt")
 
 
 def card(parts: Parts, metrics: dict[str, float | None], examples: dict[str, int]) -> str:
-    """README.md of the artefact. metrics: by name with split. examples: how many each split's metrics are over."""
+    """README.md of the artifact. metrics: by name with split. examples: how many each split's metrics are over."""
     config = parts.config
     header = {
         "base_model": base_name(parts),
@@ -42,14 +42,14 @@ def _precision(parts: Parts) -> str:
 
 def _about(parts: Parts) -> str:
     config, tuned = parts.config, parts.tuned
-    licence = parts.prepared.manifest.get("licence") or "not stated by its source"
+    license = parts.prepared.manifest.get("license") or "not stated by its source"
     total, trainable = parameter_counts(parts)
     lines = [
         f"* Base: {base_name(parts)}, weights {parts.backbone.sha256[:16]}." + (f" {config.model.note}." if config.model.note else ""),
         f"* Tuning: `{config.tuning.name}`, {trainable:,} of {total:,} parameters; first trainable layer: {tuned.boundary}; "
         f"frozen modules in {tuned.frozen_mode} mode.",
-        f"* Data: `{config.dataset.name}`, content {parts.prepared.content_hash[:16]}. Licence: {licence}.",
-        "* The licences of the base weights and of the data apply to what is derived from them.",
+        f"* Data: `{config.dataset.name}`, content {parts.prepared.content_hash[:16]}. License: {license}.",
+        "* The licenses of the base weights and of the data apply to what is derived from them.",
         f"* Texts are cut at {config.batch.max_length} tokens. Labels: {', '.join(parts.task.label_names or ['a number'])}.",
         f"* Seed {config.seed}, {config.optimizer.name} at {config.optimizer.lr}, batches of {config.batch.size}.",
     ]

@@ -9,14 +9,14 @@ import pytorch_lightning as pl
 import torch
 
 from finecomb.runs import provenance
-from finecomb.training import artefact, memory
+from finecomb.training import artifact, memory
 from finecomb.training.card import parameter_counts
 from finecomb.training.evaluate import Evaluation
 from finecomb.training.fit import Fit
 
 VERSION = "1"
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def result(
@@ -41,7 +41,7 @@ def result(
             "total": total,
             "trainable": trainable,
             "trainable_tensors": len(parts.tuned.trainable),
-            "stored_bytes": artefact.stored_bytes(fit.run.artefact),
+            "stored_bytes": artifact.stored_bytes(fit.run.artifact),
         },
         "tuning": {
             "boundary": parts.tuned.boundary,

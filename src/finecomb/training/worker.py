@@ -156,7 +156,7 @@ def in_pieces(config: Train, pieces: int | None) -> Train:
 def train(run: RunDirectory, config: Train, interruption: Interruption, first: bool, started: float) -> None:
     """Compose, fit, finish; result.json is written last."""
     from finecomb.learning.model import ModelSource
-    from finecomb.training import artefact, logger, tables
+    from finecomb.training import artifact, logger, tables
     from finecomb.training.fit import Fit
     from finecomb.training.parts import compose
     from finecomb.training.result import result
@@ -175,13 +175,13 @@ def train(run: RunDirectory, config: Train, interruption: Interruption, first: b
     code = FAILED
     try:
         trainer = fit.train(loggers)
-        chosen = artefact.restore_best(fit)
+        chosen = artifact.restore_best(fit)
         if first:
             run.write_progress(step=trainer.global_step, steps=parts.data.total_steps, stage="evaluation")
-        evaluations = artefact.final_evaluations(fit)
+        evaluations = artifact.final_evaluations(fit)
         to_cpu(parts.tuned, keep=first)  # a device may not have room for this model and the one that is read back
         if first:
-            reloaded = artefact.save(fit, evaluations)
+            reloaded = artifact.save(fit, evaluations)
             outcome = result(fit, trainer, evaluations, chosen, reloaded, started)
             for mirror in trainer.loggers:
                 mirror.log_metrics(

@@ -11,15 +11,15 @@ from finecomb.cli.annotate.queue import next_
 from finecomb.cli.annotate.serve import serve
 from finecomb.config.errors import Problem, UserError, nearest
 
-SUMMARY = "label by hand: a local page, hand-offs to labelling tools and back, agreement, and which rows to label next"
+SUMMARY = "label by hand: a local page, hand-offs to labeling tools and back, agreement, and which rows to label next"
 HELP = """\
 usage: finecomb annotate ACTION ...          finecomb annotate ACTION --help shows what it takes
 
   serve      label rows on a local page, by keyboard
-  export     rows to a labelling tool: Label Studio, doccano, Argilla, Prodigy, CoNLL, fastText
-  import     a labelling tool's file to labels that `dataset=files` trains on
+  export     rows to a labeling tool: Label Studio, doccano, Argilla, Prodigy, CoNLL, fastText
+  import     a labeling tool's file to labels that `dataset=files` trains on
   agreement  how far annotators agree, and one answer for each row
-  next       the rows most worth labelling, from a run's predictions
+  next       the rows most worth labeling, from a run's predictions
   errors     labels that are probably wrong, with the label they seem to have
 
 examples:
@@ -27,7 +27,7 @@ examples:
   finecomb annotate agreement labels/ann.jsonl labels/bob.jsonl --consensus agreed.jsonl
   finecomb annotate import agreed.jsonl --format jsonl --output train.csv
   finecomb train dataset=files dataset.files.train=train.csv
-  finecomb annotate next 3f2a9c --rows unlabelled.csv --k 50 --output queue.jsonl"""
+  finecomb annotate next 3f2a9c --rows unlabeled.csv --k 50 --output queue.jsonl"""
 
 
 def main(args: list[str]) -> int:

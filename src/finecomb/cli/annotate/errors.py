@@ -28,7 +28,7 @@ def errors(args: list[str]) -> int:
   finecomb annotate serve queue.jsonl --labels good,bad --annotator ann --output labels"""
     about = "labels that are probably wrong, the least believable first, each with the label that it seems to have"
     parser = parser_of("annotate errors", about, examples)
-    parser.add_argument("rows", nargs="+", help="labelled rows: CSV, TSV, JSON lines, Parquet, or a folder of finecomb prepare")
+    parser.add_argument("rows", nargs="+", help="labeled rows: CSV, TSV, JSON lines, Parquet, or a folder of finecomb prepare")
     parser.add_argument(
         "--predictions", help="out-of-fold predictions (id or text, and probabilities); without: made here by a linear model"
     )

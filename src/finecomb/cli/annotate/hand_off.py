@@ -1,4 +1,4 @@
-"""`finecomb annotate export` and `import`: rows to a labelling tool and back."""
+"""`finecomb annotate export` and `import`: rows to a labeling tool and back."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
 
 
 def export(args: list[str]) -> int:
-    """Write rows for a labelling tool."""
+    """Write rows for a labeling tool."""
     examples = """  finecomb annotate export reviews.csv --format label_studio --labels good,bad --output tasks.json
   finecomb annotate export prepared/mine --split train --format doccano --output rows.jsonl
   finecomb annotate export labels/ann.jsonl --format conll --scheme bioes --tokens characters --output tags.conll
   finecomb annotate export queue.jsonl --format prodigy --spans PER,ORG --output tasks.jsonl"""
-    about = "rows to a labelling tool; labels that nobody has confirmed go as suggestions, answers as answers"
+    about = "rows to a labeling tool; labels that nobody has confirmed go as suggestions, answers as answers"
     parser = parser_of("annotate export", about, examples + _formats_text())
     parser.add_argument("rows", nargs="+", help="CSV, TSV, JSON lines, Parquet, or a folder of finecomb prepare")
     _add_format(parser)
@@ -82,12 +82,12 @@ def _options(given: argparse.Namespace, texts: Sequence[Document] | None = None)
 
 
 def import_(args: list[str]) -> int:
-    """Read a labelling tool's file."""
+    """Read a labeling tool's file."""
     examples = """  finecomb annotate import export.json --format label_studio --output labels.csv
   finecomb annotate import all.jsonl --format doccano --annotator ann --output labels.csv
   finecomb annotate import tags.conll --format conll --texts tags.rows.jsonl --output spans.jsonl
   finecomb train dataset=files dataset.files.train=labels.csv"""
-    about = "a labelling tool's file to a table of labels (id, text, label, annotator, origin, confidence), as CSV or JSON lines"
+    about = "a labeling tool's file to a table of labels (id, text, label, annotator, origin, confidence), as CSV or JSON lines"
     parser = parser_of("annotate import", about, examples + _formats_text())
     parser.add_argument("file", help="what the tool exported")
     _add_format(parser)

@@ -1,4 +1,4 @@
-"""`finecomb annotate next`: the rows most worth labelling."""
+"""`finecomb annotate next`: the rows most worth labeling."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def next_(args: list[str]) -> int:
     """Choose the rows to label next."""
-    examples = """  finecomb annotate next 3f2a9c --rows unlabelled.csv --k 50 --output queue.jsonl
+    examples = """  finecomb annotate next 3f2a9c --rows unlabeled.csv --k 50 --output queue.jsonl
   finecomb annotate next runs/mine-3f2a9c/predictions/test.parquet --rows test.csv --by margin --k 20 --output queue.jsonl
-  finecomb annotate next 3f2a9c --rows unlabelled.csv --by combined --answered labels/ann.jsonl --k 50 --output queue.jsonl
+  finecomb annotate next 3f2a9c --rows unlabeled.csv --by combined --answered labels/ann.jsonl --k 50 --output queue.jsonl
   finecomb annotate serve queue.jsonl --labels good,bad --annotator ann --output labels"""
     about = "the rows a run is least sure of, those least like each other, or both, as a queue for serve and export"
     parser = parser_of("annotate next", about, examples)

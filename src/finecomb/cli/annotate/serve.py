@@ -1,4 +1,4 @@
-"""`finecomb annotate serve`: rows are labelled on a local page."""
+"""`finecomb annotate serve`: rows are labeled on a local page."""
 
 from __future__ import annotations
 

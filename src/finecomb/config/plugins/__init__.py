@@ -10,7 +10,7 @@ plug-in's folder, and Python is needed only for a choice with a schema or code o
 
     CHOICES with the group "callbacks"     one Lightning callback by name, configured by `callbacks.NAME.KEY=VALUE`; null: off
     METRICS = {"name": Metric(function)}   metrics, computed on every evaluation, by `compare` and by `runs verify`
-    LABELLING_FUNCTIONS = {"name": f}      f(text) -> label or None, for `annotator.functions.RULE.function=name`
+    LABELING_FUNCTIONS = {"name": f}      f(text) -> label or None, for `annotator.functions.RULE.function=name`
     CLEANING_STEPS = {"shout": (ShoutSchema, Shout)}   a dataclass of `option` fields; a class that extends one of data/cleaner/step.py
     PREDICATES = {"is_polite": is_polite}  text -> bool or number, for the step `predicate`
                                            (`cleaner.steps.polite={step: predicate, function: is_polite, min_score: 1, max_score: null}`)
@@ -33,7 +33,7 @@ from typing import Any, Optional
 
 from finecomb.config.errors import Problem, UserError, nearest
 from finecomb.config.plugins.module import plugin_of, run_file
-from finecomb.config.plugins.parts import Choice, Labelling, Metric, Own, Plugin
+from finecomb.config.plugins.parts import Choice, Labeling, Metric, Own, Plugin
 from finecomb.config.schema import (
     annotator,
     augmenter,
@@ -52,7 +52,7 @@ from finecomb.config.schema import (
 )
 from finecomb.config.schema.base import option
 
-__all__ = ["Choice", "Labelling", "Metric", "Own", "find_build", "load", "schemas"]
+__all__ = ["Choice", "Labeling", "Metric", "Own", "find_build", "load", "schemas"]
 
 _SHIPPED: dict[str, Mapping[str, type]] = {
     "dataset": dataset.CHOICES,
@@ -195,9 +195,9 @@ def code(group: str, name: str) -> list[str]:
     return [plugin.code for plugin in _loaded.values() for choice in plugin.choices if (choice.group, choice.name) == (group, name)][:1]
 
 
-def labelling_functions() -> dict[str, Labelling]:
-    """The labelling functions that plug-ins bring, by name."""
-    return {name: found for plugin in _loaded.values() for name, found in plugin.labelling.items()}
+def labeling_functions() -> dict[str, Labeling]:
+    """The labeling functions that plug-ins bring, by name."""
+    return {name: found for plugin in _loaded.values() for name, found in plugin.labeling.items()}
 
 
 def cleaning_steps() -> Mapping[str, type]:

@@ -13,7 +13,7 @@ from types import ModuleType
 from finecomb.config.errors import Problem, UserError
 from finecomb.config.plugins.builders import mismatch, signature_text
 from finecomb.config.plugins.hashing import hash_of_code
-from finecomb.config.plugins.parts import Choice, Labelling, Metric, Own, Plugin
+from finecomb.config.plugins.parts import Choice, Labeling, Metric, Own, Plugin
 from finecomb.config.schema import callbacks, cleaner
 from finecomb.config.schema.task import FACTS
 from finecomb.config.schema.train import GROUPS, Train
@@ -21,6 +21,8 @@ from finecomb.config.schema.tuning import OPTIMIZER_FAMILY, LearningRates
 
 # Values alone: the Trainer is built by finecomb.
 _WITHOUT_BUILD = ("trainer",)
+# The earlier spelling of LABELING_FUNCTIONS.
+_LABELING_BEFORE = "LABELLING_FUNCTIONS"
 
 
 def run_file(path: Path, name: str) -> ModuleType:
@@ -62,15 +64,17 @@ def plugin_of(module: ModuleType, conf: Path | None, path: Path, loaded: Sequenc
         UserError: with every problem.
     """
     code, where = hash_of_code(path), str(path)
+    if hasattr(module, _LABELING_BEFORE):
+        raise UserError(Problem(f"{_LABELING_BEFORE} is not read", where, mend=f"{_LABELING_BEFORE} is now LABELING_FUNCTIONS"))
     choices: Sequence[Choice] = getattr(module, "CHOICES", ())
-    metrics, labelling, steps, functions = (
-        getattr(module, name, {}) for name in ("METRICS", "LABELLING_FUNCTIONS", "CLEANING_STEPS", "PREDICATES")
+    metrics, labeling, steps, functions = (
+        getattr(module, name, {}) for name in ("METRICS", "LABELING_FUNCTIONS", "CLEANING_STEPS", "PREDICATES")
     )
     problems = [
         *(problem for choice in choices for problem in _of_choice(choice, where)),
         *_of_names([choice for choice in choices if isinstance(choice, Choice)], where, taken),
         *_of_metrics(metrics, where, {name for plugin in loaded for name in plugin.metrics}),
-        *_of_labelling(labelling, where),
+        *_of_labeling(labeling, where),
         *_of_steps(steps, where, {*cleaner.STEPS, *(name for plugin in loaded for name in plugin.steps)}),
         *_of_predicates(functions, where, {name for plugin in loaded for name in plugin.predicates}),
     ]
@@ -80,7 +84,7 @@ def plugin_of(module: ModuleType, conf: Path | None, path: Path, loaded: Sequenc
         conf,
         tuple(choices),
         dict(metrics),
-        {name: Labelling(function, code) for name, function in labelling.items()},
+        {name: Labeling(function, code) for name, function in labeling.items()},
         {name: Own(step, code) for name, step in steps.items()},
         {name: Own(each, code) for name, each in functions.items()},
         code,
@@ -164,11 +168,11 @@ def _of_metrics(metrics: object, where: str, taken: set[str]) -> list[Problem]:
     return problems
 
 
-def _of_labelling(functions: object, where: str) -> list[Problem]:
+def _of_labeling(functions: object, where: str) -> list[Problem]:
     if isinstance(functions, Mapping) and all(isinstance(name, str) and callable(each) for name, each in functions.items()):
         return []
-    what = "LABELLING_FUNCTIONS is not a mapping of names to functions"
-    return [Problem(what, where, 'LABELLING_FUNCTIONS = {"name": function}, function(text) -> label or None')]
+    what = "LABELING_FUNCTIONS is not a mapping of names to functions"
+    return [Problem(what, where, 'LABELING_FUNCTIONS = {"name": function}, function(text) -> label or None')]
 
 
 def _of_steps(steps: Mapping[str, object], where: str, taken: set[str]) -> list[Problem]:

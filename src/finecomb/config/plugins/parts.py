@@ -57,7 +57,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Labelling:
+class Labeling:
     """A labeling function of a plug-in, and the hash of the plug-in's code, which is part of the key of cached results."""
 
     function: Callable[[str], Any]
@@ -79,7 +79,7 @@ class Plugin:
     conf: Path | None
     choices: tuple[Choice, ...] = ()
     metrics: Mapping[str, Metric] = field(default_factory=dict)
-    labelling: Mapping[str, Labelling] = field(default_factory=dict)
+    labeling: Mapping[str, Labeling] = field(default_factory=dict)
     steps: Mapping[str, Own] = field(default_factory=dict)
     predicates: Mapping[str, Own] = field(default_factory=dict)
     code: str = ""

@@ -20,7 +20,7 @@ class Annotator:
 
 
 @dataclass
-class Labelling(Annotator):
+class Labeling(Annotator):
     """What every annotator that gives labels has."""
 
     min_confidence: float = option("rows whose label is less probable than this are dropped", low=0.0, high=1.0)
@@ -28,7 +28,7 @@ class Labelling(Annotator):
 
 
 @dataclass
-class LabellingFunctions(Labelling):
+class LabelingFunctions(Labeling):
     """Rules vote, a label model weighs the votes."""
 
     # Values: label, and one or several of words (a list), gazetteer (a file with one term in each line), pattern (RE2), function (of a
@@ -44,16 +44,16 @@ class LabellingFunctions(Labelling):
 
 
 @dataclass
-class Propagation(Labelling):
+class Propagation(Labeling):
     """Rows without a label take that of the most similar rows that have one (cosine of TF-IDF)."""
 
-    neighbours: int = option("how many of the most similar labelled rows vote, each by its similarity", low=1)
-    min_similarity: float = option("cosine below which a labelled row has no vote", low=0.0, high=1.0)
+    neighbours: int = option("how many of the most similar labeled rows vote, each by its similarity", low=1)
+    min_similarity: float = option("cosine below which a labeled row has no vote", low=0.0, high=1.0)
     units: str = option("what texts are compared by; auto: characters where most text is in a script without spaces", allowed=UNITS)
 
 
 @dataclass
-class Run(Labelling):
+class Run(Labeling):
     """A finished run labels the rows."""
 
     # Its fingerprint and what it says are part of what the rows are; where it lies is not.
@@ -64,8 +64,8 @@ class Run(Labelling):
 
 CHOICES = {
     "none": Annotator,
-    "labelling_functions": LabellingFunctions,
-    "sentiment": LabellingFunctions,
+    "labeling_functions": LabelingFunctions,
+    "sentiment": LabelingFunctions,
     "propagation": Propagation,
     "run": Run,
 }

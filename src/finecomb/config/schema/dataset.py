@@ -1,4 +1,4 @@
-"""Datasets: where labelled text comes from, which column is what, and how it is split."""
+"""Datasets: where labeled text comes from, which column is what, and how it is split."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class HubDataset(Dataset):
     # Column names may differ between the hub's table and the files that are handed around; the first that exists is used.
     aliases: dict[str, Any] = option("other names under which a column is found in local files")
     headerless: list[str] = option("column names of local CSV or TSV files that carry no header; empty: they carry one")
-    licence: str = option("licence as stated by the source", identity=False)
+    license: str = option("license as stated by the source", identity=False)
     stream: bool = option("read the hub's files as they come instead of fetching the whole first", before=False)
     first: Optional[int] = option("read only the first n rows of each split, as with stream what bounds the download", low=1, before=None)
     strict: bool = option(_STRICT, before=False)
@@ -226,7 +226,7 @@ class Wikipedia(Dataset):
     drop_sections: dict[str, Any] = option("language of the wiki: headings of the sections that are left out")
     disambiguation: bool = option("keep disambiguation pages")
     disambiguation_templates: dict[str, Any] = option("language of the wiki: templates that mark a disambiguation page")
-    licence: str = option("licence of the texts, as the dump's publisher states it", identity=False)
+    license: str = option("license of the texts, as the dump's publisher states it", identity=False)
     strict: bool = option("a broken page or a damaged dump is an error")
     page_bytes: int = option("largest page, as XML; a larger one is rejected", low=1000)
     workers: Any = option("processes that convert pages; auto: one for each core", low=1, number_or=("auto",), identity=False)

@@ -19,7 +19,7 @@ class Model:
     source: list[str] = option("where the weights come from, tried in order; empty for a tiny random model", identity=False)
     sha256: Optional[str] = option("hash of the distribution that holds it; null for hub models, whose revision pins them")
     model_type: str = option("architecture, as transformers names it; auto: read from the weights")
-    hub_id: Optional[str] = option("name on the hub, written into artefacts", identity=False)
+    hub_id: Optional[str] = option("name on the hub, written into artifacts", identity=False)
     note: str = option("what a reader of a table must know about these weights", identity=False)
     dropout: Optional[float] = option("dropout of hidden states, attention and head; null: as the weights' config says", low=0.0, high=0.9)
     attention: str = option(
@@ -29,16 +29,6 @@ class Model:
     gradient_checkpointing: bool = option(
         "keep only the input of each layer for the backward pass and compute the layer again there", identity=False, before=False
     )
-
-
-@dataclass
-class TinyModel(Model):
-    """A random model of a few thousand parameters, built from its architecture's config; for tests only."""
-
-    layers: int = option("number of layers", low=1)
-    hidden: int = option("hidden size", low=4)
-    heads: int = option("number of attention heads", low=1)
-    init_seed: int = option("seed of the random weights of the backbone")
 
 
 @dataclass(frozen=True)
@@ -96,6 +86,22 @@ FAMILIES = {
 }  # fmt: skip
 
 
+@dataclass
+class TinyModel(Model):
+    """A random model of a few thousand parameters, built from its architecture's config; for tests only."""
+
+    layers: int = option("number of layers", low=1)
+    hidden: int = option("hidden size", low=4)
+    heads: int = option("number of attention heads", low=1)
+    init_seed: int = option("seed of the random weights of the backbone")
+    # Runs from before it was a key have it in model_type alone.
+    architecture: Optional[str] = option("architecture, as transformers names it", allowed=tuple(FAMILIES), before=None)
+
+    def __post_init__(self) -> None:
+        if self.model_type == "auto" and self.architecture is not None:
+            self.model_type = self.architecture
+
+
 @dataclass(frozen=True)
 class Shape:
     """Sizes of a choice's backbone, as its own config states them; from these its parameters are counted without the weights.
@@ -144,7 +150,7 @@ SHAPES = {
 # sha256 of model.safetensors as the hub states it, for weights that are served elsewhere too: only with these is the hub named as an
 # adapter's base.
 HUB_WEIGHTS = {"sentence-transformers/all-MiniLM-L6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
-# Folder of an adapter's artefact that holds the base's weight files.
+# Folder of an adapter's artifact that holds the base's weight files.
 EMBEDDED_BASE = "base"
 
 CHOICES = {"pretrained": Model, "tiny": TinyModel}

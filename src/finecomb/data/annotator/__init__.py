@@ -8,6 +8,7 @@ from typing import Any
 
 from finecomb.config.computing import raised
 from finecomb.config.plugins import code, find_build
+from finecomb.config.renamed import choice_before
 from finecomb.config.schema import annotator as schema
 from finecomb.data.annotator import functions, propagation, run, voting
 from finecomb.data.annotator.answers import Annotate, Annotated, Score, Scores
@@ -24,7 +25,7 @@ def build(config: schema.Annotator, *, score: Score | None = None) -> Annotate |
     if own := find_build("annotator", config.name):
         found: Annotate = own(config)
         return found
-    if isinstance(config, schema.LabellingFunctions):
+    if isinstance(config, schema.LabelingFunctions):
         return voting.build(config)
     if isinstance(config, schema.Propagation):
         return propagation.build(config)
@@ -36,7 +37,8 @@ def build(config: schema.Annotator, *, score: Score | None = None) -> Annotate |
 def identity(config: schema.Annotator) -> list[Any]:
     """What decides the labels, as plain values: files, plug-ins' functions and runs by their content, not by where they are."""
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config) if field.metadata.get("identity", True)}
-    if isinstance(config, schema.LabellingFunctions):
+    values["name"] = choice_before("annotator", config.name)
+    if isinstance(config, schema.LabelingFunctions):
         values["functions"] = functions.identity(config.functions)
     if isinstance(config, schema.Run):
         values["fingerprint"] = run.finished(config.run).fingerprint

@@ -1,4 +1,4 @@
-"""`Document`: a text with what one annotator says of it. Every format of a labelling tool is read into documents and written from them.
+"""`Document`: a text with what one annotator says of it. Every format of a labeling tool is read into documents and written from them.
 
 Offsets count Unicode code points, as Python does; `end` is exclusive.
 """
@@ -18,7 +18,7 @@ _SHOWN = 10  # rows named in one error
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """A labelled piece of a text: text[start:end]."""
+    """A labeled piece of a text: text[start:end]."""
 
     start: int
     end: int
@@ -29,7 +29,7 @@ class Span:
 class Document:
     """One text and one opinion on it.
 
-    id: of the row, the same for all who label it. labels: names of its classes. spans: labelled pieces, which may overlap.
+    id: of the row, the same for all who label it. labels: names of its classes. spans: labeled pieces, which may overlap.
     annotator: who gave the answer, where known. answer: "accept" (these labels and spans, be they none, are right), "reject" (they are
     wrong), "ignore" (skipped); None: nobody has answered, and labels and spans are suggestions; or, where an
     annotator is named, the answer was taken back.

@@ -1,4 +1,4 @@
-"""Labelling functions: rules that give a text a label or abstain (Ratner et al. 2017, arXiv:1711.10160), and how they agree."""
+"""Labeling functions: rules that give a text a label or abstain (Ratner et al. 2017, arXiv:1711.10160), and how they agree."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def build(functions: Mapping[str, Any]) -> list[Rule]:
     """Rules of a config. Raises UserError with every rule that cannot be used."""
     if not functions:
         example = "annotator.functions.praise='{label: positive, words: [good, wonderful]}'"
-        raise UserError(Problem("there is no labelling function", "annotator.functions", mend=example))
+        raise UserError(Problem("there is no labeling function", "annotator.functions", mend=example))
     problems: list[Problem] = []
     rules = []
     for name, values in functions.items():
@@ -94,7 +94,7 @@ def build(functions: Mapping[str, Any]) -> list[Rule]:
 def _rule(name: str, values: Any) -> Rule:
     where = f"annotator.functions.{name}"
     if not isinstance(values, Mapping) or not {"label", "function"} & values.keys():
-        raise UserError(Problem("a labelling function has a label and a condition, or a function that gives both", where, ", ".join(KEYS)))
+        raise UserError(Problem("a labeling function has a label and a condition, or a function that gives both", where, ", ".join(KEYS)))
     unknown = [key for key in values if key not in KEYS]
     if unknown:
         near = nearest(unknown[0], KEYS)
@@ -127,17 +127,17 @@ def _search(key: str, value: Any, where: str) -> Any:
 
 
 def _function(name: Any, where: str) -> Callable[[str], Any]:
-    known = plugins.labelling_functions()
+    known = plugins.labeling_functions()
     if name in known:
         return known[name].function
     near = nearest(str(name), known)
-    mend = f"did you mean {near}?" if near else 'write it into finecomb_plugin.py of --config-dir: LABELLING_FUNCTIONS = {"name": function}'
-    raise UserError(Problem(f"no plug-in brings a labelling function named {name}", where, ", ".join(known), mend))
+    mend = f"did you mean {near}?" if near else 'write it into finecomb_plugin.py of --config-dir: LABELING_FUNCTIONS = {"name": function}'
+    raise UserError(Problem(f"no plug-in brings a labeling function named {name}", where, ", ".join(known), mend))
 
 
 def identity(functions: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the votes: the rules, with the content of files and of plug-ins in place of their names."""
-    known, found = plugins.labelling_functions(), {}
+    known, found = plugins.labeling_functions(), {}
     for name, values in functions.items():
         found[name] = dict(values)
         if values.get("gazetteer") is not None:

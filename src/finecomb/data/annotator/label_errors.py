@@ -38,7 +38,7 @@ def suspects(labels: Classes, probabilities: Floats) -> Classes:
     """Rows whose given label is confidently another class, the least believable first.
 
     labels [n]: class indices. probabilities [n, k]: out of fold.
-    A row counts as class c when its probability of c reaches the mean that rows labelled c have (section 3.1, equation 2); where it reaches
+    A row counts as class c when its probability of c reaches the mean that rows labeled c have (section 3.1, equation 2); where it reaches
     several, as the most probable class. Ordered by the margin of the given label.
     """
     means = np.array([probabilities[labels == c, c].mean() if (labels == c).any() else np.inf for c in range(probabilities.shape[1])])

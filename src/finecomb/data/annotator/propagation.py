@@ -1,7 +1,7 @@
 """annotator=propagation: rows without a label take that of the most similar rows that have one.
 
 Similarity is the cosine of TF-IDF vectors, of words, or of characters where a script puts no space between words. Neighbours vote by their
-similarity. How good this is on the very data is measured by leaving out each labelled row in turn.
+similarity. How good this is on the very data is measured by leaving out each labeled row in turn.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _annotate(texts: Sequence[str], given: Sequence[str | None], config: schema.
     for start in range(0, len(texts), block):
         rows = np.arange(start, min(start + block, len(texts)))
         similarity = np.asarray((vectors[rows] @ labeled).todense())
-        # A labelled row is judged by the others: that is the measure of all this.
+        # A labeled row is judged by the others: that is the measure of all this.
         similarity[rows[:, None] == seeds[None, :]] = -1.0
         probabilities[rows], nearest[rows] = _votes(similarity, classes, len(names), config)
     origin = ["" if at < 0 else f"like row {seeds[at]}" for at in nearest]
@@ -67,7 +67,7 @@ def _annotate(texts: Sequence[str], given: Sequence[str | None], config: schema.
 
 
 def _votes(similarity: Floats, classes: Any, count: int, config: schema.Propagation) -> tuple[Floats, Any]:
-    """Shares of the neighbours' votes [n, k], and the most similar labelled row of each, -1 where none is similar enough."""
+    """Shares of the neighbours' votes [n, k], and the most similar labeled row of each, -1 where none is similar enough."""
     neighbours = np.argsort(-similarity, axis=1, kind="stable")[:, : config.neighbours]
     weights = np.take_along_axis(similarity, neighbours, axis=1)
     weights = np.where((weights >= config.min_similarity) & (weights > 0), weights, 0.0)
@@ -77,10 +77,10 @@ def _votes(similarity: Floats, classes: Any, count: int, config: schema.Propagat
 
 
 def _accuracy(probabilities: Floats, spoken: Any, classes: Any, min_confidence: float) -> dict[str, Any]:
-    """Of labelled rows judged by the others: how many get a label at all, and how many of these the right one."""
+    """Of labeled rows judged by the others: how many get a label at all, and how many of these the right one."""
     sure = spoken & (probabilities.max(axis=1) >= min_confidence)
     right = (probabilities.argmax(axis=1) == classes)[sure]
-    return {"labelled": int(sure.sum()), "right": int(right.sum()), "accuracy": round(float(right.mean()), 4) if len(right) else None}
+    return {"labeled": int(sure.sum()), "right": int(right.sum()), "accuracy": round(float(right.mean()), 4) if len(right) else None}
 
 
 def _vectors(texts: Sequence[str], units: str) -> tuple[Any, str]:

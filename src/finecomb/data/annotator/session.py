@@ -37,7 +37,7 @@ class Task:
 class Session:
     """One annotator's answers to rows; holds the file until it is closed.
 
-    rows: what is labelled, in this order; their labels and spans are suggestions.
+    rows: what is labeled, in this order; their labels and spans are suggestions.
 
     Raises:
         UserError: the name cannot name a file, another process holds the file, or it belongs to other texts.

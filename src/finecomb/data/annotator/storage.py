@@ -68,7 +68,7 @@ def from_object(value: Mapping[str, Any], number: int) -> Document:
         _labels(value.get("label")),
         _spans(text, spans),
         annotator,
-        # A row that names who labelled it is an answer; the label of any other table is a suggestion.
+        # A row that names who labeled it is an answer; the label of any other table is a suggestion.
         "accept" if "answer" not in value and annotator is not None else answer,
         optional_text(value.get("origin")),
         confidence_of(confidence),

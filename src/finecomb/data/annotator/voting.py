@@ -1,4 +1,4 @@
-"""annotator=labelling_functions: rules vote, a label model weighs the votes, and the majority's vote is shown beside it."""
+"""annotator=labeling_functions: rules vote, a label model weighs the votes, and the majority's vote is shown beside it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from finecomb.data.annotator import functions, label_model
 from finecomb.data.annotator.answers import Annotate, Annotated, Floats, decide, joined, truth_of
 
 
-def build(config: schema.LabellingFunctions) -> Annotate:
+def build(config: schema.LabelingFunctions) -> Annotate:
     """The annotator. Raises UserError for rules that cannot be used."""
     rules = functions.build(config.functions)
 
@@ -26,7 +26,7 @@ def build(config: schema.LabellingFunctions) -> Annotate:
 
 
 def _annotate(
-    texts: Sequence[str], given: Sequence[str | None] | None, rules: Sequence[functions.Rule], config: schema.LabellingFunctions
+    texts: Sequence[str], given: Sequence[str | None] | None, rules: Sequence[functions.Rule], config: schema.LabelingFunctions
 ) -> Annotated:
     votes, names = functions.votes(texts, rules)
     if len(names) < 2:

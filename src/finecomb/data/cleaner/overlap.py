@@ -100,7 +100,7 @@ def _sums(of_hashes: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[n
 
 
 class RepeatedLines(CorpusStep):
-    """Removes lines that stand in many texts: navigation, licences, signatures. A text left without words goes.
+    """Removes lines that stand in many texts: navigation, licenses, signatures. A text left without words goes.
 
     Lines are the same when their words are: case, punctuation and white space do not count.
     """

@@ -7,10 +7,10 @@ from finecomb.config.schema import dataset as schema
 from finecomb.data.dataset.source import Raw, Source
 
 
-def build(config: schema.Dataset, *, unlabelled: bool = False) -> Source:
+def build(config: schema.Dataset, *, unlabeled: bool = False) -> Source:
     """The source of a dataset's config. Nothing is fetched or read yet.
 
-    unlabelled: training rows of one's own files may lack a label, because an annotator gives it.
+    unlabeled: training rows of one's own files may lack a label, because an annotator gives it.
     """
     if own := find_build("dataset", config.name):
         return own(config)
@@ -31,7 +31,7 @@ def build(config: schema.Dataset, *, unlabelled: bool = False) -> Source:
     if isinstance(config, schema.Files):
         from finecomb.data.dataset.files import FilesSource
 
-        return FilesSource(config, unlabelled=unlabelled)
+        return FilesSource(config, unlabeled=unlabeled)
     return _from_the_network(config)
 
 

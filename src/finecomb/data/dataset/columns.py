@@ -57,17 +57,17 @@ def to_rows(
     ids: Sequence[str],
     seen: set[str] | None,
     *,
-    unlabelled: bool = False,
+    unlabeled: bool = False,
 ) -> tuple[Rows, list[Broken]]:
     """The rows of a table, and those that cannot be used. A missing text is an empty one, which the cleaner judges and counts.
 
     named: role -> column. separator: between several labels in one cell. ids: names of the rows where no column holds ids.
-    seen: ids of the split so far, which grows; None: ids need no check. unlabelled: a row whose label is empty has the label None.
+    seen: ids of the split so far, which grows; None: ids need no check. unlabeled: a row whose label is empty has the label None.
     """
     broken: dict[int, Broken] = {}
     texts = _texts(table, named["text"], broken)
     pairs = _texts(table, named["text_pair"], broken) if "text_pair" in named else None
-    labels = _labels(table, named["label"], kind, separator, broken, unlabelled) if "label" in named else [None] * len(table)
+    labels = _labels(table, named["label"], kind, separator, broken, unlabeled) if "label" in named else [None] * len(table)
     groups = [_plain(cell) or "" for cell in table.column(named["group"])] if "group" in named else None
     if "id" in named:
         ids = [_plain(cell) or "" for cell in table.column(named["id"])]
@@ -105,7 +105,7 @@ def refuse_numbers(rows: Rows, name: str) -> None:
         raise UserError(Problem(f"column {name!r} holds numbers, not text", rows.place(0), mend=mend))
 
 
-def _labels(table: Table, name: str, kind: str, separator: str, broken: dict[int, Broken], unlabelled: bool) -> list[Any]:
+def _labels(table: Table, name: str, kind: str, separator: str, broken: dict[int, Broken], unlabeled: bool) -> list[Any]:
     cells = table.column(name)
     read = {"class": _plain, "number": _number, "classes": lambda cell: _several(cell, separator)}[kind]
     labels = [read(cell) for cell in cells]
@@ -114,7 +114,7 @@ def _labels(table: Table, name: str, kind: str, separator: str, broken: dict[int
         if label is None or label == "":
             cell = cells[row]
             missing = cell is None or (isinstance(cell, str) and not cell.strip()) or (isinstance(cell, float) and math.isnan(cell))
-            if missing and unlabelled:
+            if missing and unlabeled:
                 labels[row] = None
                 continue
             reason, told = (NO_LABEL, "") if missing else (LABEL, f"the label {str(cell)[:100]!r} is not {wanted}")

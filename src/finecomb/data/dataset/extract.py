@@ -53,7 +53,7 @@ class Extracted:
     """What a page holds.
 
     text: the main text, paragraphs on lines of their own; empty where there is none.
-    language, date, licence: as the page itself declares them (`lang`; its meta data, ISO 8601; the target of rel=license).
+    language, date, license: as the page itself declares them (`lang`; its meta data, ISO 8601; the target of rel=license).
     method: the extractor the text comes from, "fast" or "quality"; "none" where nothing was read.
     encoding: what the bytes were decoded as.
     problem: why a limit cut the work short, else None. With a text, the better extractor was to be asked and was cut.
@@ -63,7 +63,7 @@ class Extracted:
     title: str | None = None
     language: str | None = None
     date: str | None = None
-    licence: str | None = None
+    license: str | None = None
     method: str = "none"
     encoding: str | None = None
     problem: str | None = None
@@ -99,7 +99,7 @@ def require_web(what: str) -> None:
 def extract(html: bytes, url: str | None, *, mode: str = "cascade", charset: str | None = None, limits: Limits | None = None) -> Extracted:
     """The main text of a page and what the page says of itself.
 
-    html: the page's bytes, decompressed. url: its address, which relative links (the licence's) are resolved against.
+    html: the page's bytes, decompressed. url: its address, which relative links (the license's) are resolved against.
     mode: `fast`: resiliparse; `quality`: trafilatura, or resiliparse where that finds nothing; `cascade`: resiliparse, and trafilatura
     where a cheap score says that the text holds more than the main text, or less.
     charset: the encoding named by the HTTP header; a byte order mark wins over it, and it wins over the page's own declaration.

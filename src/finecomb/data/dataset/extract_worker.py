@@ -63,8 +63,8 @@ def decode(html: bytes, charset: str | None) -> tuple[str, str]:
 
 
 def declared_facts(tree: Any, url: str | None) -> dict[str, str | None]:
-    """Title, language, date and licence, as the page itself says. tree: selectolax's."""
-    licence = tree.css_first("a[rel~=license i][href], link[rel~=license i][href]")
+    """Title, language, date and license, as the page itself says. tree: selectolax's."""
+    license = tree.css_first("a[rel~=license i][href], link[rel~=license i][href]")
     title, html = tree.css_first("title"), tree.css_first("html")
     date = None
     for selector, attribute in _DATES:
@@ -76,7 +76,7 @@ def declared_facts(tree: Any, url: str | None) -> dict[str, str | None]:
         "title": (" ".join(title.text().split()) if title is not None else "") or None,
         "language": ((html.attributes.get("lang") or "").strip() if html is not None else "") or None,
         "date": date,
-        "licence": _resolved(licence.attributes["href"] or "", url) if licence is not None else None,
+        "license": _resolved(license.attributes["href"] or "", url) if license is not None else None,
     }
 
 

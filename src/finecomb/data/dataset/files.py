@@ -27,9 +27,9 @@ _LISTED = 1000
 class FilesSource:
     """Reads train and, where they are given, validation and test."""
 
-    def __init__(self, config: Files, *, unlabelled: bool = False) -> None:
-        """unlabelled: training rows may lack a label, which is None then."""
-        self._config, self._unlabelled = config, unlabelled
+    def __init__(self, config: Files, *, unlabeled: bool = False) -> None:
+        """unlabeled: training rows may lack a label, which is None then."""
+        self._config, self._unlabeled = config, unlabeled
         self._found: dict[str, Found] | None = None
 
     def _splits(self) -> dict[str, Found]:
@@ -106,7 +106,7 @@ class FilesSource:
         config = self._config
         how = How(config.encoding, config.quotes, extract=config.extract)
         want = Want(
-            config.columns, kind, config.label_separator, config.strict, config.max_rejected, config.name, {}, None, self._unlabelled,
+            config.columns, kind, config.label_separator, config.strict, config.max_rejected, config.name, {}, None, self._unlabeled,
             skip_damaged=config.damaged == "skip",
         )  # fmt: skip
         plans = {}

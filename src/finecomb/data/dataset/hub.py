@@ -90,7 +90,7 @@ class HubSource:
         return Raw(
             {split: _labels_shown(mine, kind) for split, mine in splits.items()},
             source,
-            config.licence,
+            config.license,
             names,
             funnel=funnel,
             rejected=rejected,

@@ -17,7 +17,7 @@ from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.source import Raw
 from finecomb.data.dataset.text_file import existing, lines_of, read_text
 
-LICENCE = "MIT (the package that holds it)"
+LICENSE = "MIT (the package that holds it)"
 _NAMES = {"binary": ["negative", "positive"], "ternary": ["negative", "neutral", "positive"]}
 
 
@@ -49,7 +49,7 @@ class MovieReviewsSource:
         if self.by_article:
             rows = replace(rows, group=[identifier.partition("_")[0] for identifier in rows.id])
         names = self._names()
-        raw: dict[str, Any] = {"source": local.source, "licence": LICENCE, "label_names": names}
+        raw: dict[str, Any] = {"source": local.source, "license": LICENSE, "label_names": names}
         if names is None:
             return Raw({"train": [rows]}, **raw)
         labels = [self._name(rating, names) for rating in rows.label]

@@ -18,7 +18,9 @@ from finecomb.data.dataset.rows import PROVENANCE, Rows
 from finecomb.data.texts import Texts, pieces
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+# Entries of the manifest and columns of the rows under their name of format 1.
+_NAMES_OF_FORMAT_1 = {"licence": "license"}
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def open_prepared(directory: Path) -> Prepared:
         ))  # fmt: skip
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest |= {new: manifest.pop(old) for old, new in _NAMES_OF_FORMAT_1.items() if old in manifest}
         damaged = [name for name, digest in manifest["stored"].items() if not _is(directory / name, digest)]
         fields = {name: manifest[name] for name in ("key", "content_hash", "label_kind", "label_names", "columns")}
     except (ValueError, KeyError, TypeError) as error:
@@ -110,7 +113,8 @@ def read_rows(prepared: Prepared) -> dict[str, Rows]:
         label = table["label"][:] if "label" in table.column_names else [None] * len(table)
         weight = table["weight"][:] if "weight" in table.column_names else None
         soft = table["soft"][:] if "soft" in table.column_names else None
-        found = {column: table[column][:] for column in PROVENANCE if column in table.column_names} or None
+        stored = {_NAMES_OF_FORMAT_1.get(column, column): column for column in table.column_names}
+        found = {column: table[stored[column]][:] for column in PROVENANCE if column in stored} or None
         splits[name] = Rows(
             text["id"], text["text"], text.get("text_pair"), label, group, line, name, "row", found, weight=weight, soft=soft
         )

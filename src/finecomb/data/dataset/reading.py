@@ -21,7 +21,7 @@ class Want:
     """What rows are made of and how much may be broken.
 
     kind, separator, aliases: as in columns.needed and columns.to_rows. strict, most, skip_damaged: as in broken.Intake. source: the data
-    set's name, for the provenance of each row. first: how many rows of each split are read, None: all. unlabelled: training rows may lack a
+    set's name, for the provenance of each row. first: how many rows of each split are read, None: all. unlabeled: training rows may lack a
     label.
     """
 
@@ -33,7 +33,7 @@ class Want:
     source: str
     aliases: Mapping[str, Any]
     first: int | None = None
-    unlabelled: bool = False
+    unlabeled: bool = False
     skip_damaged: bool = False
 
 
@@ -161,8 +161,8 @@ class _Reader:
             return
         named = self._named(table.names, table.file, open_names=table.open_names)
         want = self.want
-        unlabelled = want.unlabelled and self.split == "train"
-        rows, broken = to_rows(table, named, want.kind, want.separator, self._ids(table), self._seen, unlabelled=unlabelled)
+        unlabeled = want.unlabeled and self.split == "train"
+        rows, broken = to_rows(table, named, want.kind, want.separator, self._ids(table), self._seen, unlabeled=unlabeled)
         broken = sorted([*table.broken, *broken], key=lambda row: row.line or 0)
         self.intake.add(table.file, table.unit, broken, len(rows))
         if self.intake.strict:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from finecomb.data.texts import Texts
 
 SPLITS = ("train", "validation", "test")
-# url: address or file; source: which collection; time: ISO 8601; licence: as stated by the source.
-PROVENANCE = ("url", "source", "time", "licence")
+# url: address or file; source: which collection; time: ISO 8601; license: as stated by the source.
+PROVENANCE = ("url", "source", "time", "license")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.source import Raw
 from finecomb.data.dataset.text_file import existing, lines_of, read_text
 
-LICENCE = "MIT (the package that holds it)"
+LICENSE = "MIT (the package that holds it)"
 
 
 class ShopReviewsSource:
@@ -53,7 +53,7 @@ class ShopReviewsSource:
                 lines.append(number)
         source = next(iter(self._locals().values())).source.rpartition("/")[0]
         rows = Rows(ids, texts, None, labels, None, lines, "neg.txt and pos.txt")
-        return Raw({"train": [rows]}, source, LICENCE, names)
+        return Raw({"train": [rows]}, source, LICENSE, names)
 
 
 def _file(folder: str, name: str) -> Path:

@@ -23,7 +23,7 @@ class Raw:
 
     splits: Mapping[str, Iterable[Rows]]
     source: str
-    licence: str
+    license: str
     label_names: list[str] | None = None
     funnel: list[dict[str, Any]] = field(default_factory=list)
     unmapped: int = 0

@@ -171,7 +171,7 @@ def facts(prepared: Prepared, splits: Mapping[str, Rows], name: str) -> dict[str
     return {
         "name": name,
         "source": manifest["source"],
-        "licence": manifest["licence"],
+        "license": manifest["license"],
         "content_hash": prepared.content_hash,
         "rows": manifest["rows"],
         "train_rows_before_balancing": next((entry["rows_in"] for entry in manifest["funnel"] if entry.get("balance")), None),

@@ -32,7 +32,7 @@ def page(facts: Mapping[str, Any], histograms: Sequence[Mapping[str, Any]]) -> s
     rows = ", ".join(f"{split} {count:,}" for split, count in facts["rows"].items())
     parts = [
         f"<h1>{escape(facts['name'])}</h1>",
-        f"<p>{escape(rows)}. From {escape(str(facts['source']))}; licence: {escape(str(facts['licence']))}.</p>",
+        f"<p>{escape(rows)}. From {escape(str(facts['source']))}; license: {escape(str(facts['license']))}.</p>",
     ]
     for problem in facts["requirements_not_met"]:
         parts.append(f"<p><del>Not met: {escape(problem)}</del></p>")

@@ -25,7 +25,7 @@ class Reading:
 
     splits: dict[str, list[Shard]]
     source: str
-    licence: str
+    license: str
     label_names: list[str] | None
     funnel: list[dict[str, Any]]
     unmapped: int
@@ -46,7 +46,7 @@ def read(source: Source, key: str, kind: str) -> Reading:
         for shard in write_shards(folder, split, _tables(chunks)):
             splits[split].append(shard)
     _refuse_empty(splits, raw.funnel)
-    facts = {name: getattr(raw, name) for name in ("source", "licence", "label_names", "funnel", "unmapped", "rejected")}
+    facts = {name: getattr(raw, name) for name in ("source", "license", "label_names", "funnel", "unmapped", "rejected")}
     index = {split: [[shard.path.name, shard.key, shard.rows, shard.bytes] for shard in shards] for split, shards in splits.items()}
     write_bytes(folder / _INDEX, json.dumps({"splits": index, **facts}, ensure_ascii=False, default=str).encode())
     return Reading(splits, **facts)

@@ -29,7 +29,7 @@ from finecomb.data.dataset.prepared import MANIFEST, Prepared, content_hash, ope
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.text_file import existing
 from finecomb.data.engine import Engine
-from finecomb.data.prepare import after_split, balance, labelling, reading
+from finecomb.data.prepare import after_split, balance, labeling, reading
 from finecomb.data.prepare.reading import Reading
 from finecomb.data.shards import remove_orphans
 
@@ -71,7 +71,7 @@ def prepare(
     recipe = cleaners.build(cleaner)
     annotator = annotator or annotator_schema.Annotator("none")
     annotate = annotators.build(annotator, score=score)
-    source = datasets.build(dataset, unlabelled=annotate is not None)
+    source = datasets.build(dataset, unlabeled=annotate is not None)
     inputs = source.inputs()
     identity = (*recipe.identity, *plugins.code("cleaner", cleaner.name))
     identity = identity if annotate is None else (*identity, annotators.identity(annotator))
@@ -132,7 +132,7 @@ def _check_kind(name: str, has: str, kind: str, task_variant: str | None) -> Non
     if has in (kind, "any") or kind == NO_LABELS:
         return
     if has == NO_LABELS:
-        mend = "train on rows that have labels; or let an annotator give them when they are prepared: annotator=labelling_functions"
+        mend = "train on rows that have labels; or let an annotator give them when they are prepared: annotator=labeling_functions"
         raise UserError(Problem(f"the rows of dataset={name} have no labels, the task needs {kind!r}", f"task {task_variant}", mend=mend))
     fits = [name for name, wanted in KINDS.items() if wanted == has]
     raise UserError(Problem(f"the labels of dataset={name} are of kind {has!r}, the task needs {kind!r}", f"task {task_variant}",
@@ -183,19 +183,19 @@ def _make(
     funnel = read.funnel + cleaned.funnel
     rows = reading.opened(cleaned.splits, stage, cleaned.clusters)
     _refuse_empty(rows, funnel, read.source)
-    labelled, labels_funnel, annotations = labelling.labelled(rows, annotate, kind)
+    labeled, labels_funnel, annotations = labeling.labeled(rows, annotate, kind)
     funnel += labels_funnel
-    _refuse_empty(labelled, funnel, read.source)
-    encoded, names = labels.encode(labelled, kind, read.label_names)
-    encoded = labelling.soft_by_class(encoded, annotations, names)
+    _refuse_empty(labeled, funnel, read.source)
+    encoded, names = labels.encode(labeled, kind, read.label_names)
+    encoded = labeling.soft_by_class(encoded, annotations, names)
     carved, carving = split.carve(encoded, dataset.split, kind)
-    kept, compared = late(labelling.soft_in_train_alone(carved), names=names)
+    kept, compared = late(labeling.soft_in_train_alone(carved), names=names)
     limited, limiting = split.limited(split.shuffled(kept, dataset.split.seed), dataset.limit)
     balanced = balancing.run(limited, names)
     splits = balanced.splits
     manifest = {
         "source": read.source,
-        "licence": read.licence,
+        "license": read.license,
         "funnel": funnel + carving + compared.funnel + limiting + balanced.funnel,
         "examples": cleaned.examples + compared.examples + balanced.examples,
         "unmapped": read.unmapped,
@@ -207,7 +207,7 @@ def _make(
     cleaned = _together(cleaned, compared)
     beside = {DROPPED: _dropped(read, cleaned, balanced.dropped), SCORES: _scores(cleaned), SECONDS: [_seconds(cleaned)]}
     if annotations is not None:
-        beside[ANNOTATIONS] = [labelling.annotation_table(rows["train"], annotations)]
+        beside[ANNOTATIONS] = [labeling.annotation_table(rows["train"], annotations)]
     return splits, manifest | _record(splits, kind, names), beside
 
 

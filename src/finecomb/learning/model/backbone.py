@@ -36,7 +36,7 @@ class Backbone:
     model: a ...ForSequenceClassification, in fp32 unless built otherwise.
     new_modules: those without pre-trained weights (the head; a pooler the weights lack).
     sha256: hash of the weights it came from. directory: where they were read. name_or_path: what an adapter names as its base: the hub
-    id where these are the hub's very weights, else the folder in the artefact that holds them; never a path of this machine.
+    id where these are the hub's very weights, else the folder in the artifact that holds them; never a path of this machine.
     """
 
     model: Any

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import tuning as schema
-from finecomb.learning.tuning.artefact import Loaded, load
+from finecomb.learning.tuning.artifact import Loaded, load
 from finecomb.learning.tuning.bitfit import BitFit
 from finecomb.learning.tuning.full import Full
 from finecomb.learning.tuning.head import Head

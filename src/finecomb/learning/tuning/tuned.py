@@ -185,10 +185,10 @@ class Tuned:
             tensor.copy_(state[name])
 
     def save(self, directory: Path, info: dict[str, Any]) -> None:
-        """Write the artefact; see `artefact.save`."""
-        from finecomb.learning.tuning import artefact
+        """Write the artifact; see `artifact.save`."""
+        from finecomb.learning.tuning import artifact
 
-        artefact.save(self, directory, info)
+        artifact.save(self, directory, info)
 
 
 def is_added(name: str) -> bool:

@@ -19,7 +19,7 @@ from finecomb.studies.statistics.seeds import Summary, probability_of_improvemen
 if TYPE_CHECKING:
     import pandas as pd
 
-COSTS = ("parameters_trainable", "stored_bytes", "artefact_bytes", "train_s", "peak_bytes", "tokens_per_s")
+COSTS = ("parameters_trainable", "stored_bytes", "artifact_bytes", "train_s", "peak_bytes", "tokens_per_s")
 BETTER, WORSE, NOT_SHOWN, ONE_SEED, UNDEFINED = "better", "worse", "no difference shown", "cannot tell: one seed", "cannot tell: undefined"
 
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FACTS, RESULTS, EXAMPLES, CURVES = "study.json", "results.parquet", "examples.parquet", "curves.parquet"
-VERSION = 1
+VERSION = 2
+# Columns of results.parquet that version 1 wrote under another name.
+_COLUMNS_OF_VERSION_1 = {"artefact_bytes": "artifact_bytes"}
 # Roles of a row: a trial chooses, a confirm run is reported, a reference was fitted here.
 TRIAL, CONFIRM, REFERENCE = "trial", "confirm", "reference"
 
@@ -79,7 +81,8 @@ def read(folder: Path) -> Frames:
             ) from error
     facts = files.read_json(folder / FACTS)
     facts.pop("version", None)
-    return Frames(facts, *tables)
+    results, examples, curves = tables
+    return Frames(facts, results.rename(columns=_COLUMNS_OF_VERSION_1), examples, curves)
 
 
 def result_row(place: Place, run: ComparedRun) -> dict[str, Any]:
@@ -99,7 +102,7 @@ def result_row(place: Place, run: ComparedRun) -> dict[str, Any]:
         "parameters_trainable": run.fact("parameters.trainable"),
         "parameters_total": run.fact("parameters.total"),
         "stored_bytes": run.fact("parameters.stored_bytes"),
-        "artefact_bytes": _bytes_below(run.path / "artefact"),
+        "artifact_bytes": _bytes_below(RunDirectory(run.path).artifact),
         "train_s": run.fact("time.train_s"),
         "total_s": run.fact("time.total_s"),
         "peak_bytes": run.fact("memory.peak_bytes"),
@@ -162,7 +165,7 @@ def table_of(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> pd.DataF
     import pandas as pd
 
     table = pd.DataFrame(list(rows), columns=None if rows else list(columns))
-    for name in ("trial", "seed", "train_rows", "parameters_trainable", "parameters_total", "stored_bytes", "artefact_bytes", "peak_bytes"):
+    for name in ("trial", "seed", "train_rows", "parameters_trainable", "parameters_total", "stored_bytes", "artifact_bytes", "peak_bytes"):
         if name in table:
             table[name] = table[name].astype("Int64")
     return table

@@ -60,7 +60,7 @@ _PAGE = """<!doctype html>
 """
 _TITLES = {
     "intervals": "Scores with intervals",
-    "data_size": "Quality against the number of labelled examples",
+    "data_size": "Quality against the number of labeled examples",
     "pareto": "Quality against cost",
     "learning_curves": "Learning curves",
     "budget": "What a budget of trials buys",

@@ -1,4 +1,4 @@
-"""Forms in which labelling tools take and give rows: each is read into documents and written from them."""
+"""Forms in which labeling tools take and give rows: each is read into documents and written from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Format:
 
 
 FORMATS = {
-    "label_studio": Format(label_studio.read, label_studio.write, "Label Studio: tasks as JSON, and the labelling config as XML beside it"),
+    "label_studio": Format(label_studio.read, label_studio.write, "Label Studio: tasks as JSON, and the labeling config as XML beside it"),
     "doccano": Format(doccano.read, doccano.write, "doccano: JSON lines with label"),
     "doccano_relations": Format(doccano.read, doccano.write_entities, "doccano: JSON lines with entities"),
     "fasttext": Format(fasttext.read, fasttext.write, "fastText: __label__NAME text (classes only)"),

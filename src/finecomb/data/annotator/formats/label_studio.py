@@ -1,4 +1,4 @@
-"""Label Studio: tasks with annotations and predictions, its JSON and JSON_MIN exports, and the labelling config.
+"""Label Studio: tasks with annotations and predictions, its JSON and JSON_MIN exports, and the labeling config.
 
 Offsets are code points (its page converts from UTF-16 since 2021). What it has no field for goes into an annotation's `meta`.
 """
@@ -34,7 +34,7 @@ _MIN_FIELDS = ("id", "annotator", "annotation_id", "created_at", "updated_at", "
 
 
 def config_of(documents: Sequence[Document], options: Options) -> str:
-    """The labelling config: a choice where there are classes, regions where there are spans."""
+    """The labeling config: a choice where there are classes, regions where there are spans."""
     labels, spans = offered(documents, options)
     lines = ["<View>"]
     if spans:
@@ -100,7 +100,7 @@ def _result(document: Document, options: Options) -> list[dict[str, Any]]:
 
 
 def read(text: str, file: str, options: Options) -> Imported:
-    """Documents of a JSON or JSON_MIN export, or of tasks to be labelled: one for each annotation and each whole prediction."""
+    """Documents of a JSON or JSON_MIN export, or of tasks to be labeled: one for each annotation and each whole prediction."""
     found = Imported()
     left_out: dict[str, int] = {}
     for number, (where, task) in enumerate(items(text, file), start=1):

@@ -153,7 +153,7 @@ class _Reader:
             else:
                 self._reasons[found] += 1
             return None
-        text, licence = found["text"], found["licence"]
+        text, license = found["text"], found["license"]
         if len(text) < max(1, self._config.min_characters):
             self._reasons["too short" if text else "no text"] += 1
             return None
@@ -164,11 +164,11 @@ class _Reader:
             self._reasons["record id twice"] += 1
             return None
         self._seen.add(key)
-        return {"id": name, "text": text, "url": url, "source": file, "time": record.headers.get("warc-date"), "licence": licence,
+        return {"id": name, "text": text, "url": url, "source": file, "time": record.headers.get("warc-date"), "license": license,
                 "line": number, "file": file}  # fmt: skip
 
     def _text(self, record: Record, url: str | None) -> dict[str, Any] | str:
-        """A record's text and licence, or why it has none that is wanted."""
+        """A record's text and license, or why it has none that is wanted."""
         config = self._config
         if record.kind not in ("response", "conversion", "resource"):
             return f"record type {record.kind}"
@@ -178,7 +178,7 @@ class _Reader:
         if config.languages and not config.index and not declared & set(config.languages):
             return "language" if declared else "language unknown"
         if record.kind == "conversion":
-            return {"text": record.block.decode("utf-8", "replace").strip(), "licence": None}
+            return {"text": record.block.decode("utf-8", "replace").strip(), "license": None}
         if record.kind == "resource":
             mime, body, charset = record.headers.get("content-type", "").partition(";")[0].strip().lower(), record.block, None
         else:
@@ -191,11 +191,11 @@ class _Reader:
         if config.mime_types and mime not in config.mime_types:
             return f"content type {mime or 'unknown'}"
         if mime == "text/plain":
-            return {"text": body.decode(_known(charset), "replace").strip(), "licence": None}
+            return {"text": body.decode(_known(charset), "replace").strip(), "license": None}
         page_text = self._extract(body, url, charset=charset)
         if page_text.problem and not page_text.text:
             return f"page limit: {page_text.problem}"
-        return {"text": page_text.text, "licence": page_text.licence}
+        return {"text": page_text.text, "license": page_text.license}
 
     def _reject(self, reason: str, problem: str, file: str, number: int, url: str | None = None) -> None:
         if self._config.strict:

@@ -145,7 +145,7 @@ class _Chunk:
         self.ids: list[str] = []
         self._texts: list[str] = []
         self._labels: list[str | None] = []
-        self._provenance: dict[str, list[str | None]] = {"url": [], "source": [], "time": [], "licence": []}
+        self._provenance: dict[str, list[str | None]] = {"url": [], "source": [], "time": [], "license": []}
 
     def add(self, page: Page, mode: str, label: str | None, limits: Limits) -> str | None:
         """Add a page's main text; returns why that cannot be, or None."""
@@ -155,7 +155,7 @@ class _Chunk:
         self.ids.append(hashlib.sha256(page.canonical.encode()).hexdigest()[:32])
         self._texts.append(found.text)
         self._labels.append(label)
-        for name, value in (("url", page.canonical), ("source", "crawl"), ("time", page.time), ("licence", found.licence)):
+        for name, value in (("url", page.canonical), ("source", "crawl"), ("time", page.time), ("license", found.license)):
             self._provenance[name].append(value)
         self.characters += len(found.text)
         return None

@@ -18,7 +18,7 @@ _HTML = (".html", ".htm", ".xhtml")
 
 def text_lines(file: File, how: How) -> Iterator[Table]:
     """A text in each line; fastText's `__label__NAME text` gives a label too, where the first line has one."""
-    labelled: bool | None = None
+    labeled: bool | None = None
     texts: list[str] = []
     lines: list[int] = []
     numbers: list[int] = []
@@ -35,9 +35,9 @@ def text_lines(file: File, how: How) -> Iterator[Table]:
             number = count.take()
             size += len(text)
             found = fault(text, how.encoding, line) if group.tainted else None
-            if found is None and labelled is None:
-                labelled = text.startswith(_LABEL_MARK)
-            if found is None and labelled and _LABEL_MARK not in text:
+            if found is None and labeled is None:
+                labeled = text.startswith(_LABEL_MARK)
+            if found is None and labeled and _LABEL_MARK not in text:
                 found = Broken(line, "no label", f"no {_LABEL_MARK} where the lines before have one", text)
             if found is not None:
                 broken.append(found)
@@ -46,17 +46,17 @@ def text_lines(file: File, how: How) -> Iterator[Table]:
             lines.append(line)
             numbers.append(number)
         if size >= PIECE:
-            yield _lines(file, texts, lines, numbers, broken, labelled=bool(labelled))
+            yield _lines(file, texts, lines, numbers, broken, labeled=bool(labeled))
             texts, lines, numbers, broken, size = [], [], [], [], 0
         damaged = group.damaged
     if texts or broken:
-        yield _lines(file, texts, lines, numbers, broken, labelled=bool(labelled))
+        yield _lines(file, texts, lines, numbers, broken, labeled=bool(labeled))
     if damaged is not None:
         raise damaged
 
 
-def _lines(file: File, texts: list[str], lines: list[int], numbers: list[int], broken: list[Broken], *, labelled: bool) -> Table:
-    if not labelled:
+def _lines(file: File, texts: list[str], lines: list[int], numbers: list[int], broken: list[Broken], *, labeled: bool) -> Table:
+    if not labeled:
         return Table(file.name, ["text"], lambda name: texts, lines, row=numbers, broken=broken)
     cells: dict[str, list[Any]] = {"text": [], "label": []}
     for text in texts:

@@ -82,7 +82,7 @@ class WikipediaSource:
                 raise UserError(Problem(f"{path.name}: {cut}", str(path), mend="fetch it again")) from cut
         entry: dict[str, Any] = {"step": "wikipedia", "split": "train", "rows_in": 0, "rows_out": 0, "changed": 0, "reasons": {},
                                  "templates_dropped": {}, "left_out": {}}  # fmt: skip
-        raw = Raw({}, f"{self._config.dump} ({site.database or 'a wiki'}, sha256 {self._hash()[:12]})", self._config.licence, None, [entry])
+        raw = Raw({}, f"{self._config.dump} ({site.database or 'a wiki'}, sha256 {self._hash()[:12]})", self._config.license, None, [entry])
         return replace(raw, splits={"train": self._rows(path, site, compressed, raw)})
 
     def _rules(self, site: Site) -> Rules:
@@ -122,7 +122,7 @@ class WikipediaSource:
             entry["templates_dropped"] = dict(tally["templates_dropped"].most_common(_TOLD_TEMPLATES))
             if rows["id"]:
                 count = len(rows["id"])
-                provenance = {"url": rows["url"], "source": [source] * count, "time": rows["time"], "licence": [config.licence] * count}
+                provenance = {"url": rows["url"], "source": [source] * count, "time": rows["time"], "license": [config.license] * count}
                 lines = [first + page for page in rows["page"]]
                 yield Rows(rows["id"], rows["text"], None, [None] * count, None, lines, path.name, "page", provenance)
             if config.articles is not None and entry["rows_out"] >= config.articles:

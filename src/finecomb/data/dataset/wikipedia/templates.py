@@ -53,10 +53,10 @@ def _around(before: str, after: str) -> Handler:
 
 def _langx(given: Arguments) -> str | None:
     """{{langx|ru|Москва}}: Russian: Москва; `label=none` without the language's name."""
-    return _labelled(given.at(0), given.at(1) or given.named.get("text", ""), given)
+    return _labeled(given.at(0), given.at(1) or given.named.get("text", ""), given)
 
 
-def _labelled(code: str, text: str, given: Arguments) -> str | None:
+def _labeled(code: str, text: str, given: Arguments) -> str | None:
     label = given.named.get("label") or (_LANGUAGES.get(code.split("-")[0]) if given.language == "en" else None)
     return (text if label in (None, "none", "no") else f"{label}: {text}") if text else None
 
@@ -218,7 +218,7 @@ def handler(name: str, language: str) -> Handler | None:
         # What stands behind the colon is the first argument.
         return lambda given: known(Arguments([rest.strip(), *given.positional], given.named, given.title, given.language))
     if name.startswith("lang-"):
-        return lambda given: _labelled(name.removeprefix("lang-"), given.at(0), given)
+        return lambda given: _labeled(name.removeprefix("lang-"), given.at(0), given)
     if name.startswith("ipa-"):
         return _around("[", "]")
     return _first if name.startswith("script/") else None

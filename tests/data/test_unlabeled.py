@@ -15,7 +15,7 @@ from finecomb.data.prepare import prepare
 def corpus(write):
     return write(
         "corpus.txt",
-        "".join(f"line {n} of a corpus that nobody labelled\n" for n in range(100)) + "line 7 of a corpus that nobody labelled\n",
+        "".join(f"line {n} of a corpus that nobody labeled\n" for n in range(100)) + "line 7 of a corpus that nobody labeled\n",
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from finecomb import cli
 from finecomb.config import plugins
 from finecomb.config.errors import UserError
-from finecomb.config.schema.annotator import LabellingFunctions, Propagation
+from finecomb.config.schema.annotator import LabelingFunctions, Propagation
 from finecomb.data import annotator
 from finecomb.data.annotator import functions, propagation
 from finecomb.data.annotator.terms import Terms
@@ -25,13 +25,13 @@ def by_ending(text):
 def broken(text):
     return text.index("never")
 
-LABELLING_FUNCTIONS = {"shouts": shouts, "by_ending": by_ending, "broken": broken, "odd": lambda text: 3}
+LABELING_FUNCTIONS = {"shouts": shouts, "by_ending": by_ending, "broken": broken, "odd": lambda text: 3}
 """
 
 
-def labelling(rules, **values):
+def labeling(rules, **values):
     usual = {"min_confidence": 0.5, "soft": False, "model": "dawid_skene", "class_balance": None, "given_labels": "replace"}
-    return LabellingFunctions(name="labelling_functions", functions=rules, **{**usual, **values})
+    return LabelingFunctions(name="labeling_functions", functions=rules, **{**usual, **values})
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_spans_of_terms_are_code_points_and_the_longest_wins():
         ({"label": "x", "gazetteer": "missing.txt"}, "there is no file missing.txt"),
         ({"label": "x", "gazetteer": "empty.txt"}, "holds no term"),
         ({"label": "x", "gazetteer": "latin.txt"}, "is not UTF-8"),
-        ({"label": "x", "function": "nowhere"}, "no plug-in brings a labelling function named nowhere"),
+        ({"label": "x", "function": "nowhere"}, "no plug-in brings a labeling function named nowhere"),
         ({"label": "x", "min_characters": "ten"}, "is no whole number"),
         ({"label": "x", "words": ["a"], "gazetteer": "empty.txt"}, "words and a gazetteer in one function"),
     ],
@@ -104,7 +104,7 @@ def test_a_plug_ins_functions_label_a_file_from_the_command_line(here, capsys):
     (here / "mine").mkdir()
     (here / "mine" / "finecomb_plugin.py").write_text(PLUGIN)
     (here / "raw.txt").write_text("\n".join(f"sentence {row} {'is so!' if row % 2 else 'is it?'}" for row in range(60)))
-    words = ["dataset=files", "dataset.files.train=raw.txt", "dataset.columns.label=null", "annotator=labelling_functions"]
+    words = ["dataset=files", "dataset.files.train=raw.txt", "dataset.columns.label=null", "annotator=labeling_functions"]
     words += ["annotator.functions.end={function: by_ending}", "--config-dir", "mine", "--output", "out"]
     assert cli.main(["prepare", *words]) == 0
     assert "its own" in capsys.readouterr().out
@@ -116,14 +116,14 @@ def test_the_report_measures_functions_and_models_on_the_labels_that_are_known()
     texts = ["good"] * 60 + ["bad"] * 40
     given = ["pos"] * 48 + ["neg"] * 12 + ["neg"] * 20 + [None] * 20
     rules = {"up": {"label": "pos", "words": ["good"]}, "down": {"label": "neg", "words": ["bad"]}}
-    done = annotator.build(labelling(rules))(texts, given=given)
+    done = annotator.build(labeling(rules))(texts, given=given)
     told = {each["name"]: each for each in done.record["functions"]}
     assert (told["up"]["accuracy"], told["up"]["known"]) == (0.8, 60)
     assert (told["down"]["accuracy"], told["down"]["known"]) == (1.0, 20)
     assert set(done.record["models"]) == {"majority", "weighted", "dawid_skene"}
     assert done.record["models"]["majority"] == {"same_label": 1.0, "accuracy": 0.85, "known": 80}
     assert done.labels == ["pos"] * 60 + ["neg"] * 40
-    kept = annotator.build(labelling(rules, given_labels="keep", soft=True))(texts, given=given)
+    kept = annotator.build(labeling(rules, given_labels="keep", soft=True))(texts, given=given)
     assert kept.labels[48:60] == ["neg"] * 12
     assert set(kept.origin[:80]) == {"given"}
     assert kept.soft[50].tolist() == [1.0, 0.0]
@@ -133,13 +133,13 @@ def test_the_report_measures_functions_and_models_on_the_labels_that_are_known()
 def test_a_class_balance_that_is_told_is_used_and_checked():
     texts = ["good bad"] * 10 + ["good"] * 5 + ["bad"] * 5
     rules = {"up": {"label": "pos", "words": ["good"]}, "down": {"label": "neg", "words": ["bad"]}}
-    done = annotator.build(labelling(rules, class_balance={"pos": 0.9, "neg": 0.1}, model="majority"))(texts)
+    done = annotator.build(labeling(rules, class_balance={"pos": 0.9, "neg": 0.1}, model="majority"))(texts)
     assert done.labels[0] is None  # majority does not look at shares
-    done = annotator.build(labelling(rules, class_balance={"pos": 0.9, "neg": 0.1}))(texts)
+    done = annotator.build(labeling(rules, class_balance={"pos": 0.9, "neg": 0.1}))(texts)
     assert done.labels[0] == "pos"
     for wrong, said in (({"pos": 1.0}, "class_balance names pos"), ({"pos": 0.9, "neg": 0.9}, "are no shares")):
         with pytest.raises(UserError, match=said):
-            annotator.build(labelling(rules, class_balance=wrong))(texts)
+            annotator.build(labeling(rules, class_balance=wrong))(texts)
 
 
 def test_neighbours_pass_labels_on_abstain_when_unlike_and_are_measured_by_leaving_one_out():
@@ -153,7 +153,7 @@ def test_neighbours_pass_labels_on_abstain_when_unlike_and_are_measured_by_leavi
     )
     assert done.labels == ["p"] * 3 + ["n"] * 3 + ["p", "n", None]
     assert done.origin[6] in {"like row 0", "like row 1", "like row 2"}
-    assert done.record["leave_one_out"] == {"rows": 6, "labelled": 6, "right": 6, "accuracy": 1.0}
+    assert done.record["leave_one_out"] == {"rows": 6, "labeled": 6, "right": 6, "accuracy": 1.0}
     assert (done.silent, done.origin[8]) == ("no similar row has a label", "")
     chinese = annotator.build(config)(
         ["电影很好看", "好看的电影", "太无聊了", "无聊透顶", "真好看", "很无聊"], given=["p", "p", "n", "n", None, None]
@@ -187,7 +187,7 @@ def test_rows_without_a_label_are_an_error_unless_an_annotator_labels_them(here,
     assert "the label is missing" in (told := capsys.readouterr().err)
     assert "annotator=propagation" in told
     assert cli.main([*words, "annotator=propagation", "--output", "out"]) == 0
-    assert "leaving one out: 40 of 40 labelled rows" in capsys.readouterr().out
+    assert "leaving one out: 40 of 40 labeled rows" in capsys.readouterr().out
     rows = parquet.read_table(here / "out" / "train.parquet").to_pylist()
     assert {(row["text"].split()[1], row["label"]) for row in rows} == {("lovely", "good"), ("dull", "bad")}
     assert cli.main(words) == 2  # what was read for the annotator is not taken for whole
@@ -196,7 +196,7 @@ def test_rows_without_a_label_are_an_error_unless_an_annotator_labels_them(here,
 def test_soft_labels_go_with_the_training_rows_and_nowhere_else(here, capsys):
     lines = [f"a {'good' if row % 2 else 'bad'} film of number {row}{' good' if row % 7 == 0 else ''}" for row in range(120)]
     (here / "raw.txt").write_text("\n".join(lines))
-    words = ["dataset=files", "dataset.files.train=raw.txt", "dataset.columns.label=null", "annotator=labelling_functions"]
+    words = ["dataset=files", "dataset.files.train=raw.txt", "dataset.columns.label=null", "annotator=labeling_functions"]
     words += ["annotator.functions={up: {label: pos, words: [good]}, down: {label: neg, words: [bad]}}", "annotator.min_confidence=0.5"]
     assert cli.main(["prepare", *words, "--output", "hard"]) == 0
     assert cli.main(["prepare", *words, "annotator.soft=true", "--output", "soft"]) == 0
@@ -208,9 +208,9 @@ def test_soft_labels_go_with_the_training_rows_and_nowhere_else(here, capsys):
     assert manifests[0]["content_hash"] != manifests[1]["content_hash"]
     assert "soft" in manifests[1]["columns"]
     capsys.readouterr()
-    assert cli.main(["train", *words, "annotator.soft=true", "loss=focal", "model=tiny_bert"]) == 2
+    assert cli.main(["train", *words, "annotator.soft=true", "loss=focal", "model=tiny"]) == 2
     assert "loss=focal takes one class" in capsys.readouterr().err
-    assert cli.main(["train", "dataset=prepared", "dataset.path=soft", "loss=focal", "model=tiny_bert"]) == 2
+    assert cli.main(["train", "dataset=prepared", "dataset.path=soft", "loss=focal", "model=tiny"]) == 2
     assert "the training rows have soft labels" in capsys.readouterr().err
 
 

@@ -10,14 +10,14 @@ from finecomb.data.annotator import Annotate, Annotated
 from finecomb.data.dataset.rows import Rows
 
 
-def labelled(
+def labeled(
     splits: dict[str, Rows], annotate: Annotate | None, kind: str
 ) -> tuple[dict[str, Rows], list[dict[str, Any]], Annotated | None]:
     """Labels for the training rows when they have none. Rows that got none are dropped and counted; other splits keep their own labels."""
     train = splits["train"]
     if annotate is None:
         if None in train.label and kind != "none":
-            mend = "name the column of the labels, or let rules give them: annotator=labelling_functions"
+            mend = "name the column of the labels, or let rules give them: annotator=labeling_functions"
             raise UserError(Problem("no column is named as the label", "dataset.columns.label=null", mend=mend))
         return splits, [], None
     if kind != "class":

@@ -45,7 +45,7 @@ INDEX = "model.safetensors.index.json"
 
 
 def save(tuned: Tuned, directory: Path, info: dict[str, Any]) -> None:
-    """Write the artefact into `directory`, which is made if need be.
+    """Write the artifact into `directory`, which is made if need be.
 
     info: more facts for finecomb.json, as JSON primitives; `max_length` also becomes the tokenizer's model_max_length.
     """
@@ -149,7 +149,7 @@ def _shared_shard(base: str, frozen: dict[str, Tensor]) -> Path:
 
 
 def _shared_file(key: str, write: Callable[[Path], object], intact: Callable[[Path], bool]) -> Path:
-    """The file of that key in the cache, to which artefacts link; written when it is missing or damaged."""
+    """The file of that key in the cache, to which artifacts link; written when it is missing or damaged."""
     path = cache_dir() / "bases" / f"{key}.safetensors"
     if path.exists() and intact(path):
         return path
@@ -158,7 +158,7 @@ def _shared_file(key: str, write: Callable[[Path], object], intact: Callable[[Pa
     os.close(handle)
     try:
         write(Path(scratch))
-        # Many artefacts are links to this one file: nobody should write to it in place.
+        # Many artifacts are links to this one file: nobody should write to it in place.
         os.chmod(scratch, 0o444)
         os.replace(scratch, path)
     finally:
@@ -188,7 +188,7 @@ def _weight_hashes(directory: Path) -> dict[str, str]:
 
 @dataclass
 class Loaded:
-    """An artefact read back, ready to predict.
+    """An artifact read back, ready to predict.
 
     model: in eval mode and the precision it was trained in; a ...ForSequenceClassification or a PEFT model. record: finecomb.json.
     """
@@ -205,16 +205,16 @@ class Loaded:
 
 
 def load(directory: Path, *, base: Path | None = None) -> Loaded:
-    """Read an artefact back.
+    """Read an artifact back.
 
-    base: directory of the base weights of an adapter; by default those in the artefact, or, where it holds none (written by an earlier
+    base: directory of the base weights of an adapter; by default those in the artifact, or, where it holds none (written by an earlier
         version), where they were when it was written.
 
     Raises:
-        UserError: it is no artefact, or the base is gone or has other weights.
+        UserError: it is no artifact, or the base is gone or has other weights.
     """
     if not (directory / RECORD).exists():
-        raise UserError(Problem(f"no {RECORD} in {directory}", str(directory), mend="name the artefact folder of a finished run"))
+        raise UserError(Problem(f"no {RECORD} in {directory}", str(directory), mend="name the artifact folder of a finished run"))
     record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
     adapter = (directory / "adapter_config.json").exists()
     held = directory / EMBEDDED_BASE

@@ -1,6 +1,6 @@
-"""What a finished training leaves: predictions and final numbers in fp32, and an artefact that is shown to give those numbers.
+"""What a finished training leaves: predictions and final numbers in fp32, and an artifact that is shown to give those numbers.
 
-The artefact is read back from the disk alone and its logits are compared with the recorded ones; a run whose artefact does not give
+The artifact is read back from the disk alone and its logits are compared with the recorded ones; a run whose artifact does not give
 its own predictions has failed.
 """
 
@@ -69,12 +69,12 @@ def final_evaluations(fit: Fit) -> dict[str, Evaluation]:
 
 
 def save(fit: Fit, evaluations: dict[str, Evaluation]) -> dict[str, Any]:
-    """Write the artefact anew, read it back and compare. Returns what was compared and how large the largest difference is.
+    """Write the artifact anew, read it back and compare. Returns what was compared and how large the largest difference is.
 
     Raises:
-        TrainingFailed: the artefact gives other logits than the recorded ones.
+        TrainingFailed: the artifact gives other logits than the recorded ones.
     """
-    parts, directory = fit.parts, fit.run.artefact
+    parts, directory = fit.parts, fit.run.artifact
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     parts.tuned.save(directory, _info(fit))
@@ -85,7 +85,7 @@ def save(fit: Fit, evaluations: dict[str, Evaluation]) -> dict[str, Any]:
 
 
 def _info(fit: Fit) -> dict[str, Any]:
-    """What an artefact must say beside its tensors: where it came from and how texts are encoded."""
+    """What an artifact must say beside its tensors: where it came from and how texts are encoded."""
     parts, record = fit.parts, fit.run.record
     return {
         "data": {"name": parts.config.dataset.name, "content_hash": parts.prepared.content_hash},
@@ -96,7 +96,7 @@ def _info(fit: Fit) -> dict[str, Any]:
 
 
 def compare(fit: Fit, directory: Path, split: str, evaluation: Evaluation) -> dict[str, Any]:
-    """Logits of some texts of a split by the artefact's own tokenizer and tensors, against the recorded ones."""
+    """Logits of some texts of a split by the artifact's own tokenizer and tensors, against the recorded ones."""
     total = len(evaluation.logits)
     rows = np.unique(np.linspace(0, total - 1, min(COMPARED_EXAMPLES, total)).astype(np.int64))
     loaded = tuning.load(directory)
@@ -108,14 +108,14 @@ def compare(fit: Fit, directory: Path, split: str, evaluation: Evaluation) -> di
     tolerance = TOLERANCE_BF16 if fit.parts.config.trainer.precision == "bf16-true" else TOLERANCE
     if not torch.allclose(logits, recorded, rtol=tolerance, atol=tolerance):
         raise TrainingFailed(
-            f"the saved artefact does not give the recorded predictions: logits of {split} differ by up to {difference:.2e} "
-            f"(tolerance {tolerance:.0e}, absolute and relative). The artefact is kept in {directory}"
+            f"the saved artifact does not give the recorded predictions: logits of {split} differ by up to {difference:.2e} "
+            f"(tolerance {tolerance:.0e}, absolute and relative). The artifact is kept in {directory}"
         )
     return {"split": split, "examples": len(rows), "largest_difference": difference, "tolerance": tolerance}
 
 
 def _encoded_anew(fit: Fit, loaded: tuning.Loaded, split: str, rows: Any) -> Batch:
-    """Texts of some rows, encoded by the artefact's tokenizer."""
+    """Texts of some rows, encoded by the artifact's tokenizer."""
     table = fit.parts.prepared.load()[split].select(rows)
     pairs = list(table["text_pair"]) if "text_pair" in table.column_names else None
     task, length = fit.parts.task, fit.parts.config.batch.max_length
@@ -125,6 +125,6 @@ def _encoded_anew(fit: Fit, loaded: tuning.Loaded, split: str, rows: Any) -> Bat
 
 
 def stored_bytes(directory: Path) -> int:
-    """Bytes of tensors that the artefact newly takes on the disk; a base shared with other artefacts by a hard link is not counted."""
+    """Bytes of tensors that the artifact newly takes on the disk; a base shared with other artifacts by a hard link is not counted."""
     files = [path.stat() for path in directory.rglob("*.safetensors")]
     return sum(file.st_size for file in files if file.st_nlink == 1)

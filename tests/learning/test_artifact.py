@@ -43,7 +43,7 @@ def plain(directory: Path, method: str) -> Any:
 
 
 @pytest.mark.parametrize(("model_type", "method"), CELLS)
-def test_an_artefact_loads_without_finecomb_and_gives_the_same_logits(make: Any, tmp_path: Path, model_type: str, method: str) -> None:
+def test_an_artifact_loads_without_finecomb_and_gives_the_same_logits(make: Any, tmp_path: Path, model_type: str, method: str) -> None:
     tuned = trained(make, model_type, method)
     tuned.save(tmp_path, INFO)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
@@ -68,7 +68,7 @@ def test_prompts_on_encoders_agree_with_peft_in_padded_batches_too(make: Any, tm
 
 
 @pytest.mark.parametrize(("model_type", "method"), CELLS)
-def test_an_artefact_read_back_gives_the_same_bits(make: Any, tmp_path: Path, model_type: str, method: str) -> None:
+def test_an_artifact_read_back_gives_the_same_bits(make: Any, tmp_path: Path, model_type: str, method: str) -> None:
     tuned = trained(make, model_type, method)
     tuned.save(tmp_path, INFO)
     state = torch.random.get_rng_state()
@@ -181,15 +181,15 @@ def test_an_adapter_names_the_hub_only_where_its_weights_are_these(make: Any, tm
 
 
 def test_an_adapter_refuses_another_base(make: Any, tmp_path: Path) -> None:
-    trained(make, "bert", "lora").save(tmp_path / "artefact", INFO)
+    trained(make, "bert", "lora").save(tmp_path / "artifact", INFO)
     other = make.backbone("bert", init_seed=9)
     with pytest.raises(UserError, match="are not those this adapter was trained on"):
-        tuning.load(tmp_path / "artefact", base=other.directory)
+        tuning.load(tmp_path / "artifact", base=other.directory)
     with pytest.raises(UserError, match="are gone"):
-        tuning.load(tmp_path / "artefact", base=tmp_path / "nowhere")
+        tuning.load(tmp_path / "artifact", base=tmp_path / "nowhere")
 
 
-def test_a_folder_that_is_no_artefact_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_artifact_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no finecomb\.json"):
         tuning.load(tmp_path)
 
