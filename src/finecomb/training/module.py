@@ -114,8 +114,7 @@ class Module(EvaluationModule):
             if batch.weights is not None:
                 values = values * batch.weights.to(values.dtype)
             loss = (values * weights.to(values.dtype)).sum() * scale.to(values.dtype)
-        detached = loss.detach()
-        self._loss_sum = detached if self._loss_sum is None else self._loss_sum.to(detached.device) + detached
+        self._loss_sum = loss.detach() if self._loss_sum is None else self._loss_sum.to(loss.device) + loss.detach()
         return loss
 
     def _backward(self, loss: Tensor) -> None:
