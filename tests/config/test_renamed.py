@@ -30,6 +30,7 @@ BEFORE = [
     (["model.name_or_path=some/where"], "c9d128dbbea4", "d1bf4b4a"),
     (["trainer.num_workers=2", "rerun=all"], "c9d128dbbea4", "d1bf4b4a"),
     (["tuning=lora", "trainer.precision=32-true", "batch.micro_batches=2"], "df1857d4a509", "10c24e06"),
+    (["debug=tiny"], "a67fcbf55cf7", "90b8292f"),
     (["annotator=labeling_functions", "dataset=files", "dataset.files.train=x.csv"], "fff15d9fc576", "393e4204"),
 ]
 

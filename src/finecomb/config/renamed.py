@@ -123,6 +123,7 @@ def as_before(document: dict[str, Any], *, resolved: bool) -> dict[str, Any]:
             place, name = there
             old = next((old for old, new in values.items() if new == place[name]), place[name])
             place[name] = str(old) if resolved else old
+    _name_tiny_model(document.get("model", {}))
     for old, new in RENAMED.items():
         if (there := _find(document, new)) is not None:
             place, name = there
@@ -130,6 +131,13 @@ def as_before(document: dict[str, Any], *, resolved: bool) -> dict[str, Any]:
             _drop_empty(document, new)
             _put(document, old, value)
     return document
+
+
+def _name_tiny_model(model: dict[str, Any]) -> None:
+    """Give model=tiny the name of the choice that each architecture had; model_type says which it is."""
+    architecture = model.pop("architecture", None)
+    if architecture is not None and model.get("name") == "tiny":
+        model["name"] = next(old for (_, old), new in CHOICES.items() if new.endswith(f"model.architecture={architecture}"))
 
 
 def _find(config: Mapping[str, Any], key: str) -> tuple[Any, str] | None:
