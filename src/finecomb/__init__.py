@@ -29,7 +29,20 @@ if TYPE_CHECKING:
     from finecomb.training.build import build as build
 
 __version__ = "0.1.0"
-__all__ = ["Config", "ConfigError", "Predictor", "Run", "RunFailed", "Study", "build", "compare", "compose", "multirun", "prepare", "train"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Predictor",
+    "Run",
+    "RunFailed",
+    "Study",
+    "build",
+    "compare",
+    "compose",
+    "multirun",
+    "prepare",
+    "train",
+]
 
 _MODULES = {
     "Config": "finecomb.config.schema.train:Train",

@@ -16,21 +16,9 @@ from finecomb.config.errors import Problem, UserError
 from finecomb.config.hydra_app import expand, read
 from finecomb.config.hydra_settings import read as read_settings
 
-SEARCH = """
-# @package _global_
-defaults:
-  - override /tuning: lora
-  - override /hydra/sweeper: optuna
-hydra:
-  mode: MULTIRUN
-  launcher:
-    slots: 3
-  sweeper:
-    n_trials: 7
-    params:
-      optimizer.lr: tag(log, interval(1e-5, 1e-3))
-      tuning.r: 4,8
-"""
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "search.md"
+# The experiment of the guide.
+SEARCH = GUIDE.read_text().partition("```yaml\n")[2].partition("```")[0]
 
 
 @pytest.fixture(autouse=True)
@@ -76,8 +64,8 @@ def test_an_experiment_sets_sweeper_launcher_and_mode(mine: Path) -> None:
     assert given.multirun
     found = node("experiment=e")
     assert found.sweeper._target_.endswith("OptunaSweeper")
-    assert (found.sweeper.n_trials, found.launcher.slots) == (7, 3)
-    assert dict(found.sweeper.params) == {"optimizer.lr": "tag(log, interval(1e-5, 1e-3))", "tuning.r": "4,8"}
+    assert (found.sweeper.n_trials, found.launcher.slots) == (20, 2)
+    assert dict(found.sweeper.params) == {"optimizer.lr": "tag(log, interval(1e-5, 1e-2))", "tuning.r": "4,8,16"}
 
 
 def test_the_command_line_wins_over_the_block(mine: Path) -> None:
@@ -134,7 +122,7 @@ def test_params_of_an_experiment_are_jobs(mine: Path) -> None:
         ),
     ],
 )
-def test_a_mistake_in_the_block_is_told_with_its_line(mine: Path, block: str, what: str, hint: str) -> None:
+def test_a_mistake_in_the_block_is_reported_with_its_line(mine: Path, block: str, what: str, hint: str) -> None:
     experiment(mine, f"seed: 1\nhydra:\n  {block}\n")
     plugins.load(["mine"])
     problem = refused("experiment=e")

@@ -18,7 +18,7 @@ def plain_trainer(config: Train, callbacks: Sequence[pl.Callback] = (), **settin
     usual: dict[str, Any] = {
         "accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
         "max_epochs": config.trainer.max_epochs, "max_steps": config.trainer.max_steps,
-        "log_every_n_steps": config.callbacks.log_every_n_steps,
+        "log_every_n_steps": config.trainer.log_every_n_steps,
     }  # fmt: skip
     return pl.Trainer(callbacks=list(callbacks), **(usual | settings))
 

@@ -116,29 +116,34 @@ def main(data: Path, outcomes: Path) -> None:
     sharded(data, outcomes, keep)
 
 
-def note_shares(patch: pytest.MonkeyPatch, shares: list[float]) -> None:
-    """Note which share of the model, of its gradient and of the optimizer's state this rank holds before each epoch."""
-    original = Module.on_train_epoch_end
+def note_shares(patch: pytest.MonkeyPatch, shares: dict[str, float]) -> None:
+    """Note which share of the model, of its gradient and of the optimizer's state this rank holds."""
+    original = Module.on_before_optimizer_step
 
-    def noting(self: Any) -> None:
+    def noting(self: Any, built: Any) -> None:
         parameters = list(self.tuned.model.parameters())
-        states = [state["momentum_buffer"] for state in self.optimizers(use_pl_optimizer=False).state.values()]
-        for tensors in (parameters, [parameter.grad for parameter in parameters if parameter.grad is not None], states):
-            shares.append(sum(each.to_local().numel() for each in tensors) / sum(each.numel() for each in tensors))
-        original(self)
+        found = {
+            "weights": parameters,
+            "gradients": [parameter.grad for parameter in parameters if parameter.grad is not None],
+            "states": [state["momentum_buffer"] for state in built.state.values()],  # none at the first step
+        }
+        for name, tensors in found.items():
+            if tensors:
+                shares[name] = sum(each.to_local().numel() for each in tensors) / sum(each.numel() for each in tensors)
+        original(self, built)
 
-    patch.setattr(Module, "on_train_epoch_end", noting)
+    patch.setattr(Module, "on_before_optimizer_step", noting)
 
 
 def sharded(data: Path, outcomes: Path, keep: Callable[[Outcome, str], None]) -> None:
     """Every cell with FSDP; one that is killed and resumed; and a whole run, which ends the process group."""
     folder = outcomes / f"rank{os.environ['RANK']}"
-    shares: list[float] = []
+    shares: dict[str, float] = {}
     with pytest.MonkeyPatch.context() as patch:
         note_shares(patch, shares)
         keep(train(folder, with_split(cell_config(data, "single", "full", *FSDP), devices=2)), "sharded, of which shares are noted")
-    assert shares
-    assert all(0.4 < share < 0.6 for share in shares), shares
+    assert set(shares) == {"weights", "gradients", "states"}
+    assert all(0.4 < share < 0.6 for share in shares.values()), shares
     for name, (task, tuning, overrides) in SHARDED_CELLS.items():
         config = with_split(cell_config(data, task, tuning, *FSDP, *overrides), parts=1 if name == "no example" else 2, devices=2)
         if name == "uneven passes":

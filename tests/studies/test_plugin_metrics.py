@@ -34,7 +34,7 @@ def runs(count: int = 2, examples: int = 30) -> list[Any]:
 
 
 @pytest.mark.usefixtures("added")
-def test_a_plug_ins_metric_is_computed_on_each_resample_in_the_place_it_was_asked_for() -> None:
+def test_a_plug_ins_metric_is_computed_on_each_resample_in_the_requested_order() -> None:
     predictions, counts = runs(), np.random.default_rng(1).multinomial(30, [1 / 30] * 30, size=4).astype(np.float64)
     found = scorer(predictions, ["f1_macro", "hits", "accuracy"], Labels(NAMES))(counts)
     alone = scorer(predictions, ["f1_macro", "accuracy"], Labels(NAMES))(counts)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from harness import parts_of
 from pytorch_lightning.loggers import CSVLogger
+from tiny_runs import tiny_config
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from finecomb.training.callbacks.build import build
 from finecomb.training.callbacks.gradient_statistics import GradientStatistics, group_of
 from finecomb.training.callbacks.learning_rate_monitor import LearningRateMonitor
 from finecomb.training.callbacks.weight_averaging import WeightAveraging
@@ -146,3 +150,31 @@ def test_loggers_get_norms_and_learning_rates_and_none_is_needed(tmp_path: Path)
     assert "gradient_norm/head" in text
     assert "lr-AdamW" in text
     fit(tmp_path, GradientStatistics(2), LearningRateMonitor(logging_interval="step"))
+
+
+def test_the_callbacks_of_a_config_work_with_a_plain_trainer_on_finecombs_modules(data: Path, tmp_path: Path) -> None:
+    settings = [
+        "callbacks.sample_predictions.num_examples=4",
+        "callbacks.gradient_statistics.every_n_steps=1",
+        "callbacks.learning_rate_monitor.logging_interval=step",
+        "callbacks.weight_averaging.decay=0.5",
+    ]
+    config = tiny_config(data, "tuning=lora", *settings)
+    parts, logger = parts_of(config, double=False), CSVLogger(tmp_path, name="log", version=0)
+    trainer = pl.Trainer(
+        default_root_dir=tmp_path, max_epochs=2, accelerator="cpu", callbacks=build(config.callbacks), logger=logger, log_every_n_steps=1,
+        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+    )  # fmt: skip
+    module = parts.module()
+    trainer.fit(module, datamodule=parts.data)
+    at_the_end = trainer.callback_metrics["validation/loss"]
+    assert [path.name for path in sorted((tmp_path / "samples").iterdir())] == ["step-000003.csv", "step-000006.csv"]
+    rows = list(csv.DictReader((tmp_path / "samples" / "step-000006.csv").open()))
+    assert [row["id"] for row in rows] == ["validation-0", "validation-3", "validation-6", "validation-10"]
+    assert {row["label"] for row in rows} <= set(parts.prepared.label_names or ())
+    header = (tmp_path / "log" / "version_0" / "metrics.csv").read_text().partition("\n")[0]
+    assert "gradient_norm/" in header
+    assert "lr-AdamW" in header
+    # The weights left in the module are those that were validated at the end of the last epoch.
+    (metrics,) = trainer.validate(module, datamodule=parts.data, verbose=False)
+    assert metrics["validation/loss"] == pytest.approx(float(at_the_end))

@@ -46,7 +46,7 @@ class Arguments:
 
 
 class _Parser:
-    """Hydra's own argument parser, told to raise instead of leaving."""
+    """Hydra's own argument parser, which raises UserError instead of exiting."""
 
     def __init__(self) -> None:
         self.parser = arguments_parser()
@@ -117,7 +117,7 @@ def jobs_of(params: Mapping[str, str], lines: Sequence[str]) -> list[list[str]]:
 
 
 def show(given: Arguments) -> None:
-    """Print what Hydra's flags ask for: --cfg, --info or --hydra-help. Nothing is run."""
+    """Print what --cfg, --info or --hydra-help request. Nothing is run."""
     parsed = parse(given.overrides, [])
     if "--cfg" in given.only_hydra:
         for text in _shown_configs(given, _Parser().read(given.only_hydra)):
@@ -163,7 +163,7 @@ def _yaml(config: Any, flags: argparse.Namespace) -> str:
 
 
 def _hydra_main(words: Sequence[str]) -> None:
-    """Let Hydra itself do what its flags say. Hydra's errors are raised as UserError."""
+    """Run Hydra itself with these flags. Its errors are raised as UserError."""
     register()
     app = hydra.main(config_path=str(conf_dir()), config_name=PRIMARY, version_base="1.3")(_never_called)
     with _as_hydra_wants(words):
@@ -179,7 +179,7 @@ def _hydra_main(words: Sequence[str]) -> None:
 
 def _never_called(config: DictConfig) -> None:
     """The flags that are passed on run nothing."""
-    raise AssertionError("Hydra was asked to run a job")
+    raise AssertionError("Hydra started a job")
 
 
 @contextmanager

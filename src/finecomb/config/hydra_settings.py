@@ -71,7 +71,7 @@ class HydraSettings:
 
     @property
     def multirun(self) -> bool:
-        """Whether `hydra.mode` asks for a multirun."""
+        """Whether `hydra.mode` is MULTIRUN."""
         modes = [str(each.value).upper() for each in self.given if each.key == "hydra.mode"]
         return modes[-1:] == ["MULTIRUN"]
 

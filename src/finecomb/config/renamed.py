@@ -39,7 +39,6 @@ VALUES: Mapping[str, Mapping[Any, str]] = {
     "trainer.precision": {32: "32-true", "bf16": "bf16-mixed", 16: "16-mixed"},
     "tuning.prompt_tuning_init": {"vocab": "SAMPLE_VOCAB", "random": "RANDOM"},
 }
-_FREE_NAMES = ("dataset", "model")
 # Old choice -> what to write for it.
 CHOICES: Mapping[tuple[str, str], str] = {
     ("model", f"tiny_{old}"): f"model=tiny model.architecture={new}"
@@ -48,6 +47,7 @@ CHOICES: Mapping[tuple[str, str], str] = {
         ("deberta_v3", "deberta-v2"), ("xlm_r", "xlm-roberta"),
     )
 }  # fmt: skip
+_FREE_NAMES = ("dataset", "model")
 _KEPT_KEYS = tuple(key for key in VALUES if key not in RENAMED.values())
 
 

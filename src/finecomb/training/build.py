@@ -41,7 +41,8 @@ def build(config: Train, *, score: Score | None = None) -> tuple[Module, DataMod
         >>> import pytorch_lightning as pl
         >>> module, datamodule = finecomb.build(finecomb.compose("debug=tiny", "dataset=files", "dataset.files.train=reviews.csv"))
         >>> stop = pl.callbacks.EarlyStopping(monitor="validation/accuracy", mode="max")
-        >>> trainer = pl.Trainer(max_epochs=2, callbacks=[stop])
+        >>> quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False, "logger": False}
+        >>> trainer = pl.Trainer(max_epochs=2, callbacks=[stop], **quiet)
         >>> trainer.fit(module, datamodule)
         >>> [metrics] = trainer.test(module, datamodule, verbose=False)
         >>> 0 <= metrics["test/accuracy"] <= 1

@@ -85,8 +85,7 @@ class Module(EvaluationModule):
         self.unread_losses += 1
         scale, total = self._scale(step), torch.zeros((), device=self.device)
         passes = step.passes if is_sharded(self.trainer) else len(step.micro_batches)
-        for number in range(passes):
-            # A rank with fewer micro-batches than another repeats its first one, with a loss of zero, for the other to gather weights.
+        for number in range(passes):  # those that a rank is short of repeat its first micro-batch with a loss of zero
             counts = number < len(step.micro_batches)
             loss = self._loss(step.micro_batches[number if counts else 0], scale * counts)
             with self._exchange(number == passes - 1):

@@ -71,6 +71,7 @@ class Fsdp(DDPStrategy):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._root: FSDPModule | None = None
+        self._tuned: Tuned | None = None
 
     def setup(self, trainer: pl.Trainer) -> None:
         """Divide the model before the optimizer is made, so that the optimizer holds this rank's share."""
@@ -84,10 +85,9 @@ class Fsdp(DDPStrategy):
     def model_to_device(self) -> None:
         """Move the model a layer at a time, each rank keeping its share. No device ever holds the whole model."""
         assert self.lightning_module is not None
-        if self._root is None:
-            device = self.root_device
-            mesh = init_device_mesh(device.type, (self.world_size,))
-            self._root = shard(self.lightning_module.tuned, mesh)
+        tuned = self.lightning_module.tuned
+        if self._tuned is not tuned:
+            self._tuned, self._root = tuned, shard(tuned, init_device_mesh(self.root_device.type, (self.world_size,)))
         self.lightning_module.to(self.root_device)
 
     @contextmanager
@@ -111,8 +111,12 @@ class Fsdp(DDPStrategy):
         return {**content, "state": state}
 
     def _gathered(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        found = {name: _full(value) for name, value in values.items()}
-        return found if self.is_global_zero else {}
+        found = {}
+        for name, value in values.items():
+            full = value.full_tensor() if isinstance(value, DTensor) else value
+            if self.is_global_zero:
+                found[name] = full.cpu() if isinstance(full, Tensor) else full
+        return found
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         """Give each rank its share of the full tensors of a checkpoint."""
@@ -122,10 +126,6 @@ class Fsdp(DDPStrategy):
             state = {index: _like(parameters[index], values) for index, values in content["state"].items()}
             divided.append({**content, "state": state})
         super().load_optimizer_state_dict({**checkpoint, "optimizer_states": divided})
-
-
-def _full(value: Any) -> Any:
-    return value.full_tensor().cpu() if isinstance(value, DTensor) else value
 
 
 def _like(parameter: Tensor, values: Mapping[str, Any]) -> dict[str, Any]:
