@@ -20,7 +20,7 @@ from finecomb.config.fields import Field, fields_of
 from finecomb.config.locate import conf_dir
 from finecomb.config.schema.augmenter import OPERATIONS
 from finecomb.config.schema.cleaner import STEPS
-from finecomb.config.schema.train import BUNDLES, GROUPS, Train
+from finecomb.config.schema.train import BUNDLES, GROUPS, Config
 from finecomb.config.sources import Entry, offered, options, read, schema_of, summary
 
 FOLDER = Path("reference") / "config"
@@ -110,7 +110,7 @@ a run's fingerprint.
 def train_page() -> str:
     """The keys outside groups, with the values of conf/train.yaml."""
     values = flat(plain(read(conf_dir() / "train.yaml").entries))
-    keys = [key for key in keys_of(Train) if key.name.partition(".")[0] not in GROUPS]
+    keys = [key for key in keys_of(Config) if key.name.partition(".")[0] not in GROUPS]
     return f"# Run, batch, monitor\n\nKeys that belong to no config group.\n\n{key_table(keys, values)}\n"
 
 
@@ -218,7 +218,7 @@ def keys_of(cls: type, prefix: str = "") -> Iterator[Key]:
     for name, field in fields_of(cls).items():
         if field.nested is None:
             yield Key(f"{prefix}{name}", field)
-        elif not (cls is Train and name in GROUPS):
+        elif not (cls is Config and name in GROUPS):
             yield from keys_of(field.nested, f"{prefix}{name}.")
 
 

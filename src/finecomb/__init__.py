@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from finecomb.api.training import multirun as multirun
     from finecomb.api.training import train as train
     from finecomb.config.errors import ConfigError as ConfigError
-    from finecomb.config.schema.train import Train as Config
+    from finecomb.config.schema.train import Config as Config
     from finecomb.serving.predictor import Predictor as Predictor
     from finecomb.training.build import build as build
 
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Config": "finecomb.config.schema.train:Train",
+    "Config": "finecomb.config.schema.train",
     "ConfigError": "finecomb.config.errors",
     "Predictor": "finecomb.serving.predictor",
     "Run": "finecomb.api.run",
@@ -63,8 +63,7 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'finecomb' has no attribute {name!r}")
-    module, _, attribute = _MODULES[name].partition(":")
-    globals()[name] = found = getattr(importlib.import_module(module), attribute or name)
+    globals()[name] = found = getattr(importlib.import_module(_MODULES[name]), name)
     return found
 
 

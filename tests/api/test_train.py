@@ -173,7 +173,7 @@ def test_data_that_changed_between_two_calls_are_read_again(worker: pytest.Monke
 def test_settings_of_hydra_reach_its_launcher_and_wrong_ones_are_refused() -> None:
     with pytest.raises(finecomb.ConfigError) as raised:
         finecomb.multirun([*WORDS, "seed=0,1", "hydra.launcher.slot=2", "hydra/launcher=joblib"])
-    told = " ".join(f"{problem.what} {problem.mend}" for problem in raised.value.problems)
+    told = " ".join(f"{problem.what} {problem.hint}" for problem in raised.value.problems)
     assert "joblib" in told
     assert "hydra.launcher.slots=N" in told
 

@@ -8,7 +8,7 @@ import pytest
 
 from finecomb.assets import cache_dir, fetch, hash_directory, hash_file, room_on_disk
 from finecomb.assets.cache import staging
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 
 
 def test_a_directory_hash_is_of_names_and_content_only(tmp_path):
@@ -34,12 +34,12 @@ def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
 
 
 def test_a_full_disk_names_the_folder_and_the_need(tmp_path):
-    with pytest.raises(UserError) as caught, room_on_disk(tmp_path / "not" / "there", 90_000_000):
+    with pytest.raises(ConfigError) as caught, room_on_disk(tmp_path / "not" / "there", 90_000_000):
         raise OSError(errno.ENOSPC, "No space left on device")
     problem = caught.value.problems[0]
     assert "about 90.0 MB needed" in problem.what
     assert problem.where == str(tmp_path / "not" / "there")
-    assert "FINECOMB_CACHE" in problem.mend
+    assert "FINECOMB_CACHE" in problem.hint
 
 
 def test_what_a_killed_process_left_is_cleared_after_a_week(cache):
@@ -60,7 +60,7 @@ def test_other_errors_of_the_system_stay_what_they_are(tmp_path):
 
 
 def test_a_cache_that_is_a_file_or_forbidden_is_the_users_error(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="cannot write"), room_on_disk(tmp_path):
+    with pytest.raises(ConfigError, match="cannot write"), room_on_disk(tmp_path):
         raise PermissionError(errno.EACCES, "Permission denied")
 
 
@@ -68,8 +68,8 @@ def test_a_local_file_is_pinned_too(tmp_path):
     file = tmp_path / "data.tsv"
     file.write_text("x")
     assert fetch([f"file:{file}"], sha256=hash_file(file)).path == file
-    with pytest.raises(UserError, match="not the file that was pinned"):
+    with pytest.raises(ConfigError, match="not the file that was pinned"):
         fetch([f"file:{file}"], sha256="0" * 64)
-    with pytest.raises(UserError, match="no such file") as caught:
+    with pytest.raises(ConfigError, match="no such file") as caught:
         fetch([f"file:{tmp_path / 'dta.tsv'}"], sha256=None)
     assert "data.tsv" in caught.value.problems[0].allowed

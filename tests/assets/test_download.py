@@ -9,7 +9,7 @@ import pytest
 
 from finecomb.assets import fetch
 from finecomb.assets.download import download
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 
 CONTENT = bytes(range(256)) * 400
 
@@ -55,7 +55,7 @@ def plain():
 
 def test_a_broken_transfer_goes_on_where_it_stopped(server, plain, tmp_path):
     Handler.cut_at = 1000
-    with pytest.raises(UserError, match="cannot fetch"):
+    with pytest.raises(ConfigError, match="cannot fetch"):
         download(f"{server}/file", tmp_path / "file", opener=plain)
     assert (tmp_path / "file").stat().st_size == 1000
     download(f"{server}/file", tmp_path / "file", opener=plain)
@@ -64,7 +64,7 @@ def test_a_broken_transfer_goes_on_where_it_stopped(server, plain, tmp_path):
 
 
 def test_more_bytes_than_the_limit_are_refused(server, plain, tmp_path):
-    with pytest.raises(UserError, match="more than the 1,000 allowed"):
+    with pytest.raises(ConfigError, match="more than the 1,000 allowed"):
         download(f"{server}/file", tmp_path / "file", opener=plain, limit=1000)
     assert not (tmp_path / "file").exists()
 
@@ -72,13 +72,13 @@ def test_more_bytes_than_the_limit_are_refused(server, plain, tmp_path):
 def test_a_private_address_is_refused_before_a_byte_is_sent(server, tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     port = server.rsplit(":", 1)[1]
-    with pytest.raises(UserError, match=r"127\.0\.0\.1, which is not a public address"):
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1, which is not a public address"):
         download(f"https://localhost:{port}/file", tmp_path / "file")
     assert Handler.ranges == []
 
 
 def test_only_https_is_spoken(server, tmp_path):
-    with pytest.raises(UserError, match="unknown url type"):
+    with pytest.raises(ConfigError, match="unknown url type"):
         download(f"{server}/file", tmp_path / "file")
 
 
@@ -92,6 +92,6 @@ def test_a_download_is_pinned_kept_and_mended(cache, monkeypatch):
     assert fetch(["https://example.org/data.tsv"], sha256=sha256).path.read_bytes() == CONTENT
     local.path.write_bytes(b"damaged")
     served[0] = b"other"
-    with pytest.raises(UserError, match="not the file that was pinned"):
+    with pytest.raises(ConfigError, match="not the file that was pinned"):
         fetch(["https://example.org/data.tsv"], sha256=sha256)
     assert not list((cache / "partial").iterdir())

@@ -4,7 +4,7 @@ import huggingface_hub
 import pytest
 
 from finecomb.assets import fetch, hash_directory
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 
 
 def test_weights_come_without_pickles(cache, tmp_path, monkeypatch):
@@ -25,7 +25,7 @@ def test_weights_come_without_pickles(cache, tmp_path, monkeypatch):
 def test_pickled_weights_alone_are_refused(cache, tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text("{}")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **_: str(tmp_path))
-    with pytest.raises(UserError, match="holds no safetensors weights"):
+    with pytest.raises(ConfigError, match="holds no safetensors weights"):
         fetch(["hub:owner/name"], sha256=None)
 
 
@@ -34,6 +34,6 @@ def test_without_network_the_ways_out_are_named(cache, monkeypatch):
         raise ConnectionError("Name or service not known")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
-    with pytest.raises(UserError, match="cannot fetch owner/name from the hub") as caught:
+    with pytest.raises(ConfigError, match="cannot fetch owner/name from the hub") as caught:
         fetch(["hub:owner/name"], sha256=None)
-    assert all(way in caught.value.problems[0].mend for way in ("model.name_or_path=", "dataset.path=", "HF_HUB_OFFLINE=1"))
+    assert all(way in caught.value.problems[0].hint for way in ("model.name_or_path=", "dataset.path=", "HF_HUB_OFFLINE=1"))

@@ -9,7 +9,7 @@ import pytest
 
 from finecomb import cli
 from finecomb.config import plugins
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.sources import known_groups, offered, options
 
 ROOT = Path(__file__).parents[2]
@@ -258,7 +258,7 @@ def test_an_error_of_the_user_that_only_the_worker_sees_exits_with_2(capsys, mon
 
 def test_what_freezing_finds_comes_out_of_hydra_as_the_users_error(capsys, monkeypatch):
     def refuse(composition):
-        raise UserError(Problem("the column sentence is not in a.csv"))
+        raise ConfigError(Problem("the column sentence is not in a.csv"))
 
     monkeypatch.setattr("finecomb.studies.freeze.freeze", refuse)
     code, _, err = run(capsys, "train", "model=tiny")
@@ -289,7 +289,7 @@ def test_many_jobs_reach_the_launcher_as_single_ones(overrides, monkeypatch, cap
 
     def note(self, compositions):
         seen.extend(compositions)
-        raise UserError(Problem("enough"))
+        raise ConfigError(Problem("enough"))
 
     monkeypatch.setattr(sweep.Sweep, "run", note)
     assert cli.main(["train", "-m", *overrides]) == 2
@@ -304,7 +304,7 @@ def test_a_value_beside_a_swept_choice_may_belong_to_that_choice_alone(monkeypat
 
     def note(self, compositions):
         seen.extend(compositions)
-        raise UserError(Problem("enough"))
+        raise ConfigError(Problem("enough"))
 
     monkeypatch.setattr(sweep.Sweep, "run", note)
     cli.main(["train", "-m", "optimizer=sgd,sgd", "optimizer.momentum=0.5", "output_dir=elsewhere"])

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from finecomb.config.compose import compose
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.fingerprint import difference_name, fingerprint
 from finecomb.config.hydra_app import expand
 from finecomb.config.plain import to_plain
@@ -71,16 +71,16 @@ def test_the_folder_of_prepared_rows_names_its_task(tmp_path):
 
 
 def test_a_key_of_another_loss_is_an_error_that_names_the_loss_that_was_chosen():
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         compose(["dataset=stsb", "loss.label_smoothing=0.1"])
     (problem,) = raised.value.problems
     assert problem.what == "loss.label_smoothing: there is no such key with loss=mse"
-    assert problem.mend == "loss=cross_entropy has it"
+    assert problem.hint == "loss=cross_entropy has it"
 
 
 def test_an_explicit_choice_that_does_not_fit_is_still_refused():
     composition = compose(["dataset=stsb", "loss=cross_entropy"])
-    with pytest.raises(UserError, match="loss=cross_entropy cannot serve task=regression"):
+    with pytest.raises(ConfigError, match="loss=cross_entropy cannot serve task=regression"):
         validate(composition.config, composition.origins)
 
 

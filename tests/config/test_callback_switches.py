@@ -6,7 +6,7 @@ import pytest
 
 from finecomb.config import plugins
 from finecomb.config.compose import compose
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.fields import fields_of
 from finecomb.config.fingerprint import settings
 from finecomb.config.plain import from_plain, to_plain
@@ -38,18 +38,18 @@ def test_one_override_switches_a_callback_on_that_is_off_by_default(override):
 
 @pytest.mark.parametrize("name", [name for name, field in fields_of(Callbacks).items() if field.nested and field.nested.OFF])
 def test_null_for_a_callback_is_an_error_that_names_its_switch(name):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         compose([f"callbacks.{name}=null"])
     (problem,) = caught.value.problems
-    switch = problem.mend.removeprefix("to switch it off, write ")
+    switch = problem.hint.removeprefix("to switch it off, write ")
     assert switch.startswith(f"callbacks.{name}.")
     compose([switch])
 
 
 def test_false_for_progress_names_its_switch():
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         compose(["callbacks.progress=false"])
-    assert caught.value.problems[0].mend == "callbacks.progress is now callbacks.progress.enabled: write callbacks.progress.enabled=false"
+    assert caught.value.problems[0].hint == "callbacks.progress is now callbacks.progress.enabled: write callbacks.progress.enabled=false"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_false_for_progress_names_its_switch():
     ],
 )
 def test_every_key_has_bounds(override, wrong):
-    with pytest.raises(UserError, match=rf"{override} {wrong}"):
+    with pytest.raises(ConfigError, match=rf"{override} {wrong}"):
         compose([override])
 
 
@@ -108,4 +108,4 @@ def test_weight_averaging_is_refused_where_the_average_would_be_wrong(other):
     config = dataclasses.replace(composition.config, trainer=dataclasses.replace(composition.config.trainer, **{key: value}))
     (problem,) = [each for each in problems_of(config, composition.origins) if "weight_averaging" in each.what]
     assert problem.where == f"command line: {SWITCHED_ON[4]}"
-    assert problem.mend.startswith("set callbacks.weight_averaging.decay=null, or trainer.")
+    assert problem.hint.startswith("set callbacks.weight_averaging.decay=null, or trainer.")

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from finecomb.config import plugins
 from finecomb.config.catalogue import catalogue
 from finecomb.config.compose import compose, register
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.fingerprint import difference_name
 from finecomb.config.locate import conf_dir
 from finecomb.config.plain import flatten, from_plain, to_plain
@@ -27,7 +27,7 @@ def _own_plugins(monkeypatch):
 
 
 def problems(*overrides: str, **arguments):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         compose(list(overrides), **arguments)
     return caught.value.problems
 
@@ -120,14 +120,14 @@ def test_all_mistakes_are_told_at_once_each_with_origin_allowed_and_the_nearest(
     choice = whats["tuning=lorra: there is no such choice"]
     assert choice.where == "command line: tuning=lorra"
     assert choice.allowed == ", ".join(options("tuning"))
-    assert choice.mend == "did you mean tuning=lora?"
-    assert whats["batch.sise: there is no such key"].mend == "did you mean batch.size?"
+    assert choice.hint == "did you mean tuning=lora?"
+    assert whats["batch.sise: there is no such key"].hint == "did you mean batch.size?"
     assert whats["seed=-1 is below 0"].allowed == "a whole number of at least 0"
     assert whats["optimizer.lr=fast is neither a number nor one of the allowed words"].allowed == "a number of at least 0 or auto"
-    assert whats["monitor.mode=mx is not one of the allowed values"].mend == "did you mean max?"
+    assert whats["monitor.mode=mx is not one of the allowed values"].hint == "did you mean max?"
     assert "foo: there is no such key" in whats
     assert whats["dataset.files.train has no value"].where.startswith("conf/dataset/files.yaml:")
-    assert "add -m" in whats["trainer.devices=1,2 asks for several values"].mend
+    assert "add -m" in whats["trainer.devices=1,2 asks for several values"].hint
     assert "'bad[' is no override" in whats
 
 
@@ -137,7 +137,7 @@ def test_a_misspelt_key_and_problems_between_fields_are_told_together():
 
 
 @pytest.mark.parametrize(
-    ("override", "what", "mend"),
+    ("override", "what", "hint"),
     [
         ("tuning.k=2", "tuning.k: there is no such key with tuning=full", "tuning=top_layers has it"),
         ("lr=1", "lr: there is no such key", "did you mean optimizer.lr?"),
@@ -158,11 +158,11 @@ def test_a_misspelt_key_and_problems_between_fields_are_told_together():
         ("trainer.precision=true", "trainer.precision=True is not one of the allowed values", ""),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_clear_problem(override, what, mend):
+def test_a_mistake_on_the_command_line_is_one_clear_problem(override, what, hint):
     (problem,) = problems(override)
     assert problem.what == what
     assert problem.where == f"command line: {override}"
-    assert mend is None or problem.mend == mend
+    assert hint is None or problem.hint == hint
 
 
 def test_mistakes_in_an_experiment_file_are_told_with_their_lines(tmp_path):
@@ -206,7 +206,7 @@ def test_a_tiny_model_has_the_architecture_that_is_named():
         model = compose(["model=tiny", f"model.architecture={architecture}"]).config.model
         assert (model.architecture, model.model_type, model.layers) == (architecture, architecture, 2)
     (problem,) = problems("model=tiny", "model.architecture=brt")
-    assert problem.mend == "did you mean bert?"
+    assert problem.hint == "did you mean bert?"
 
 
 def test_choices_for_tests_are_offered_to_nobody():
@@ -214,17 +214,17 @@ def test_choices_for_tests_are_offered_to_nobody():
     assert "tiny" not in [name for name, _, _ in catalogue()["model"]]
     (wrong,) = problems("model=tony")
     assert "tiny" not in wrong.allowed
-    assert wrong.mend == ""
+    assert wrong.hint == ""
     (absent,) = problems("model.layers=3")
-    assert absent.mend == ""
+    assert absent.hint == ""
 
 
 @pytest.mark.parametrize("old", ["bert", "gpt2", "deberta_v3", "xlm_r"])
 def test_the_old_name_of_a_tiny_model_is_an_error_that_gives_the_new_one(old):
     (problem,) = problems(f"model=tiny_{old}")
     new = {"deberta_v3": "deberta-v2", "xlm_r": "xlm-roberta"}.get(old, old)
-    assert problem.mend == f"model=tiny_{old} is now model=tiny model.architecture={new}"
-    compose(problem.mend.partition(" is now ")[2].split())
+    assert problem.hint == f"model=tiny_{old} is now model=tiny model.architecture={new}"
+    compose(problem.hint.partition(" is now ")[2].split())
 
 
 def test_a_run_from_before_the_key_has_its_architecture_in_model_type():

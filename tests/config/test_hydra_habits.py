@@ -12,7 +12,7 @@ from finecomb import cli
 from finecomb.config import plugins
 from finecomb.config.collect import parse
 from finecomb.config.compose import Composer, compose
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.hydra_app import expand, read
 from finecomb.config.hydra_settings import read as read_settings
 
@@ -44,7 +44,7 @@ def node(*overrides: str) -> Any:
 
 
 def refused(*overrides: str) -> Problem:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         compose(overrides)
     (problem,) = caught.value.problems
     return problem
@@ -128,14 +128,14 @@ def test_a_mistake_in_the_block_is_reported_with_its_line(mine: Path, block: str
     problem = refused("experiment=e")
     assert problem.what.startswith(what)
     assert problem.where == "mine/experiment/e.yaml:4"
-    assert hint in problem.mend
+    assert hint in problem.hint
 
 
 def test_the_block_of_one_of_several_experiments_is_not_left_out_silently(mine: Path) -> None:
     experiment(mine, "hydra: {launcher: {slots: 3}}", "a")
     experiment(mine, "seed: 1", "b")
     plugins.load(["mine"])
-    with pytest.raises(UserError, match=r"hydra.launcher.slots of experiment=a is not read, because experiment takes several values"):
+    with pytest.raises(ConfigError, match=r"hydra.launcher.slots of experiment=a is not read, because experiment takes several values"):
         expand(["experiment=a,b"])
 
 
@@ -170,7 +170,7 @@ def test_a_search_path_that_adds_nothing_is_refused(tmp_path: Path, value: str, 
     (tmp_path / "code" / "finecomb_plugin.py").write_text("raise AssertionError\n")
     problem = refused(f"hydra.searchpath={value}")
     assert what in problem.what
-    assert hint in problem.mend
+    assert hint in problem.hint
 
 
 # Interpolations
@@ -206,7 +206,7 @@ def test_what_would_be_another_value_in_each_process_is_refused(mine: Path, valu
     plugins.load(["mine"])
     problem = refused("experiment=e")
     assert what in problem.what
-    assert (problem.where, hint in problem.mend) == ("mine/experiment/e.yaml:3", True)
+    assert (problem.where, hint in problem.hint) == ("mine/experiment/e.yaml:3", True)
     assert refused(f"name={value}" if "%" not in value else f"name='{value}'").where.startswith("command line: name=")
 
 
@@ -240,13 +240,13 @@ def test_a_setting_without_effect_is_refused_with_the_way_to_do_it(override: str
     setting = ["hydra/sweeper=optuna"] if "direction" in override else []
     problem = refused(*setting, override)
     assert problem.where == f"command line: {override}"
-    assert hint in problem.mend
+    assert hint in problem.hint
 
 
 def test_another_config_name_is_refused_with_the_way_to_write_an_experiment() -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         read(["--config-name", "mine"])
-    assert "experiment=NAME" in caught.value.problems[0].mend
+    assert "experiment=NAME" in caught.value.problems[0].hint
 
 
 # Printing

@@ -7,7 +7,7 @@ import pytest
 
 from finecomb.config import fields, plugins
 from finecomb.config.compose import compose
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.fingerprint import difference_name, fingerprint
 from finecomb.config.machine import Machine, this_machine
 from finecomb.config.plain import flatten, from_plain, to_plain
@@ -44,11 +44,11 @@ def test_a_frozen_config_comes_back_as_it_was(group, name):
 def test_a_config_of_another_version_is_the_users_error():
     plain = to_plain(config())
     plain["tuning"]["heads"] = 3
-    with pytest.raises(UserError, match="no choice has the keys"):
+    with pytest.raises(ConfigError, match="no choice has the keys"):
         from_plain(plain)
     plain = to_plain(config())
     del plain["seed"]
-    with pytest.raises(UserError, match="seed is missing"):
+    with pytest.raises(ConfigError, match="seed is missing"):
         from_plain(plain)
 
 
@@ -112,7 +112,7 @@ def test_trainer_auto_is_the_same_run_as_the_choice_for_the_machine(machine, oth
 
 
 def test_a_gpu_that_is_not_there_is_refused_when_a_run_starts():
-    with pytest.raises(UserError, match=r"trainer=gpu needs 1 GPU\(s\); none is visible"):
+    with pytest.raises(ConfigError, match=r"trainer=gpu needs 1 GPU\(s\); none is visible"):
         config("trainer=gpu")
 
 

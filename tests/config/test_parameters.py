@@ -94,7 +94,7 @@ def test_names_of_linear_maps_are_those_of_a_built_model(kind, tmp_path, monkeyp
 @pytest.mark.parametrize("kind", _ARCHITECTURES)
 def test_counts_are_those_of_a_built_and_tuned_model(kind, tmp_path, monkeypatch):
     monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path))
-    from finecomb.config.errors import UserError
+    from finecomb.config.errors import ConfigError
     from finecomb.learning import tuning as methods
     from finecomb.learning.model import build, inspect
 
@@ -108,7 +108,7 @@ def test_counts_are_those_of_a_built_and_tuned_model(kind, tmp_path, monkeypatch
             assert shape.position_rows == TINY_POSITIONS
         try:
             tuned = methods.build(config).apply(backbone, seed=0)
-        except UserError:
+        except ConfigError:
             # An architecture without biases has nothing for this method to train.
             assert isinstance(config, BitFit)
             continue

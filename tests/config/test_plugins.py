@@ -9,7 +9,7 @@ import pytest
 from finecomb.config import plugins
 from finecomb.config.catalogue import catalogue
 from finecomb.config.compose import compose
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.fingerprint import settings
 from finecomb.config.machine import Machine
 from finecomb.config.plain import from_plain, to_plain
@@ -60,9 +60,9 @@ def test_a_folder_brings_a_choice_with_schema_and_code(folder, given):
 
 
 def test_its_keys_are_checked_like_others(folder):
-    with pytest.raises(UserError, match=r"tuning\.strat: there is no such key with tuning=half"):
+    with pytest.raises(ConfigError, match=r"tuning\.strat: there is no such key with tuning=half"):
         compose(["tuning=half", "tuning.strat=3"], config_dirs=[folder])
-    with pytest.raises(UserError, match=r"tuning\.start=-1 is below 0"):
+    with pytest.raises(ConfigError, match=r"tuning\.start=-1 is below 0"):
         compose(["tuning=half", "tuning.start=-1"], config_dirs=[folder])
 
 
@@ -70,7 +70,7 @@ def test_a_worker_that_loads_the_recorded_folders_reads_the_config_back(folder, 
     composition = compose(["tuning=half"], config_dirs=[folder])
     plain = to_plain(composition.config)
     monkeypatch.setattr(plugins, "_loaded", {})
-    with pytest.raises(UserError, match="no choice has the keys"):
+    with pytest.raises(ConfigError, match="no choice has the keys"):
         from_plain(plain)
     plugins.load(composition.plugin_dirs)
     assert from_plain(plain).tuning.start == 1
@@ -85,14 +85,14 @@ def test_yaml_alone_needs_no_code_and_may_lie_right_in_the_folder(tmp_path):
 def test_a_shipped_choice_cannot_be_shadowed(tmp_path):
     (tmp_path / "tuning").mkdir()
     (tmp_path / "tuning" / "lora.yaml").write_text("r: 3\n")
-    with pytest.raises(UserError, match="tuning=lora stands in two files"):
+    with pytest.raises(ConfigError, match="tuning=lora stands in two files"):
         compose(["tuning=lora"], config_dirs=[tmp_path])
 
 
 def test_an_absent_folder_names_the_nearest(folder):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         plugins.load([folder.parent / f"{folder.name}x"])
-    assert caught.value.problems[0].mend == f"did you mean {folder.name}?"
+    assert caught.value.problems[0].hint == f"did you mean {folder.name}?"
 
 
 def test_a_schema_must_extend_its_groups(tmp_path):
@@ -100,7 +100,7 @@ def test_a_schema_must_extend_its_groups(tmp_path):
         "from finecomb.config.plugins import Choice\n"
         "CHOICES = [Choice('tuning', 'x', int, lambda config: 0), Choice('tunig', 'x', int, int)]\n"
     )
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         plugins.load([tmp_path])
     assert [problem.what for problem in caught.value.problems] == [
         "the schema of tuning=x is not a dataclass that extends Tuning",
@@ -114,13 +114,13 @@ def test_code_for_a_group_without_builders_is_refused(tmp_path, group, schema):
         f"from finecomb.config.plugins import Choice\nfrom finecomb.config.schema.{group} import {schema}\n"
         f"CHOICES = [Choice('{group}', 'mine', {schema}, lambda config: None)]\n"
     )
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         plugins.load([tmp_path])
     (problem,) = caught.value.problems
     assert problem.what == f"{group}=mine: a plug-in cannot bring code for the group {group}; its build function would never be called"
     assert "loss" in problem.allowed
     assert group not in problem.allowed.split(", ")
-    assert f"conf/{group}/mine.yaml" in problem.mend
+    assert f"conf/{group}/mine.yaml" in problem.hint
 
 
 @pytest.mark.parametrize(("group", "base", "key"), [("trainer", "cpu", "max_epochs"), ("trainer", "gpu", "log_every_n_steps")])
@@ -152,7 +152,7 @@ def test_an_installed_package_brings_choices_by_an_entry_point(folder, monkeypat
 )
 def test_code_that_cannot_be_imported_is_told_with_its_line(tmp_path, code, what, line):
     (tmp_path / "finecomb_plugin.py").write_text(code)
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         plugins.load([tmp_path])
     [problem] = caught.value.problems
     assert what in problem.what
@@ -161,7 +161,7 @@ def test_code_that_cannot_be_imported_is_told_with_its_line(tmp_path, code, what
 
 def test_what_is_no_choice_is_told(tmp_path):
     (tmp_path / "finecomb_plugin.py").write_text("CHOICES = ['half']\n")
-    with pytest.raises(UserError, match="CHOICES holds 'half'"):
+    with pytest.raises(ConfigError, match="CHOICES holds 'half'"):
         plugins.load([tmp_path])
 
 
@@ -178,7 +178,7 @@ from finecomb.config.schema.tuning import Full, LearningRates
 
 def problems_of_plugin(folder, code):
     (folder / "finecomb_plugin.py").write_text(HEAD + code)
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         plugins.load([folder])
     return caught.value.problems
 
@@ -281,7 +281,7 @@ def test_a_yaml_file_switches_a_plug_ins_callback_on_and_null_off(tmp_path):
     ],
 )
 def test_the_keys_of_a_plug_ins_callback_are_checked(tmp_path, words, what):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         mine(tmp_path, *words)
     assert [problem.what for problem in caught.value.problems] == [what]
 
@@ -308,7 +308,7 @@ def test_a_plug_ins_metric_can_be_monitored_in_its_direction_and_by_its_tasks_al
     resolved = resolve(composition.config, machine=Machine(cores=1, gpus=0, bf16=False, gpu_bf16=False))
     assert (resolved.monitor.metric, resolved.monitor.mode) == ("mine", "min")
     other = compose(["monitor.metric=mine", "task=regression", "loss=mse"], config_dirs=[tmp_path])
-    with pytest.raises(UserError, match="is no metric of task=regression"):
+    with pytest.raises(ConfigError, match="is no metric of task=regression"):
         validate(other.config, other.origins, trains=False)
 
 
@@ -317,7 +317,7 @@ def test_two_plug_ins_cannot_add_the_same_name(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "finecomb_plugin.py").write_text(HEAD + CALLBACK)
     plugins.load([tmp_path / "one"])
-    with pytest.raises(UserError, match=r"callbacks\.mine: there is a choice of this name already"):
+    with pytest.raises(ConfigError, match=r"callbacks\.mine: there is a choice of this name already"):
         plugins.load([tmp_path / "two"])
 
 

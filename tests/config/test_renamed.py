@@ -7,7 +7,7 @@ import pytest
 
 from finecomb.config import renamed
 from finecomb.config.compose import compose
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.fields import fields_of
 from finecomb.config.fingerprint import fingerprint, settings
 from finecomb.config.machine import Machine
@@ -43,7 +43,7 @@ def test_a_renamed_key_keeps_its_place_in_the_fingerprint(overrides, identity, d
 
 
 def problem(*overrides):
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         compose(list(overrides))
     (found,) = raised.value.problems
     return found
@@ -74,7 +74,7 @@ def test_an_old_key_is_an_error_that_names_the_new_one(overrides, hint):
     found = problem(*overrides)
     assert "there is no such key" in found.what
     assert found.where.endswith(overrides[-1])
-    assert found.mend.endswith(hint)
+    assert found.hint.endswith(hint)
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_an_old_key_is_an_error_that_names_the_new_one(overrides, hint):
 def test_an_old_value_is_an_error_that_names_the_new_one(override, hint):
     found = problem(override)
     assert "is not one of the allowed values" in found.what
-    assert found.mend == f"did you mean {hint}?"
+    assert found.hint == f"did you mean {hint}?"
 
 
 def test_an_old_choice_is_an_error_that_names_the_new_one():
     found = problem("annotator=labelling_functions")
-    assert found.mend == "did you mean annotator=labeling_functions?"
+    assert found.hint == "did you mean annotator=labeling_functions?"
 
 
 def test_an_annotator_keeps_its_first_name_in_the_keys_of_cached_data():
@@ -104,19 +104,19 @@ def test_an_annotator_keeps_its_first_name_in_the_keys_of_cached_data():
 
 def test_the_old_name_in_a_plugin_is_an_error_that_names_the_new_one(tmp_path):
     (tmp_path / "finecomb_plugin.py").write_text("LABELLING_FUNCTIONS = {}\n")
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         compose([], config_dirs=[tmp_path])
-    assert raised.value.problems[0].mend == "LABELLING_FUNCTIONS is now LABELING_FUNCTIONS"
+    assert raised.value.problems[0].hint == "LABELLING_FUNCTIONS is now LABELING_FUNCTIONS"
 
 
 def test_an_old_key_in_a_file_is_an_error_with_its_line(tmp_path):
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     (tmp_path / "conf" / "experiment" / "old.yaml").write_text("# @package _global_\ntrainer:\n  workers: 3\n")
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         compose(["experiment=old"], config_dirs=[tmp_path])
     (found,) = raised.value.problems
     assert "old.yaml:3" in found.where
-    assert found.mend.endswith("write trainer.num_workers=3")
+    assert found.hint.endswith("write trainer.num_workers=3")
 
 
 def written_before(plain):
@@ -185,6 +185,6 @@ def test_every_new_name_exists_and_no_old_one():
 def test_comparisons_refuse_an_old_key_with_its_new_name():
     from finecomb.cli.compare import _where
 
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         _where(["trainer.workers=2"])
-    assert raised.value.problems[0].mend == "trainer.workers is now trainer.num_workers"
+    assert raised.value.problems[0].hint == "trainer.workers is now trainer.num_workers"

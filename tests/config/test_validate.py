@@ -3,7 +3,7 @@
 import pytest
 
 from finecomb.config.compose import compose
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema.task import FACTS, variant
 from finecomb.config.schema.tuning import REFUSED
 from finecomb.config.validate import validate
@@ -16,7 +16,7 @@ def check(*overrides):
 
 
 def problems(*overrides):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         check(*overrides)
     return caught.value.problems
 
@@ -115,7 +115,7 @@ def test_an_absent_file_names_the_nearest_in_its_folder(tmp_path):
     (problem,) = problems("dataset=files", f"dataset.files.train={tmp_path}/review.csv")
     assert "there is no review.csv" in problem.what
     assert problem.allowed == "reviews.csv"
-    assert problem.mend == "did you mean reviews.csv?"
+    assert problem.hint == "did you mean reviews.csv?"
 
 
 def test_files_are_looked_up_in_the_datasets_folder(tmp_path):

@@ -10,7 +10,7 @@ from sklearn.metrics import cohen_kappa_score, confusion_matrix
 from statsmodels.stats.inter_rater import aggregate_raters
 from statsmodels.stats.inter_rater import fleiss_kappa as reference_fleiss
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.annotator import agreement, label_model, queue
 from finecomb.data.annotator.consensus import consensus
 from finecomb.data.annotator.documents import Document, Span
@@ -188,7 +188,7 @@ def test_spans_are_kept_by_more_than_half():
     tied = consensus(agreement.Panel({"a": said("a", first, second), "b": said("b", first)}), "majority")
     assert tied.ties == [("1", "the span 3..5 (Y) or not")]
     assert tied.documents[0].answer is None
-    with pytest.raises(UserError, match="Dawid-Skene"):
+    with pytest.raises(ConfigError, match="Dawid-Skene"):
         consensus(agreement.Panel({"a": said("a", first), "b": said("b", first)}), "dawid_skene")
 
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from finecomb import cli
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema.annotator import Annotator, LabelingFunctions
 from finecomb.data import annotator
 from finecomb.data.annotator import functions
@@ -69,7 +69,7 @@ def test_rules_vote_for_whole_words_and_in_unspaced_scripts_for_parts():
     ],
 )
 def test_rules_that_cannot_be_used_are_the_users_error(given, said):
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(ConfigError, match=said):
         functions.build(given)
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.annotator import storage
 from finecomb.data.annotator.documents import Document, Malformed, Span, settled
 from finecomb.data.annotator.server import LARGEST, Server
@@ -92,7 +92,7 @@ def test_a_disk_that_is_full_leaves_no_half_line_and_no_answer(session, tmp_path
             return self.file.write(data[:10])
 
     monkeypatch.setattr(session, "_file", Full(session._file))
-    with pytest.raises(UserError, match="disk is full"):
+    with pytest.raises(ConfigError, match="disk is full"):
         session.answer(1, {"answer": "accept", "labels": ["good"]})
     assert (tmp_path / "ann.jsonl").read_bytes() == before
     assert session.counts()["answered"] == 1
@@ -119,7 +119,7 @@ def test_what_is_no_answer_to_the_task_is_refused_and_not_kept(session, tmp_path
 
 
 def test_two_annotators_label_at_once_and_a_held_file_is_told(session, tmp_path):
-    with pytest.raises(UserError, match="is held by process"):
+    with pytest.raises(ConfigError, match="is held by process"):
         again(tmp_path)
     other = Session(asked(ROWS, TASK), TASK, "bob", tmp_path)
     other.answer(0, {"answer": "accept", "labels": ["bad"]})
@@ -132,7 +132,7 @@ def test_two_annotators_label_at_once_and_a_held_file_is_told(session, tmp_path)
 def test_answers_to_other_texts_are_not_mixed_up(session, tmp_path):
     session.answer(0, {"answer": "accept", "labels": ["good"]})
     session.close()
-    with pytest.raises(UserError, match="labels another text under the id 'a'"):
+    with pytest.raises(ConfigError, match="labels another text under the id 'a'"):
         again(tmp_path, [Document("a", "something else")])
     assert again(tmp_path, [Document("z", "more")]).notes == ["1 answers of the file are to rows that are not among these; they are kept"]
 
@@ -140,9 +140,9 @@ def test_answers_to_other_texts_are_not_mixed_up(session, tmp_path):
 def test_only_suggestions_that_the_task_offers_are_shown():
     rows = [Document("a", "text", ("good", "odd"), (Span(0, 2, "PER"), Span(0, 3, "ODD")), "bob", "accept")]
     assert asked(rows, TASK) == [Document("a", "text", ("good",), (Span(0, 2, "PER"),))]
-    with pytest.raises(UserError, match="nothing is asked"):
+    with pytest.raises(ConfigError, match="nothing is asked"):
         asked(rows, Task())
-    with pytest.raises(UserError, match="occurs twice"):
+    with pytest.raises(ConfigError, match="occurs twice"):
         asked(rows, Task(["a", "a"]))
 
 

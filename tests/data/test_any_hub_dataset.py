@@ -6,7 +6,7 @@ import pytest
 from data_configs import make_cleaner
 
 from finecomb.config.compose import compose
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.validate import validate
 from finecomb.data.prepare import prepare
 
@@ -65,37 +65,37 @@ def test_splits_may_be_named(hub, write):
     )
     write("hub/owner/reviews/README.md", f"---\n{lines}---\n")
     write("hub/owner/reviews/data/full.jsonl", rows(0, 60)), write("hub/owner/reviews/data/held.jsonl", rows(100, 20))
-    with pytest.raises(UserError, match="owner/reviews has no split train") as caught:
+    with pytest.raises(ConfigError, match="owner/reviews has no split train") as caught:
         load(*COLUMNS)
     (problem,) = caught.value.problems
-    assert (problem.where, problem.allowed, problem.mend) == ("dataset.splits", "full, held", "set dataset.splits.train=full")
+    assert (problem.where, problem.allowed, problem.hint) == ("dataset.splits", "full, held", "set dataset.splits.train=full")
     found = load(*COLUMNS, "dataset.splits.train=full", "dataset.splits.test=held")
     assert found.manifest["rows"] == {"train": 54, "validation": 6, "test": 20}
-    with pytest.raises(UserError, match="has no split hold"):
+    with pytest.raises(ConfigError, match="has no split hold"):
         load(*COLUMNS, "dataset.splits.train=full", "dataset.splits.test=hold")
 
 
 def test_a_missing_column_lists_those_that_exist(hub, write):
     write("hub/owner/reviews/data/train.jsonl", rows(0, 20, label="labels"))
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         load("dataset.hub_id=owner/reviews")
     text, label = caught.value.problems
     assert text.what == "no column 'text' in owner/reviews, train"
     assert text.allowed == "its columns: body, labels"
     assert text.where.startswith("dataset.columns.text")
-    assert label.mend == "set dataset.columns.label=labels"
+    assert label.hint == "set dataset.columns.label=labels"
 
 
 def test_a_configuration_is_chosen_by_name(hub, write):
     lines = "configs:\n" + "".join(f"- config_name: {name}\n  data_files: {name}/*.jsonl\n" for name in ("english", "german"))
     write("hub/owner/reviews/README.md", f"---\n{lines}---\n")
     write("hub/owner/reviews/english/train.jsonl", rows(0, 50)), write("hub/owner/reviews/german/train.jsonl", rows(0, 30))
-    with pytest.raises(UserError, match="owner/reviews has several configurations") as caught:
+    with pytest.raises(ConfigError, match="owner/reviews has several configurations") as caught:
         load(*COLUMNS)
     assert (caught.value.problems[0].allowed, caught.value.problems[0].where) == ("english, german", "dataset.hub_config")
-    with pytest.raises(UserError, match="owner/reviews has no configuration germn") as caught:
+    with pytest.raises(ConfigError, match="owner/reviews has no configuration germn") as caught:
         load(*COLUMNS, "dataset.hub_config=germn")
-    assert caught.value.problems[0].mend == "set dataset.hub_config=german"
+    assert caught.value.problems[0].hint == "set dataset.hub_config=german"
     assert load(*COLUMNS, "dataset.hub_config=german").manifest["rows"]["train"] == 24
 
 
@@ -130,7 +130,7 @@ def test_a_regression_takes_numbers(hub, write):
 
 def test_a_dataset_that_is_a_script_is_refused(hub, write):
     write("hub/owner/reviews/reviews.py", "raise SystemExit('this code must never run')\n")
-    with pytest.raises(UserError, match="owner/reviews is a Python script, and code of a dataset is never run"):
+    with pytest.raises(ConfigError, match="owner/reviews is a Python script, and code of a dataset is never run"):
         load(*COLUMNS)
 
 
@@ -144,6 +144,6 @@ def test_a_dataset_that_is_a_script_is_refused(hub, write):
     ],
 )
 def test_a_mistake_is_noticed_before_the_hub_is_asked(overrides, what):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         load(*overrides)
     assert what in {problem.what for problem in caught.value.problems}

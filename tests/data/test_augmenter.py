@@ -12,7 +12,7 @@ from data_configs import make_cleaner, make_dataset
 from finecomb import cli
 from finecomb.config import plugins
 from finecomb.config.compose import compose
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema import augmenter as schema
 from finecomb.data import augmenter
 from finecomb.data.augmenter import Edit, Marked, Span
@@ -215,12 +215,12 @@ def test_shipped_lists_can_be_read_and_say_nothing_twice(path: Path) -> None:
 def test_a_list_of_ones_own_is_used_or_refused_with_its_line(line: str, message: str, write: Any) -> None:
     own = write("terms.tsv", "# mine\ncat\tdog\n")
     assert once(made("counterfactual", terms=str(own)), "a Cat and her dogs").text == "a Dog and her dogs"
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(ConfigError, match=message):
         made("counterfactual", terms=str(write("wrong.tsv", f"{line}\n")))
 
 
 def test_back_translation_needs_a_function_and_finds_spans_again() -> None:
-    with pytest.raises(UserError, match="needs a function that translates there and back"):
+    with pytest.raises(ConfigError, match="needs a function that translates there and back"):
         made("back_translation")
     answers = {"Anna met Bob": "Bob was met by Anna", "Anna met Anna": "Anna met somebody", "same": "same", "none": " "}
     operation = made("back_translation", translate=lambda texts: [answers[text] for text in texts])
@@ -302,9 +302,9 @@ def test_rates_are_rows_for_each_row() -> None:
     ],
 )
 def test_what_cannot_be_used_is_told(words: list[str], message: str) -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         augmenter.build(config("eda", *words))
-    assert message in "; ".join(f"{problem.what} {problem.mend}" for problem in caught.value.problems)
+    assert message in "; ".join(f"{problem.what} {problem.hint}" for problem in caught.value.problems)
 
 
 def prepared(write: Any, chosen: Any, texts: list[str], **changes: Any) -> Any:
@@ -369,7 +369,7 @@ def test_both_texts_of_a_pair_are_swapped_together(write: Any) -> None:
 
 
 def test_lists_of_one_language_are_not_applied_to_another_in_silence(write: Any) -> None:
-    with pytest.raises(UserError, match="were written for 'en'"):
+    with pytest.raises(ConfigError, match="were written for 'en'"):
         prepared(write, config("eda"), [f"这部电影没有意思，我们看了{n}分钟就走了，非常失望" for n in range(30)])
 
 

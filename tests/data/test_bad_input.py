@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 from data_configs import clean, make_cleaner, make_dataset, rows
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
 from finecomb.data.cleaner import repeats
@@ -80,19 +80,19 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_message_names_fault_and_place(prepared, write, cache, case):
     name, content, options, what, where = CASES[case]
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         prepared(write(name, content), **options)
     problem = caught.value.problems[0]
     assert what in problem.what
     assert where in problem.where
-    assert problem.allowed or problem.mend or "empty" in what or "no row" in what or case == "half a surrogate"
+    assert problem.allowed or problem.hint or "empty" in what or "no row" in what or case == "half a surrogate"
     assert not list(cache.glob("prepared/*"))
 
 
 def test_missing_files_are_told_at_once_with_their_neighbours(prepared, write):
     write("reviews.csv", GOOD)
     path = write("test.csv", GOOD).parent
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         prepared(path / "review.csv", test=path / "tset.csv")
     assert [problem.where for problem in caught.value.problems] == ["dataset.files.train", "dataset.files.test"]
     assert "reviews.csv" in caught.value.problems[0].allowed
@@ -101,7 +101,7 @@ def test_missing_files_are_told_at_once_with_their_neighbours(prepared, write):
 
 def test_a_label_that_train_lacks_names_file_and_rows(prepared, write):
     test = write("test.csv", csv_of([*rows(6, start=100), {"text": "odd one", "label": "goood"}, {"text": "odd two", "label": "goood"}]))
-    with pytest.raises(UserError, match="label 'goood' stands in test but not in train") as caught:
+    with pytest.raises(ConfigError, match="label 'goood' stands in test but not in train") as caught:
         prepared(write("train.csv", GOOD), test=test)
     problem = caught.value.problems[0]
     assert "2 rows of test" in problem.where
@@ -110,14 +110,14 @@ def test_a_label_that_train_lacks_names_file_and_rows(prepared, write):
 
 
 def test_problems_of_all_files_come_together(prepared, write):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         prepared(write("train.csv", GOOD), test=write("test.csv", "body,label\nabc,good\n"), columns={"text": "txt"})
     assert len(caught.value.problems) == 2
 
 
 def test_a_test_split_emptied_by_the_cleaner_is_told(prepared, write):
     every = dataclasses.replace(make_cleaner(), keep_given_test=False)
-    with pytest.raises(UserError, match="no row is left in test"):
+    with pytest.raises(ConfigError, match="no row is left in test"):
         prepared(write("train.csv", GOOD), test=write("test.csv", 'text,label\n" ",good\n'), cleaner=every)
 
 
@@ -126,7 +126,7 @@ def test_a_full_disk_leaves_nothing_and_says_where(prepared, write, cache, monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("datasets.DatasetDict.save_to_disk", full)
-    with pytest.raises(UserError, match=r"the disk is full: about .* needed") as caught:
+    with pytest.raises(ConfigError, match=r"the disk is full: about .* needed") as caught:
         prepared(write("a.csv", GOOD))
     assert str(cache) in caught.value.problems[0].where
     assert not list(cache.glob("prepared/*"))
@@ -135,16 +135,16 @@ def test_a_full_disk_leaves_nothing_and_says_where(prepared, write, cache, monke
 
 def test_a_task_the_labels_do_not_serve():
     dataset = make_dataset("movie_reviews")
-    with pytest.raises(UserError, match="labels of dataset=movie_reviews are of kind 'class'"):
+    with pytest.raises(ConfigError, match="labels of dataset=movie_reviews are of kind 'class'"):
         prepare(dataset, make_cleaner(), task_variant="regression")
 
 
 def test_a_folder_that_nobody_prepared(tmp_path):
-    with pytest.raises(UserError, match="is not a prepared dataset"):
+    with pytest.raises(ConfigError, match="is not a prepared dataset"):
         prepare(make_dataset("prepared", path=str(tmp_path)), make_cleaner(), task_variant="regression")
-    with pytest.raises(UserError, match="needs a folder"):
+    with pytest.raises(ConfigError, match="needs a folder"):
         prepare(make_dataset("prepared"), make_cleaner(), task_variant="regression")
-    with pytest.raises(UserError, match="no such file or folder"):
+    with pytest.raises(ConfigError, match="no such file or folder"):
         prepare(make_dataset("prepared", path=str(tmp_path / "nothing")), make_cleaner(), task_variant="regression")
 
 

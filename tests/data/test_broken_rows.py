@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 from reading_rows import places, read, reasons, source
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.dataset import broken, compressed, lines
 
 GOOD = [f"line number {n}" for n in range(40)]
@@ -45,7 +45,7 @@ def test_lines_that_are_no_text(write, case):
     assert rows.id[20] == "train:21"  # the number of a row does not hang on others
     assert (reasons(raw), places(raw)) == ({reason: 1}, [("a.txt", 21)])
     assert told in raw.rejected[0]["reason"]
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(ConfigError, match=told) as caught:
         read(write("a.txt", content), strict=True)
     assert "a.txt, line 21" in caught.value.problems[0].where
 
@@ -74,7 +74,7 @@ def test_rows_of_cells(write, case):
 def test_every_line_with_an_unclosed_mark_is_read_once_more_only(write):
     """Each unclosed mark ends at the next: the time is linear in the file."""
     path = write("a.csv", "text,n\n" + '"x\n' * 30_000)
-    with pytest.raises(UserError, match="broken quoting"):
+    with pytest.raises(ConfigError, match="broken quoting"):
         read(path)
 
 
@@ -112,7 +112,7 @@ def test_an_empty_file_among_others_is_named_and_alone_is_an_error(write, tmp_pa
     rows, raw = read(str(tmp_path / "d/*.txt"))
     assert list(rows.text) == ["some text"]
     assert (reasons(raw), places(raw)) == ({broken.EMPTY_FILE: 1}, [("b.txt", None)])
-    with pytest.raises(UserError, match=r"b\.txt is empty"):
+    with pytest.raises(ConfigError, match=r"b\.txt is empty"):
         read(str(tmp_path / "d/b.*"))
 
 
@@ -125,15 +125,15 @@ def test_of_a_file_that_is_cut_short_the_first_part_is_kept(tmp_path, suffix):
     path = tmp_path / f"a.txt.{suffix}"
     packed = PACK[suffix]("\n".join(many).encode())
     path.write_bytes(packed[: len(packed) * 4 // 5])
-    with pytest.raises(UserError, match=r"cannot read a\.txt\.\w+: the file is cut short .* is not known") as caught:
+    with pytest.raises(ConfigError, match=r"cannot read a\.txt\.\w+: the file is cut short .* is not known") as caught:
         read(path)
-    assert "dataset.damaged=skip" in caught.value.problems[0].mend
+    assert "dataset.damaged=skip" in caught.value.problems[0].hint
     rows, raw = read(path, damaged="skip")
     assert 10_000 < len(rows) < 100_000
     assert list(rows.text) == many[: len(rows)]
     assert reasons(raw) == {compressed.CUT_SHORT: 1}
     assert places(raw) == [(path.name, None)]
-    with pytest.raises(UserError, match=r"cannot read a\.txt"):
+    with pytest.raises(ConfigError, match=r"cannot read a\.txt"):
         read(path, strict=True)
 
 
@@ -148,7 +148,7 @@ def test_an_archive_that_is_spoilt_is_told_and_its_other_members_are_read(write,
     assert set(rows.text) >= {"another text", "fine"}
     assert places(raw) == [("a.zip", None), ("b.zip", None)]
     assert "CRC" in raw.rejected[0]["reason"]
-    with pytest.raises(UserError, match=r"cannot read b\.zip"):
+    with pytest.raises(ConfigError, match=r"cannot read b\.zip"):
         read(tmp_path / "d/b.zip")
 
 
@@ -170,7 +170,7 @@ def test_rows_lost_in_a_bomb_are_estimated_and_count_as_broken(tmp_path, monkeyp
     monkeypatch.setattr(compressed, "FLOOR", 1 << 20)
     path = tmp_path / "a.txt.gz"
     path.write_bytes(gzip.compress((b"x" * 999 + b"\n") * 40_000))
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         read(path)
     assert "dataset.max_rejected=0.1" in caught.value.problems[0].allowed
     rows, raw = read(path, max_rejected=1.0)
@@ -184,7 +184,7 @@ def test_all_members_of_an_archive_together_are_bounded(tmp_path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for n in range(20):
             archive.writestr(f"{n}.txt", b"x" * 999 + b"\n" + b"0" * (compressed.FLOOR // 16))
-    with pytest.raises(UserError, match="unpacks to far more than its size"):
+    with pytest.raises(ConfigError, match="unpacks to far more than its size"):
         read(path)
 
 
@@ -200,7 +200,7 @@ def test_of_an_archive_with_a_damaged_member_the_lost_rows_are_estimated(tmp_pat
     at = third.header_offset + 60 + third.compress_size // 4
     data[at : at + 400] = b"\xff" * 400
     path.write_bytes(data)
-    with pytest.raises(UserError, match="rows"):
+    with pytest.raises(ConfigError, match="rows"):
         read(path, damaged=damaged)
     rows, raw = read(path, damaged=damaged, max_rejected=0.5)
     lost = sum(reasons(raw).values())
@@ -210,7 +210,7 @@ def test_of_an_archive_with_a_damaged_member_the_lost_rows_are_estimated(tmp_pat
 def test_devices_and_pipes_are_refused_at_once(tmp_path, write):
     os.mkfifo(tmp_path / "pipe.txt")
     for path in (Path("/dev/zero"), tmp_path / "pipe.txt"):
-        with pytest.raises(UserError, match="device, pipe or socket"):
+        with pytest.raises(ConfigError, match="device, pipe or socket"):
             read(path)
     write("d/a.txt", "fine\n" * 50)
     os.mkfifo(tmp_path / "d" / "pipe.txt")
@@ -260,7 +260,7 @@ def test_files_that_cannot_be_read_are_named_unless_they_hold_too_much(write, tm
     assert (reasons(raw), places(raw)) == ({compressed.UNREADABLE: 1}, [("p05.parquet", None)])
     for n in range(5):
         (tmp_path / f"p1{n}.parquet").write_bytes(b"no parquet at all" * 100)
-    with pytest.raises(UserError, match=r"cannot read p05\.parquet") as caught:
+    with pytest.raises(ConfigError, match=r"cannot read p05\.parquet") as caught:
         read(str(tmp_path / "p*.parquet"))
     assert "of the bytes" in caught.value.problems[0].allowed
 
@@ -287,7 +287,7 @@ def test_a_row_group_and_a_cell_that_are_spoilt_cost_no_other(tmp_path):
 
 def test_too_many_broken_rows_are_an_error_that_names_the_first(write):
     content = "".join(f"{json.dumps({'text': line})}\n{{broken\n" for line in GOOD)
-    with pytest.raises(UserError, match=r"40 of 80 rows: broken JSON") as caught:
+    with pytest.raises(ConfigError, match=r"40 of 80 rows: broken JSON") as caught:
         read(write("a.jsonl", content))
     problem = caught.value.problems[0]
     assert "a.jsonl, line 2, 4, 6, 8, 10, ..." in problem.where
@@ -306,7 +306,7 @@ def test_folders_and_links_that_lead_in_circles_end(write, tmp_path):
     assert sorted(rows.text) == ["one", "three", "two"]
     assert sorted(places(raw)) == [("deep/up", None), ("self.txt", None)]
     assert all("link" in row["reason"] for row in raw.rejected)
-    with pytest.raises(UserError, match="leads nowhere or in circles"):
+    with pytest.raises(ConfigError, match="leads nowhere or in circles"):
         read(tmp_path / "d/self.txt")
 
 
@@ -317,12 +317,12 @@ def test_a_file_that_changes_or_vanishes_under_the_hand_is_an_error(write, tmp_p
     mine = source(str(tmp_path / "d/*.txt"))
     mine.inputs()
     write("d/b.txt", "another text\n")
-    with pytest.raises(UserError, match=r"b\.txt changed while it was read"):
+    with pytest.raises(ConfigError, match=r"b\.txt changed while it was read"):
         list(mine.read("none").splits["train"])
     mine = source(str(tmp_path / "d/*.txt"))
     mine.inputs()
     (tmp_path / "d/b.txt").unlink()
-    with pytest.raises(UserError, match=r"b\.txt vanished while it was read"):
+    with pytest.raises(ConfigError, match=r"b\.txt vanished while it was read"):
         list(mine.read("none").splits["train"])
 
 
@@ -352,7 +352,7 @@ def test_a_document_that_is_no_text_is_one_broken_row(write, tmp_path):
     write("d/picture.txt", b"\x89PNG\r\n\x1a\n\0\0")
     rows, raw = read(str(tmp_path / "d/*.txt"), format="document")
     assert (len(rows), places(raw)) == (20, [("picture.txt", 1)])
-    with pytest.raises(UserError, match="1 of 2 rows"):
+    with pytest.raises(ConfigError, match="1 of 2 rows"):
         read([tmp_path / "d/1.txt", tmp_path / "d/picture.txt"], format="document")
 
 

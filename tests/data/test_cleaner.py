@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from data_configs import clean, make_cleaner
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
 from finecomb.data.cleaner.recipe import Recipe
@@ -136,6 +136,6 @@ def test_a_step_of_ones_own_may_see_the_whole_corpus(monkeypatch):
     ],
 )
 def test_a_misspelt_step_is_told(steps, said):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         cleaner.build(Cleaner("mine", steps, False))
-    assert said in caught.value.problems[0].mend + caught.value.problems[0].what
+    assert said in caught.value.problems[0].hint + caught.value.problems[0].what

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from data_configs import clean
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema.cleaner import STEPS, Cleaner
 from finecomb.data import cleaner
 from finecomb.data.cleaner.personal import luhn
@@ -117,7 +117,7 @@ def test_patterns_are_linear_in_the_text_and_say_which_one_matched():
     texts = ["a" * 50_000 + "!", "buy now", "a fine film"]
     cleaned = run("patterns", texts, drop=["(a+)+$", "BUY"], keep=[r"\w"], any_case=True)
     assert reasons(cleaned) == {"matches BUY": 1}
-    with pytest.raises(UserError, match="cannot be used"):
+    with pytest.raises(ConfigError, match="cannot be used"):
         run("patterns", texts, drop=[r"(?=a)"], keep=[], any_case=False)
 
 
@@ -171,9 +171,9 @@ def test_gopher_keeps_prose_and_names_the_rule_that_is_broken():
 
 def test_english_rules_are_not_applied_to_other_languages_in_silence():
     chinese = ["这部电影讲述了一个家庭的故事，演员的表演非常出色。" * 3] * 5
-    with pytest.raises(UserError, match="were written for 'en'"):
+    with pytest.raises(ConfigError, match="were written for 'en'"):
         run("gopher_quality", chinese, **preset("gopher", "gopher_quality"))
-    with pytest.raises(UserError, match="were written for 'en'"):
+    with pytest.raises(ConfigError, match="were written for 'en'"):
         run("c4", chinese, **preset("c4", "c4"))
 
 
@@ -189,7 +189,7 @@ def test_gopher_repetition_measures_what_the_paper_defines():
 
 
 def test_shares_that_do_not_fit_the_lengths_of_ngrams_are_the_users_error():
-    with pytest.raises(UserError, match="2 shares, where 3 are needed"):
+    with pytest.raises(ConfigError, match="2 shares, where 3 are needed"):
         run("gopher_repetition", ["a"], **preset("gopher", "gopher_repetition") | {"max_top_ngram_characters": [0.1, 0.2]})
 
 

@@ -21,7 +21,7 @@ from data_configs import make_dataset
 
 from finecomb.assets import fetch
 from finecomb.assets.polite import Manners, Polite, fetch_whole
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.dataset import build
 
 pytest.importorskip("warcio")
@@ -133,7 +133,7 @@ def test_a_damaged_member_costs_only_itself_and_a_cut_is_told(write):
     rows, raw = read(archives=[str(write("cut.warc", plain[: places[5][0] + 500]))])
     assert len(rows) == 5
     assert "ends in the middle of a record" in raw.rejected[0]["reason"]
-    with pytest.raises(UserError, match="ends in the middle") as caught:
+    with pytest.raises(ConfigError, match="ends in the middle") as caught:
         read(archives=[str(cut)], strict=True)
     assert "record 6" in caught.value.problems[0].where
 
@@ -298,7 +298,7 @@ def test_a_throttled_client_waits_as_long_as_it_is_told_and_then_longer_each_tim
 
 def test_patience_ends_with_a_users_error(site):
     site.faults = [(503, None)] * 9
-    with pytest.raises(UserError, match="cannot fetch after 5 tries: the server answered 503"):
+    with pytest.raises(ConfigError, match="cannot fetch after 5 tries: the server answered 503"):
         read(**by_index(site))
 
 
@@ -324,23 +324,23 @@ def test_a_server_without_ranges_is_not_made_to_send_whole_files(site):
 
 
 def test_an_index_that_is_none_is_the_users_error(site):
-    with pytest.raises(UserError, match=r"the index cannot be asked|no index of captures"):
+    with pytest.raises(ConfigError, match=r"the index cannot be asked|no index of captures"):
         read(**by_index(site) | {"index": f"{site.url}/crawl/a.warc.gz"})
 
 
 def test_private_addresses_are_refused(site, tmp_path):
     port = site.server_address[1]
     for address in (f"https://localhost:{port}/index", f"https://127.0.0.1:{port}/index"):
-        with pytest.raises(UserError, match="not a public address"):
+        with pytest.raises(ConfigError, match="not a public address"):
             read(**by_index(site, index=address, fetch=QUICK | {"allow_private": False}))
-    with pytest.raises(UserError, match="not an address that can be fetched"):
+    with pytest.raises(ConfigError, match="not an address that can be fetched"):
         read(**by_index(site, fetch=QUICK | {"allow_private": False}))
     assert site.asked == []
 
 
 def test_limits_of_size_hold(site, tmp_path):
     site.files["/crawl/big"] = b"x" * 1_000_000
-    with pytest.raises(UserError, match="more than 500,000 bytes"):
+    with pytest.raises(ConfigError, match="more than 500,000 bytes"):
         fetch_whole(f"{site.url}/crawl/big", tmp_path, Manners("test", allow_private=True, backoff=0.01), limit=500_000)
 
 
@@ -386,7 +386,7 @@ def test_a_real_archive_gives_its_pages_by_file_and_by_index(site, monkeypatch, 
     try:
         path = fetch([PYWB + "warcs/iana.warc.gz"], sha256=PYWB_SHA256).path
         cdxj = fetch([PYWB + "cdxj/iana.cdxj"], sha256=PYWB_SHA256).path
-    except UserError as error:
+    except ConfigError as error:
         pytest.skip(f"the package registry is out of reach: {error}")
     monkeypatch.setenv("FINECOMB_CACHE", str(write("cache/x", "").parent))
     rows, raw = read(archives=[str(path)], min_characters=200)

@@ -15,7 +15,7 @@ import pytest
 from crawl_site import SENTENCE, Page, Site, crawl, html, reasons
 from data_configs import make_dataset
 
-from finecomb.config.errors import UserError, problems_text
+from finecomb.config.errors import ConfigError, problems_text
 from finecomb.data.dataset import build
 from finecomb.data.dataset.crawl.fetch import Answer, _Decoder
 from finecomb.data.dataset.crawl.warc import Warc
@@ -320,19 +320,19 @@ def test_no_cookies_are_kept() -> None:
 
 
 def test_the_users_mistakes_are_told_without_secrets() -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         build(make_dataset("crawl", start=["http://user:hunter2@site.example/", "site.example"]))
     told = problems_text(caught.value.problems)
     assert len(caught.value.problems) == 2
     assert "hunter2" not in told
     for changes in ({"start": []}, {"include": ["(?=x)"]}, {"user_agent": "a\nb"}, {"path": "folder"}, {"hosts": ["other.example"]}):
-        with pytest.raises(UserError):
+        with pytest.raises(ConfigError):
             build(make_dataset("crawl", **{"start": ["http://site.example/"], **changes}))
 
 
 def test_offline_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     with Site({"/": html("start")}) as site:
         monkeypatch.setenv("FINECOMB_OFFLINE", "1")
-        with pytest.raises(UserError, match="switched off"):
+        with pytest.raises(ConfigError, match="switched off"):
             crawl(site)
         assert site.asked == []

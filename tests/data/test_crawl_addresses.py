@@ -9,7 +9,7 @@ import pytest
 from crawl_site import Site, crawl, html
 from data_configs import make_dataset
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.dataset import build
 from finecomb.data.dataset.crawl.fetch import Failed, ask, open_session
 from finecomb.data.dataset.crawl.urls import Refused, canonical
@@ -47,7 +47,7 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0x7f.1", "10.1.2.3", "169.254.169.254", "[::1]", "[::ffff:127.0.0.1]",
                                   "[fe80::1]", "0.0.0.0", "100.64.0.1", "[64:ff9b::7f00:1]"])  # fmt: skip
 def test_private_addresses_are_refused_before_anything_is_sent(host: str) -> None:
-    with pytest.raises(UserError, match="private address"):
+    with pytest.raises(ConfigError, match="private address"):
         build(make_dataset("crawl", start=[f"http://{host}/"]))
 
 

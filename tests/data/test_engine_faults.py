@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from finecomb.config import machine
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data import engine as engines
 from finecomb.data.engine import Engine
 
@@ -44,11 +44,11 @@ def test_tasks_of_a_killed_worker_are_repeated(tmp_path):
 
 
 def test_a_task_that_kills_its_worker_each_time_is_one_error_that_names_it_and_memory(tmp_path):
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         run(tasks(tmp_path, 4, t2=100))
     (problem,) = raised.value.problems
     assert problem.where == "task t2"
-    assert "memory" in problem.mend
+    assert "memory" in problem.hint
     assert (tmp_path / "2.deaths").read_text() == "xxx"
 
 

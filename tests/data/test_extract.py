@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from benchmarks.extraction import Gold, scores
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.dataset import extract as module
 from finecomb.data.dataset.extract import MODES, Limits, extract, links
 
@@ -102,10 +102,10 @@ def test_a_forked_process_gets_a_child_of_its_own() -> None:
 def test_missing_packages_are_the_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "trafilatura" else real(name))
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         module.require_web("dataset=crawl")
     assert "trafilatura" in caught.value.problems[0].what
-    assert "finecomb[web]" in caught.value.problems[0].mend
+    assert "finecomb[web]" in caught.value.problems[0].hint
 
 
 def test_the_cascade_is_never_worse_than_the_fast_extractor_alone() -> None:

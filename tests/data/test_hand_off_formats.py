@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.annotator import storage, tokens
 from finecomb.data.annotator.documents import Document, Malformed, Span, last_wins
 from finecomb.data.annotator.formats import FORMATS, Options
@@ -176,7 +176,7 @@ def test_tokens_keep_marks_with_their_letters_and_part_chinese_where_asked():
     assert cut("characters", "北京ok \U00020bb7野2") == ["北", "京", "ok", "\U00020bb7", "野", "2"]
     assert cut("whitespace", "don't\u00a0go\r\n") == ["don't", "go"]
     assert cut("[A-Z][a-z]+| .", "AnnBob c") == ["Ann", "Bob", "c"]
-    with pytest.raises(UserError, match="no tokeniser"):
+    with pytest.raises(ConfigError, match="no tokeniser"):
         tokens.tokeniser("(")
 
 
@@ -397,10 +397,10 @@ def test_an_annotator_numbered_0_has_a_name():
 def test_one_id_for_two_texts_is_refused_and_a_later_answer_to_the_same_text_is_not():
     first = Document("0", "a", ("x",), (), "ann", "accept")
     assert last_wins([first, replace(first, labels=("y",))]) == [replace(first, labels=("y",))]
-    with pytest.raises(UserError, match="the id '0' stands for two texts"):
+    with pytest.raises(ConfigError, match="the id '0' stands for two texts"):
         last_wins([first, replace(first, text="b")])
     suggestion = Document("0", "a", ("x",))
-    with pytest.raises(UserError, match="the id '0' occurs twice"):
+    with pytest.raises(ConfigError, match="the id '0' occurs twice"):
         last_wins([suggestion, replace(suggestion, labels=("y",))])
 
 

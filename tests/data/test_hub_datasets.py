@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 from data_configs import make_cleaner, make_dataset
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.prepare import prepare
 
 
@@ -41,10 +41,10 @@ def test_the_folder_may_be_named_by_configuration(write, tmp_path):
 
 def test_hidden_labels_are_refused(write, tmp_path):
     write("glue/train.tsv", sst2(0, 50)), write("glue/dev.tsv", sst2(100, 20, label=-1))
-    with pytest.raises(UserError, match="20 rows have the label -1: GLUE hides"):
+    with pytest.raises(ConfigError, match="20 rows have the label -1: GLUE hides"):
         load("sst2", path=str(tmp_path / "glue"))
     (tmp_path / "glue" / "dev.tsv").rename(tmp_path / "glue" / "test.tsv")
-    with pytest.raises(UserError, match="no file of the validation split; GLUE hides") as caught:
+    with pytest.raises(ConfigError, match="no file of the validation split; GLUE hides") as caught:
         load("sst2", path=str(tmp_path / "glue"))
     assert "dev.*" in caught.value.problems[0].allowed
 
@@ -104,14 +104,14 @@ def test_shards_saved_folders_and_validation_files_are_found(tmp_path):
 
 
 def test_two_files_of_one_split_and_a_folder_without_any_are_told(write, tmp_path):
-    with pytest.raises(UserError, match="no such file or folder"):
+    with pytest.raises(ConfigError, match="no such file or folder"):
         load("sst2", path=str(tmp_path / "glu"))
     write("glue/other.csv", "x")
-    with pytest.raises(UserError, match="no file of the train split") as caught:
+    with pytest.raises(ConfigError, match="no file of the train split") as caught:
         load("sst2", path=str(tmp_path / "glue"))
     assert "other.csv" in caught.value.problems[0].allowed
     write("glue/train.tsv", sst2(0, 50)), write("glue/train.csv", "x")
-    with pytest.raises(UserError, match="several files of the train split"):
+    with pytest.raises(ConfigError, match="several files of the train split"):
         load("sst2", path=str(tmp_path / "glue"))
 
 
@@ -152,9 +152,9 @@ def test_without_network_the_ways_out_are_named_at_once(monkeypatch, tmp_path):
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", unreachable)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "hf"))
-    with pytest.raises(UserError, match="Name or service not known") as caught:
+    with pytest.raises(ConfigError, match="Name or service not known") as caught:
         load("sst2")
-    assert "dataset.path=DIR" in caught.value.problems[0].mend
+    assert "dataset.path=DIR" in caught.value.problems[0].hint
 
 
 @pytest.mark.shared

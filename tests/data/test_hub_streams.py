@@ -8,7 +8,7 @@ import pytest
 from data_configs import make_dataset
 from reading_rows import reasons
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.dataset import build
 
 
@@ -65,7 +65,7 @@ def test_a_stream_is_keyed_by_its_commit(hub):
 
 def test_a_stream_without_network_is_told(hub, monkeypatch):
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *_, **__: (_ for _ in ()).throw(ConnectionError("no route")))
-    with pytest.raises(UserError, match="no route"):
+    with pytest.raises(ConfigError, match="no route"):
         build(make_dataset("imdb", stream=True)).inputs()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 
 
 def labeled(names: list[str], count: int = 120) -> list[dict[str, Any]]:
@@ -26,11 +26,11 @@ def test_several_labels_in_a_cell_are_an_error_that_names_the_separator(
     prepared: Any, write: Any, names: list[str], separator: str
 ) -> None:
     path = write("a.jsonl", labeled(names))
-    with pytest.raises(UserError, match="several labels in one cell") as caught:
+    with pytest.raises(ConfigError, match="several labels in one cell") as caught:
         prepared(path)
     (problem,) = caught.value.problems
-    assert f"task.multi_label=true dataset.label_separator='{separator}'" in problem.mend
-    assert "dataset.label_names" in problem.mend
+    assert f"task.multi_label=true dataset.label_separator='{separator}'" in problem.hint
+    assert "dataset.label_names" in problem.hint
     found = prepared(path, label_names=sorted(set(names)))
     assert found.label_names == sorted(set(names))
 
@@ -52,9 +52,9 @@ def test_single_labels_with_a_separator_in_them_are_let_through(prepared: Any, w
 def test_many_fractions_where_classes_are_expected_are_an_error_that_names_regression(prepared: Any, write: Any) -> None:
     names = [str(n / 4) for n in range(12)]
     path = write("a.jsonl", labeled(names))
-    with pytest.raises(UserError, match=r"12 different numbers, from 0 to 2\.75") as caught:
+    with pytest.raises(ConfigError, match=r"12 different numbers, from 0 to 2\.75") as caught:
         prepared(path)
-    assert "task=regression" in caught.value.problems[0].mend
+    assert "task=regression" in caught.value.problems[0].hint
     assert prepared(path, label_names=names).label_names == names
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from finecomb import cli
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.annotator import label_errors
 
 cleanlab_filter = pytest.importorskip("cleanlab.filter", reason="the reference needs cleanlab")
@@ -84,9 +84,9 @@ def test_copies_of_a_text_are_in_one_fold():
 
 
 def test_labels_that_cannot_be_judged_are_the_users_error():
-    with pytest.raises(UserError, match="has 1 different texts"):
+    with pytest.raises(ConfigError, match="has 1 different texts"):
         label_errors.review_queue(["a", "b", "B", "c"], ["x", "x", "y", "x"], folds=2)
-    with pytest.raises(UserError, match="none of the classes"):
+    with pytest.raises(ConfigError, match="none of the classes"):
         label_errors.review_queue(["a"], ["z"], probabilities=np.ones((1, 2)) / 2, classes=["x", "y"])
 
 

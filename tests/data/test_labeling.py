@@ -9,7 +9,7 @@ import pytest
 
 from finecomb import cli
 from finecomb.config import plugins
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema.annotator import LabelingFunctions, Propagation
 from finecomb.data import annotator
 from finecomb.data.annotator import functions, propagation
@@ -74,7 +74,7 @@ def test_spans_of_terms_are_code_points_and_the_longest_wins():
 def test_lists_and_functions_that_are_not_there_are_the_users_error(here, rule, said):
     (here / "empty.txt").write_text("\n\n")
     (here / "latin.txt").write_bytes(b"caf\xe9\n")
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(ConfigError, match=said):
         functions.build({"one": rule, "two": {"label": "y", "max_words": 3}})
 
 
@@ -91,7 +91,7 @@ def test_a_plug_ins_functions_vote_by_name_and_what_they_do_wrong_is_told(here):
         ["loud", None], [None, None], [None, "asking"], ["loud", "loud"], [None, None],
     ]  # fmt: skip
     for name, said in (("broken", "ValueError: substring not found"), ("odd", "the function returned 3")):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(ConfigError, match=said):
             votes({"bad": {"function": name}}, ["some text"])
     before = functions.identity(rules)
     (here / "finecomb_plugin.py").write_text(PLUGIN + "\n# another version\n")
@@ -138,7 +138,7 @@ def test_a_class_balance_that_is_told_is_used_and_checked():
     done = annotator.build(labeling(rules, class_balance={"pos": 0.9, "neg": 0.1}))(texts)
     assert done.labels[0] == "pos"
     for wrong, said in (({"pos": 1.0}, "class_balance names pos"), ({"pos": 0.9, "neg": 0.9}, "are no shares")):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(ConfigError, match=said):
             annotator.build(labeling(rules, class_balance=wrong))(texts)
 
 
@@ -159,7 +159,7 @@ def test_neighbours_pass_labels_on_abstain_when_unlike_and_are_measured_by_leavi
         ["电影很好看", "好看的电影", "太无聊了", "无聊透顶", "真好看", "很无聊"], given=["p", "p", "n", "n", None, None]
     )
     assert (chinese.record["units"], chinese.labels[4:]) == ("characters", ["p", "n"])
-    with pytest.raises(UserError, match="no row has a label"):
+    with pytest.raises(ConfigError, match="no row has a label"):
         annotator.build(config)(["a", "b"])
 
 

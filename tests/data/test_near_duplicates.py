@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from data_configs import clean
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema import cleaner as schema
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
@@ -271,13 +271,13 @@ def test_rows_near_to_an_earlier_corpus_go_with_that_reason(tmp_path):
     gone = {int(row["id"]) for row in cleaned.gone if row["reason"] == "near-duplicate of a row of the index"}
     assert gone == {row for row, text in enumerate(later) if max(exact(text, other) for other in earlier) >= 0.7}
     assert {"index"} <= {cluster["kept"]["split"] for cluster in cleaned.records["near_duplicates"]["clusters"]}
-    with pytest.raises(UserError, match="ngram=5"):
+    with pytest.raises(ConfigError, match="ngram=5"):
         run(later, index=str(tmp_path), ngram=4)
-    with pytest.raises(UserError, match="holds no index"):
+    with pytest.raises(ConfigError, match="holds no index"):
         run(later, index=str(tmp_path / "near_index"))
     with (tmp_path / "near_index" / "hashes.bin").open("r+b") as file:
         file.write(b"spoilt")
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(ConfigError, match="is damaged"):
         run(later, index=str(tmp_path), threshold=0.71)
 
 
@@ -290,9 +290,9 @@ def test_one_cluster_of_a_large_share_is_warned_of():
 
 def test_values_that_do_not_belong_together_are_refused():
     for values in ({"keep": "best_score"}, {"score": "length.words"}, {"keep": "source_priority"}, {"keep": "all", "index": "folder"}):
-        with pytest.raises(UserError):
+        with pytest.raises(ConfigError):
             run(["one", "two"], **values)
-    with pytest.raises(UserError, match="no earlier step measures"):
+    with pytest.raises(ConfigError, match="no earlier step measures"):
         run(["one", "two"], keep="best_score", score="nothing.here")
-    with pytest.raises(UserError, match="what source"):
+    with pytest.raises(ConfigError, match="what source"):
         run(["one", "two"], keep="source_priority", sources=["news"])

@@ -8,7 +8,7 @@ import pytest
 
 from finecomb import cli
 from finecomb.config import plugins
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema import cleaner as schema
 from finecomb.data import cleaner
 from finecomb.data.cleaner.perplexity import CharacterModel, Perplexity
@@ -109,11 +109,11 @@ def test_a_function_that_returns_no_number_or_is_not_there_is_told(folder):
         return step.decide(Batch("train", ["7"], ["please, please"], None, [None]))
 
     assert judged("politeness").scores == {"politeness": [1.0]}
-    with pytest.raises(UserError, match="returned 'odd' for the row 7"):
+    with pytest.raises(ConfigError, match="returned 'odd' for the row 7"):
         judged("odd")
-    with pytest.raises(UserError, match="no plug-in offers a function politenes") as caught:
+    with pytest.raises(ConfigError, match="no plug-in offers a function politenes") as caught:
         judged("politenes")
-    assert caught.value.problems[0].mend == "did you mean politeness?"
+    assert caught.value.problems[0].hint == "did you mean politeness?"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_function_that_returns_no_number_or_is_not_there_is_told(folder):
 )  # fmt: skip
 def test_a_plugin_that_offers_nonsense_is_told(tmp_path, code, said):
     (tmp_path / "finecomb_plugin.py").write_text(code)
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         plugins.load([tmp_path])
     assert said in caught.value.problems[0].what
 
@@ -170,5 +170,5 @@ def test_texts_unlike_the_reference_go_and_the_score_is_kept(tmp_path):
     decision = Perplexity(config).decide(Batch("train", ["0", "1", "2"], texts, None, [None] * 3))
     assert decision.drop == {1: "perplexity too high", 2: "perplexity too low"}
     assert decision.scores["perplexity"][0] < 8 < decision.scores["perplexity"][1]
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         Perplexity.inputs(schema.Perplexity(str(tmp_path / "no.txt"), 4, None, None))

@@ -3,7 +3,7 @@
 import pytest
 from benchmarks import personal
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.normalise import Controls, Ligatures
 from finecomb.data.cleaner.personal import PersonalData
@@ -225,7 +225,7 @@ def test_national_formats_are_those_of_the_chosen_regions():
     assert phones() == "415.555.2671, 0171 1234567, 612 34 56 78, [PHONE]"
     assert phones("US", "DE") == "[PHONE], [PHONE], 612 34 56 78, [PHONE]"
     assert phones("ES") == "415.555.2671, 0171 1234567, [PHONE], [PHONE]"
-    with pytest.raises(UserError, match="does not know the region 'UK'"):
+    with pytest.raises(ConfigError, match="does not know the region 'UK'"):
         phones("UK")
 
 

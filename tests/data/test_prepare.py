@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from data_configs import make_cleaner, make_dataset, rows
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.prepare import open_prepared, prepare
 from finecomb.data.prepare import rows as module
 
@@ -78,7 +78,7 @@ def test_damaged_cache_is_made_again_and_a_damaged_folder_is_refused(prepared, w
     first = prepared(path)
     file = first.directory / damaged
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(ConfigError, match="is damaged"):
         open_prepared(first.directory)
     again = prepared(path)
     assert again == first
@@ -89,7 +89,7 @@ def test_damaged_cache_is_made_again_and_a_damaged_folder_is_refused(prepared, w
 def test_a_missing_file_of_a_prepared_folder_is_damage(prepared, write):
     found = prepared(write("a.jsonl", rows(100)))
     (found.directory / "test" / "data-00000-of-00001.arrow").unlink()
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(ConfigError, match="is damaged"):
         open_prepared(found.directory)
 
 
@@ -104,7 +104,7 @@ def test_a_prepared_folder_is_taken_as_it_is_or_with_fewer_rows(prepared, write,
     assert less.load()["train"]["id"] == same.load()["train"]["id"][:10]
     assert less.manifest["funnel"][-1]["reasons"] == {"beyond the limit": 70}
     assert sum(less.manifest["label_counts"]["train"].values()) == 10
-    with pytest.raises(UserError, match="of kind 'class'"):
+    with pytest.raises(ConfigError, match="of kind 'class'"):
         prepare(make_dataset("prepared", path=str(copy)), make_cleaner(), task_variant="regression")
 
 

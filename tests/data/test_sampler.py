@@ -15,7 +15,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from finecomb import cli
 from finecomb.config.compose import compose
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema.sampler import Balanced
 from finecomb.data import sampler
 from finecomb.data.prepare import prepare
@@ -111,10 +111,10 @@ def test_cells_without_rows_are_told() -> None:
 
 
 def test_what_cannot_be_balanced_is_refused() -> None:
-    with pytest.raises(UserError, match="no column of groups"):
+    with pytest.raises(ConfigError, match="no column of groups"):
         balance(IDS, LABELS, None, config(by="group"))
     for labels in ([0.5] * len(IDS), [["x"]] * len(IDS)):
-        with pytest.raises(UserError, match="needs one class for each text"):
+        with pytest.raises(ConfigError, match="needs one class for each text"):
             balance(IDS, labels, GROUPS, config())
     assert balance(IDS, [0.5] * len(IDS), GROUPS, config(by="group")).record["cells"]["b"] == {"rows": 54, "rows_out": 66}
 
@@ -180,9 +180,9 @@ def test_a_prepared_folder_can_be_balanced_once_and_not_cut_afterwards(write: An
 
     found = reuse(plain.directory, config(by="group"))
     assert found.manifest["rows"]["train"] == 132
-    with pytest.raises(UserError, match="have been balanced before: sampler"):
+    with pytest.raises(ConfigError, match="have been balanced before: sampler"):
         reuse(found.directory, config())
-    with pytest.raises(UserError, match="a part of rows that were balanced"):
+    with pytest.raises(ConfigError, match="a part of rows that were balanced"):
         reuse(found.directory, train=50)
     assert reuse(found.directory, test=5).manifest["rows"] == {"train": 132, "validation": 24, "test": 5}
 

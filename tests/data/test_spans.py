@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.annotator import spans
 
 RULES = {
@@ -73,5 +73,5 @@ def test_the_best_legal_path_is_the_best_of_all_legal_paths():
     ],
 )
 def test_rules_that_cannot_be_used_are_the_users_error(rules, said):
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(ConfigError, match=said):
         spans.build(rules)

@@ -5,7 +5,7 @@ import random
 import pytest
 from data_configs import clean
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
 from finecomb.data.cleaner import spelling
@@ -72,13 +72,13 @@ def test_the_map_is_a_file_that_a_person_edits_and_that_is_then_applied(tmp_path
     path.write_text("\n".join(lines))
     assert run(["The goverment told the childern."], map=str(path)).splits["train"].text == ["The government told the childern."]
     path.write_text("goverment government")
-    with pytest.raises(UserError, match="no correction"):
+    with pytest.raises(ConfigError, match="no correction"):
         run(["a"], map=str(path))
 
 
 def test_other_languages_need_their_list_and_get_it(tmp_path):
     german = ["Die Regierung hat gestern ein neues Programm für Kinder und Jugendliche in der Hauptstadt angekündigt."] * 30
-    with pytest.raises(UserError, match="were written for 'en'"):
+    with pytest.raises(ConfigError, match="were written for 'en'"):
         run(german)
     (tmp_path / "de.txt").write_text("\n".join({word.strip(".").lower() for word in german[0].split()}))
     after = run([*german, "Ein neues programm, das kinder und jugendliche frueh gestren sahen."], dictionary=str(tmp_path / "de.txt"))
@@ -200,5 +200,5 @@ def test_predictions_for_new_texts_use_the_map_that_training_learned(tmp_path, m
     assert wrong["probabilities"] == pytest.approx(right["probabilities"], abs=1e-6)
     for manifest in (tmp_path / "cache" / "prepared").glob("*/manifest.json"):
         manifest.unlink()
-    with pytest.raises(UserError, match="learned from the training data"):
+    with pytest.raises(ConfigError, match="learned from the training data"):
         Predictor(run)

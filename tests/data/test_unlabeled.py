@@ -7,7 +7,7 @@ import pytest
 from data_configs import make_cleaner, make_dataset, rows
 
 from finecomb import cli
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.prepare import prepare
 
 
@@ -40,11 +40,11 @@ def test_labels_that_are_there_may_be_left_unread(write):
 
 def test_a_task_that_needs_labels_is_refused(corpus):
     found = prepare(plain(corpus), make_cleaner(), task_variant=None)
-    with pytest.raises(UserError, match="have no labels, the task needs 'class'"):
+    with pytest.raises(ConfigError, match="have no labels, the task needs 'class'"):
         prepare(make_dataset("prepared", path=str(found.directory)), make_cleaner(), task_variant="sequence_classification")
-    with pytest.raises(UserError, match="no column is named as the label"):
+    with pytest.raises(ConfigError, match="no column is named as the label"):
         prepare(plain(corpus), make_cleaner(), task_variant="sequence_classification")
-    with pytest.raises(UserError, match="rows of dataset=files have no labels"):
+    with pytest.raises(ConfigError, match="rows of dataset=files have no labels"):
         prepare(plain(corpus, label_kind="none"), make_cleaner(), task_variant="sequence_classification")
 
 

@@ -17,7 +17,7 @@ from data_configs import make_dataset
 from test_wikitext import WIKI
 
 from finecomb.assets import fetch
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.dataset.wikipedia import source as source_module
 from finecomb.data.dataset.wikipedia.dump import as_utf8, decompressed, elements, read_page
 from finecomb.data.dataset.wikipedia.source import WikipediaSource
@@ -136,7 +136,7 @@ def test_a_broken_page_breaks_only_itself(dump, fault):
     assert raw.funnel[0]["reasons"] == {"broken": 1}
     assert (raw.rejected[0]["line"], raw.rejected[0]["file"]) == (2, path.name)
     assert reason in raw.rejected[0]["reason"]
-    with pytest.raises(UserError, match=reason) as caught:
+    with pytest.raises(ConfigError, match=reason) as caught:
         read(path, page_bytes=20000, strict=True)
     assert "page 2" in caught.value.problems[0].where
 
@@ -144,7 +144,7 @@ def test_a_broken_page_breaks_only_itself(dump, fault):
 def test_entities_are_never_expanded(dump):
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>\n' + HEAD
     path, _ = dump([page(1, "&b;" + LONG)], head=bomb)
-    with pytest.raises(UserError, match="declares a document type"):
+    with pytest.raises(ConfigError, match="declares a document type"):
         read(path)
 
 
@@ -168,7 +168,7 @@ def test_a_dump_that_was_cut_gives_what_came_before_and_says_so(dump, capsys):
     assert [row["id"] for row in rows] == [str(number) for number in range(1, len(rows) + 1)]
     assert "in the middle of a bzip2 stream" in raw.rejected[-1]["reason"]
     assert "is damaged: it ends in the middle" in capsys.readouterr().err
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(ConfigError, match="is damaged"):
         read(path, strict=True)
 
 
@@ -250,10 +250,10 @@ def test_wrong_files_are_the_users_error(dump, tmp_path):
                           ({"dump": str(tmp_path / "nothing.bz2")}, "no such file"), ({"sha256": "0" * 64}, "not the file that was pinned"),
                           ({"dump": "http://127.0.0.1/x.bz2"}, "not an address that can be fetched")):  # fmt: skip
         source = WikipediaSource(make_dataset("wikipedia", **({"dump": str(path), "index": str(index), "workers": 1} | changes)))
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(ConfigError, match=said):
             list(source.read("none").splits["train"])
     index.write_bytes(bz2.compress(b"77:1:a\n"))
-    with pytest.raises(UserError, match="no stream begins at byte 77"):
+    with pytest.raises(ConfigError, match="no stream begins at byte 77"):
         read(path, index)
 
 
@@ -355,7 +355,7 @@ def test_real_articles_read_fast_are_as_the_parser_of_reference_reads_them(monke
         paths = [fetch([GENSIM + name], sha256=GENSIM_SHA256).path for name in (
             "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2", "enwiki-table-markup.xml.bz2",
             "bgwiki-latest-pages-articles-shortened.xml.bz2")]  # fmt: skip
-    except UserError as error:
+    except ConfigError as error:
         pytest.skip(f"the package registry is out of reach: {error}")
     compared, parsed, size = 0, 0, 0
     for path in paths:

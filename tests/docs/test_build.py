@@ -16,7 +16,7 @@ import finecomb
 from finecomb.config.compose import register
 from finecomb.config.fields import leaf_keys
 from finecomb.config.locate import conf_dir
-from finecomb.config.schema.train import GROUPS, Train
+from finecomb.config.schema.train import GROUPS, Config
 from finecomb.config.sources import offered, schema_of
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -98,7 +98,7 @@ def test_every_choice_that_is_offered_is_in_the_reference_with_its_keys(group: s
 
 
 def test_every_key_outside_groups_is_in_the_reference(pages: dict[str, str]) -> None:
-    keys = [key for key in leaf_keys(Train, {}) if key.partition(".")[0] not in GROUPS]
+    keys = [key for key in leaf_keys(Config, {}) if key.partition(".")[0] not in GROUPS]
     assert "batch.size" in keys
     assert not [key for key in keys if f"`{key}`" not in pages["train"]]
 

@@ -27,13 +27,13 @@ def job(
 
 if __name__ == "__main__":
     # jobs.py OUTPUT_DIR STEPS PAUSE [orphan]: launch one job with the fake worker; killed by the tests.
-    from finecomb.config.errors import UserError
+    from finecomb.config.errors import ConfigError
     from finecomb.studies.launch import exit_code, launch
 
     processes.WORKER = FAKE
     fake = {"steps": int(sys.argv[2]), "pause": float(sys.argv[3])} | ({"orphan": True} if "orphan" in sys.argv else {})
     try:
         sys.exit(exit_code(launch([job(Path(sys.argv[1]), **fake)])))
-    except UserError as error:
+    except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -14,7 +14,7 @@ import pytest
 from test_kill import is_alive, until
 
 from finecomb.config.compose import compose
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.runs import atomic, index
 from finecomb.runs.directory import RunDirectory
 from finecomb.studies.freeze import freeze
@@ -90,7 +90,7 @@ def test_a_disk_that_is_full_at_the_last_moment_leaves_a_run_to_go_on_with_and_n
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic, "write_bytes", full_for_results)
-        with pytest.raises(UserError, match="the disk is full"):
+        with pytest.raises(ConfigError, match="the disk is full"):
             worker.attempt(job.run, True, time.monotonic())
     assert job.run.result() is None
     assert job.run.state() == "interrupted"
@@ -107,6 +107,6 @@ def test_a_full_disk_before_training_is_the_users_error_and_leaves_no_directory(
 
     freeze(compose(overrides("full")))  # data are in the cache
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match="disk is full"):
+    with pytest.raises(ConfigError, match="disk is full"):
         freeze(composition)
     assert not [path for path in Path("none").iterdir() if path.is_dir()]

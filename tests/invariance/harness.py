@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.learning.model import inspect
 from finecomb.runs.directory import RunDirectory
 from finecomb.training.fit import Fit
@@ -73,12 +73,12 @@ def prepared(folder: Path, task: str, *, weighted: bool = False) -> Path:
     return target if target.exists() else make_data(target, train=20, weighted=weighted, **TASKS[task][0])
 
 
-def cell_config(folder: Path, task: str, tuning: str, *overrides: str, weighted: bool = False) -> Train:
+def cell_config(folder: Path, task: str, tuning: str, *overrides: str, weighted: bool = False) -> Config:
     """The config of one cell, for the plain comparison. weighted: each training example has a weight of its own."""
     return tiny_config(prepared(folder, task, weighted=weighted), *TASKS[task][1], *tuning_overrides(tuning), *PLAIN, *overrides)
 
 
-def parts_of(config: Train, *, double: bool = True) -> Parts:
+def parts_of(config: Config, *, double: bool = True) -> Parts:
     """Composed parts, in float64 unless told otherwise."""
     assert config.dataset.path is not None
     parts = compose(config, Path(config.dataset.path), inspect(config.model), dtype=weights_dtype(config.trainer))
@@ -87,7 +87,7 @@ def parts_of(config: Train, *, double: bool = True) -> Parts:
     return parts
 
 
-def with_split(config: Train, *, parts: int = 1, tokens: int | None = None, workers: int = 0, devices: int = 1) -> Train:
+def with_split(config: Config, *, parts: int = 1, tokens: int | None = None, workers: int = 0, devices: int = 1) -> Config:
     """The same training, computed in another way."""
     trainer = dataclasses.replace(config.trainer, num_workers=workers, devices=devices)
     return dataclasses.replace(config, trainer=trainer, batch=dataclasses.replace(config.batch, micro_batches=parts, max_tokens=tokens))
@@ -120,7 +120,7 @@ def full(tensor: Tensor) -> Tensor:
 _numbers = itertools.count()
 
 
-def run_in(folder: Path, config: Train) -> RunDirectory:
+def run_in(folder: Path, config: Config) -> RunDirectory:
     """A bare run directory for a Fit that is not the worker's."""
     run = RunDirectory(folder / f"fit-{next(_numbers)}")
     run.path.mkdir(parents=True)
@@ -128,7 +128,7 @@ def run_in(folder: Path, config: Train) -> RunDirectory:
     return run
 
 
-def train(folder: Path, config: Train, *, double: bool = True, run: RunDirectory | None = None) -> Outcome:
+def train(folder: Path, config: Config, *, double: bool = True, run: RunDirectory | None = None) -> Outcome:
     """Train through the real Trainer, in a new run directory unless one is given, whose last checkpoint is resumed."""
     parts = parts_of(config, double=double)
     before = {name: tensor.detach().clone() for name, tensor in parts.tuned.model.named_parameters() if not tensor.requires_grad}
@@ -141,7 +141,7 @@ def train(folder: Path, config: Train, *, double: bool = True, run: RunDirectory
     return Outcome(gradients.steps, {name: full(tensor).clone() for name, tensor in parts.tuned.trainable_state().items()}, frozen)
 
 
-def plain(config: Train, *, double: bool = True) -> Outcome:
+def plain(config: Config, *, double: bool = True) -> Outcome:
     """Train by the plain loop."""
     parts = parts_of(config, double=double)
     parts.data.setup("fit")
@@ -161,7 +161,7 @@ def plain(config: Train, *, double: bool = True) -> Outcome:
     return Outcome(gradients, {name: tensor.clone() for name, tensor in parts.tuned.trainable_state().items()}, frozen=True)
 
 
-def _mean_loss(problem_type: str, config: Train, logits: Tensor, targets: Any, weights: Tensor | None) -> Tensor:
+def _mean_loss(problem_type: str, config: Config, logits: Tensor, targets: Any, weights: Tensor | None) -> Tensor:
     """Torch's own mean loss of a whole batch; with weights of examples the mean of the losses times weights."""
     if weights is not None:
         return torch.stack([w * _mean_loss(problem_type, config, logits[[n]], targets[[n]], None) for n, w in enumerate(weights)]).mean()
@@ -172,13 +172,13 @@ def _mean_loss(problem_type: str, config: Train, logits: Tensor, targets: Any, w
     return F.mse_loss(logits.squeeze(-1), targets.to(logits.dtype))
 
 
-def class_weights(config: Train, logits: Tensor) -> Tensor | None:
+def class_weights(config: Config, logits: Tensor) -> Tensor | None:
     """Weights of the classes, if the loss has any."""
     weights = getattr(config.loss, "class_weights", None)
     return None if weights is None else logits.new_tensor([float(f) for f in weights])
 
 
-def check_zero_weights(config: Train, outcome: Outcome) -> None:
+def check_zero_weights(config: Config, outcome: Outcome) -> None:
     """The gradient of a batch is zero where the weights of all its examples are, finite everywhere, and not zero elsewhere."""
     parts = parts_of(config)
     labels = parts.data.splits["train"].labels

@@ -9,11 +9,11 @@ from typing import Any
 import pytorch_lightning as pl
 from harness import Gradients, Outcome, parts_of
 
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.training.parts import Parts
 
 
-def plain_trainer(config: Train, callbacks: Sequence[pl.Callback] = (), **settings: Any) -> pl.Trainer:
+def plain_trainer(config: Config, callbacks: Sequence[pl.Callback] = (), **settings: Any) -> pl.Trainer:
     """A Trainer without files of its own, which trains as long as the config states."""
     usual: dict[str, Any] = {
         "accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
@@ -23,7 +23,7 @@ def plain_trainer(config: Train, callbacks: Sequence[pl.Callback] = (), **settin
     return pl.Trainer(callbacks=list(callbacks), **(usual | settings))
 
 
-def train_plainly(config: Train, *, parts: Parts | None = None, ckpt_path: Path | None = None, **settings: Any) -> Outcome:
+def train_plainly(config: Config, *, parts: Parts | None = None, ckpt_path: Path | None = None, **settings: Any) -> Outcome:
     """Train through a plain Trainer."""
     parts = parts or parts_of(config)
     before = {name: tensor.detach().clone() for name, tensor in parts.tuned.model.named_parameters() if not tensor.requires_grad}

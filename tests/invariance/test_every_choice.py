@@ -15,7 +15,7 @@ from finecomb.config.machine import Machine
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.model import FAMILIES
 from finecomb.config.schema.task import variant
-from finecomb.config.schema.train import BUNDLES, GROUPS, Train
+from finecomb.config.schema.train import BUNDLES, GROUPS, Config
 from finecomb.config.sources import options
 from finecomb.config.validate import validate
 from finecomb.data.prepare import prepare
@@ -33,7 +33,7 @@ def choices(group: str) -> list[str]:
     return sorted(options(group))
 
 
-def take_a_step(folder: Path, config: Train, data: Path) -> None:
+def take_a_step(folder: Path, config: Config, data: Path) -> None:
     """One optimizer step of the real training on prepared data, on the CPU; something that trains must move."""
     parts = compose_parts(config, data, inspect(config.model))
     before = {name: tensor.clone() for name, tensor in parts.tuned.trainable_state().items()}

@@ -25,7 +25,7 @@ from harness import (
     with_split,
 )
 
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.data.dataset.prepared import content_hash, open_prepared, read_rows, write
 from finecomb.learning.tuning import Tuned
 from finecomb.training.evaluate import score
@@ -115,7 +115,7 @@ def test_soft_labels_that_are_certain_train_as_hard_ones_and_others_however_the_
         shares = [draw.random() for _ in range(3)]
         return [share / sum(shares) for share in shares]
 
-    def on(data: Path) -> Train:
+    def on(data: Path) -> Config:
         return dataclasses.replace(config, dataset=dataclasses.replace(config.dataset, path=str(data)))
 
     hard = on(_with_soft_labels(source, tmp_path / "certain", certain))

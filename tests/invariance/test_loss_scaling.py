@@ -20,7 +20,7 @@ from pytorch_lightning.plugins import MixedPrecision
 from test_resume import assert_equal
 from two_ranks import killed_and_resumed
 
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.learning import optimizer
 from finecomb.training import checkpoint
 from finecomb.training.module import Module
@@ -54,7 +54,7 @@ def scaling() -> Iterator[list[_Scaled]]:
         yield built
 
 
-def in_fp16(config: Train) -> Train:
+def in_fp16(config: Config) -> Config:
     """The config with precision=16-mixed, which the command line refuses without a GPU."""
     return dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, precision="16-mixed"))
 

@@ -14,8 +14,8 @@ from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from pytorch_lightning.loggers import CSVLogger
 from test_resume import Killed, assert_equal
 
-from finecomb.config.errors import UserError
-from finecomb.config.schema.train import Monitor, Train
+from finecomb.config.errors import ConfigError
+from finecomb.config.schema.train import Config, Monitor
 from finecomb.training import module
 from finecomb.training.callbacks import Best
 from finecomb.training.datamodule import EvaluationLoader
@@ -136,18 +136,18 @@ REFUSED = {
 @pytest.mark.parametrize("setting", REFUSED)
 def test_a_setting_of_the_trainer_that_would_change_the_steps_is_refused_with_a_hint(setting: str, data_folder: Path) -> None:
     parts, (value, hint) = parts_of(cell_config(data_folder, "single", "full")), REFUSED[setting]
-    with pytest.raises(UserError) as error:
+    with pytest.raises(ConfigError) as error:
         plain_trainer(parts.config, **{setting: value}).fit(parts.module(), parts.data)
     [problem] = error.value.problems
     assert setting in problem.where
-    assert hint in problem.mend
+    assert hint in problem.hint
 
 
 def test_loaders_that_are_not_the_data_modules_are_refused(data_folder: Path) -> None:
     parts = parts_of(cell_config(data_folder, "single", "full"))
-    with pytest.raises(UserError, match="DataModule"):
+    with pytest.raises(ConfigError, match="DataModule"):
         plain_trainer(parts.config).fit(parts.module(), parts.data.train_dataloader())
-    with pytest.raises(UserError, match="cannot evaluate"):
+    with pytest.raises(ConfigError, match="cannot evaluate"):
         plain_trainer(parts.config).validate(parts.module(), [1], verbose=False)
     [found] = plain_trainer(parts.config).validate(parts.module(), parts.data.val_dataloader(), verbose=False)
     assert found["validation/loss"] == pytest.approx(evaluated(parts).metrics["loss"])
@@ -155,7 +155,7 @@ def test_loaders_that_are_not_the_data_modules_are_refused(data_folder: Path) ->
 
 def test_a_training_without_any_limit_is_refused(data_folder: Path) -> None:
     parts = parts_of(cell_config(data_folder, "single", "full"))
-    with pytest.raises(UserError, match="length of training"):
+    with pytest.raises(ConfigError, match="length of training"):
         plain_trainer(parts.config, max_epochs=-1).fit(parts.module(), parts.data)
 
 
@@ -196,7 +196,7 @@ class Kill(pl.Callback):
             raise Killed
 
 
-def _resumable(data_folder: Path, tuning: str = "full") -> Train:
+def _resumable(data_folder: Path, tuning: str = "full") -> Config:
     return cell_config(data_folder, "single", tuning, *RESUMED)
 
 
@@ -204,7 +204,7 @@ def _checkpoints(folder: Path, **every: Any) -> ModelCheckpoint:
     return ModelCheckpoint(folder, save_top_k=-1, filename="{step}", **every)
 
 
-def _killed_and_resumed(config: Train, folder: Path, hook: str, step: int, **every: Any) -> tuple[Outcome, dict[str, float]]:
+def _killed_and_resumed(config: Config, folder: Path, hook: str, step: int, **every: Any) -> tuple[Outcome, dict[str, float]]:
     torch.manual_seed(0)
     with pytest.raises(Killed):
         train_plainly(config, callbacks=[_checkpoints(folder, **every), Kill(hook, step)], enable_checkpointing=True)

@@ -13,7 +13,7 @@ from finecomb.config.compose import compose
 from finecomb.config.machine import Machine
 from finecomb.config.plain import from_plain, to_plain
 from finecomb.config.resolve import resolve
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.data.dataset.prepared import content_hash, write
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.prepare import open_prepared
@@ -99,7 +99,7 @@ def make_data(
     return target
 
 
-def tiny_config(data: Path, *overrides: str) -> Train:
+def tiny_config(data: Path, *overrides: str) -> Config:
     """A resolved config on prepared data, on one thread, in fp32, without dropout unless asked for."""
     composition = compose(
         ["dataset=prepared", f"dataset.path={data}", "model=tiny", "logger=none", "batch.size=8", "trainer.max_epochs=2",
@@ -124,7 +124,7 @@ def make_run(folder: Path, data: Path, *overrides: str, name: str = "run") -> Ru
     return directory.create(folder, name, f"{abs(hash(name)):012x}"[:12], to_plain(config), record)
 
 
-def frozen_config(run: RunDirectory) -> Train:
+def frozen_config(run: RunDirectory) -> Config:
     """The typed config of a run."""
     return from_plain(run.config)
 

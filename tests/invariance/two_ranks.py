@@ -19,7 +19,7 @@ from harness import TASKS, TUNINGS, ZERO_WEIGHTS, Outcome, cell_config, prepared
 from test_resume import Killed, _kill_at
 from tiny_runs import tiny_config
 
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.runs.directory import RunDirectory
 from finecomb.training import callbacks, module, worker
 from finecomb.training.module import Module
@@ -74,7 +74,7 @@ def seeded_alike(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(module, "seed_step", lambda *_: None)
 
 
-def killed_and_resumed(run: RunDirectory, config: Train, step: int) -> Outcome:
+def killed_and_resumed(run: RunDirectory, config: Config, step: int) -> Outcome:
     """The steps of both attempts of a training whose ranks are killed after a step, before its checkpoint."""
     with pytest.MonkeyPatch.context() as patch:
         _kill_at(patch, callbacks.Record, "on_train_batch_end", lambda self, trainer, *_: trainer.global_step == step)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from finecomb.assets import hash_file
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema.model import FAMILIES, HUB_WEIGHTS, Model
 from finecomb.config.schema.tuning import REFUSED
 from finecomb.learning import tuning
@@ -183,14 +183,14 @@ def test_an_adapter_names_the_hub_only_where_its_weights_are_these(make: Any, tm
 def test_an_adapter_refuses_another_base(make: Any, tmp_path: Path) -> None:
     trained(make, "bert", "lora").save(tmp_path / "artifact", INFO)
     other = make.backbone("bert", init_seed=9)
-    with pytest.raises(UserError, match="are not those this adapter was trained on"):
+    with pytest.raises(ConfigError, match="are not those this adapter was trained on"):
         tuning.load(tmp_path / "artifact", base=other.directory)
-    with pytest.raises(UserError, match="are gone"):
+    with pytest.raises(ConfigError, match="are gone"):
         tuning.load(tmp_path / "artifact", base=tmp_path / "nowhere")
 
 
 def test_a_folder_that_is_no_artifact_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no finecomb\.json"):
+    with pytest.raises(ConfigError, match=r"no finecomb\.json"):
         tuning.load(tmp_path)
 
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema.model import FAMILIES, Model
 from finecomb.learning.model import build, inspect
 from finecomb.learning.pooling import classify
@@ -126,7 +126,7 @@ def test_a_missing_tensor_below_the_head_is_told(make: Any, tmp_path: Path) -> N
     state = stored(make, tmp_path)
     del state["bert.encoder.layer.1.output.dense.weight"]
     write(tmp_path, state)
-    with pytest.raises(UserError, match=r"missing: bert\.encoder\.layer\.1\.output\.dense\.weight"):
+    with pytest.raises(ConfigError, match=r"missing: bert\.encoder\.layer\.1\.output\.dense\.weight"):
         built(pretrained(tmp_path))
 
 
@@ -134,7 +134,7 @@ def test_layers_that_the_config_leaves_out_are_told(make: Any, tmp_path: Path) -
     stored(make, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}))
-    with pytest.raises(UserError, match=r"of layers that config\.json does not have"):
+    with pytest.raises(ConfigError, match=r"of layers that config\.json does not have"):
         built(pretrained(tmp_path))
 
 
@@ -142,7 +142,7 @@ def test_a_tensor_of_another_shape_is_told(make: Any, tmp_path: Path) -> None:
     state = stored(make, tmp_path)
     state["bert.encoder.layer.0.output.dense.weight"] = torch.zeros(3, 3)
     write(tmp_path, state)
-    with pytest.raises(UserError, match="another shape"):
+    with pytest.raises(ConfigError, match="another shape"):
         built(pretrained(tmp_path))
 
 
@@ -162,7 +162,7 @@ def test_a_tokenizer_with_more_tokens_than_embeddings_is_told(make: Any, tmp_pat
     tokenizer = make.backbone("bert").tokenizer
     tokenizer.add_tokens(["unheard-of"])
     tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="embeddings"):
+    with pytest.raises(ConfigError, match="embeddings"):
         built(pretrained(tmp_path))
 
 
@@ -188,7 +188,7 @@ def test_a_damaged_file_of_weights_is_told(make: Any, tmp_path: Path) -> None:
     stored(make, tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    with pytest.raises(UserError, match="the weights cannot be read"):
+    with pytest.raises(ConfigError, match="the weights cannot be read"):
         built(pretrained(tmp_path))
 
 
@@ -210,7 +210,7 @@ def test_a_damaged_tiny_model_in_the_cache_is_made_again(make: Any, tmp_path: Pa
 def test_a_tokenizer_that_cannot_be_read_is_told(make: Any, tmp_path: Path, content: str) -> None:
     stored(make, tmp_path)
     (tmp_path / "tokenizer.json").write_text(content)
-    with pytest.raises(UserError, match="the tokenizer cannot be loaded"):
+    with pytest.raises(ConfigError, match="the tokenizer cannot be loaded"):
         built(pretrained(tmp_path))
 
 
@@ -243,5 +243,5 @@ def test_the_listed_attentions_are_those_that_transformers_has(make: Any, model_
 
 
 def test_an_attention_that_the_weights_lack_is_refused_before_a_run_is_made(make: Any) -> None:
-    with pytest.raises(UserError, match=r"model\.attention=sdpa is not available for xlnet"):
+    with pytest.raises(ConfigError, match=r"model\.attention=sdpa is not available for xlnet"):
         inspect(make.choice("xlnet", attention="sdpa"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema.model import FAMILIES, Model
 from finecomb.learning.model import inspect
 
@@ -48,7 +48,7 @@ def test_the_hash_is_that_of_the_content(tmp_path: Path) -> None:
 
 
 def test_an_unknown_architecture_is_told_with_those_that_are_known(tmp_path: Path) -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         inspect(choice(directory(tmp_path, "t5")))
     assert "t5" in caught.value.problems[0].what
     assert all(model_type in caught.value.problems[0].allowed for model_type in FAMILIES)
@@ -56,32 +56,32 @@ def test_an_unknown_architecture_is_told_with_those_that_are_known(tmp_path: Pat
 
 def test_weights_without_a_tokenizer_are_told(tmp_path: Path) -> None:
     (directory(tmp_path) / "tokenizer.json").unlink()
-    with pytest.raises(UserError, match="no tokenizer"):
+    with pytest.raises(ConfigError, match="no tokenizer"):
         inspect(choice(tmp_path))
 
 
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"only pickled weights are there \(pytorch_model\.bin\)"):
+    with pytest.raises(ConfigError, match=r"only pickled weights are there \(pytorch_model\.bin\)"):
         inspect(choice(directory(tmp_path, weights="pytorch_model.bin")))
 
 
 @pytest.mark.parametrize("path", ["nowhere", "./no/where", "/no/such/place"])
 def test_a_path_that_is_neither_a_directory_nor_a_hub_id_is_told(path: str) -> None:
-    with pytest.raises(UserError, match="no such directory"):
+    with pytest.raises(ConfigError, match="no such directory"):
         inspect(choice(path))
 
 
 def test_a_file_is_told_apart_from_nothing(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"model\.safetensors is a file"):
+    with pytest.raises(ConfigError, match=r"model\.safetensors is a file"):
         inspect(choice(tmp_path / "model.safetensors"))
 
 
 def test_a_directory_without_a_model_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no config\.json"):
+    with pytest.raises(ConfigError, match=r"no config\.json"):
         inspect(choice(tmp_path))
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"config\.json cannot be read"):
+    with pytest.raises(ConfigError, match=r"config\.json cannot be read"):
         inspect(choice(tmp_path))
 
 
@@ -94,5 +94,5 @@ def test_a_tiny_model_is_told_apart_by_what_shapes_it(make: Any, field: str) -> 
 
 
 def test_a_hidden_size_that_the_heads_do_not_divide_is_told(make: Any) -> None:
-    with pytest.raises(UserError, match="hidden size 30 over 4 heads"):
+    with pytest.raises(ConfigError, match="hidden size 30 over 4 heads"):
         inspect(make.choice("bert", hidden=30, heads=4))

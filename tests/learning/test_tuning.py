@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema import optimizer as optimizer_schema
 from finecomb.config.schema import tuning as schema
 from finecomb.config.schema.model import FAMILIES
@@ -92,7 +92,7 @@ def test_top_layers_with_everything_is_full(make: Any) -> None:
 
 
 def test_more_top_layers_than_there_are_is_told(make: Any) -> None:
-    with pytest.raises(UserError, match="5 top layers of a model that has 2"):
+    with pytest.raises(ConfigError, match="5 top layers of a model that has 2"):
         make.tuned("bert", schema.TopLayers("top_layers", "eval", k=5, embeddings=False, pooler=False))
 
 
@@ -114,7 +114,7 @@ def test_bitfit_trains_every_bias(make: Any) -> None:
 
 @pytest.mark.parametrize("model_type", [model_type for method, model_type in schema.REFUSED if method == "bitfit"])
 def test_refused_cells_are_impossible(make: Any, model_type: str) -> None:
-    with pytest.raises(UserError, match="no biases below the head"):
+    with pytest.raises(ConfigError, match="no biases below the head"):
         make.tuned(model_type, "bitfit")
 
 
@@ -135,7 +135,7 @@ def test_all_linear_adapts_every_map_of_the_layers_and_not_the_head(make: Any, m
 
 
 def test_lora_targets_that_do_not_exist_are_told_with_those_that_do(make: Any) -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         make.tuned("bert", dataclasses.replace(make.tunings["lora"], target_modules=["query", "q_proj", "classifier"]))
     assert "q_proj, classifier" in caught.value.problems[0].what
     assert "attention.self.query" in caught.value.problems[0].allowed
@@ -278,7 +278,7 @@ def test_parameters_are_counted_once(make: Any) -> None:
 def test_texts_that_outgrow_the_positions_are_told(make: Any) -> None:
     tuned = make.tuned("roberta", "prompt")
     tuned.check_length(187)
-    with pytest.raises(UserError, match="188 tokens and 5 virtual ones in a model with 192 positions"):
+    with pytest.raises(ConfigError, match="188 tokens and 5 virtual ones in a model with 192 positions"):
         tuned.check_length(188)
     make.tuned("xlnet", "prompt").check_length(10_000)
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.runs import atomic
 
 
@@ -17,10 +17,10 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(tmp_path, monk
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         atomic.write_json(path, {"a": 2})
     assert "full" in raised.value.problems[0].what
-    assert "output_dir" in raised.value.problems[0].mend
+    assert "output_dir" in raised.value.problems[0].hint
     assert json.loads(path.read_text()) == {"a": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
 

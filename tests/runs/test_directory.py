@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.runs import directory
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.lock import Held, Owner, read_owner
@@ -69,7 +69,7 @@ def test_what_a_killed_command_left_half_made_is_cleared_away(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_the_users_error(tmp_path):
     (tmp_path / "runs").write_text("a file")
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         make(tmp_path)
     assert raised.value.problems[0].where == "output_dir"
 
@@ -139,10 +139,10 @@ def test_metrics_go_on_from_the_checkpoints_step(tmp_path):
 def test_a_broken_file_is_named_with_what_to_do(tmp_path, content):
     run = make(tmp_path)
     (run.path / "status.json").write_text(content)
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         run.state()
     assert "status.json" in raised.value.problems[0].what
-    assert str(run.path) in raised.value.problems[0].mend
+    assert str(run.path) in raised.value.problems[0].hint
 
 
 def test_a_lock_is_refused_while_held_and_names_its_holder(tmp_path):

@@ -4,7 +4,7 @@ import time
 import pytest
 from rich.console import Console
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.runs import directory, index, show
 from finecomb.runs.index import DAMAGED
 
@@ -52,14 +52,14 @@ def test_the_best_is_of_the_finished_by_the_metrics_own_direction(runs, tmp_path
     found = index.entries(tmp_path)
     assert index.best(found) == found[1]
     assert index.best(found, "validation/loss") == found[1]
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         index.best(found, "validation/acuracy")
-    assert "validation/accuracy" in raised.value.problems[0].mend
+    assert "validation/accuracy" in raised.value.problems[0].hint
 
 
 def test_runs_that_monitored_different_metrics_have_no_best_until_one_is_named(runs, tmp_path):
     make(tmp_path, 4, 0.5, metric="loss")
-    with pytest.raises(UserError, match="different metrics"):
+    with pytest.raises(ConfigError, match="different metrics"):
         index.best(index.entries(tmp_path))
 
 
@@ -93,9 +93,9 @@ def test_folders_that_are_no_runs_are_not_listed(runs, tmp_path):
 def test_a_run_is_meant_by_path_name_or_fingerprint_or_their_beginning(runs, tmp_path):
     for word in (str(runs[0].path), runs[0].path.name, "run1", "000000000001"):
         assert index.locate(tmp_path, word).path == runs[0].path
-    with pytest.raises(UserError, match="3 runs"):
+    with pytest.raises(ConfigError, match="3 runs"):
         index.locate(tmp_path, "run")
-    with pytest.raises(UserError, match="there is no run"):
+    with pytest.raises(ConfigError, match="there is no run"):
         index.locate(tmp_path, "nothing")
 
 

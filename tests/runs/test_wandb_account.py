@@ -7,7 +7,7 @@ import pytest
 
 from finecomb import cli
 from finecomb.config.compose import compose
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.runs import wandb_account
 
 KEY = "k" * 40
@@ -54,7 +54,7 @@ def check(*overrides, **environment):
 
 
 def refused(*overrides, **environment):
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         check(*overrides, **environment)
     (problem,) = raised.value.problems
     return problem

@@ -12,7 +12,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from finecomb.config.compose import compose
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.data.prepare import open_prepared
 from finecomb.serving import Predictor
 from finecomb.serving.predict import predict_command
@@ -65,7 +65,7 @@ def recorded(run):
 
 
 def problem(error):
-    return " ".join(" ".join([each.what, each.where, each.allowed, each.mend]) for each in error.value.problems)
+    return " ".join(" ".join([each.what, each.where, each.allowed, each.hint]) for each in error.value.problems)
 
 
 @pytest.mark.parametrize("tuning", METHODS)
@@ -87,10 +87,10 @@ def test_regression_gives_values_and_pairs_take_two_texts(trained):
     predictor = Predictor(run)
     answers = predictor(list(data["text"]), list(data["text_pair"]))
     assert [answer["value"] for answer in answers] == pytest.approx(columns["value"], abs=1e-5)
-    with pytest.raises(UserError) as error:
+    with pytest.raises(ConfigError) as error:
         predictor(["single"])
     assert "pairs of texts" in problem(error)
-    with pytest.raises(UserError):
+    with pytest.raises(ConfigError):
         predictor(["a", "b"], ["c"])
 
 
@@ -155,7 +155,7 @@ def test_pairs_come_from_the_command_line_columns_or_tabbed_lines(trained, place
     assert len(lines) == 3
     assert len(set(lines)) == 1
     monkeypatch.setattr(sys, "stdin", io.StringIO("fine\tdull\nfine\n"))
-    with pytest.raises(UserError) as error:
+    with pytest.raises(ConfigError) as error:
         predict_command(str(run.path), file="-")
     assert "standard input, line 2" in problem(error)
 
@@ -173,7 +173,7 @@ def test_what_is_wrong_is_told_with_the_way_out(trained, place):
         ({"run": str(run.path), "texts": ["x", "\udcff"]}, "text 2"),
         ({"run": str(run.path), "texts": ["x"], "device": "banana"}, "cpu"),
     ]:
-        with pytest.raises(UserError) as error:
+        with pytest.raises(ConfigError) as error:
             predict_command(**arguments)
         assert words in problem(error)
 
@@ -185,11 +185,11 @@ def test_a_run_that_has_not_finished_is_told_without_importing_torch(place, trai
     run = freeze(job).run
     code = f"""
 import sys
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.serving.predict import predict_command
 try:
     predict_command({str(run.path)!r}, ["text"])
-except UserError as error:
+except ConfigError as error:
     assert "is created" in str(error)
     assert "torch" not in sys.modules
 else:

@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 from jobs import FAKE, job
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.runs.directory import RunDirectory
 from finecomb.studies import launch as launching
 from finecomb.studies import processes
@@ -205,7 +205,7 @@ def test_the_words_of_another_launcher_do_not_reach_a_worker(tmp_path, monkeypat
 
 def test_a_held_run_is_the_users_error_that_names_its_holder(tmp_path):
     frozen = job(tmp_path)
-    with frozen.run.lock(), pytest.raises(UserError, match=f"process {os.getpid()}"):
+    with frozen.run.lock(), pytest.raises(ConfigError, match=f"process {os.getpid()}"):
         launch([frozen])
     assert frozen.run.state() == "created"
 
@@ -245,9 +245,9 @@ def test_a_worker_that_does_not_stop_is_made_to(tmp_path, monkeypatch):
 def test_several_machines_are_refused_with_the_command_to_use(tmp_path):
     frozen = job(tmp_path)
     frozen.config["trainer"]["num_nodes"] = 2
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         launch([frozen])
-    assert "finecomb.training.worker" in raised.value.problems[0].mend
+    assert "finecomb.training.worker" in raised.value.problems[0].hint
 
 
 def test_a_damaged_run_directory_is_told_and_does_not_stop_the_others(tmp_path):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from finecomb.config import computing, plugins
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.machine import Machine
 from finecomb.studies import freeze as freezing
 from finecomb.studies.freeze import check, check_all, code_of, freeze
@@ -48,7 +48,7 @@ def test_trainer_auto_is_recorded_as_the_choice_for_the_machine(job, monkeypatch
 
 def test_a_batch_is_checked_against_the_processes_of_this_machine(job, monkeypatch):
     monkeypatch.setattr(freezing, "this_machine", lambda: Machine(cores=8, gpus=0, bf16=False, gpu_bf16=False))
-    with pytest.raises(UserError, match=r"batch.size=9 cannot be split evenly in 2 \(1 micro-batches x 2 devices"):
+    with pytest.raises(ConfigError, match=r"batch.size=9 cannot be split evenly in 2 \(1 micro-batches x 2 devices"):
         check(job("trainer=ddp", "batch.size=9"))
 
 
@@ -169,7 +169,7 @@ def test_the_jobs_of_a_sweep_prepare_their_data_once(job, monkeypatch):
 
 def test_the_mistakes_of_all_jobs_are_told_at_once_with_the_jobs_that_have_them(job, tmp_path):
     jobs = [job("seed=0"), job("batch.size=500"), job("batch.size=600"), job("dataset.columns.text=nope")]
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         check_all(jobs)
     told = [f"{problem.what} | {problem.where}" for problem in raised.value.problems]
     assert any("500" in line and "batch.size=500" in line.split("|")[1] for line in told)
@@ -179,7 +179,7 @@ def test_the_mistakes_of_all_jobs_are_told_at_once_with_the_jobs_that_have_them(
 
 
 def test_what_does_not_fit_the_data_is_told_at_once_with_its_origin_and_makes_no_run(job, tmp_path):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         freeze(job("batch.size=64", "loss.class_weights=[1,2,3]"))
     assert [problem.where for problem in caught.value.problems] == [
         "command line: batch.size=64",
@@ -190,7 +190,7 @@ def test_what_does_not_fit_the_data_is_told_at_once_with_its_origin_and_makes_no
 
 
 def test_a_class_without_training_rows_cannot_be_balanced(job, tmp_path):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ConfigError) as caught:
         freeze(job("dataset.label_names=[a,b,c]", "loss.class_weights=balanced"))
     (problem,) = caught.value.problems
     assert problem.what == "class c has no training row to be balanced"
@@ -201,9 +201,9 @@ def test_a_class_without_training_rows_cannot_be_balanced(job, tmp_path):
 def test_tensorboard_that_is_not_installed_is_told_before_training(job, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "tensorboard" else find(name, *rest))
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         check(job("logger=tensorboard"))
-    assert "finecomb[tensorboard]" in raised.value.problems[0].mend
+    assert "finecomb[tensorboard]" in raised.value.problems[0].hint
 
 
 def test_a_sweep_has_one_name_whatever_the_order_of_its_jobs(job):

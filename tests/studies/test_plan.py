@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.overrides import override
 from finecomb.studies import plan, tune
 from finecomb.studies.plan import Job
@@ -100,7 +100,7 @@ seeds: [1]
 def test_an_arm_named_by_two_blocks_is_one_and_two_arms_of_one_name_are_refused(study):
     same = "arms: {full: tuning=full}\ngrid: [{tuning: [full, head]}]\nseeds: [1]\n"
     assert list(arms(study(same))) == ["full", "head"]
-    with pytest.raises(UserError, match="two different arms are called full"):
+    with pytest.raises(ConfigError, match="two different arms are called full"):
         study("arms: {full: tuning=head}\ngrid: [{tuning: [full]}]\nseeds: [1]\n")
 
 
@@ -110,7 +110,7 @@ def test_an_arm_may_have_seeds_of_its_own(study):
 
 
 def test_every_mistake_is_told_at_once_with_its_line(study):
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         study(
             """name: broken
 arms: {full: tuning=full, head: tuning=head}
@@ -121,7 +121,7 @@ references: [majorty, {name: a paper, scores: {sst2: 94.8}}]
 tune: {trials: 0, search: gird, spaces: {lora: {optimizer.lr: auto}}}
 """
         )
-    told = [(problem.what, problem.where.split(" (")[0].rsplit("/", 1)[1], problem.mend) for problem in raised.value.problems]
+    told = [(problem.what, problem.where.split(" (")[0].rsplit("/", 1)[1], problem.hint) for problem in raised.value.problems]
     assert ("there is no key seed", "study.yaml, line 3", "did you mean seeds?") in told
     assert ("a seed is named twice", "study.yaml, line 4", "a run repeated is no second run") in told
     assert ("no arm is called ful", "study.yaml, line 5", "did you mean full?") in told
@@ -137,15 +137,15 @@ tune: {trials: 0, search: gird, spaces: {lora: {optimizer.lr: auto}}}
 def test_a_broken_file_is_told_by_its_line(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("arms: {full: a}\narms: {head: b}\n")
-    with pytest.raises(UserError, match="the key arms is given twice"):
+    with pytest.raises(ConfigError, match="the key arms is given twice"):
         plan.read(path)
     path.write_text("arms: [")
-    with pytest.raises(UserError, match="it cannot be read"):
+    with pytest.raises(ConfigError, match="it cannot be read"):
         plan.read(path)
 
 
 def test_what_is_chosen_on_a_seed_is_not_reported_on_it(study):
-    with pytest.raises(UserError, match="confirmed on the seed 0, on which its setting is chosen"):
+    with pytest.raises(ConfigError, match="confirmed on the seed 0, on which its setting is chosen"):
         study("arms: {full: tuning=full}\nseeds: 2\ntune: {trials: 2, space: {optimizer.lr: auto}}\n")
 
 
@@ -171,7 +171,7 @@ def test_unequal_budgets_are_refused(study):
             "{trials: 3, spaces: {full: {optimizer.lr: [1e-5, 1e-4]}, lora: {optimizer.lr: auto}}}",
         )
     )
-    with pytest.raises(UserError, match="the grid of the arm full has 2 settings, and every arm gets 3 trials"):
+    with pytest.raises(ConfigError, match="the grid of the arm full has 2 settings, and every arm gets 3 trials"):
         tune.spaces(found)
 
 
@@ -241,9 +241,9 @@ def test_a_study_is_found_by_name_or_path_and_else_the_nearest_is_named(tmp_path
     monkeypatch.chdir(ROOT)
     assert plan.locate("losses") == Path("experiments/losses/study.yaml")
     assert plan.locate("experiments/losses") == Path("experiments/losses/study.yaml")
-    with pytest.raises(UserError, match=r"there is no study tuning_method") as raised:
+    with pytest.raises(ConfigError, match=r"there is no study tuning_method") as raised:
         plan.locate("tuning_method")
-    assert raised.value.problems[0].mend == "did you mean tuning_methods?"
+    assert raised.value.problems[0].hint == "did you mean tuning_methods?"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from finecomb.config import plugins
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.plugins.parts import Metric, Plugin
 from finecomb.runs import plugin_metrics
 from finecomb.studies.scores import Labels, ordered, score_rows, scorer, zero_divisions
@@ -65,5 +65,5 @@ def test_what_a_function_raises_is_a_users_error_and_nan_is_undefined(monkeypatc
     answers = np.zeros(3, dtype=np.int64)
     assert plugin_metrics.values("sequence_classification", answers, answers) == {"nothing": None}
     monkeypatch.setattr(plugins, "_loaded", {"here": Plugin(None, metrics=metrics)})
-    with pytest.raises(UserError, match="the metric broken failed on 3 examples: ZeroDivisionError"):
+    with pytest.raises(ConfigError, match="the metric broken failed on 3 examples: ZeroDivisionError"):
         plugin_metrics.values("sequence_classification", answers, answers)

@@ -11,7 +11,7 @@ import pytest
 from synthetic import frames
 
 from finecomb import cli
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.runs import index, sync, wandb_folder, wandb_project
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.wandb_folder import WandbRun
@@ -38,9 +38,9 @@ def test_wandb_runs_become_arms_by_everything_but_the_seed(monkeypatch):
     assert "nothing is tested" in text
     only = mirrored.compare(["wandb:me/mine"], metrics=["accuracy"], where={"tuning": "head"}, group="g", state=None)
     assert "full" not in only
-    with pytest.raises(UserError, match="no W&B run has the metric acuracy") as raised:
+    with pytest.raises(ConfigError, match="no W&B run has the metric acuracy") as raised:
         mirrored.compare(["wandb:me/mine"], metrics=["acuracy"], where={}, group=None, state=None)
-    assert "accuracy" in raised.value.problems[0].mend
+    assert "accuracy" in raised.value.problems[0].hint
 
 
 def test_a_project_is_read_through_wandbs_api_and_its_refusal_is_one_screen(monkeypatch):
@@ -63,9 +63,9 @@ def test_a_project_is_read_through_wandbs_api_and_its_refusal_is_one_screen(monk
         raise ValueError("no API key configured")
 
     monkeypatch.setattr(wandb_project, "_api", refuse)
-    with pytest.raises(UserError, match="W&B cannot be asked for me/mine: no API key"):
+    with pytest.raises(ConfigError, match="W&B cannot be asked for me/mine: no API key"):
         wandb_project.read("wandb:me/mine")
-    with pytest.raises(UserError, match="names no project"):
+    with pytest.raises(ConfigError, match="names no project"):
         wandb_project.read("wandb:mine")
 
 
@@ -106,7 +106,7 @@ def test_an_offline_folder_is_read_to_its_end_and_a_torn_one_as_far_as_it_goes(o
     assert torn.state == "running"
     assert 300 < len(torn.history) <= 400
     log.write_bytes(b"something else")
-    with pytest.raises(UserError, match="no log of W&B"):
+    with pytest.raises(ConfigError, match="no log of W&B"):
         wandb_folder.read(offline)
 
 
@@ -171,7 +171,7 @@ def test_two_runs_are_compared_with_the_answers_that_changed(trained, capsys):
     assert "seed" in printed
     lines = list(changed_answers(trained[0], trained[0]))
     assert all(": 0 of" in line for line in lines)
-    with pytest.raises(UserError, match="no run is like that"):
+    with pytest.raises(ConfigError, match="no run is like that"):
         compare([str(run.path) for run in trained], wanted=lambda run: False)
 
 
@@ -201,7 +201,7 @@ def test_only_a_finished_run_is_reproduced(tmp_path):
     from finecomb.studies.repeat import repeat
 
     run = directory.create(tmp_path, "r", "0123456789ab", {}, {})
-    with pytest.raises(UserError, match="is created"):
+    with pytest.raises(ConfigError, match="is created"):
         repeat(run)
 
 
@@ -246,7 +246,7 @@ def test_a_wandb_report_without_its_package_is_refused(monkeypatch):
     from finecomb.studies import wandb_summary
 
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
-    with pytest.raises(UserError, match="needs the package wandb-workspaces"):
+    with pytest.raises(ConfigError, match="needs the package wandb-workspaces"):
         wandb_summary.push_report(frames(), project="p", entity=None)
 
 

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.studies.references import Texts, answer, check
 
 GOOD, BAD = ["a fine film", "truly good", "good fun", "a fine good cast"], ["a dull film", "truly bad", "bad bore", "a dull bad cast"]
@@ -70,9 +70,9 @@ def test_predictions_agree_with_a_plain_scikit_learn_pipeline():
 
 
 def test_an_unknown_reference_is_the_users_error_with_the_nearest_name():
-    with pytest.raises(UserError) as error:
+    with pytest.raises(ConfigError) as error:
         check(["majority", "tfidf_logistics"])
-    assert "tfidf_logistic" in error.value.problems[0].mend
+    assert "tfidf_logistic" in error.value.problems[0].hint
 
 
 def test_references_import_no_torch():

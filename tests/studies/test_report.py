@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from synthetic import frames
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.studies import report
 from finecomb.studies.report import tables
 from finecomb.studies.report.analysis import analyse
@@ -250,7 +250,7 @@ def test_numbers_and_label_sets_are_read_back_exactly():
 def test_a_broken_file_is_named(tmp_path):
     report.frames.write(frames(), tmp_path)
     (tmp_path / "results.parquet").write_bytes(b"no parquet")
-    with pytest.raises(UserError, match=r"results\.parquet cannot be read"):
+    with pytest.raises(ConfigError, match=r"results\.parquet cannot be read"):
         report.frames.read(tmp_path)
 
 

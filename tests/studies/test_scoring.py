@@ -9,7 +9,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from finecomb import cli
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.schema.annotator import Run
 from finecomb.data import annotator
 from finecomb.studies import scoring
@@ -50,11 +50,11 @@ def test_texts_are_answered_in_order_over_several_questions(fake):
 @pytest.mark.parametrize(
     ("before", "answer", "error", "said"),
     [
-        ("time.sleep(60)", ANSWER, UserError, "no answer in 1 seconds"),
-        ("", "time.sleep(60)", UserError, "no answer in 1 seconds"),
-        ("print('it is gone', file=sys.stderr); sys.exit(2)", ANSWER, UserError, "cannot answer: it is gone"),
+        ("time.sleep(60)", ANSWER, ConfigError, "no answer in 1 seconds"),
+        ("", "time.sleep(60)", ConfigError, "no answer in 1 seconds"),
+        ("print('it is gone', file=sys.stderr); sys.exit(2)", ANSWER, ConfigError, "cannot answer: it is gone"),
         ("", "sys.exit(3)", RuntimeError, "ended with code 3"),
-        ("say({'classes': None}); time.sleep(60)", ANSWER, UserError, "does not give one class"),
+        ("say({'classes': None}); time.sleep(60)", ANSWER, ConfigError, "does not give one class"),
         ("", "say({'probabilities': []})", RuntimeError, "0 answers to 1 texts"),
     ],
 )
@@ -66,14 +66,14 @@ def test_a_run_that_hangs_dies_or_says_something_else_is_told_and_leaves_no_proc
 
 def test_labels_carry_the_run_and_rows_it_is_not_sure_of_get_none(tmp_path, monkeypatch):
     config = Run("run", min_confidence=0.85, soft=False, run=str(tmp_path / "mine-abc"), given_labels="replace", timeout=9.0)
-    with pytest.raises(UserError, match="is no run directory"):
+    with pytest.raises(ConfigError, match="is no run directory"):
         annotator.build(config)
     (tmp_path / "mine-abc").mkdir()
     (tmp_path / "mine-abc" / "config.yaml").write_text("{}")
-    with pytest.raises(UserError, match="the run mine-abc is"):
+    with pytest.raises(ConfigError, match="the run mine-abc is"):
         annotator.build(config)
     monkeypatch.setattr("finecomb.runs.directory.RunDirectory.state", lambda self: "finished")
-    with pytest.raises(UserError, match="cannot be asked from here"):
+    with pytest.raises(ConfigError, match="cannot be asked from here"):
         annotator.build(config)
 
     def score(run, texts, pairs, *, timeout):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.studies.search import engine, space
 from finecomb.studies.search.engine import Pruner, Search, Settings
 from finecomb.studies.search.space import Choice, Quantile, Range
@@ -68,7 +68,7 @@ def test_a_grid_runs_through_every_combination_once(tmp_path):
         found.append(trial.setting)
     assert len(found) == len(set(found)) == 18
     assert found[:2] == [("a=1", "b=0", "c=0.0"), ("a=1", "b=0", "c=0.25")]
-    with pytest.raises(UserError, match="a grid needs single values"):
+    with pytest.raises(ConfigError, match="a grid needs single values"):
         Search(settings("grid"), tmp_path / "x", trials=None)
 
 
@@ -102,7 +102,7 @@ def test_two_processes_never_get_the_same_trial(tmp_path):
 
 def test_another_search_in_the_same_folder_is_refused(tmp_path):
     run(Search(settings(), tmp_path, trials=1))
-    with pytest.raises(UserError, match=r"another one .*sampler: \"tpe\" -> \"random\""):
+    with pytest.raises(ConfigError, match=r"another one .*sampler: \"tpe\" -> \"random\""):
         Search(settings("random"), tmp_path, trials=1)
 
 
@@ -217,8 +217,8 @@ def test_the_light_path_imports_no_optuna():
 
 def test_a_range_must_make_sense():
     assert space.checked("lr", 1e-5, 1e-3, log=True, where="here") == Range(1e-5, 1e-3, log=True)
-    with pytest.raises(UserError, match="is no range"):
+    with pytest.raises(ConfigError, match="is no range"):
         space.checked("lr", 1.0, 0.1, log=False, where="here")
-    with pytest.raises(UserError, match="bounds above 0"):
+    with pytest.raises(ConfigError, match="bounds above 0"):
         space.checked("lr", 0.0, 0.1, log=True, where="here")
     assert set(engine.PRUNERS) >= {"none", "median", "hyperband"}

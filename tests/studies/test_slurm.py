@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 from jobs import FAKE, job
 
 from finecomb import cli
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.runs import index
 from finecomb.studies import processes, slurm
 from finecomb.studies.feed import Listed, Policy
@@ -104,7 +104,7 @@ def test_what_sbatch_refuses_is_the_users_error_in_its_own_words(cluster, fake_w
     outcome = launch([job(tmp_path)], Policy(1, slurm=Slurm(partition="nowhere")))[0]
     assert (outcome.state, outcome.user_error) == ("failed", True)
     assert "invalid partition specified: nowhere" in outcome.error
-    with pytest.raises(UserError, match="line break"):
+    with pytest.raises(ConfigError, match="line break"):
         Slurm(comment="a\nb").script(job(tmp_path, 0.7).run, ranks=1, nodes=1, threads=1)
 
 

@@ -13,7 +13,7 @@ from scipy import stats
 from sklearn.metrics import f1_score
 
 from finecomb import cli
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.studies import verify
 from finecomb.studies.render import markdown
 from finecomb.studies.table import compare, render
@@ -26,7 +26,7 @@ def row_of(comparison, label):
 
 
 def problem(error):
-    return " ".join(" ".join([each.what, each.where, each.allowed, each.mend]) for each in error.value.problems)
+    return " ".join(" ".join([each.what, each.where, each.allowed, each.hint]) for each in error.value.problems)
 
 
 def test_arms_are_runs_that_differ_in_the_seed_alone_and_their_scores_are_means_over_seeds(make_run, runs):
@@ -138,7 +138,7 @@ def test_a_run_restarted_in_smaller_pieces_is_reported(make_run, runs):
 
 def test_nothing_finished_is_the_users_error(make_run, runs):
     make_run("full", finished=False)
-    with pytest.raises(UserError) as error:
+    with pytest.raises(ConfigError) as error:
         compare([runs])
     assert "nothing to compare yet" in problem(error)
 
@@ -147,7 +147,7 @@ def test_other_test_examples_or_labels_are_refused(make_run, runs, truth):
     make_run("full")
     columns = {"id": [f"row-{row}" for row in range(300)], "label": [NAMES[1 - each] for each in truth], "prediction": ["positive"] * 300}
     make_run("head", columns=columns)
-    with pytest.raises(UserError) as error:
+    with pytest.raises(ConfigError) as error:
         compare([runs])
     assert "not evaluated on the same test examples" in problem(error)
     assert "full: 300 examples" in problem(error)
@@ -225,7 +225,7 @@ def test_bad_paths_metrics_rows_and_outputs_are_the_users_errors_with_the_neares
         (([runs], {"output": tmp_path / "table.xlsx"}), ".csv"),
         (([runs], {"output": tmp_path / "no" / "table.md"}), "there is no folder"),
     ]:
-        with pytest.raises(UserError) as error:
+        with pytest.raises(ConfigError) as error:
             compare(arguments[0], **arguments[1])
         assert words in problem(error)
 
@@ -233,7 +233,7 @@ def test_bad_paths_metrics_rows_and_outputs_are_the_users_errors_with_the_neares
 def test_a_broken_predictions_file_is_named(make_run, runs):
     run = make_run("full")
     (run.predictions / "test.parquet").write_bytes(b"PAR1 cut short")
-    with pytest.raises(UserError) as error:
+    with pytest.raises(ConfigError) as error:
         compare([runs])
     assert "test.parquet" in problem(error)
 
@@ -272,7 +272,7 @@ def test_a_run_in_the_usual_folder_may_be_named_by_its_fingerprint(make_run, run
 def test_runs_of_different_tasks_are_refused(make_run, runs):
     make_run("full")
     make_run("full", columns={"id": ["a"], "label": [1.0], "prediction": [1.0]}, task={"name": "regression"})
-    with pytest.raises(UserError) as error:
+    with pytest.raises(ConfigError) as error:
         compare([runs])
     assert "different tasks" in problem(error)
 
@@ -405,9 +405,9 @@ def test_rows_by_a_key_that_shares_no_setting_or_does_not_exist_are_refused(make
     for rate in (1e-3, 2e-3):
         make_run("full", 0, optimizer__lr=rate)
         make_run("head", 0, optimizer__lr=10 * rate)
-    with pytest.raises(UserError, match=r"no two values of tuning have runs with the same optimizer\.lr"):
+    with pytest.raises(ConfigError, match=r"no two values of tuning have runs with the same optimizer\.lr"):
         compare([runs], by="tuning")
-    with pytest.raises(UserError) as error:
+    with pytest.raises(ConfigError) as error:
         compare([runs], by="optimiser.lr")
     assert "did you mean optimizer.lr" in problem(error)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.studies.search.space import Choice, Range
 from finecomb.studies.wandb_sweep import lint, run, words
 from finecomb.studies.wandb_sweep.distributions import dimension
@@ -88,18 +88,18 @@ BROKEN = {
 def test_what_would_break_is_told_before_it_does(write, case):
     import re
 
-    old, new, what, mend = BROKEN[case]
+    old, new, what, hint = BROKEN[case]
     assert old in GOOD
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         lint.lint(write(GOOD.replace(old, new)))
     told = [problem for problem in raised.value.problems if re.search(what, problem.what)]
     assert told, [problem.what for problem in raised.value.problems]
-    assert re.search(mend, told[0].mend) or mend in told[0].mend
+    assert re.search(hint, told[0].hint) or hint in told[0].hint
     assert "sweep.yaml, line " in told[0].where
 
 
 def test_several_mistakes_are_told_at_once(write):
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(ConfigError) as raised:
         lint.lint(write(GOOD.replace("random", "rando").replace("${args_no_hyphens}", "${arg}").replace("maximize", "max")))
     assert len(raised.value.problems) >= 3
 
@@ -137,7 +137,7 @@ def test_values_arrive_as_the_agent_would_pass_them(write, macro):
 def test_a_search_without_end_needs_a_number(write, monkeypatch):
     from finecomb.studies.feed import Policy
 
-    with pytest.raises(UserError, match="how many runs"):
+    with pytest.raises(ConfigError, match="how many runs"):
         run.run(write(GOOD.replace("run_cap: 4\n", "")), count=None, policy=Policy())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.training.batching import Plan, evaluation_batches, share
 
 LENGTHS = np.random.default_rng(0).integers(1, 60, 203)
@@ -69,7 +69,7 @@ def test_a_rank_without_examples_computes_one_that_does_not_count() -> None:
 
 
 def test_a_batch_larger_than_the_data_is_the_users_error() -> None:
-    with pytest.raises(UserError, match="larger than the training data"):
+    with pytest.raises(ConfigError, match="larger than the training data"):
         plan(size=204)
 
 

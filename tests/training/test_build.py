@@ -13,12 +13,12 @@ from tiny_runs import make_run, weights
 
 from finecomb.config.compose import compose
 from finecomb.config.errors import ConfigError
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.training import worker
 from finecomb.training.build import build
 
 
-def _config(data: Path, *overrides: str) -> Train:
+def _config(data: Path, *overrides: str) -> Config:
     return compose(["dataset=prepared", f"dataset.path={data}", "model=tiny", "batch.size=8", *overrides]).config
 
 

@@ -14,7 +14,7 @@ from harness import parts_of
 from pytorch_lightning.trainer.states import TrainerFn
 from tiny_runs import tiny_config
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.learning import scheduler
 from finecomb.learning.task import Batch
 from finecomb.training import checkpoint, memory, tables
@@ -96,7 +96,7 @@ def test_a_failed_write_keeps_the_old_checkpoint_and_leaves_nothing_else(tmp_pat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(UserError, match="disk is full"):
+    with pytest.raises(ConfigError, match="disk is full"):
         writer.save_checkpoint({"global_step": 2}, path)
     assert checkpoint.load(path) == {"global_step": 1}
     assert [each.name for each in tmp_path.iterdir()] == [checkpoint.LAST]

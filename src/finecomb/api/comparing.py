@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from finecomb.config import plugins, renamed
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plain import flatten
 from finecomb.studies import mirrored, table
 from finecomb.studies.arms import ComparedRun, shown
@@ -68,8 +68,8 @@ def compare(
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     words = [each for path in given for each in _expanded(os.fspath(path))]
     if any(mirrored.is_mirror(word) for word in words):
-        mend = "finecomb compare prints their table"
-        raise UserError(Problem("runs of W&B have no answers by example and no intervals", ", ".join(words), mend=mend))
+        hint = "finecomb compare prints their table"
+        raise ConfigError(Problem("runs of W&B have no answers by example and no intervals", ", ".join(words), hint=hint))
     wanted = _Wanted(where or {}, state, group, trials)
     found = table.compare(
         words,
@@ -116,5 +116,5 @@ def _expanded(word: str) -> list[str]:
         return [word]
     found = sorted(path for path in glob.glob(os.path.expanduser(word)) if path.endswith(".json") or (Path(path) / "run.json").is_file())
     if not found:
-        raise UserError(Problem(f"no run directory matches {word}", "paths", mend="finecomb runs lists the runs there are"))
+        raise ConfigError(Problem(f"no run directory matches {word}", "paths", hint="finecomb runs lists the runs there are"))
     return found

@@ -9,11 +9,11 @@ from typing import Any
 
 from finecomb.config import compose as composing
 from finecomb.config.overrides import override
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.config.validate import unlabeled, validate
 
 
-def compose(*overrides: str | Mapping[str, Any], config_dirs: Iterable[str | os.PathLike[str]] = ()) -> Train:
+def compose(*overrides: str | Mapping[str, Any], config_dirs: Iterable[str | os.PathLike[str]] = ()) -> Config:
     """Compose the config that `finecomb train` would run with the same overrides.
 
     Works in a process where Hydra is already initialized. Trains nothing and reads no data.

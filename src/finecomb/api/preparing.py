@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from finecomb.config.compose import Composition
 from finecomb.config.schema.task import variant
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.config.validate import unlabeled, validate
 from finecomb.data.dataset.prepared import Prepared as PreparedFolder
 from finecomb.studies.scoring import score
@@ -29,7 +29,7 @@ class Prepared:
         name: Dataset, cleaner and what balances, as file names have it.
     """
 
-    def __init__(self, config: Train, folder: PreparedFolder) -> None:
+    def __init__(self, config: Config, folder: PreparedFolder) -> None:
         self.config, self.folder = config, folder
         balancing = [each.name for each in (config.augmenter, config.sampler) if each.name != "none"]
         self.name = "-".join([config.dataset.name, config.cleaner.name, *balancing])
@@ -93,7 +93,7 @@ class Prepared:
         return folder
 
 
-def prepare(config: Train, *, workers: int | None = None, progress: bool = False) -> Prepared:
+def prepare(config: Config, *, workers: int | None = None, progress: bool = False) -> Prepared:
     """Read, clean, split, augment and balance the data of a config, exactly as training does. Nothing is trained.
 
     The rows are cached by content. Data without labels can be prepared too.

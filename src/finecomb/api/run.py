@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from finecomb.config import plugins
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plain import flatten, from_plain, to_plain
 from finecomb.config.schema.derivation import Derivation
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.runs import index
 from finecomb.runs.directory import RunDirectory
 from finecomb.studies.outcome import Outcome, exit_code
@@ -101,7 +101,7 @@ class Run:
         return self._directory.status().error if self.status in ("failed", "interrupted", "pruned") else None
 
     @property
-    def config(self) -> Train:
+    def config(self) -> Config:
         """The resolved config, without any `auto`. Plug-ins that it was composed with are loaded."""
         record = self._directory.record
         folders = tuple(record.get("plugins") or ())
@@ -133,7 +133,7 @@ class Run:
         if not path.is_file():
             known = ", ".join(sorted(each.stem for each in path.parent.glob("*.parquet")))
             what = f"the run {self.name} ({self.status}) has no predictions on {split}"
-            raise UserError(Problem(what, str(self.path), known, "" if known else "train it to its end"))
+            raise ConfigError(Problem(what, str(self.path), known, "" if known else "train it to its end"))
         return pd.read_parquet(path)
 
     def history(self) -> pd.DataFrame:

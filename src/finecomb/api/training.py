@@ -13,7 +13,7 @@ from finecomb.api.composing import words_of
 from finecomb.api.run import Run, RunFailed
 from finecomb.config.compose import Composition
 from finecomb.config.overrides import override, value_text
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.studies import freeze
 from finecomb.studies.account import tell_data
 from finecomb.studies.launch import launch
@@ -21,7 +21,7 @@ from finecomb.studies.multirun import run_multirun
 from finecomb.studies.sweep import reported_to
 
 
-def train(config: Train) -> Run:
+def train(config: Config) -> Run:
     """Train one model: the same launch, run directory and resume as `finecomb train`.
 
     The run is trained in a process of its own and this call waits for it, also in a notebook or a thread. A finished run with the same

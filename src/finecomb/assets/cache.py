@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 _CHUNK = 1 << 20
 # What was half written and not touched for so long belongs to no running process.
@@ -146,10 +146,10 @@ def room_on_disk(directory: Path, needed: int | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(full_disk(directory, needed)) from error
+            raise ConfigError(full_disk(directory, needed)) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
-            problem = Problem(f"cannot write: {error}", str(directory), mend="set FINECOMB_CACHE to a folder you may write to")
-            raise UserError(problem) from error
+            problem = Problem(f"cannot write: {error}", str(directory), hint="set FINECOMB_CACHE to a folder you may write to")
+            raise ConfigError(problem) from error
         raise
 
 
@@ -161,7 +161,7 @@ def full_disk(directory: Path, needed: int | None = None) -> Problem:
     return Problem(
         f"the disk is full: {wanted}{megabytes(free)} free",
         str(directory),
-        mend="make room there, or set FINECOMB_CACHE (the cache) or output_dir (the runs) to a folder on another disk",
+        hint="make room there, or set FINECOMB_CACHE (the cache) or output_dir (the runs) to a folder on another disk",
     )
 
 

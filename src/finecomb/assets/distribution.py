@@ -20,7 +20,7 @@ from typing import Any
 
 from finecomb.assets.cache import cache_dir, full_disk, hash_file, offline, room_on_disk, staging
 from finecomb.assets.progress import Meter
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 _NETWORK = (
     "connection", "timed out", "timeout", "resolve", "temporary failure", "network is unreachable", "proxyerror", "max retries",
@@ -34,7 +34,7 @@ def parse(rest: str) -> tuple[str, str, list[str]]:
     version, mark, members = tail.partition("!")
     named = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) and re.fullmatch(r"[\w.+-]+", version)
     if not (equals and mark and members and named):
-        raise UserError(
+        raise ConfigError(
             Problem(f"cannot read the source dist:{rest}", allowed="dist:name==version!path/of/member[!member of that archive]")
         )
     return name, version, members.split("!")
@@ -48,10 +48,10 @@ def fetch_archive(name: str, version: str, sha256: str, *, progress: bool) -> Pa
             return kept
         kept.unlink()  # damaged: fetch it again
     if offline():
-        raise UserError(Problem(
+        raise ConfigError(Problem(
             f"{name}=={version} is not in the cache, and the network is switched off",
             str(folder),
-            mend="unset FINECOMB_OFFLINE and HF_HUB_OFFLINE, or name a local copy (dataset.path=FILE, model.name_or_path=DIR)",
+            hint="unset FINECOMB_OFFLINE and HF_HUB_OFFLINE, or name a local copy (dataset.path=FILE, model.name_or_path=DIR)",
         ))  # fmt: skip
     with staging() as stage:
         file = _download(name, version, sha256, stage, progress)
@@ -76,7 +76,7 @@ def _download(name: str, version: str, sha256: str, stage: Path, progress: bool)
     files = list(target.iterdir())
     if len(files) == 1 and hash_file(files[0]) == sha256:
         return files[0]
-    raise UserError(_explain(name, version, sha256, said))
+    raise ConfigError(_explain(name, version, sha256, said))
 
 
 def _environment(name: str, version: str, temporary: Path) -> dict[str, str]:
@@ -138,7 +138,7 @@ def _explain(name: str, version: str, sha256: str, said: str) -> Problem:
     errors = [line.strip() for line in said.splitlines() if "error" in line.lower()] or said.strip().splitlines()[-3:]
     detail = " | ".join(errors)[:500]
     if "no module named pip" in lower:
-        return Problem(f"cannot fetch {what}: this Python has no pip", sys.executable, mend=f"{sys.executable} -m ensurepip")
+        return Problem(f"cannot fetch {what}: this Python has no pip", sys.executable, hint=f"{sys.executable} -m ensurepip")
     if "no space left" in lower:
         return full_disk(cache_dir())
     if "do not match the hashes" in lower or "hash mismatch" in lower:
@@ -147,15 +147,15 @@ def _explain(name: str, version: str, sha256: str, said: str) -> Problem:
             f"what the registry serves as {what} is not the file that was pinned: nothing of it was opened",
             f"sha256 {got[1] if got else 'differs'}",
             allowed=f"sha256 {sha256}",
-            mend="do not use the file; if you trust the new one, set sha256 to its hash",
+            hint="do not use the file; if you trust the new one, set sha256 to its hash",
         )
     if any(word in lower for word in _NETWORK):
         return Problem(
             f"cannot fetch {what} from the package registry: {detail}",
             "pip, with your own pip configuration (pip config list)",
-            mend=f"check the network and try again; or use a copy: `pip download --no-deps {what}` elsewhere puts the file where "
+            hint=f"check the network and try again; or use a copy: `pip download --no-deps {what}` elsewhere puts the file where "
             f"PIP_FIND_LINKS=FOLDER finds it; or name local files (dataset.path=, model.name_or_path=)",
         )
     return Problem(
-        f"pip could not fetch {what}: {detail}", mend="see `pip config list`; or name local files (dataset.path=, model.name_or_path=)"
+        f"pip could not fetch {what}: {detail}", hint="see `pip config list`; or name local files (dataset.path=, model.name_or_path=)"
     )

@@ -12,7 +12,7 @@ from typing import Any
 from finecomb.assets.addresses import PrivateAddress, PublicHTTPSConnection
 from finecomb.assets.cache import room_on_disk
 from finecomb.assets.progress import Meter
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 LIMIT_BYTES = 16 * 10**9
 TIMEOUT_SECONDS = 30.0
@@ -57,26 +57,26 @@ def download(
     except urllib.error.HTTPError as error:
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and begun:
             return  # It was complete; its hash, which the caller checks, decides.
-        raise UserError(Problem(f"the server answered {error.code} {error.reason}", url, mend="check the address")) from error
+        raise ConfigError(Problem(f"the server answered {error.code} {error.reason}", url, hint="check the address")) from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         private = isinstance(reason, PrivateAddress)
-        mend = "name a public https: address, or a local file" if private else "check the network; asked again, it goes on where it stopped"
-        raise UserError(Problem(f"cannot fetch: {reason}", url, mend=mend)) from error
+        hint = "name a public https: address, or a local file" if private else "check the network; asked again, it goes on where it stopped"
+        raise ConfigError(Problem(f"cannot fetch: {reason}", url, hint=hint)) from error
 
 
 def _save(response: Any, target: Path, begun: int, limit: int, progress: bool, url: str) -> None:
     length = response.headers.get("Content-Length")
     total = begun + int(length) if length and length.isdigit() else None
     if total is not None and total > limit:
-        raise UserError(Problem(f"{total:,} bytes are more than the {limit:,} allowed", url))
+        raise ConfigError(Problem(f"{total:,} bytes are more than the {limit:,} allowed", url))
     mode = "ab" if begun else "wb"
     with room_on_disk(target.parent, total), target.open(mode) as file, Meter(f"fetching {url}", shown=progress) as meter:
         while chunk := response.read(_CHUNK):
             begun += len(chunk)
             if begun > limit:
                 os.truncate(target, 0)
-                raise UserError(Problem(f"more than the {limit:,} bytes allowed", url))
+                raise ConfigError(Problem(f"more than the {limit:,} bytes allowed", url))
             file.write(chunk)
             meter.at(begun, total)
     if total is not None and begun < total:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.assets.cache import offline
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 # Weights as safetensors, configuration and tokenizer. Exports to other formats lie in folders of their own, which are left out.
 ALLOWED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]
@@ -33,15 +33,15 @@ def snapshot(rest: str, *, progress: bool) -> Path:
     try:
         directory = Path(snapshot_download(name, **options))
     except Exception as error:  # The hub raises a dozen kinds (HTTP, DNS, offline, missing, gated), which `_explain` tells apart.
-        raise UserError(explain(name, revision, error)) from error
+        raise ConfigError(explain(name, revision, error)) from error
     finally:
         if not were_disabled:
             enable_progress_bars()
     if not any(directory.glob("*.safetensors")):
-        raise UserError(Problem(
+        raise ConfigError(Problem(
             f"{name}@{revision} holds no safetensors weights, and pickled ones are not read: loading a pickle runs code",
             f"hub:{name}@{revision}",
-            mend="name a revision that holds them (many repositories have one at refs/pr/N), or convert it and set model.name_or_path=DIR",
+            hint="name a revision that holds them (many repositories have one at refs/pr/N), or convert it and set model.name_or_path=DIR",
         ))  # fmt: skip
     return directory
 
@@ -54,7 +54,7 @@ def explain(name: str, revision: str, error: Exception) -> Problem:
         return Problem(
             f"the hub does not give {name} at revision {revision} ({kind})",
             where,
-            mend="check the name and the revision; a private or gated model wants `hf auth login` and its license accepted on its page",
+            hint="check the name and the revision; a private or gated model wants `hf auth login` and its license accepted on its page",
         )
     if offline():
         first, way = "offline mode is on, and the hub's cache does not hold it", "leave FINECOMB_OFFLINE and HF_HUB_OFFLINE unset"
@@ -63,6 +63,6 @@ def explain(name: str, revision: str, error: Exception) -> Problem:
     return Problem(
         f"cannot fetch {name} from the hub: {first}",
         where,
-        mend=f"{way}; or use local files: model.name_or_path=DIR (a model), dataset.path=DIR (a dataset); "
+        hint=f"{way}; or use local files: model.name_or_path=DIR (a model), dataset.path=DIR (a dataset); "
         "or fetch it where there is a network and copy the hub's cache here (HF_HOME), then HF_HUB_OFFLINE=1",
     )

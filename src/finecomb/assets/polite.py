@@ -24,7 +24,7 @@ from typing import TypeVar
 
 from finecomb.assets.addresses import PrivateAddress, PublicHTTPConnection, PublicHTTPSConnection
 from finecomb.assets.cache import offline, room_on_disk
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 _CHUNK = 1 << 18
 _LATER = (429, 500, 502, 503, 504)
@@ -97,7 +97,7 @@ class Polite:
             self._kept = None
 
     def get(self, url: str, *, limit: int) -> bytes:
-        """A whole answer of at most `limit` bytes. Raises Refused, TooLarge, or UserError when the server cannot be reached."""
+        """A whole answer of at most `limit` bytes. Raises Refused, TooLarge, or ConfigError when the server cannot be reached."""
 
         def once() -> bytes:
             body = bytearray()
@@ -116,7 +116,7 @@ class Polite:
         """Append bytes of `url` to `target`, which ends in the first `begun` bytes of the wanted ones already. Returns how many came.
 
         start, length: the wanted range; length None: to the end. limit: most bytes in all.
-        Raises Refused (with status 200 where a server ignores the range), TooLarge, or UserError when the server cannot be reached.
+        Raises Refused (with status 200 where a server ignores the range), TooLarge, or ConfigError when the server cannot be reached.
         """
         if length is not None and length > limit:
             raise TooLarge(f"{length:,} bytes, more than {limit:,}")
@@ -163,15 +163,15 @@ class Polite:
     def _patiently(self, url: str, once: Callable[[], Given], progress: Callable[[], int]) -> Given:
         """Ask again, later and later, until it works or `retries` requests in a row brought nothing."""
         if offline():
-            mend = "unset FINECOMB_OFFLINE and HF_HUB_OFFLINE, or name a local copy"
-            raise UserError(Problem("this is not in the cache, and the network is switched off", url, mend=mend))
+            hint = "unset FINECOMB_OFFLINE and HF_HUB_OFFLINE, or name a local copy"
+            raise ConfigError(Problem("this is not in the cache, and the network is switched off", url, hint=hint))
         failures, before = 0, progress()
         while True:
             try:
                 return once()
             except PrivateAddress as error:
-                mend = "name a public address; or, for a server of your own, set dataset.fetch.allow_private=true"
-                raise UserError(Problem(str(error), url, mend=mend)) from error
+                hint = "name a public address; or, for a server of your own, set dataset.fetch.allow_private=true"
+                raise ConfigError(Problem(str(error), url, hint=hint)) from error
             except (_Later, OSError, http.client.HTTPException) as error:
                 if isinstance(error, OSError) and error.filename is not None:
                     raise  # the disk's, not the network's
@@ -179,8 +179,8 @@ class Polite:
                 failures = 0 if progress() > before else failures
                 before = progress()
                 if failures >= self._manners.retries:
-                    mend = "asked again, it goes on where it stopped"
-                    raise UserError(Problem(f"cannot fetch after {failures + 1} tries: {error}", url, mend=mend)) from error
+                    hint = "asked again, it goes on where it stopped"
+                    raise ConfigError(Problem(f"cannot fetch after {failures + 1} tries: {error}", url, hint=hint)) from error
                 asked = error.wait if isinstance(error, _Later) else None
                 self._sleep(min(asked if asked is not None else self._manners.backoff * 2**failures, _MOST_PATIENCE))
                 failures += 1
@@ -211,7 +211,7 @@ class Polite:
         parts = urllib.parse.urlsplit(url)
         allowed = ("https", "http") if self._manners.allow_private else ("https",)
         if parts.scheme not in allowed or not parts.hostname:
-            raise UserError(Problem(f"not an address that can be fetched: {url[:200]}", "", f"{' or '.join(allowed)}://HOST/PATH",
+            raise ConfigError(Problem(f"not an address that can be fetched: {url[:200]}", "", f"{' or '.join(allowed)}://HOST/PATH",
                                     "plain http: needs dataset.fetch.allow_private=true" if parts.scheme == "http" else ""))  # fmt: skip
         self._sleep(max(0.0, self._next - time.monotonic()))
         connection = self._connection(parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
@@ -322,8 +322,8 @@ def fetch_whole(url: str, place: Path, manners: Manners, *, limit: int) -> Path:
         with Polite(manners) as client:
             client.save(url, partial, begun=partial.stat().st_size if partial.exists() else 0, limit=limit)
     except (Refused, TooLarge) as error:
-        raise UserError(
-            Problem(f"cannot fetch: {error}", url, mend="check the address; a larger limit is dataset.fetch.max_bytes")
+        raise ConfigError(
+            Problem(f"cannot fetch: {error}", url, hint="check the address; a larger limit is dataset.fetch.max_bytes")
         ) from error
     os.replace(partial, kept)
     return kept

@@ -14,7 +14,7 @@ from finecomb.assets import distribution, hub
 from finecomb.assets.cache import cache_dir, content_hash, hash_directory, hash_file, lock, offline, room_on_disk, staging
 from finecomb.assets.download import download
 from finecomb.assets.unpack import unpack
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ def fetch(sources: Sequence[str], *, sha256: str | None, progress: bool = False)
 
     sources: `dist:name==version!member[!member of that archive]`, `hub:owner/name@revision`, `file:path`, `https:...`.
     sha256: pins the distribution or the file; it is required for `dist:` and `https:`. A hub source is pinned by its revision.
-    Raises UserError with one problem for each source when none works.
+    Raises ConfigError with one problem for each source when none works.
     """
     problems: list[Problem] = []
     for source in sources:
         try:
             return _fetch_one(source, sha256, progress)
-        except UserError as error:
+        except ConfigError as error:
             problems += error.problems
-    raise UserError(problems or Problem("no source was given", allowed="dist:, hub:, file: or https:"))
+    raise ConfigError(problems or Problem("no source was given", allowed="dist:, hub:, file: or https:"))
 
 
 def _fetch_one(source: str, sha256: str | None, progress: bool) -> Local:
@@ -55,9 +55,9 @@ def _fetch_one(source: str, sha256: str | None, progress: bool) -> Local:
         directory = hub.snapshot(rest, progress=progress)
         return Local(directory, hash_directory(directory), source)
     if kind not in ("dist", "https"):
-        raise UserError(Problem(f"unknown kind of source {source!r}", allowed="dist:, hub:, file:, https:"))
+        raise ConfigError(Problem(f"unknown kind of source {source!r}", allowed="dist:, hub:, file:, https:"))
     if not sha256:
-        raise UserError(Problem(f"{kind}: needs a pinned sha256", source, mend="set sha256 to the file's hash"))
+        raise ConfigError(Problem(f"{kind}: needs a pinned sha256", source, hint="set sha256 to the file's hash"))
     with lock(sha256):
         return _member(source, rest, sha256, progress) if kind == "dist" else _url(source, sha256, progress)
 
@@ -66,10 +66,10 @@ def _local_file(source: str, rest: str, sha256: str | None) -> Local:
     path = Path(rest.removeprefix("//") if rest.startswith("///") else rest).expanduser()
     if not path.exists():
         near = nearest(path.name, [item.name for item in path.parent.iterdir()]) if path.parent.is_dir() else None
-        raise UserError(Problem(f"no such file: {path}", source, allowed=f"nearest in that folder: {near}" if near else ""))
+        raise ConfigError(Problem(f"no such file: {path}", source, allowed=f"nearest in that folder: {near}" if near else ""))
     found = content_hash(path)
     if sha256 and found != sha256:
-        raise UserError(Problem(f"{path} is not the file that was pinned", f"sha256 {found}", allowed=f"sha256 {sha256}"))
+        raise ConfigError(Problem(f"{path} is not the file that was pinned", f"sha256 {found}", allowed=f"sha256 {sha256}"))
     return Local(path.absolute(), found, source)
 
 
@@ -81,8 +81,8 @@ def _url(source: str, sha256: str, progress: bool) -> Local:
             return Local(kept, sha256, source)
         kept.unlink()  # damaged: fetch it again
     if offline():
-        mend = "unset FINECOMB_OFFLINE and HF_HUB_OFFLINE, or name a local copy"
-        raise UserError(Problem(f"{source} is not in the cache, and the network is switched off", mend=mend))
+        hint = "unset FINECOMB_OFFLINE and HF_HUB_OFFLINE, or name a local copy"
+        raise ConfigError(Problem(f"{source} is not in the cache, and the network is switched off", hint=hint))
     partial = cache_dir() / "partial" / hashlib.sha256(source.encode()).hexdigest()
     with room_on_disk(partial.parent):
         partial.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def _url(source: str, sha256: str, progress: bool) -> Local:
     download(source, partial, progress=progress)
     if (found := hash_file(partial)) != sha256:
         partial.unlink()
-        raise UserError(Problem(f"{source} is not the file that was pinned", f"sha256 {found}", allowed=f"sha256 {sha256}"))
+        raise ConfigError(Problem(f"{source} is not the file that was pinned", f"sha256 {found}", allowed=f"sha256 {sha256}"))
     os.replace(partial, kept)
     return Local(kept, sha256, source)
 

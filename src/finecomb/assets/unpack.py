@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from finecomb.assets.cache import copy_limited
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 
 LIMIT_BYTES = 16 * 10**9
 LIMIT_FILES = 10_000
@@ -46,7 +46,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
             tar = stack.enter_context(tarfile.open(path))
             yield Archive({i.name.removeprefix("./"): i for i in tar.getmembers() if i.isfile()}, tar)
         else:
-            raise UserError(Problem("not a zip or tar archive", str(path)))
+            raise ConfigError(Problem("not a zip or tar archive", str(path)))
 
 
 def unpack(archive: Path, members: list[str], target: Path, *, said: str) -> Path:
@@ -63,9 +63,9 @@ def unpack(archive: Path, members: list[str], target: Path, *, said: str) -> Pat
             with open_archive(archive) as opened:
                 taken = _take(opened, member, place, said)
         except (zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
-            raise UserError(Problem(f"cannot take {member} out of the archive: {error}", said)) from error
+            raise ConfigError(Problem(f"cannot take {member} out of the archive: {error}", said)) from error
         if not last and taken.is_dir():
-            raise UserError(Problem(f"{member} is a folder, not an archive", said))
+            raise ConfigError(Problem(f"{member} is a folder, not an archive", said))
         archive = taken
     return archive
 
@@ -82,7 +82,7 @@ def _take(archive: Archive, member: str, place: Path, said: str) -> Path:
         names = sorted(archive.files)
         near = nearest(member, names) or next((name for name in names if name.endswith(base)), None)
         allowed = f"nearest: {near}" if near else ", ".join(names[:10])
-        raise UserError(Problem(f"no file or folder {member} in the archive", said, allowed=allowed))
+        raise ConfigError(Problem(f"no file or folder {member} in the archive", said, allowed=allowed))
     if len(inside) > LIMIT_FILES:
         raise ValueError(f"{len(inside):,} files, more than {LIMIT_FILES:,}")
     left = LIMIT_BYTES

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from finecomb import __version__
 from finecomb.cli import annotate, cache, compare, doctor, explain, predict, prepare, reproduce, runs, study, sweep, train
 from finecomb.cli.arguments import COMPLETION, complete
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 
 _MODULES = {
     "train": train,
@@ -37,7 +37,7 @@ def main(args: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if args is None else args)
     try:
         return _dispatch(words)
-    except UserError as error:
+    except ConfigError as error:
         from finecomb.cli.screen import show_problems
 
         show_problems(error)
@@ -64,7 +64,7 @@ def _dispatch(words: list[str]) -> int:
     if verb in COMPLETION:
         return complete(words, list(VERBS))
     if verb not in VERBS:
-        raise UserError(_unknown_verb(verb))
+        raise ConfigError(_unknown_verb(verb))
     return _MODULES[verb].main(rest)
 
 

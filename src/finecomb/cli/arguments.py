@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 # Flags of Hydra that complete a command line, and the verbs whose arguments it completes.
 COMPLETION = ("-sc", "--shell-completion")
@@ -31,7 +31,7 @@ def parser_of(verb: str, summary: str, examples: str) -> argparse.ArgumentParser
     )
 
     def error(message: str) -> NoReturn:
-        raise UserError(Problem(message, f"command line: finecomb {verb}", mend=f"finecomb {verb} --help shows what it takes"))
+        raise ConfigError(Problem(message, f"command line: finecomb {verb}", hint=f"finecomb {verb} --help shows what it takes"))
 
     parser.error = error  # type: ignore[method-assign]
     return parser

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from finecomb.cli.arguments import parser_of
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from finecomb.assets.pruning import Entry
@@ -37,12 +37,12 @@ Hugging Face hub are in the hub's own cache: hf cache."""
     parser.add_argument("--dry-run", action="store_true", help="clean: only print what would be removed")
     given = parser.parse_args(args)
     if (given.keep is None) == (given.action == "clean"):
-        raise UserError(Problem("--keep SIZE belongs to clean, which needs it", "command line", mend="finecomb cache clean --keep 10GB"))
+        raise ConfigError(Problem("--keep SIZE belongs to clean, which needs it", "command line", hint="finecomb cache clean --keep 10GB"))
     keep = None if given.keep is None else _bytes(given.keep)
     found = pruning.entries()
     kinds = sorted({entry.kind for entry in found})
     if unknown := [kind for kind in given.kinds if kind not in kinds]:
-        raise UserError(Problem(f"the cache holds nothing of kind {unknown[0]}", "command line", ", ".join(kinds) or "it is empty"))
+        raise ConfigError(Problem(f"the cache holds nothing of kind {unknown[0]}", "command line", ", ".join(kinds) or "it is empty"))
     if given.kinds:
         found = [entry for entry in found if entry.kind in given.kinds]
     if keep is None:
@@ -84,5 +84,5 @@ def _size(count: int) -> str:
 def _bytes(text: str) -> int:
     found = _SIZE.fullmatch(text.strip())
     if found is None:
-        raise UserError(Problem(f"{text!r} is not a size", "--keep", "a number with kB, MB, GB, TB, KiB, MiB, GiB or TiB, such as 10GB"))
+        raise ConfigError(Problem(f"{text!r} is not a size", "--keep", "a number with kB, MB, GB, TB, KiB, MiB, GiB or TiB, such as 10GB"))
     return int(float(found[1]) * _UNITS[(found[2] or "").lower()])

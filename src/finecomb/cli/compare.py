@@ -8,7 +8,7 @@ from pathlib import Path
 
 from finecomb.cli.arguments import add_config_dir, listed, load_plugins, parser_of
 from finecomb.config import renamed
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 SUMMARY = "a table of runs: scores with intervals, seeds, cost"
 
@@ -43,11 +43,11 @@ def main(args: list[str]) -> int:
 
     mirrors = [word for word in given.runs if mirrored.is_mirror(word)]
     if mirrors and len(mirrors) < len(given.runs):
-        raise UserError(Problem("W&B runs and run directories cannot share a table", "command line", mend="compare one kind at a time"))
+        raise ConfigError(Problem("W&B runs and run directories cannot share a table", "command line", hint="compare one kind at a time"))
     if mirrors:
         if given.references or given.output or given.by or given.report:
             what = "--references, --output, --by and --report need run directories"
-            raise UserError(Problem(what, "command line", mend="leave them out for W&B runs"))
+            raise ConfigError(Problem(what, "command line", hint="leave them out for W&B runs"))
         print(
             mirrored.compare(
                 given.runs, metrics=listed(given.metrics), where=where, group=given.group, state=given.state, trials=given.trials
@@ -82,7 +82,7 @@ def main(args: list[str]) -> int:
 
 def _where(words: Sequence[str]) -> dict[str, str]:
     if unclear := [word for word in words if "=" not in word]:
-        raise UserError(Problem(f"--where {unclear[0]} is no KEY=VALUE", "command line", mend="--where tuning=lora"))
+        raise ConfigError(Problem(f"--where {unclear[0]} is no KEY=VALUE", "command line", hint="--where tuning=lora"))
     for word in words:
         renamed.require_current(word.partition("=")[0], f"--where {word}")
     return dict(word.split("=", 1) for word in words)

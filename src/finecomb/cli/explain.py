@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 SUMMARY = "the composed config: what set each value, problems, parameters, memory and time; trains nothing"
 HELP = """\
@@ -26,7 +26,7 @@ def main(args: list[str]) -> int:
         print(HELP)
         return 0
     if given.multirun or given.only_hydra:
-        raise UserError(Problem("explain takes the overrides of one job", "command line", mend="leave Hydra's flags out"))
+        raise ConfigError(Problem("explain takes the overrides of one job", "command line", hint="leave Hydra's flags out"))
     from finecomb.config.compose import compose
     from finecomb.config.explain import show
 

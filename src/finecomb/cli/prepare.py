@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.cli.arguments import parser_of
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 SUMMARY = "collect, clean and split data, and say what became of every row; trains nothing"
 HELP = """\
@@ -44,7 +44,7 @@ def main(args: list[str]) -> int:
         print(HELP)
         return 0
     if given.multirun or given.only_hydra:
-        raise UserError(Problem("prepare takes the overrides of one job", "command line", mend="leave Hydra's flags out"))
+        raise ConfigError(Problem("prepare takes the overrides of one job", "command line", hint="leave Hydra's flags out"))
     from finecomb.api.composing import compose
 
     config = compose(*given.overrides)
@@ -91,5 +91,5 @@ def _options(args: list[str]) -> tuple[list[str], argparse.Namespace]:
     own = [word for word in args if word not in ("-h", "--help")]
     options, words = parser.parse_known_args(own)
     if options.workers is not None and options.workers < 1:
-        raise UserError(Problem(f"--workers {options.workers}", "command line", "a whole number of at least 1"))
+        raise ConfigError(Problem(f"--workers {options.workers}", "command line", "a whole number of at least 1"))
     return [*words, *(["--help"] if len(own) < len(args) else [])], options

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from finecomb.cli.arguments import add_config_dir, load_plugins, parser_of
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 
 SUMMARY = "list runs, show one, find the best, tell two apart, verify their numbers, upload them to W&B"
 
@@ -48,7 +48,7 @@ def _runs(given: argparse.Namespace) -> int:
     wanted = {"show": 1, "diff": 2}.get(given.action)
     if wanted is not None:
         if len(given.words) != wanted:
-            raise UserError(Problem(f"runs {given.action} takes {wanted} run(s), and got {len(given.words)}", "command line"))
+            raise ConfigError(Problem(f"runs {given.action} takes {wanted} run(s), and got {len(given.words)}", "command line"))
         found = [index.locate(given.output_dir, word) for word in given.words]
         if given.action == "show":
             show.show_run(console, found[0], index.entry(found[0].path))
@@ -63,15 +63,15 @@ def _runs(given: argparse.Namespace) -> int:
         return 0 if sync([Path(word) for word in given.words] or [Path(given.output_dir)], print) else 1
     unclear = [word for word in given.words if "=" not in word]
     if unclear:
-        raise UserError(
-            Problem(f"{unclear[0]} is no choice", "command line", mend=f"write GROUP=CHOICE, or finecomb runs show {unclear[0]}")
+        raise ConfigError(
+            Problem(f"{unclear[0]} is no choice", "command line", hint=f"write GROUP=CHOICE, or finecomb runs show {unclear[0]}")
         )
     choices = dict(word.split("=", 1) for word in given.words)
     groups = (*GROUPS, *BUNDLES)
     if unknown := [name for name in choices if name not in groups]:
         guess = nearest(unknown[0], groups)
-        mend = f"did you mean {guess}?" if guess else ""
-        raise UserError(Problem(f"{unknown[0]} is no config group", "command line", ", ".join(groups), mend))
+        hint = f"did you mean {guess}?" if guess else ""
+        raise ConfigError(Problem(f"{unknown[0]} is no config group", "command line", ", ".join(groups), hint))
     listed = index.select(index.entries(given.output_dir), state=given.state, group=given.group, choices=choices)
     if given.action == "best":
         best = index.best(listed, given.metric)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from finecomb import __version__
-from finecomb.config.errors import Problem, UserError, problems_text
+from finecomb.config.errors import ConfigError, Problem, problems_text
 
 if TYPE_CHECKING:
     from finecomb.api.run import Run, RunFailed
@@ -70,7 +70,7 @@ def train_help(overrides: Sequence[str]) -> str:
     return f"{TRAIN_USAGE}\n\n{choices}\n\nthe config {shown} (any of it is set by key.below=value):\n\n{config}"
 
 
-def show_problems(error: UserError) -> None:
+def show_problems(error: ConfigError) -> None:
     """The one clear screen of a user's error, on standard error."""
     count = len(error.problems)
     title = "finecomb: one problem" if count == 1 else f"finecomb: {count} problems"
@@ -116,9 +116,9 @@ def show_failure(failed: RunFailed) -> None:
     problem = Problem(
         f"the run {'has failed' if failed.status == 'failed' else f'is {failed.status}'}: {error}",
         where="" if failed.user_error else f"the whole traceback: {failed.log}",
-        mend="once the cause is mended, run it again with rerun=failed" if failed.status == "failed" else "",
+        hint="once the cause is mended, run it again with rerun=failed" if failed.status == "failed" else "",
     )
-    show_problems(UserError(problem))
+    show_problems(ConfigError(problem))
     print(failed.run.path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from finecomb.cli.arguments import parser_of
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 SUMMARY = "run a W&B sweep.yaml without W&B's server, or check it before it is run"
 
@@ -25,7 +25,7 @@ def main(args: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of the search (default: 0)")
     given = parser.parse_intermixed_args(args)
     if not given.file.is_file():
-        raise UserError(Problem(f"there is no file {given.file}", "command line", mend="finecomb sweep sweep.yaml"))
+        raise ConfigError(Problem(f"there is no file {given.file}", "command line", hint="finecomb sweep sweep.yaml"))
     from finecomb.studies.wandb_sweep import lint, run
 
     if given.lint:

@@ -13,7 +13,7 @@ from finecomb.config.schema.dataset import Prepared, kind_of_labels
 from finecomb.config.schema.task import FACTS
 
 if TYPE_CHECKING:
-    from finecomb.config.schema.train import Train
+    from finecomb.config.schema.train import Config
     from finecomb.config.settings import Collected
 
 AUTO = "auto"
@@ -33,12 +33,12 @@ def chosen(found: Collected) -> dict[str, str]:
         loss = _loss(str(task))
         if loss is None:
             what = f"loss=auto: no usual loss is known for task={task}"
-            found.problems.append(Problem(what, str(found.picked.get("loss", "loss")), mend="choose one: loss=..."))
+            found.problems.append(Problem(what, str(found.picked.get("loss", "loss")), hint="choose one: loss=..."))
         choices["loss"] = loss or choices["loss"]
     return choices
 
 
-def usual(config: Train) -> dict[str, str | None]:
+def usual(config: Config) -> dict[str, str | None]:
     """What auto chooses for a composed config, whether or not it was chosen so."""
     return {"task": _task(_kind(type(config.dataset), vars(config.dataset))), "loss": _loss(config.task.name)}
 

@@ -7,21 +7,21 @@ from typing import Any
 
 from finecomb.config import plugins
 from finecomb.config.catalogue import defaults
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.fields import fields_of
 from finecomb.config.fingerprint import canonical, composed_values
 from finecomb.config.overrides import override
 from finecomb.config.plain import flatten, to_plain
 from finecomb.config.schema.derivation import Origin
-from finecomb.config.schema.train import BUNDLES, GROUPS, Train
+from finecomb.config.schema.train import BUNDLES, GROUPS, Config
 from finecomb.config.settings import Collected
 from finecomb.config.sources import Entry
 
 _SOURCE = "the config"
 
 
-def of(config: Train) -> tuple[dict[str, str | None], list[str], dict[str, Origin]]:
-    """Choices, overrides and origins of a changed config. Raises UserError with every value that its schema does not permit."""
+def of(config: Config) -> tuple[dict[str, str | None], list[str], dict[str, Origin]]:
+    """Choices, overrides and origins of a changed config. Raises ConfigError with every value that its schema does not permit."""
     check(config)
     choices = choices_of(config)
     now, derived = {**choices, **flatten(to_plain(config))}, config.derivation
@@ -30,8 +30,8 @@ def of(config: Train) -> tuple[dict[str, str | None], list[str], dict[str, Origi
     return choices, overrides_of(config, choices), kept
 
 
-def check(config: Train) -> None:
-    """Raise UserError with every group that is of no known schema, and every value of a wrong type or out of bounds."""
+def check(config: Config) -> None:
+    """Raise ConfigError with every group that is of no known schema, and every value of a wrong type or out of bounds."""
     problems = []
     found = Collected(choices=choices_of(config))
     for group in GROUPS:
@@ -46,12 +46,12 @@ def check(config: Train) -> None:
     try:
         plain = to_plain(config)
     except TypeError as error:
-        raise UserError([*problems, Problem(str(error), _SOURCE, "text, numbers, booleans, None, lists, mappings")]) from error
-    found.walk(Train, {name: _entry(value) for name, value in plain.items()}, "", _SOURCE)
+        raise ConfigError([*problems, Problem(str(error), _SOURCE, "text, numbers, booleans, None, lists, mappings")]) from error
+    found.walk(Config, {name: _entry(value) for name, value in plain.items()}, "", _SOURCE)
     found.check_steps()
     found.check_entries()
     if problems := [*problems, *found.problems]:
-        raise UserError(problems)
+        raise ConfigError(problems)
 
 
 def _entry(value: Any) -> Entry:
@@ -59,7 +59,7 @@ def _entry(value: Any) -> Entry:
     return Entry(value, None, children)
 
 
-def choices_of(config: Train) -> dict[str, str | None]:
+def choices_of(config: Config) -> dict[str, str | None]:
     """The option of each group: as it was composed, unless the group has been replaced since; then its name."""
     derived = config.derivation
     choices: dict[str, str | None] = {}
@@ -71,7 +71,7 @@ def choices_of(config: Train) -> dict[str, str | None]:
     return choices | {bundle: derived.choices.get(bundle) for bundle in BUNDLES}
 
 
-def overrides_of(config: Train, choices: Mapping[str, str | None]) -> list[str]:
+def overrides_of(config: Config, choices: Mapping[str, str | None]) -> list[str]:
     """Overrides that compose these values: choices that are not the default, then values that differ from those of the chosen files."""
     usual, values, shipped = composed_values(choices), flatten(to_plain(config)), defaults()
     words = [f"{group}={choice}" for group, choice in choices.items() if choice is not None and choice != shipped.get(group)]
@@ -83,7 +83,7 @@ def overrides_of(config: Train, choices: Mapping[str, str | None]) -> list[str]:
     ]
 
 
-def _below_mapping(config: Train, key: str) -> bool:
+def _below_mapping(config: Config, key: str) -> bool:
     """Whether a key is inside a mapping with names of the user's own, such as `cleaner.steps.NAME.KEY`."""
     group, *parts = key.split(".")
     if group not in GROUPS or len(parts) < 2:

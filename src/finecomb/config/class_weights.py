@@ -18,7 +18,7 @@ def value_problems(loss: Loss, where: str) -> Iterator[Problem]:
         if not weights or not numbers:
             yield Problem(f"{_KEY}={weights} is no list of weights of at least 0", where, "a list of numbers, balanced or null")
         elif not any(weights):
-            yield Problem(f"{_KEY}={weights}: every weight is 0", where, mend="give at least one class a weight")
+            yield Problem(f"{_KEY}={weights}: every weight is 0", where, hint="give at least one class a weight")
     elif weights not in (None, "balanced"):
         yield Problem(f"{_KEY}={weights} is neither balanced nor a list", where, "null, balanced or a list of numbers")
 
@@ -37,4 +37,4 @@ def row_problems(loss: Loss, rows: Mapping[str, int], classes: Sequence[str], wh
     """Whether each class has training rows to be balanced by. rows: the number of training rows by class."""
     absent = [name for name in classes if not rows.get(name)]
     if weights_of(loss) == "balanced" and absent:
-        yield Problem(f"class {absent[0]} has no training row to be balanced", where, mend="give a list of weights")
+        yield Problem(f"class {absent[0]} has no training row to be balanced", where, hint="give a list of weights")

@@ -16,10 +16,10 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from finecomb.config import auto, hydra_settings, plugins, renamed
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.locate import conf_dir
-from finecomb.config.schema.train import BUNDLES, GROUPS, Train
+from finecomb.config.schema.train import BUNDLES, GROUPS, Config
 from finecomb.config.settings import Collected
 from finecomb.config.sources import Entry, Origin, YamlFile, file_of, known_groups, offered, options, read, shown
 
@@ -45,12 +45,12 @@ def _collect(overrides: Sequence[str], defaults_list: Callable[[list[str]], Any]
         found.auto = {group: name for group, name in stands_for.items() if known.get(group) == auto.AUTO}
         listed = defaults_list(found.for_hydra()) if found.auto else listed
     except HydraException as error:
-        found.problems.append(Problem(str(error).split("\n")[0], mend="correct the defaults list of the file"))
+        found.problems.append(Problem(str(error).split("\n")[0], hint="correct the defaults list of the file"))
         return found
     _read_files(listed, found)
     _note_picks(picks, found)
     for bundle in bundles:
-        found.walk(Train, bundle.entries, "", shown(bundle.path))
+        found.walk(Config, bundle.entries, "", shown(bundle.path))
     for override in parsed:
         if not is_choice(override):
             _apply(override, found)
@@ -67,8 +67,8 @@ def parse(overrides: Sequence[str], problems: list[Problem]) -> list[Override]:
         try:
             parsed.append(parser.parse_override(text))
         except HydraException:
-            mend = "write key=value, and quote what holds spaces, commas or brackets: 'key=\"a, b\"'"
-            problems.append(Problem(f"{text!r} is no override", f"command line: {text}", mend=mend))
+            hint = "write key=value, and quote what holds spaces, commas or brackets: 'key=\"a, b\"'"
+            problems.append(Problem(f"{text!r} is no override", f"command line: {text}", hint=hint))
     return parsed
 
 
@@ -127,9 +127,9 @@ def _check_choice(override: Override, found: Collected) -> bool:
     if override.is_sweep_override():
         problem = _needs_multirun(override)
     elif override.is_delete():
-        problem = Problem(f"{group} cannot be removed", str(where), mend=f"choose one of {', '.join(offered(group))}")
+        problem = Problem(f"{group} cannot be removed", str(where), hint=f"choose one of {', '.join(offered(group))}")
     elif override.is_add() or override.is_force_add() or override.package is not None:
-        problem = Problem(f"{_line(override)}: a choice is made without + and @", str(where), mend=f"write {group}={value}")
+        problem = Problem(f"{_line(override)}: a choice is made without + and @", str(where), hint=f"write {group}={value}")
     elif isinstance(value, list):
         problem = Problem(f"{group}={value}: a group takes one choice", str(where), ", ".join(offered(group)))
     else:
@@ -149,7 +149,7 @@ def _check_option(group: str, name: Any, origin: Origin, problems: list[Problem]
     if str(name) in known:
         try:
             read(known[str(name)])
-        except UserError as error:
+        except ConfigError as error:
             problems.extend(error.problems)
             return False
         return True
@@ -159,8 +159,8 @@ def _check_option(group: str, name: Any, origin: Origin, problems: list[Problem]
     allowed = ", ".join([*listed, *(["null"] if group in BUNDLES else [])])
     what = f"{group}={'null' if name is None else name}: there is no such choice"
     now = renamed.CHOICES.get((group, str(name)))
-    mend = f"{group}={name} is now {now}" if now else f"did you mean {group}={guess}?" if guess else ""
-    problems.append(Problem(what, str(origin), allowed, mend))
+    hint = f"{group}={name} is now {now}" if now else f"did you mean {group}={guess}?" if guess else ""
+    problems.append(Problem(what, str(origin), allowed, hint))
     return False
 
 
@@ -175,8 +175,8 @@ def _likely(group: str, name: str, known: Mapping[str, Path]) -> str | None:
 
 
 def _needs_multirun(override: Override) -> Problem:
-    mend = f"add -m to run a job for each; or, for a list, write {override.key_or_group}=[...]"
-    return Problem(f"{override.input_line} asks for several values", str(_where(override)), mend=mend)
+    hint = f"add -m to run a job for each; or, for a list, write {override.key_or_group}=[...]"
+    return Problem(f"{override.input_line} asks for several values", str(_where(override)), hint=hint)
 
 
 def _check_bundles(picks: list[Override], found: Collected) -> list[YamlFile]:
@@ -206,8 +206,8 @@ def _check_default(item: Any, origin: Origin, found: Collected) -> None:
             found.problems += [] if problem is None else [problem]
         else:
             guess = nearest(group, known_groups())
-            mend = f"did you mean /{guess}?" if guess else ""
-            found.problems.append(Problem(f"there is no group {group}", str(origin), ", ".join(known_groups()), mend))
+            hint = f"did you mean /{guess}?" if guess else ""
+            found.problems.append(Problem(f"there is no group {group}", str(origin), ", ".join(known_groups()), hint))
 
 
 def _note_picks(picks: Sequence[Override], found: Collected) -> None:
@@ -233,7 +233,7 @@ def _read_files(listed: Any, found: Collected) -> None:
             continue
         try:
             entries = dict(read(path).entries)
-        except UserError as error:
+        except ConfigError as error:
             found.problems.extend(error.problems)
             continue
         package = (item.package or "").replace("_global_", "").strip(".")
@@ -244,14 +244,14 @@ def _read_files(listed: Any, found: Collected) -> None:
 
 
 def _read_package(package: str, entries: Mapping[str, Entry], source: str, found: Collected) -> None:
-    cls: type | None = Train
+    cls: type | None = Config
     parts = package.split(".") if package else []
     for depth, part in enumerate(parts):
         known = fields_of(cls).get(part) if cls is not None else None
         cls = found.classes.get(".".join(parts[: depth + 1]), known.nested if known else None)
     if cls is None:
-        mend = "put the file in the folder of its group, or begin it with `# @package _global_`"
-        found.problems.append(Problem(f"{package} is no place for keys", source, mend=mend))
+        hint = "put the file in the folder of its group, or begin it with `# @package _global_`"
+        found.problems.append(Problem(f"{package} is no place for keys", source, hint=hint))
     elif package not in found.unknown:
         found.walk(cls, entries, package, source)
 
@@ -259,7 +259,7 @@ def _read_package(package: str, entries: Mapping[str, Entry], source: str, found
 def _apply(override: Override, found: Collected) -> None:
     """One `key=value` of the command line: find the field it means, then take the value."""
     key, where = override.key_or_group, _where(override)
-    cls: type = Train
+    cls: type = Config
     parts = key.split(".")
     if parts[0] in found.unknown:
         return
@@ -299,7 +299,7 @@ def _apply_leaf(override: Override, known: Field, path: str, found: Collected) -
         found.set_in_dict(key, entries[key], str(_where(override)))
         found.overrides.append(_line(override))
     elif override.is_add():
-        found.problems.append(Problem(f"+{key}: the key is there already", where, mend=f"leave the + off: {_line(override)[1:]}"))
+        found.problems.append(Problem(f"+{key}: the key is there already", where, hint=f"leave the + off: {_line(override)[1:]}"))
     else:
         found.set(key, known, override.value(), _where(override))
         found.overrides.append(_line(override).removeprefix("++"))
@@ -308,7 +308,7 @@ def _apply_leaf(override: Override, known: Field, path: str, found: Collected) -
 def _delete(override: Override, own_key: bool, found: Collected) -> None:
     key, where = override.key_or_group, str(_where(override))
     if not own_key:
-        found.problems.append(Problem(f"~{key}: a key of the schema cannot be removed", where, mend=f"set it instead: {key}=..."))
+        found.problems.append(Problem(f"~{key}: a key of the schema cannot be removed", where, hint=f"set it instead: {key}=..."))
     elif not found.below(key):
         parent = key.rpartition(".")[0]
         there = dict.fromkeys(name.removeprefix(f"{parent}.").split(".")[0] for name in found.below(parent) if name != parent)

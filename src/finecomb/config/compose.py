@@ -15,13 +15,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from finecomb.config import changes, hydra_settings, interpolations, plugins
 from finecomb.config.collect import PRIMARY, collect, is_choice, parse
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.fields import MISSING, fields_of, leaf_keys
 from finecomb.config.hydra_private import Loader
 from finecomb.config.plain import entry_of, flatten, from_values, to_plain
 from finecomb.config.schema.augmenter import Operations
 from finecomb.config.schema.derivation import Derivation
-from finecomb.config.schema.train import BUNDLES, GROUPS, Train
+from finecomb.config.schema.train import BUNDLES, GROUPS, Config
 from finecomb.config.settings import Collected
 from finecomb.config.sources import Origin, search_dirs
 
@@ -37,17 +37,17 @@ class Composition:
     plugin_dirs: folders to load before the config can be read back (`plugins.load`).
     """
 
-    config: Train
+    config: Config
     origins: dict[str, Origin]
     choices: dict[str, str | None]
     overrides: list[str]
     plugin_dirs: list[str] = field(default_factory=list)
 
     @staticmethod
-    def of(config: Train) -> Composition:
+    def of(config: Config) -> Composition:
         """What made a config, also of one that was changed after it was composed, or made without composing.
 
-        Raises UserError with every value of the config that its schema does not permit.
+        Raises ConfigError with every value of the config that its schema does not permit.
         """
         derived = config.derivation
         choices, overrides, origins = dict(derived.choices), list(derived.overrides), dict(derived.origins)
@@ -59,8 +59,8 @@ class Composition:
 def compose(overrides: Sequence[str], *, config_dirs: Sequence[Path] = ()) -> Composition:
     """Compose the config that the overrides ask for.
 
-    Raises UserError with every wrong choice, key, type, bound and missing value; fields are checked against each other by `validate`, whose
-    problems are added here too when there is anything else to report.
+    Raises ConfigError with every wrong choice, key, type, bound and missing value. Fields are checked against each other by `validate`,
+    whose problems are added here too when there is anything else to report.
     """
     plugins.load(config_dirs)
     further = hydra_settings.read(parse(overrides, [])).problems
@@ -78,7 +78,7 @@ class Composer:
         return self.compose_all([overrides])[0]
 
     def compose_all(self, jobs: Sequence[Sequence[str]], further: Sequence[Problem] = ()) -> list[Composition]:
-        """Compose each job once. Raises UserError with the problems of all of them, each once, and the further ones."""
+        """Compose each job once. Raises ConfigError with the problems of all of them, each once, and the further ones."""
         return [self._composition(found) for found in self._sound(jobs, further)]
 
     def problems(self, jobs: Sequence[Sequence[str]]) -> list[Problem]:
@@ -100,11 +100,11 @@ class Composer:
     def _sound(self, jobs: Sequence[Sequence[str]], further: Sequence[Problem] = ()) -> list[Collected]:
         collected = self._collect(jobs)
         if further or any(_problems(found) for found in collected):
-            raise UserError(dict.fromkeys([*further, *_all_problems(collected)]))
+            raise ConfigError(dict.fromkeys([*further, *_all_problems(collected)]))
         return collected
 
     def _merged(self, found: Collected) -> DictConfig:
-        """Raises UserError in Hydra's words for what our own pass does not know."""
+        """Raises ConfigError in Hydra's words for what our own pass does not know."""
         try:
             lines = found.for_hydra()
             parsed = OverridesParser.create().parse_overrides(lines)
@@ -116,14 +116,14 @@ class Composer:
                     OmegaConf.update(merged, key, interpolations.with_choices(setting.value, found.choices))
             return merged
         except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(hydra_problem(error)) from error
+            raise ConfigError(hydra_problem(error)) from error
 
     def _composition(self, found: Collected) -> Composition:
         merged = self._merged(found)
         try:
-            config = cast(Train, OmegaConf.to_object(merged))
+            config = cast(Config, OmegaConf.to_object(merged))
         except OmegaConfBaseException as error:
-            raise UserError(hydra_problem(error)) from error
+            raise ConfigError(hydra_problem(error)) from error
         config.cleaner.steps = {name: step for name, step in config.cleaner.steps.items() if step is not None}
         if isinstance(config.augmenter, Operations):
             config.augmenter.operations = {name: each for name, each in config.augmenter.operations.items() if each is not None}
@@ -158,7 +158,7 @@ def register() -> None:
         for name, cls in known.items():
             store.store(group=group, name=name, node=cls, provider="finecomb")
     if not _stored:
-        store.store(group="schema", name="train", node=Train, package="_global_")
+        store.store(group="schema", name="train", node=Config, package="_global_")
     for group in GROUPS:
         for key, cls in plugins.schemas(group).items():
             if _stored.get((group, key)) is not cls:
@@ -169,7 +169,7 @@ def register() -> None:
 def hydra_problem(error: Exception) -> Problem:
     """What Hydra stopped at, in its own words: the first line of its message and of the cause."""
     said = [str(each).strip().split("\n")[0] for each in (error, error.__cause__) if each is not None and str(each).strip()]
-    return Problem(" ".join(dict.fromkeys(said)), "Hydra", mend="`finecomb train --help` lists groups, choices and flags")
+    return Problem(" ".join(dict.fromkeys(said)), "Hydra", hint="`finecomb train --help` lists groups, choices and flags")
 
 
 def _problems(found: Collected) -> list[Problem]:
@@ -183,7 +183,7 @@ def _all_problems(collected: Iterable[Collected]) -> list[Problem]:
 
 def _missing(found: Collected) -> list[Problem]:
     problems = []
-    for key in leaf_keys(Train, found.classes) if found.classes else ():
+    for key in leaf_keys(Config, found.classes) if found.classes else ():
         group, _, rest = key.partition(".")
         setting = found.values.get(key)
         if group in found.unknown or (setting is None and found.below(key)):
@@ -191,12 +191,12 @@ def _missing(found: Collected) -> list[Problem]:
         if setting is None or setting.value == MISSING:
             what = f"{key} has no value"
             where = str(setting.origin) if setting else f"conf/{group}/{found.choices.get(group)}.yaml" if rest else "conf/train.yaml"
-            problems.append(Problem(what, where, mend=f"give {key}=..., {_describe(key, found)}"))
+            problems.append(Problem(what, where, hint=f"give {key}=..., {_describe(key, found)}"))
     return problems
 
 
 def _describe(key: str, found: Collected) -> str:
-    cls: type = Train
+    cls: type = Config
     *parents, name = key.split(".")
     for depth, part in enumerate(parents):
         path = ".".join(parents[: depth + 1])
@@ -210,7 +210,7 @@ def _across(found: Collected) -> list[Problem]:
     from finecomb.config.validate import problems_of
 
     # A value may be left open where the file says so (???); the rules know those. A file that lacks a key cannot be judged.
-    lacking = any(key not in found.values and not found.below(key) for key in leaf_keys(Train, found.classes))
+    lacking = any(key not in found.values and not found.below(key) for key in leaf_keys(Config, found.classes))
     if found.unknown or set(found.classes) != set(GROUPS) or lacking:
         return []
     values = {key: None if setting.value == MISSING else setting.value for key, setting in found.values.items()}

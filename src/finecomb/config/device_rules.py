@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from finecomb.config.errors import Problem
 from finecomb.config.schema.model import FAMILIES
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 
 FLASH_PACKAGE = "flash_attn"
 
@@ -21,7 +21,7 @@ def attention_problem(attention: str, model_type: str, where: str) -> Problem | 
     return Problem(f"model.attention={attention} is not available for {model_type}", where, allowed, "set model.attention=auto")
 
 
-def attention(config: Train, where: Callable[[str], str]) -> Iterator[Problem]:
+def attention(config: Config, where: Callable[[str], str]) -> Iterator[Problem]:
     """Whether the architecture, the installed packages, the device and the precision permit `model.attention`."""
     key, chosen = "model.attention", config.model.attention
     if problem := attention_problem(chosen, config.model.model_type, where(key)):
@@ -40,7 +40,7 @@ def attention(config: Train, where: Callable[[str], str]) -> Iterator[Problem]:
         yield Problem(what, where("trainer.precision"), "bf16-true", "set trainer.precision=bf16-true, or model.attention=sdpa")
 
 
-def sharding(config: Train, where: Callable[[str], str]) -> Iterator[Problem]:
+def sharding(config: Config, where: Callable[[str], str]) -> Iterator[Problem]:
     """What trainer.strategy=fsdp cannot be combined with."""
     if config.trainer.strategy != "fsdp":
         return

@@ -1,4 +1,4 @@
-"""The user's errors: what is wrong, where, what is allowed, how to mend it. The command line shows them on one screen and exits with 2."""
+"""The user's errors: what is wrong, where, what is allowed, and how to fix it. The command line shows them on one screen, exit code 2."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing the user can mend.
+    """One thing the user can correct.
 
     what: what is wrong, with the value that was given.
     where: the file (and line) or the command-line override it comes from.
     allowed: the values or names that would be right.
-    mend: what to do about it.
+    hint: how to fix it.
     """
 
     what: str
     where: str = ""
     allowed: str = ""
-    mend: str = ""
+    hint: str = ""
 
 
 class ConfigError(Exception):
     """Raised for everything that the user can correct, with every problem at once.
 
-    `problems` holds one entry per problem, with the fields `what`, `where`, `allowed` and `mend`. The command line shows them on one screen
+    `problems` holds one entry per problem, with the fields `what`, `where`, `allowed` and `hint`. The command line shows them on one screen
     and exits with code 2.
 
     Example:
@@ -47,9 +47,6 @@ class ConfigError(Exception):
         self.add_note(problems_text(self.problems))
 
 
-UserError = ConfigError
-
-
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The known name most like `name`, or None when nothing is close."""
     matches = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
@@ -57,12 +54,12 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def problems_text(problems: Sequence[Problem], width: int = 100) -> str:
-    """Every problem: what is wrong, where, what is allowed, how to mend it."""
+    """Every problem: what is wrong, where, what is allowed, and a hint how to fix it."""
     blocks = []
     for number, problem in enumerate(problems, start=1):
         head = f"{number}. " if len(problems) > 1 else ""
         lines = [_wrapped(head, problem.what, width)]
-        parts = (("where", problem.where), ("allowed", problem.allowed), ("mend", problem.mend))
+        parts = (("where", problem.where), ("allowed", problem.allowed), ("hint", problem.hint))
         lines += [_wrapped(f"{' ' * len(head)}   {name:<8}", text, width) for name, text in parts if text]
         blocks.append("\n".join(lines))
     return "\n".join(blocks)

@@ -9,7 +9,7 @@ from finecomb.config.parameters import Parameters, count, layer_parameters
 from finecomb.config.schema.dataset import TYPICAL, MovieReviews
 from finecomb.config.schema.model import SHAPES, Shape, TinyModel
 from finecomb.config.schema.optimizer import Sgd
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.config.schema.tuning import Full, Head, Lora, Prompt, TopLayers
 
 # Numbers an optimizer keeps for each trainable one. Adafactor keeps rows and columns, which is next to nothing.
@@ -34,7 +34,7 @@ class Estimate:
     seconds_formula: str
 
 
-def num_outputs(config: Train) -> int | None:
+def num_outputs(config: Config) -> int | None:
     """Outputs of the head, where the config tells them."""
     if config.task.name == "regression":
         return 1
@@ -43,7 +43,7 @@ def num_outputs(config: Train) -> int | None:
     return {"binary": 2, "ternary": 3}.get(config.dataset.target) if isinstance(config.dataset, MovieReviews) else None
 
 
-def estimate(config: Train, machine: Machine) -> Estimate | None:
+def estimate(config: Config, machine: Machine) -> Estimate | None:
     """The estimate, or None where the architecture or the tuning method is not known here. config: resolved, or as composed."""
     shape = SHAPES.get(config.model.name) if config.model.name_or_path is None and not isinstance(config.model, TinyModel) else None
     if shape is None:
@@ -57,7 +57,7 @@ def estimate(config: Train, machine: Machine) -> Estimate | None:
     return Estimate(parameters, memory, memory_formula, seconds, seconds_formula)
 
 
-def _memory(config: Train, shape: Shape, parameters: Parameters) -> tuple[float, str]:
+def _memory(config: Config, shape: Shape, parameters: Parameters) -> tuple[float, str]:
     """Weights, gradients and optimizer states, then activations, then what FSDP gathers, then libraries; each with its formula."""
     stored, text = _stored(config, parameters)
     parts = [(stored, text), _activations(config, shape)]
@@ -69,7 +69,7 @@ def _memory(config: Train, shape: Shape, parameters: Parameters) -> tuple[float,
     return sum(size for size, _ in parts), " + ".join(text for _, text in parts)
 
 
-def _stored(config: Train, parameters: Parameters) -> tuple[float, str]:
+def _stored(config: Config, parameters: Parameters) -> tuple[float, str]:
     states = _STATES.get(config.optimizer.name, 2)
     if isinstance(config.optimizer, Sgd) and config.optimizer.momentum == 0:
         states = 0
@@ -86,7 +86,7 @@ def _stored(config: Train, parameters: Parameters) -> tuple[float, str]:
     return size, f"{frozen} + {width} bytes x {2 + states} x {parameters.trainable:,} trained: weight, gradient and optimizer"
 
 
-def _gathered(config: Train, shape: Shape, parameters: Parameters) -> tuple[float, str]:
+def _gathered(config: Config, shape: Shape, parameters: Parameters) -> tuple[float, str]:
     """Whole tensors that a device holds with FSDP: those outside of the layers, two layers (one that computes, one fetched ahead), and the
     gradients of these; all gradients where several micro-batches add to them before they are exchanged.
     """
@@ -97,11 +97,11 @@ def _gathered(config: Train, shape: Shape, parameters: Parameters) -> tuple[floa
     return float(width * (weights + gradients)), f"{width} bytes x ({weights:,} gathered weights + {gradients:,} gradients before division)"
 
 
-def _devices(config: Train) -> int:
+def _devices(config: Config) -> int:
     return config.trainer.devices if isinstance(config.trainer.devices, int) else 1
 
 
-def _activations(config: Train, shape: Shape) -> tuple[float, str]:
+def _activations(config: Config, shape: Shape) -> tuple[float, str]:
     """Of the longest micro-batch of one process, in the layers from the boundary up."""
     trainer, batch = config.trainer, config.batch
     rows = batch.size / (batch.micro_batches * _devices(config) * trainer.num_nodes)
@@ -120,7 +120,7 @@ def _activations(config: Train, shape: Shape) -> tuple[float, str]:
     return inputs + unit * tokens, f"{kept} + {text} x 1 layer"
 
 
-def _layers_kept(config: Train, shape: Shape) -> int:
+def _layers_kept(config: Config, shape: Shape) -> int:
     """Layers whose activations backward needs: those from the boundary up."""
     if isinstance(config.tuning, Head):
         return 0
@@ -129,7 +129,7 @@ def _layers_kept(config: Train, shape: Shape) -> int:
     return shape.layers
 
 
-def _seconds(config: Train, shape: Shape, devices: int, machine: Machine) -> tuple[float | None, str]:
+def _seconds(config: Config, shape: Shape, devices: int, machine: Machine) -> tuple[float | None, str]:
     gpu = config.trainer.accelerator == "gpu"
     speed = devices * config.trainer.num_nodes * (_GPU_SPEED if gpu else _CPU_SPEED * max(1, machine.cores // devices))
     inner = layer_parameters(config.model.model_type, shape)

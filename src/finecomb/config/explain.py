@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from finecomb.config.errors import UserError, problems_text
+from finecomb.config.errors import ConfigError, problems_text
 from finecomb.config.estimate import Estimate, estimate, num_outputs
 from finecomb.config.fingerprint import difference_name, fingerprint
 from finecomb.config.machine import Machine, this_machine
 from finecomb.config.plain import flatten, to_plain
 from finecomb.config.resolve import resolve
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.config.validate import problems_of
 
 if TYPE_CHECKING:
@@ -44,14 +44,14 @@ def _line(console: Console, text: str = "") -> None:
     console.print(text, markup=False, soft_wrap=True)
 
 
-def _resolved(config: Train, machine: Machine) -> tuple[Train | None, str]:
+def _resolved(config: Config, machine: Machine) -> tuple[Config | None, str]:
     try:
         return resolve(config, machine=machine), ""
-    except UserError as error:
+    except ConfigError as error:
         return None, "; ".join(problem.what for problem in error.problems)
 
 
-def _show_config(console: Console, composition: Composition, resolved: Train | None) -> None:
+def _show_config(console: Console, composition: Composition, resolved: Config | None) -> None:
     """Key, value (auto with what it stands for here) and origin; one line each."""
     values = flatten(to_plain(composition.config))
     final = flatten(to_plain(resolved)) if resolved is not None else {}
@@ -88,7 +88,7 @@ def _origin(key: str, origins: dict[str, Origin]) -> str:
     return str(origins.get(key, ""))
 
 
-def _show_identity(console: Console, composition: Composition, resolved: Train | None) -> None:
+def _show_identity(console: Console, composition: Composition, resolved: Config | None) -> None:
     config = resolved or composition.config
     _line(console, f"run directory: {config.output_dir}/{difference_name(config, composition.choices)}-FINGERPRINT")
     if resolved is not None:
@@ -96,7 +96,7 @@ def _show_identity(console: Console, composition: Composition, resolved: Train |
         _line(console, f"{text} (the run's own also hashes data, weights and code versions, which are not read here)")
 
 
-def _show_estimate(console: Console, config: Train, found: Estimate | None) -> None:
+def _show_estimate(console: Console, config: Config, found: Estimate | None) -> None:
     if found is None:
         _line(console, f"parameters, memory, time: not known before the weights of model={config.model.name} are read")
         return

@@ -17,13 +17,13 @@ from finecomb.config.locate import conf_dir
 from finecomb.config.plain import flatten, to_plain
 from finecomb.config.resolve import usual_values
 from finecomb.config.schema.base import UNSET
-from finecomb.config.schema.train import BUNDLES, GROUPS, Train
+from finecomb.config.schema.train import BUNDLES, GROUPS, Config
 from finecomb.config.sources import options, values_of
 
 _MAX_NAME = 96
 
 
-def fingerprint(config: Train, inputs: Mapping[str, str]) -> str:
+def fingerprint(config: Config, inputs: Mapping[str, str]) -> str:
     """12 hex digits of the SHA-256 of what decides the result.
 
     config: resolved (no auto left). inputs: content hashes of data, model and plug-in code, and the versions of the modules that compute.
@@ -35,7 +35,7 @@ def fingerprint(config: Train, inputs: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def settings(config: Train) -> dict[str, Any]:
+def settings(config: Config) -> dict[str, Any]:
     """Dotted keys and values of what can change a result, under the names that the fingerprint has. config: as composed."""
     return flatten(renamed.as_before(_identity(config), resolved=False))
 
@@ -71,7 +71,7 @@ def canonical(value: Any) -> Any:
     return value
 
 
-def difference_name(config: Train, choices: Mapping[str, str | None]) -> str:
+def difference_name(config: Config, choices: Mapping[str, str | None]) -> str:
     """A short name of what was asked for: `movie_reviews-lora-r4-seed1`.
 
     The dataset and the tuning method are always told; other choices and values only where they differ from train.yaml, from the chosen

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from finecomb.config import hydra_settings, plugins
 from finecomb.config.collect import PRIMARY, normal, parse, without_null
 from finecomb.config.compose import Composer, hydra_problem, loader, register
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.hydra_private import arguments_parser
 from finecomb.config.locate import conf_dir
 from finecomb.config.sources import is_offered
@@ -46,15 +46,15 @@ class Arguments:
 
 
 class _Parser:
-    """Hydra's own argument parser, which raises UserError instead of exiting."""
+    """Hydra's own argument parser, which raises ConfigError instead of exiting."""
 
     def __init__(self) -> None:
         self.parser = arguments_parser()
         self.parser.error = self._error  # type: ignore[method-assign]
 
     def _error(self, message: str) -> NoReturn:
-        mend = "write overrides as key=value; `finecomb train --help` lists the flags"
-        raise UserError(Problem(message, "command line", mend=mend))
+        hint = "write overrides as key=value; `finecomb train --help` lists the flags"
+        raise ConfigError(Problem(message, "command line", hint=hint))
 
     def read(self, args: Sequence[str]) -> argparse.Namespace:
         """Parse; `--a.b=c` that is no flag of Hydra's counts as the override `a.b=c`."""
@@ -64,16 +64,16 @@ class _Parser:
 
 
 def read(args: Sequence[str]) -> Arguments:
-    """Read what follows the verb, and load the plug-ins it names. Raises UserError for flags that are unknown or not for us."""
+    """Read what follows the verb, and load the plug-ins it names. Raises ConfigError for flags that are unknown or not for us."""
     flags = _Parser().read([word for word in args if word != CONFIRM])
     refused = [flag for name, flag in _REFUSED.items() if getattr(flags, name) is not None]
     if refused:
-        mend = "write what your config sets as DIR/experiment/NAME.yaml, and choose it with --config-dir DIR experiment=NAME"
-        raise UserError(
-            [Problem(f"{flag} is not supported: there is one config, conf/train.yaml", "command line", mend=mend) for flag in refused]
+        hint = "write what your config sets as DIR/experiment/NAME.yaml, and choose it with --config-dir DIR experiment=NAME"
+        raise ConfigError(
+            [Problem(f"{flag} is not supported: there is one config, conf/train.yaml", "command line", hint=hint) for flag in refused]
         )
     if flags.resolve and not flags.cfg and not flags.help:
-        raise UserError(Problem("--resolve needs --cfg", "command line: --resolve", mend="write --cfg job --resolve"))
+        raise ConfigError(Problem("--resolve needs --cfg", "command line: --resolve", hint="write --cfg job --resolve"))
     plugins.load([flags.config_dir] if flags.config_dir is not None else [])
     only_hydra = ["--hydra-help"] if flags.hydra_help else []
     only_hydra += ["--cfg", flags.cfg] if flags.cfg else []
@@ -86,12 +86,12 @@ def read(args: Sequence[str]) -> Arguments:
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
-    """Return the overrides of each job of a plain multirun, `hydra.sweeper.params` included. Raises UserError."""
+    """Return the overrides of each job of a plain multirun, `hydra.sweeper.params` included. Raises ConfigError."""
     problems: list[Problem] = []
     parsed = parse(overrides, problems)
     settings = hydra_settings.read(parsed)
     if problems or settings.problems:
-        raise UserError([*problems, *settings.problems])
+        raise ConfigError([*problems, *settings.problems])
     return jobs_of(settings.params, [override.input_line or "" for override in parsed if not override.is_hydra_override()])
 
 
@@ -106,13 +106,13 @@ def jobs_of(params: Mapping[str, str], lines: Sequence[str]) -> list[list[str]]:
         try:
             override = OverridesParser.create().parse_override(line)
         except HydraException:
-            problems.append(Problem(f"{line!r} is no override", where, mend="write key: VALUES"))
+            problems.append(Problem(f"{line!r} is no override", where, hint="write key: VALUES"))
             continue
         if override.is_interval_sweep():
             what = f"{line}: a multirun takes single values, and an interval has no end"
-            problems.append(Problem(what, where, mend="list values, or search with hydra/sweeper=optuna"))
+            problems.append(Problem(what, where, hint="list values, or search with hydra/sweeper=optuna"))
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     return loader().grid([line for line, _ in given])
 
 
@@ -132,7 +132,7 @@ def _shown_configs(given: Arguments, flags: argparse.Namespace) -> Iterator[str]
     """The YAML that `--cfg` prints: for `job` and `all` one document for each job of a multirun."""
     settings = hydra_settings.read(parse(given.overrides, []))
     if settings.problems:
-        raise UserError(settings.problems)
+        raise ConfigError(settings.problems)
     composer = Composer()
     if flags.cfg == "hydra":
         yield _yaml(_printed(settings.node(composer.loader)), flags)
@@ -154,7 +154,7 @@ def _printed(node: DictConfig) -> DictConfig:
 def _yaml(config: Any, flags: argparse.Namespace) -> str:
     part = config if flags.package in (None, "_global_") else OmegaConf.select(config, flags.package)
     if part is None:
-        raise UserError(Problem(f"--package {flags.package}: there is no such key", "command line: --package", ", ".join(config)))
+        raise ConfigError(Problem(f"--package {flags.package}: there is no such key", "command line: --package", ", ".join(config)))
     if not isinstance(part, Container):
         return f"{part}\n"
     if flags.resolve:
@@ -163,7 +163,7 @@ def _yaml(config: Any, flags: argparse.Namespace) -> str:
 
 
 def _hydra_main(words: Sequence[str]) -> None:
-    """Run Hydra itself with these flags. Its errors are raised as UserError."""
+    """Run Hydra itself with these flags. Its errors are raised as ConfigError."""
     register()
     app = hydra.main(config_path=str(conf_dir()), config_name=PRIMARY, version_base="1.3")(_never_called)
     with _as_hydra_wants(words):
@@ -174,7 +174,7 @@ def _hydra_main(words: Sequence[str]) -> None:
             if left.code:
                 raise
         except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(hydra_problem(error)) from error
+            raise ConfigError(hydra_problem(error)) from error
 
 
 def _never_called(config: DictConfig) -> None:

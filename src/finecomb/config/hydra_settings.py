@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from finecomb.config import plugins
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.hydra_private import Loader, discover_plugins
 from finecomb.config.schema.train import BUNDLES
 from finecomb.config.sources import Entry, Origin, options, parents, shown
@@ -157,9 +157,9 @@ def _of_overrides(overrides: Sequence[Override], problems: list[Problem]) -> lis
         key, line = override.key_or_group, (override.input_line or "").lstrip("+")
         origin = Origin(f"command line: {line}")
         if override.is_sweep_override():
-            problems.append(Problem(f"{line}: a setting of Hydra takes one value", str(origin), mend="quote a text that has commas"))
+            problems.append(Problem(f"{line}: a setting of Hydra takes one value", str(origin), hint="quote a text that has commas"))
         elif override.is_delete():
-            problems.append(Problem(f"{line}: a setting of Hydra cannot be removed", str(origin), mend=f"set it instead: {key}=..."))
+            problems.append(Problem(f"{line}: a setting of Hydra cannot be removed", str(origin), hint=f"set it instead: {key}=..."))
         else:
             found += _flat_value(key, override.value(), origin)
     return found
@@ -184,14 +184,14 @@ def _read_bundle(override: Override, found: HydraSettings) -> None:
     for name in names:
         for each in _of_file(known[name]) if name in known else ():
             what = f"{each.key} of {group}={name} is not read, because {group} takes several values"
-            found.problems.append(Problem(what, str(each.origin), mend="give settings of Hydra on the command line"))
+            found.problems.append(Problem(what, str(each.origin), hint="give settings of Hydra on the command line"))
 
 
 def _of_file(path: Path) -> list[HydraSetting]:
     """The settings of a bundle's file, after those of the bundles in its defaults list."""
     try:
         file = read_file(path)
-    except UserError:
+    except ConfigError:
         return []  # reported by the pass over all files
     found = [each for parent in (*parents(path, before=True), *parents(path, before=False)) for each in _of_file(parent)]
     for item, line in file.defaults:
@@ -213,7 +213,7 @@ def _load(given: Sequence[HydraSetting]) -> list[Problem]:
         for folder in each.value:
             try:
                 plugins.load_files(folder.removeprefix("file://"), str(each.origin))
-            except UserError as error:
+            except ConfigError as error:
                 problems += error.problems
     return problems
 
@@ -260,7 +260,7 @@ def _problem_of_value(setting: HydraSetting, rest: str, choice: str, cls: type) 
         _set(node, rest, setting.value)
     except OmegaConfBaseException as error:
         hint = 'write the values as text: "1,2"' if name == "params" else ""
-        return Problem(f"{setting.key}={setting.value}: {str(error).splitlines()[0]}", where, mend=hint)
+        return Problem(f"{setting.key}={setting.value}: {str(error).splitlines()[0]}", where, hint=hint)
     return None
 
 

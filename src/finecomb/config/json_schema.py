@@ -19,7 +19,7 @@ from finecomb.config import plugins, sources
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.locate import conf_dir
 from finecomb.config.schema.augmenter import OPERATIONS
-from finecomb.config.schema.train import BUNDLES, GROUPS, Train
+from finecomb.config.schema.train import BUNDLES, GROUPS, Config
 
 Schema = dict[str, Any]
 _DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -126,8 +126,8 @@ def _belongs(group: str, cls: type) -> Schema:
 def _train() -> Schema:
     definitions = _Definitions()
     properties = {
-        name: {"$ref": f"{name}.json#/$defs/{_ANY}"} if name in GROUPS else definitions.property(Train, field)
-        for name, field in fields_of(Train).items()
+        name: {"$ref": f"{name}.json#/$defs/{_ANY}"} if name in GROUPS else definitions.property(Config, field)
+        for name, field in fields_of(Config).items()
     }
     properties |= {"defaults": _DEFAULTS, "hydra": {"type": "object"}}
     head = {"$schema": _DRAFT, "title": "train", "description": "train.yaml, an experiment, or a debug preset."}

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from finecomb.config import plugins, renamed
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.schema.base import UNSET
-from finecomb.config.schema.train import GROUPS, Train
+from finecomb.config.schema.train import GROUPS, Config
 
 
 def to_plain(config: Any) -> dict[str, Any]:
@@ -33,14 +33,14 @@ def _plain(value: Any, key: str) -> Any:
     raise TypeError(f"{key.removeprefix('.')} holds a {type(value).__name__}; a config holds JSON values only")
 
 
-def from_plain(plain: Mapping[str, Any]) -> Train:
+def from_plain(plain: Mapping[str, Any]) -> Config:
     """The typed config of a frozen one, which an earlier version may have written. Plug-ins it was made with must have been loaded.
 
-    Raises UserError when the keys fit no schema, as with a config that a newer or older version wrote.
+    Raises ConfigError when the keys fit no schema, as with a config that a newer or older version wrote.
     """
     plain = renamed.current(plain)
     classes = {group: _class_of(group, plain[group]) for group in GROUPS if isinstance(plain.get(group), Mapping)}
-    config: Train = _build(Train, plain, classes, "")
+    config: Config = _build(Config, plain, classes, "")
     return config
 
 
@@ -53,8 +53,8 @@ def _class_of(group: str, plain: Mapping[str, Any]) -> type:
         if set(plain) <= set(fields) and all(name in plain or field.before is not UNSET for name, field in fields.items()):
             return cls
     what = f"{group}={plain.get('name')}: no choice has the keys {', '.join(plain)}"
-    raise UserError(
-        Problem(what, "the frozen config", mend="it was written by another version, or its plug-in (--config-dir) is not loaded")
+    raise ConfigError(
+        Problem(what, "the frozen config", hint="it was written by another version, or its plug-in (--config-dir) is not loaded")
     )
 
 
@@ -65,7 +65,7 @@ def _build(cls: type, plain: Mapping[str, Any], classes: Mapping[str, type], pre
         nested = classes.get(key, field.nested)
         if name not in plain:
             if field.before is UNSET:
-                raise UserError(Problem(f"{key} is missing", "the frozen config", mend="it was written by another version"))
+                raise ConfigError(Problem(f"{key} is missing", "the frozen config", hint="it was written by another version"))
             values[name] = field.before
         elif nested is not None:
             values[name] = _build(nested, plain[name], classes, f"{key}.")
@@ -76,7 +76,7 @@ def _build(cls: type, plain: Mapping[str, Any], classes: Mapping[str, type], pre
     unknown = set(plain) - set(values)
     if unknown:
         what = f"{prefix}{sorted(unknown)[0]}: there is no such key"
-        raise UserError(Problem(what, "the frozen config", mend="it was written by another version"))
+        raise ConfigError(Problem(what, "the frozen config", hint="it was written by another version"))
     return cls(**values)
 
 
@@ -93,7 +93,7 @@ def _convert(value: Any, field: Field) -> Any:
     return value
 
 
-def from_values(values: Mapping[str, Any], classes: Mapping[str, type]) -> Train:
+def from_values(values: Mapping[str, Any], classes: Mapping[str, type]) -> Config:
     """The config of dotted keys (`{"tuning.r": 8, ...}`) whose chosen classes are known; what is not given becomes None."""
     nested: dict[str, Any] = {}
     for key, value in values.items():
@@ -103,7 +103,7 @@ def from_values(values: Mapping[str, Any], classes: Mapping[str, type]) -> Train
             inner = place.setdefault(parent, {})
             place = inner if isinstance(inner, dict) else place
         place[name] = dict(value) if isinstance(value, dict) else value
-    config: Train = _build(Train, _filled(Train, nested, classes, ""), classes, "")
+    config: Config = _build(Config, _filled(Config, nested, classes, ""), classes, "")
     return config
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from finecomb.config import plugins
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.fields import fields_of
-from finecomb.config.schema.train import GROUPS, Train
+from finecomb.config.schema.train import GROUPS, Config
 
 # Old dotted key -> new dotted key, which may be in another group.
 RENAMED: Mapping[str, str] = {
@@ -68,9 +68,9 @@ def value_now(key: str, value: Any) -> Any:
 
 
 def require_current(key: str, where: str) -> None:
-    """Raise UserError for an old key, with the new one as the hint."""
+    """Raise ConfigError for an old key, with the new one as the hint."""
     if key in RENAMED:
-        raise UserError(Problem(f"{key}: there is no such key", where, mend=f"{key} is now {RENAMED[key]}"))
+        raise ConfigError(Problem(f"{key}: there is no such key", where, hint=f"{key} is now {RENAMED[key]}"))
 
 
 def current(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def _has(key: str, name_of: Callable[[str], Any]) -> bool:
     """Whether the schema has a key; name_of(group) is the choice. An old key may be the present one of a plug-in's choice."""
     group, *rest = key.split(".")
     if group not in GROUPS:
-        return _reaches(Train, (group, *rest))
+        return _reaches(Config, (group, *rest))
     known, name = plugins.schemas(group), str(name_of(group))
     # The name of a dataset or a model is free, and does not say which schema it has.
     candidates = known.values() if group in _FREE_NAMES and name not in known else [cls for cls in (known.get(name),) if cls is not None]
@@ -178,7 +178,7 @@ def _has(key: str, name_of: Callable[[str], Any]) -> bool:
 
 
 def _base(group: str) -> type:
-    base = fields_of(Train)[group].nested
+    base = fields_of(Config)[group].nested
     assert base is not None
     return base
 

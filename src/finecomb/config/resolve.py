@@ -6,24 +6,24 @@ import dataclasses
 from typing import Any
 
 from finecomb.config import plugins
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.machine import Machine
 from finecomb.config.schema.task import FACTS, variant
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 
 # Processes that trainer.devices=auto starts with a strategy on a machine without GPUs.
 RANKS_ON_CPU = 2
 
 
-def resolve(config: Train, *, machine: Machine) -> Train:
+def resolve(config: Config, *, machine: Machine) -> Config:
     """A copy without any `auto` but the model's type, which is read from the weights.
 
-    Raises UserError for what this machine has not.
+    Raises ConfigError for what this machine has not.
     """
     accelerator, devices = _devices(config, machine)
     if config.model.attention == "flash_attention_2" and accelerator == "cpu":
         what = "model.attention=flash_attention_2 needs a GPU, and none is visible"
-        raise UserError(Problem(what, "model.attention", "auto, sdpa, eager", "set model.attention=sdpa"))
+        raise ConfigError(Problem(what, "model.attention", "auto, sdpa, eager", "set model.attention=sdpa"))
     precision = config.trainer.precision
     if precision == "auto":
         has_bf16 = machine.gpu_bf16 if accelerator == "gpu" else machine.bf16
@@ -37,13 +37,13 @@ def resolve(config: Train, *, machine: Machine) -> Train:
         lr = usual.get("optimizer.lr")
         if lr is None:
             what = f"optimizer.lr=auto: no usual rate is known for tuning={config.tuning.name} with optimizer={config.optimizer.name}"
-            raise UserError(Problem(what, "optimizer.lr", "a number", "give optimizer.lr=..."))
+            raise ConfigError(Problem(what, "optimizer.lr", "a number", "give optimizer.lr=..."))
     metric: Any = config.monitor.metric
     if metric == "auto":
         metric = usual.get("monitor.metric")
         if metric is None:
             what = f"monitor.metric=auto: no usual metric is known for task={config.task.name}"
-            raise UserError(Problem(what, "monitor.metric", mend="give monitor.metric=..."))
+            raise ConfigError(Problem(what, "monitor.metric", hint="give monitor.metric=..."))
     mode = config.monitor.mode
     if mode == "auto":
         mode = "min" if plugins.lower_is_better(metric) else "max"
@@ -58,7 +58,7 @@ def resolve(config: Train, *, machine: Machine) -> Train:
     )
 
 
-def with_trainer(config: Train, machine: Machine) -> Train:
+def with_trainer(config: Config, machine: Machine) -> Config:
     """The config with the choice that trainer=auto is on this machine: the same run as with that choice written out."""
     trainer = config.trainer
     if trainer.name != "auto":
@@ -68,7 +68,7 @@ def with_trainer(config: Train, machine: Machine) -> Train:
     return dataclasses.replace(config, trainer=dataclasses.replace(trainer, name=name, accelerator=accelerator))
 
 
-def usual_values(config: Train) -> dict[str, Any]:
+def usual_values(config: Config) -> dict[str, Any]:
     """What `auto` stands for where that depends on the config alone: learning rate, monitored metric and its mode."""
     usual: dict[str, Any] = {}
     facts = FACTS.get(variant(config.task))
@@ -81,13 +81,13 @@ def usual_values(config: Train) -> dict[str, Any]:
     return usual
 
 
-def _accelerator(config: Train, machine: Machine) -> str:
+def _accelerator(config: Config, machine: Machine) -> str:
     if config.trainer.accelerator != "auto":
         return config.trainer.accelerator
     return "gpu" if machine.gpus else "cpu"
 
 
-def _devices(config: Train, machine: Machine) -> tuple[str, int]:
+def _devices(config: Config, machine: Machine) -> tuple[str, int]:
     accelerator, devices = _accelerator(config, machine), config.trainer.devices
     if devices == "auto" and config.trainer.strategy != "auto":
         devices = max(1, machine.gpus) if accelerator == "gpu" else RANKS_ON_CPU
@@ -95,6 +95,6 @@ def _devices(config: Train, machine: Machine) -> tuple[str, int]:
         devices = 1
     if accelerator == "gpu" and machine.gpus < devices:
         has = f"{machine.gpus} are visible" if machine.gpus else "none is visible"
-        mend = "choose trainer=cpu, or set CUDA_VISIBLE_DEVICES" if machine.gpus == 0 else f"set trainer.devices={machine.gpus}"
-        raise UserError(Problem(f"trainer={config.trainer.name} needs {devices} GPU(s); {has}", "trainer.devices", mend=mend))
+        hint = "choose trainer=cpu, or set CUDA_VISIBLE_DEVICES" if machine.gpus == 0 else f"set trainer.devices={machine.gpus}"
+        raise ConfigError(Problem(f"trainer={config.trainer.name} needs {devices} GPU(s); {has}", "trainer.devices", hint=hint))
     return accelerator, int(devices)

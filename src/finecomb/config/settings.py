@@ -11,7 +11,7 @@ from finecomb.config.errors import Problem, nearest
 from finecomb.config.fields import Field, complaint, fields_of, leaf_keys
 from finecomb.config.overrides import override
 from finecomb.config.schema.base import UNSET
-from finecomb.config.schema.train import GROUPS, Train
+from finecomb.config.schema.train import GROUPS, Config
 from finecomb.config.sources import Entry, Origin, offered, schema_of
 
 
@@ -85,8 +85,8 @@ class Collected:
         guess = nearest(value, map(str, known.allowed)) if known.allowed and isinstance(value, str) else None
         now = renamed.value_now(key, value)
         guess = now if now != value else guess
-        mend = f"did you mean {guess}?" if guess else ""
-        self.problems.append(Problem(f"{key}={_text(value)} {wrong}", str(origin), known.allowed_text, mend))
+        hint = f"did you mean {guess}?" if guess else ""
+        self.problems.append(Problem(f"{key}={_text(value)} {wrong}", str(origin), known.allowed_text, hint))
 
     def _resolvable(self, key: str, value: Any, origin: Origin) -> bool:
         problem = interpolations.problem_of(key, value, origin)
@@ -126,9 +126,9 @@ class Collected:
     def not_a_value(self, key: str, value: Any, origin: Origin, nested: type) -> Problem:
         """The problem of a plain value where a group of keys belongs, with the key that now holds such a value."""
         off = getattr(nested, "OFF", None) if value is None else None
-        mend = f"to switch it off, write {key}.{off}" if off else self._present_name(key, value)
+        hint = f"to switch it off, write {key}.{off}" if off else self._present_name(key, value)
         allowed = ", ".join(f"{key}.{name}" for name in fields_of(nested))
-        return Problem(f"{key}={_text(value)}: {key} holds keys of its own", str(origin), allowed, mend)
+        return Problem(f"{key}={_text(value)}: {key} holds keys of its own", str(origin), allowed, hint)
 
     def _present_name(self, key: str, value: Any) -> str:
         """Where a key that was renamed is now; empty for any other key."""
@@ -148,7 +148,7 @@ class Collected:
         having = [
             f"{prefix}={choice}" for choice, cls in schemas.items() if choice != "auto" and cls is not None and name in fields_of(cls)
         ][:3]
-        elsewhere = [leaf for leaf in leaf_keys(Train, self.classes) if leaf.rpartition(".")[2] == name]
+        elsewhere = [leaf for leaf in leaf_keys(Config, self.classes) if leaf.rpartition(".")[2] == name]
         if having:
             return f"{' and '.join(having)} have it" if len(having) > 1 else f"{having[0]} has it"
         return f"did you mean {elsewhere[0]}?" if elsewhere else ""
@@ -172,8 +172,8 @@ class Collected:
         if setting.value == {}:
             self._check_step(name, {}, setting.origin)
             return
-        mend = f"write cleaner.steps.{name}.KEY=VALUE, or null to leave the step out"
-        self.problems.append(Problem(f"cleaner.steps.{name}={setting.value}: a step holds keys of its own", str(setting.origin), mend=mend))
+        hint = f"write cleaner.steps.{name}.KEY=VALUE, or null to leave the step out"
+        self.problems.append(Problem(f"cleaner.steps.{name}={setting.value}: a step holds keys of its own", str(setting.origin), hint=hint))
 
     def _check_step(self, name: str, given: Mapping[str, Setting], origin: Origin | None = None) -> None:
         key = f"cleaner.steps.{name}"
@@ -182,8 +182,8 @@ class Collected:
         kinds = plugins.cleaning_steps()
         if kind not in kinds:
             guess = nearest(kind, kinds)
-            mend = f"did you mean {guess}? A step under another name says its kind: {key}.step={guess or 'KIND'}"
-            self.problems.append(Problem(f"{key}: there is no kind of step {kind}", str(where), ", ".join(kinds), mend))
+            hint = f"did you mean {guess}? A step under another name says its kind: {key}.step={guess or 'KIND'}"
+            self.problems.append(Problem(f"{key}: there is no kind of step {kind}", str(where), ", ".join(kinds), hint))
             return
         known = fields_of(kinds[kind])
         for part, setting in given.items():
@@ -197,7 +197,7 @@ class Collected:
         missing = [part for part, field in known.items() if part not in given and field.before is UNSET]
         if missing:
             what = f"{key}: {', '.join(missing)} is missing"
-            self.problems.append(Problem(what, str(where), mend=f"set {key}.{missing[0]}, {known[missing[0]].allowed_text}"))
+            self.problems.append(Problem(what, str(where), hint=f"set {key}.{missing[0]}, {known[missing[0]].allowed_text}"))
 
     def check_entries(self) -> None:
         """The keys of mappings that may be empty, such as the callbacks of plug-ins: known, of their type, and all given or none."""
@@ -224,8 +224,8 @@ class Collected:
         where = str(next(iter(given.values())).origin)
         for name, each in known.items():
             if name not in given and each.before is UNSET:
-                mend = f"give {key}.{name}=..., {each.help} ({each.allowed_text})"
-                self.problems.append(Problem(f"{key}.{name} has no value", where, mend=mend))
+                hint = f"give {key}.{name}=..., {each.help} ({each.allowed_text})"
+                self.problems.append(Problem(f"{key}.{name} has no value", where, hint=hint))
 
 
 def _text(value: Any) -> str:

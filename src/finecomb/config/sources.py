@@ -13,7 +13,7 @@ import yaml
 from omegaconf._utils import get_yaml_loader
 
 from finecomb.config import plugins
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.locate import conf_dir
 from finecomb.config.schema.derivation import Origin as Origin
 from finecomb.config.schema.train import BUNDLES, GROUPS
@@ -53,8 +53,8 @@ def files(group: str) -> dict[str, Path]:
         for path in sorted(folder.rglob("*.yaml")):
             name = path.relative_to(folder).with_suffix("").as_posix()
             if name in found:
-                raise UserError(
-                    Problem(f"{group}={name} stands in two files", shown(path), mend=f"rename yours; the other is {shown(found[name])}")
+                raise ConfigError(
+                    Problem(f"{group}={name} stands in two files", shown(path), hint=f"rename yours; the other is {shown(found[name])}")
                 )
             found[name] = path
     return found
@@ -163,7 +163,7 @@ def _read(path: Path, changed: int, size: int) -> YamlFile:
         top = _entries(loader, node) if node is not None else {}
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise UserError(Problem(f"broken YAML: {error.problem}", str(Origin(shown(path), line)), mend="correct that line")) from None
+        raise ConfigError(Problem(f"broken YAML: {error.problem}", str(Origin(shown(path), line)), hint="correct that line")) from None
     finally:
         loader.dispose()
     listed = top.pop("defaults", None)

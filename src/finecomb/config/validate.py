@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from finecomb.config import class_weights, device_rules, plugins
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.parameters import linear_maps
 from finecomb.config.schema.dataset import Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared, label_kind
 from finecomb.config.schema.loss import CrossEntropy, weights_of
@@ -18,24 +18,24 @@ from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyM
 from finecomb.config.schema.optimizer import Adam, Sgd
 from finecomb.config.schema.sampler import Balanced
 from finecomb.config.schema.task import FACTS, variant
-from finecomb.config.schema.train import GROUPS, Train
+from finecomb.config.schema.train import GROUPS, Config
 from finecomb.config.schema.tuning import REFUSED, Lora, Prompt, TopLayers
 from finecomb.config.sources import Origin
 
 Where = Callable[[str], str]
-Rule = Callable[[Train, Where], Iterator[Problem]]
+Rule = Callable[[Config, Where], Iterator[Problem]]
 # Groups whose `name` says which code runs; a dataset's or a model's name is free.
 NAMED_BY_KIND = tuple(group for group in GROUPS if group not in ("dataset", "model"))
 
 
-def validate(config: Train, origins: Mapping[str, Origin], *, trains: bool = True) -> None:
-    """Raise UserError with every problem between fields; `origins` tells where each key was set. trains: the rows need labels."""
+def validate(config: Config, origins: Mapping[str, Origin], *, trains: bool = True) -> None:
+    """Raise ConfigError with every problem between fields; `origins` tells where each key was set. trains: the rows need labels."""
     problems = problems_of(config, origins, trains=trains)
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
 
 
-def problems_of(config: Train, origins: Mapping[str, Origin], *, trains: bool = True) -> list[Problem]:
+def problems_of(config: Config, origins: Mapping[str, Origin], *, trains: bool = True) -> list[Problem]:
     """Every problem between fields; empty when the config is sound."""
 
     def where(key: str) -> str:
@@ -44,30 +44,30 @@ def problems_of(config: Train, origins: Mapping[str, Origin], *, trains: bool = 
     return [problem for rule in _RULES if trains or rule is not _labels for problem in rule(config, where)]
 
 
-def unlabeled(config: Train) -> bool:
+def unlabeled(config: Config) -> bool:
     """Whether the rows will have no labels: none are read, and no annotator gives them. Such a corpus can only be prepared."""
     by_address = isinstance(config.dataset, Crawl) and bool(config.dataset.labels)
     none_read = config.dataset.label_kind == "none" or (config.dataset.columns.label is None and not by_address)
     return config.annotator.name == "none" and none_read
 
 
-def _names(config: Train, where: Where) -> Iterator[Problem]:
+def _names(config: Config, where: Where) -> Iterator[Problem]:
     for group in NAMED_BY_KIND:
         name, known = getattr(config, group).name, plugins.schemas(group)
         if name not in known:
             guess = nearest(name, known)
-            mend = f"did you mean {group}={guess}?" if guess else f"choose with {group}=..."
-            yield Problem(f"{group}.name={name} names no {group}", where(f"{group}.name"), ", ".join(known), mend)
+            hint = f"did you mean {group}={guess}?" if guess else f"choose with {group}=..."
+            yield Problem(f"{group}.name={name} names no {group}", where(f"{group}.name"), ", ".join(known), hint)
 
 
-def _labels(config: Train, where: Where) -> Iterator[Problem]:
+def _labels(config: Config, where: Where) -> Iterator[Problem]:
     facts, kind = FACTS.get(variant(config.task)), label_kind(config.dataset)
     if facts is None or kind in facts.label_kinds:
         return
     if kind == "none":
         if unlabeled(config):
-            mend = "let an annotator give labels, such as annotator=labeling_functions; or only clean the rows: finecomb prepare"
-            yield Problem(f"dataset={config.dataset.name} has no labels to train on", where("dataset.label_kind"), mend=mend)
+            hint = "let an annotator give labels, such as annotator=labeling_functions; or only clean the rows: finecomb prepare"
+            yield Problem(f"dataset={config.dataset.name} has no labels to train on", where("dataset.label_kind"), hint=hint)
         return
     needs = {"class": "one class for each text", "classes": "any number of classes for each text", "number": "a number for each text"}
     fitting = [_task_text(key) for key, other in FACTS.items() if kind in other.label_kinds]
@@ -84,7 +84,7 @@ def _task_text(key: str) -> str:
     return f"{name} task.{flag}=true" if flag else name
 
 
-def _loss(config: Train, where: Where) -> Iterator[Problem]:
+def _loss(config: Config, where: Where) -> Iterator[Problem]:
     facts, name = FACTS.get(variant(config.task)), config.loss.name
     if facts is not None and name not in facts.losses and plugins.find_build("loss", name) is None:
         what = f"loss={name} cannot serve task={_task_text(variant(config.task))}"
@@ -95,10 +95,10 @@ def _loss(config: Train, where: Where) -> Iterator[Problem]:
         yield from class_weights.class_problems(config.loss, classes, where("loss.class_weights"))
 
 
-def _soft(config: Train, where: Where) -> Iterator[Problem]:
+def _soft(config: Config, where: Where) -> Iterator[Problem]:
     if getattr(config.annotator, "soft", False) and not isinstance(config.loss, CrossEntropy):
         what = f"annotator.soft=true gives probabilities as labels; loss={config.loss.name} takes one class"
-        yield Problem(what, where("annotator.soft"), mend="choose loss=cross_entropy, or annotator.soft=false")
+        yield Problem(what, where("annotator.soft"), hint="choose loss=cross_entropy, or annotator.soft=false")
 
 
 def _known_classes(dataset: Dataset) -> int | None:
@@ -107,7 +107,7 @@ def _known_classes(dataset: Dataset) -> int | None:
     return None
 
 
-def _sampler(config: Train, where: Where) -> Iterator[Problem]:
+def _sampler(config: Config, where: Where) -> Iterator[Problem]:
     sampler = config.sampler
     if not isinstance(sampler, Balanced):
         return
@@ -120,10 +120,10 @@ def _sampler(config: Train, where: Where) -> Iterator[Problem]:
         yield Problem(what, where("sampler.target"), "equal", "set sampler.by=label_group, or sampler.target=equal")
     if sampler.method == "weights" and weights_of(config.loss) is not None:
         what = "sampler.method=weights with loss.class_weights weighs the loss twice"
-        yield Problem(what, where("loss.class_weights"), mend="set loss.class_weights=null, or choose another sampler.method")
+        yield Problem(what, where("loss.class_weights"), hint="set loss.class_weights=null, or choose another sampler.method")
 
 
-def _monitor(config: Train, where: Where) -> Iterator[Problem]:
+def _monitor(config: Config, where: Where) -> Iterator[Problem]:
     kind, metric = variant(config.task), config.monitor.metric
     known = plugins.metric_names(kind)
     if kind not in FACTS or metric == "auto" or metric in known:
@@ -134,14 +134,14 @@ def _monitor(config: Train, where: Where) -> Iterator[Problem]:
     yield Problem(what, where("monitor.metric"), ", ".join(("auto", *known)), f"did you mean {guess}?" if guess else "")
 
 
-def _optimizer(config: Train, where: Where) -> Iterator[Problem]:
+def _optimizer(config: Config, where: Where) -> Iterator[Problem]:
     optimizer, key = config.optimizer, "optimizer.betas"
     if isinstance(optimizer, Adam) and (len(optimizer.betas) != 2 or not all(0 <= beta < 1 for beta in optimizer.betas)):
         yield Problem(
             f"{key}={optimizer.betas} is no pair of decay rates", where(key), "two numbers from 0 to below 1", f"{key}=[0.9,0.999]"
         )
     if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:
-        yield Problem("optimizer.nesterov=true needs momentum", where("optimizer.nesterov"), mend="set optimizer.momentum=0.9")
+        yield Problem("optimizer.nesterov=true needs momentum", where("optimizer.nesterov"), hint="set optimizer.momentum=0.9")
     if optimizer.lr == 0:
         yield Problem("optimizer.lr=0 trains nothing", where("optimizer.lr"), "a number above 0, or auto")
     if optimizer.head_lr_multiplier == 0 and config.tuning.name == "head":
@@ -152,7 +152,7 @@ def _optimizer(config: Train, where: Where) -> Iterator[Problem]:
         yield Problem(what, where("optimizer.lr"), "a number", "give optimizer.lr=...")
 
 
-def _batch(config: Train, where: Where) -> Iterator[Problem]:
+def _batch(config: Config, where: Where) -> Iterator[Problem]:
     trainer, size = config.trainer, config.batch.size
     devices = trainer.devices if isinstance(trainer.devices, int) else 1
     parts = config.batch.micro_batches * devices * trainer.num_nodes
@@ -163,7 +163,7 @@ def _batch(config: Train, where: Where) -> Iterator[Problem]:
             f"batch.size={size} cannot be split evenly in {parts} "
             f"({config.batch.micro_batches} micro-batches x {devices} devices x {trainer.num_nodes} machines)",
             where("batch.size"),
-            mend=f"batch.size counts the examples of one step over all devices, and accumulation splits it: set batch.size={sizes}",
+            hint=f"batch.size counts the examples of one step over all devices, and accumulation splits it: set batch.size={sizes}",
         )
     if config.batch.max_tokens is not None and config.batch.max_tokens < config.batch.max_length:
         what = f"batch.max_tokens={config.batch.max_tokens} is less than batch.max_length: one long text fits in no micro-batch"
@@ -175,7 +175,7 @@ def _batch(config: Train, where: Where) -> Iterator[Problem]:
         )
 
 
-def _devices(config: Train, where: Where) -> Iterator[Problem]:
+def _devices(config: Config, where: Where) -> Iterator[Problem]:
     trainer = config.trainer
     several = (isinstance(trainer.devices, int) and trainer.devices > 1) or trainer.num_nodes > 1
     if isinstance(trainer.devices, float):
@@ -186,26 +186,26 @@ def _devices(config: Train, where: Where) -> Iterator[Problem]:
         what = f"trainer.devices={trainer.devices} on {trainer.num_nodes} machine(s) needs a strategy"
         yield Problem(what, where("trainer.devices"), "ddp, fsdp", "choose trainer=ddp or set trainer.strategy=ddp")
     if trainer.precision == "16-mixed" and trainer.accelerator == "cpu":
-        mend = "choose auto, bf16-mixed or 32-true; or trainer=gpu"
+        hint = "choose auto, bf16-mixed or 32-true; or trainer=gpu"
         yield Problem(
             "trainer.precision=16-mixed needs a GPU: float16 does not train on a CPU",
             where("trainer.precision"),
             "auto, bf16-mixed, 32-true",
-            mend,
+            hint,
         )
 
 
-def _averaging(config: Train, where: Where) -> Iterator[Problem]:
+def _averaging(config: Config, where: Where) -> Iterator[Problem]:
     decay, key = config.callbacks.weight_averaging.decay, "callbacks.weight_averaging.decay"
     if decay is not None and config.trainer.strategy == "fsdp":
         what = f"{key}={decay} with trainer.strategy=fsdp: Lightning does not average sharded weights"
-        yield Problem(what, where(key), mend=f"set {key}=null, or trainer.strategy=ddp")
+        yield Problem(what, where(key), hint=f"set {key}=null, or trainer.strategy=ddp")
     if decay is not None and config.trainer.precision == "bf16-true":
         what = f"{key}={decay} with trainer.precision=bf16-true: changes of the average are smaller than bfloat16 can represent"
-        yield Problem(what, where(key), mend=f"set {key}=null, or trainer.precision=bf16-mixed")
+        yield Problem(what, where(key), hint=f"set {key}=null, or trainer.precision=bf16-mixed")
 
 
-def _time(config: Train, where: Where) -> Iterator[Problem]:
+def _time(config: Config, where: Where) -> Iterator[Problem]:
     limit = config.trainer.max_time
     if limit is not None and not re.fullmatch(r"\d+:([01]?\d|2[0-3]):[0-5]?\d:[0-5]?\d", limit):
         yield Problem(f"trainer.max_time={limit} is no time", where("trainer.max_time"), "DD:HH:MM:SS", "ten minutes are 00:00:10:00")
@@ -213,7 +213,7 @@ def _time(config: Train, where: Where) -> Iterator[Problem]:
         yield Problem("trainer.max_steps=0 trains nothing", where("trainer.max_steps"), "-1 (no limit), or at least 1")
 
 
-def _split(config: Train, where: Where) -> Iterator[Problem]:
+def _split(config: Config, where: Where) -> Iterator[Problem]:
     split, columns = config.dataset.split, config.dataset.columns
     if split.validation + split.test >= 1:
         what = f"dataset.split: validation {split.validation:g} and test {split.test:g} leave nothing to train on"
@@ -224,7 +224,7 @@ def _split(config: Train, where: Where) -> Iterator[Problem]:
     for role in ("text_pair", "label"):
         if getattr(columns, role) == columns.text:
             what = f"text and {role} are the same column, {columns.text}"
-            yield Problem(what, where(f"dataset.columns.{role}"), mend="name two columns")
+            yield Problem(what, where(f"dataset.columns.{role}"), hint="name two columns")
     names = config.dataset.label_names
     if names is not None and len(set(names)) != len(names):
         yield Problem(f"dataset.label_names={names} names a class twice", where("dataset.label_names"))
@@ -237,15 +237,15 @@ def _has_validation(dataset: Dataset) -> bool:
     return isinstance(dataset, Prepared) or (isinstance(dataset, HubDataset) and (not dataset.splits or "validation" in dataset.splits))
 
 
-def _hub(config: Train, where: Where) -> Iterator[Problem]:
+def _hub(config: Config, where: Where) -> Iterator[Problem]:
     dataset = config.dataset
     if not isinstance(dataset, HubDataset):
         return
     ours = ("train", "validation", "test")
     for name in dataset.splits:
         if name not in ours:
-            mend = f"write dataset.splits.{nearest(name, ours) or 'test'}=NAME, where NAME is the split's name on the hub"
-            yield Problem(f"dataset.splits.{name}: there is no such split", where(f"dataset.splits.{name}"), ", ".join(ours), mend)
+            hint = f"write dataset.splits.{nearest(name, ours) or 'test'}=NAME, where NAME is the split's name on the hub"
+            yield Problem(f"dataset.splits.{name}: there is no such split", where(f"dataset.splits.{name}"), ", ".join(ours), hint)
     if dataset.splits and "train" not in dataset.splits:
         what = "dataset.splits names no split to train on"
         yield Problem(what, where("dataset.splits"), ", ".join(ours), "add dataset.splits.train=train, or leave dataset.splits out")
@@ -254,7 +254,7 @@ def _hub(config: Train, where: Where) -> Iterator[Problem]:
         yield Problem(what, where("dataset.hub_id"), "OWNER/NAME", "for local files: dataset=files dataset.files.train=FILE")
 
 
-def _files(config: Train, where: Where) -> Iterator[Problem]:
+def _files(config: Config, where: Where) -> Iterator[Problem]:
     dataset = config.dataset
     if dataset.path is not None and not isinstance(dataset, Files):
         # The rated sentences are one file; the others a folder of files.
@@ -297,7 +297,7 @@ def _absent(key: str, given: str, where: Where, kind: str) -> Problem:
     )
 
 
-def _model(config: Train, where: Where) -> Iterator[Problem]:
+def _model(config: Config, where: Where) -> Iterator[Problem]:
     model, kind = config.model, config.model.model_type
     if kind != "auto" and kind not in FAMILIES and plugins.find_build("model", model.name) is None:
         guess = nearest(kind, FAMILIES)
@@ -306,21 +306,21 @@ def _model(config: Train, where: Where) -> Iterator[Problem]:
             f"model.model_type={kind} is not known", where("model.model_type"), allowed, f"did you mean {guess}?" if guess else ""
         )
     if isinstance(model, TinyModel) and model.architecture not in (None, kind):
-        mend = f"set model.architecture={kind}, and leave model.model_type out"
-        yield Problem(f"model.model_type={kind} is not model.architecture={model.architecture}", where("model.model_type"), mend=mend)
+        hint = f"set model.architecture={kind}, and leave model.model_type out"
+        yield Problem(f"model.model_type={kind} is not model.architecture={model.architecture}", where("model.model_type"), hint=hint)
     if isinstance(model, TinyModel) and model.hidden % model.heads:
         yield Problem(
             f"model.hidden={model.hidden} cannot be split in {model.heads} heads", where("model.hidden"), "a multiple of model.heads"
         )
     if not model.source and model.name_or_path is None and not isinstance(model, TinyModel):
-        yield Problem(f"model={model.name} has no source", where("model"), mend="give model.name_or_path=DIR or hub id")
+        yield Problem(f"model={model.name} has no source", where("model"), hint="give model.name_or_path=DIR or hub id")
 
 
-def _tuning(config: Train, where: Where) -> Iterator[Problem]:
+def _tuning(config: Config, where: Where) -> Iterator[Problem]:
     tuning, kind = config.tuning, config.model.model_type
     reason = REFUSED.get((tuning.name, kind)) or REFUSED.get((tuning.name, None))
     if reason:
-        yield Problem(f"tuning={tuning.name} cannot be used with {kind}: {reason}", where("tuning"), mend="choose another tuning or model")
+        yield Problem(f"tuning={tuning.name} cannot be used with {kind}: {reason}", where("tuning"), hint="choose another tuning or model")
     if isinstance(tuning, Lora):
         targets = tuning.target_modules
         listed = isinstance(targets, list) and targets and all(isinstance(item, str) and item for item in targets)
@@ -347,14 +347,14 @@ def _unknown_targets(targets: Sequence[str], model_type: str, where: Where) -> I
         )
 
 
-def _layers(config: Train) -> int | None:
+def _layers(config: Config) -> int | None:
     if isinstance(config.model, TinyModel):
         return config.model.layers
     shape = SHAPES.get(config.model.name) if config.model.name_or_path is None else None
     return shape.layers if shape is not None else None
 
 
-def _positions(config: Train, where: Where) -> Iterator[Problem]:
+def _positions(config: Config, where: Where) -> Iterator[Problem]:
     shape = SHAPES.get(config.model.name) if config.model.name_or_path is None else None
     positions = TINY_POSITIONS if isinstance(config.model, TinyModel) else shape.positions if shape is not None else None
     if positions is None:

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any
 
 from finecomb.config import plugins
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.machine import cores
 from finecomb.data.processes import SpawnAlone
 
@@ -105,10 +105,10 @@ class Engine:
             else:
                 return
         what = f"the worker process of a task ended without a result, {1 + ATTEMPTS} times"
-        mend = (
+        hint = (
             "most often memory ran out and the system killed it (the kernel log shows this): free memory, use --workers 1, or shorten texts"
         )
-        raise UserError(Problem(what, f"task {spec.get('name', spec)}", mend=mend))
+        raise ConfigError(Problem(what, f"task {spec.get('name', spec)}", hint=hint))
 
     def _processes(self) -> ProcessPoolExecutor:
         if self._pool is None:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import sampler as schema
 from finecomb.data.chance import rank
@@ -57,7 +57,7 @@ def build(config: schema.Sampler) -> Sample | None:
 
 
 def balance(ids: Sequence[str], labels: Sequence[Any], groups: Sequence[str] | None, config: schema.Balanced) -> Sampled:
-    """Balance rows by their cells. Raises UserError where there are no groups, or labels that are no classes, to balance by."""
+    """Balance rows by their cells. Raises ConfigError where there are no groups, or labels that are no classes, to balance by."""
     cells = _cells(labels, groups, config.by)
     counts = Counter(cells)
     asked = _asked(counts, config)
@@ -79,11 +79,11 @@ def balance(ids: Sequence[str], labels: Sequence[Any], groups: Sequence[str] | N
 
 def _cells(labels: Sequence[Any], groups: Sequence[str] | None, by: str) -> list[Hashable]:
     if "group" in by and groups is None:
-        mend = "name it by dataset.columns.group=NAME, or balance by label"
-        raise UserError(Problem(f"sampler.by={by}: the data have no column of groups", "sampler.by", "label", mend))
+        hint = "name it by dataset.columns.group=NAME, or balance by label"
+        raise ConfigError(Problem(f"sampler.by={by}: the data have no column of groups", "sampler.by", "label", hint))
     if "label" in by and not all(isinstance(label, str) for label in labels):
         what = f"sampler.by={by} needs one class for each text; these labels are numbers or sets of classes"
-        raise UserError(Problem(what, "sampler.by", "group", "balance by group, or choose task=sequence_classification"))
+        raise ConfigError(Problem(what, "sampler.by", "group", "balance by group, or choose task=sequence_classification"))
     if by == "label":
         return list(labels)
     return list(groups or []) if by == "group" else list(zip(labels, groups or [], strict=True))
@@ -94,8 +94,8 @@ def _asked(counts: Counter[Hashable], config: schema.Balanced) -> dict[Hashable,
     target = dict.fromkeys(counts, 1.0)
     if config.target == "independent":
         if config.by != "label_group":
-            raise UserError(
-                Problem("sampler.target=independent is about labels and groups", "sampler.target", mend="sampler.by=label_group")
+            raise ConfigError(
+                Problem("sampler.target=independent is about labels and groups", "sampler.target", hint="sampler.by=label_group")
             )
         sides: list[Counter[Any]] = [Counter(), Counter()]
         for cell, count in counts.items():

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # Exit code of a worker that a full disk stopped: it may be unable to write anything about it.
@@ -26,11 +26,11 @@ def told_when_full(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise UserError(
+        raise ConfigError(
             Problem(
                 what="the disk is full: nothing more could be written",
                 where=str(path),
-                mend="free some space, or choose another disk by output_dir=DIR; what was half written has been removed",
+                hint="free some space, or choose another disk by output_dir=DIR; what was half written has been removed",
             )
         ) from error
 
@@ -48,7 +48,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` so that a reader, or a crash at any moment, sees the old file or the new one.
 
     Raises:
-        UserError: the disk is full; the old file, if any, is untouched.
+        ConfigError: the disk is full; the old file, if any, is untouched.
     """
     with told_when_full(path):
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.config import renamed
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.runs import atomic, files, metrics
 from finecomb.runs.lock import Lock, Owner, is_held, read_owner, waited_for
 
@@ -193,7 +193,7 @@ class RunDirectory:
         """What `write_progress` said last; empty before it did."""
         try:
             return files.read_json(self.path / "progress.json")
-        except UserError:
+        except ConfigError:
             return {}
 
 
@@ -203,7 +203,7 @@ def create(output_dir: Path | str, name: str, fingerprint: str, config: dict[str
     record: what run.json holds beside fingerprint, name and creation time.
 
     Raises:
-        UserError: the folder cannot be written, or the disk is full.
+        ConfigError: the folder cannot be written, or the disk is full.
     """
     folder = Path(output_dir)
     try:
@@ -213,11 +213,11 @@ def create(output_dir: Path | str, name: str, fingerprint: str, config: dict[str
             existing = find(folder, fingerprint)
             return existing or _create(folder, name, fingerprint, config, record)
     except OSError as error:
-        raise UserError(
+        raise ConfigError(
             Problem(
                 what=f"run directories cannot be made in {folder}: {error.strerror}",
                 where="output_dir",
-                mend="choose a folder you may write to: output_dir=DIR",
+                hint="choose a folder you may write to: output_dir=DIR",
             )
         ) from error
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.runs import atomic
 
 # libyaml's loader is ten times faster; it is missing only where PyYAML was built without it.
@@ -18,7 +18,7 @@ _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; raises UserError naming the file when it is missing or broken."""
+    """A JSON object; raises ConfigError naming the file when it is missing or broken."""
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -27,7 +27,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping; raises UserError naming the file when it is missing or broken."""
+    """A YAML mapping; raises ConfigError naming the file when it is missing or broken."""
     try:
         value = yaml.load(path.read_bytes(), Loader=_Loader)
     except (OSError, yaml.YAMLError) as error:
@@ -57,12 +57,12 @@ def _mapping(path: Path, value: Any) -> dict[str, Any]:
     return value
 
 
-def _unreadable(path: Path, error: Exception) -> UserError:
+def _unreadable(path: Path, error: Exception) -> ConfigError:
     reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {str(error).splitlines()[0]}"
-    return UserError(
+    return ConfigError(
         Problem(
             what=f"{path.name} of the run {path.parent.name} {reason}",
             where=str(path),
-            mend=f"this run directory is damaged; delete or move {path.parent} and ask for the run again",
+            hint=f"this run directory is damaged; delete or move {path.parent} and ask for the run again",
         )
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.plain import flatten
 from finecomb.config.plugins import lower_is_better
 from finecomb.runs import files, provenance
@@ -67,7 +67,7 @@ def entry(path: Path) -> Entry:
         record, result = run.record, run.result()
         state = "finished" if result is not None else run.state()
         error = run.status().error if state in ("failed", "interrupted") else None
-    except UserError as damage:
+    except ConfigError as damage:
         return Entry(path, DAMAGED, problem=damage.problems[0].what)
     result = result or {}
     return Entry(
@@ -109,7 +109,7 @@ def locate(output_dir: Path | str, word: str) -> RunDirectory:
     """The run that a user means by a path, a name, a fingerprint, or the beginning of either.
 
     Raises:
-        UserError: none or several are meant.
+        ConfigError: none or several are meant.
     """
     if (Path(word) / "run.json").exists():
         return RunDirectory(Path(word))
@@ -125,32 +125,32 @@ def locate(output_dir: Path | str, word: str) -> RunDirectory:
             return RunDirectory(meant[0])
         if meant:
             names = ", ".join(path.name for path in meant[:8])
-            raise UserError(Problem(f"{word} may mean {len(meant)} runs", where=str(folder), allowed=names, mend="give more of the name"))
+            raise ConfigError(Problem(f"{word} may mean {len(meant)} runs", where=str(folder), allowed=names, hint="give more of the name"))
     guess = nearest(word, [path.name for path in paths])
-    mend = f"did you mean {guess}?" if guess else "`finecomb runs` lists the runs there are"
-    raise UserError(Problem(f"there is no run {word}", where=str(folder), mend=mend))
+    hint = f"did you mean {guess}?" if guess else "`finecomb runs` lists the runs there are"
+    raise ConfigError(Problem(f"there is no run {word}", where=str(folder), hint=hint))
 
 
 def best(found: Iterable[Entry], metric: str | None = None) -> Entry:
     """The finished run with the best value of a metric; None: the metric that the runs themselves monitored, on validation.
 
     Raises:
-        UserError: no finished run has the metric, or the runs monitored different ones.
+        ConfigError: no finished run has the metric, or the runs monitored different ones.
     """
     finished = [each for each in found if each.state == "finished"]
     if metric is None:
         monitored = {f"validation/{each.monitor}" for each in finished if each.monitor}
         if len(monitored) > 1:
-            raise UserError(
-                Problem("these runs monitored different metrics", allowed=", ".join(sorted(monitored)), mend="name one of them")
+            raise ConfigError(
+                Problem("these runs monitored different metrics", allowed=", ".join(sorted(monitored)), hint="name one of them")
             )
         metric = next(iter(monitored), "validation/loss")
     scored = {each.path: value for each in finished if (value := each.metrics.get(metric)) is not None}
     if not scored:
         known = sorted({name for each in finished for name in each.metrics})
         guess = nearest(metric, known)
-        mend = f"did you mean {guess}?" if guess else "no finished run has a metric yet" if not known else ""
-        raise UserError(Problem(f"no finished run has the metric {metric}", allowed=", ".join(known), mend=mend))
+        hint = f"did you mean {guess}?" if guess else "no finished run has a metric yet" if not known else ""
+        raise ConfigError(Problem(f"no finished run has the metric {metric}", allowed=", ".join(known), hint=hint))
     sign = -1.0 if lower_is_better(metric.split("/")[-1].split("@")[0]) else 1.0
     return max((each for each in finished if each.path in scored), key=lambda each: sign * scored[each.path])
 
@@ -167,7 +167,7 @@ class Difference:
 
 
 def difference(first: RunDirectory, second: RunDirectory) -> Difference:
-    """Compare config, metrics, code, packages and machine. Raises UserError when a config cannot be read."""
+    """Compare config, metrics, code, packages and machine. Raises ConfigError when a config cannot be read."""
     runs = (first, second)
     records = [_provenance(run) for run in runs]
     configs = [flatten(run.config) | _hashes(run) for run in runs]
@@ -191,7 +191,7 @@ def _hashes(run: RunDirectory) -> dict[str, Any]:
 def _provenance(run: RunDirectory) -> dict[str, Any]:
     try:
         return files.read_json(run.path / "provenance.json")
-    except UserError:
+    except ConfigError:
         return {}
 
 
@@ -210,7 +210,7 @@ def first_metric(run: RunDirectory) -> tuple[str | None, float | None]:
     """Name and value of what a finished run monitored on validation."""
     try:
         result = run.result() or {}
-    except UserError:
+    except ConfigError:
         return None, None
     name = f"validation/{_inside(result, 'config', 'monitor', 'metric')}"
     value = (result.get("metrics") or {}).get(name)

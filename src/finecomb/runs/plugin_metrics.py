@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plugins import Metric, metrics
 from finecomb.runs.class_metrics import Floats
 
@@ -33,9 +33,9 @@ def resampled(counts: Floats, targets: Answers, predictions: Sequence[Answers], 
 
 
 def _value(name: str, metric: Metric, targets: Answers, predictions: Answers) -> float:
-    """Raises UserError for a function that fails or returns no number."""
+    """Raises ConfigError for a function that fails or returns no number."""
     try:
         return float(metric.function(targets, predictions))
     except Exception as error:  # The function is the user's own: so is whatever it raises.
         what = f"the metric {name} failed on {len(targets)} examples: {type(error).__name__}: {error}"
-        raise UserError(Problem(what, f"METRICS[{name!r}] of a plug-in", "a number; NaN where the metric is undefined")) from error
+        raise ConfigError(Problem(what, f"METRICS[{name!r}] of a plug-in", "a number; NaN where the metric is undefined")) from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlparse
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.logger import Wandb
 from finecomb.config.sources import Origin
 
@@ -54,7 +54,7 @@ def hosts(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def check(config: Wandb, origins: Mapping[str, Origin], environment: Mapping[str, str]) -> None:
-    """Raise UserError, before anything trains, for an explicit request that W&B cannot meet.
+    """Raise ConfigError, before anything trains, for an explicit request that W&B cannot meet.
 
     Explicit is `online` (logger.mode, or WANDB_MODE where the mode is auto), which needs an account that the server accepts; and an
     entity or project that does not come from the shipped file. Only where the run will be online, and only for an explicit request, the
@@ -68,10 +68,10 @@ def check(config: Wandb, origins: Mapping[str, Origin], environment: Mapping[str
     online, where_online = config.mode == "online" or by_environment, "WANDB_MODE=online" if by_environment else where("logger.mode")
     if any(letter in config.project for letter in _NOT_IN_PROJECTS) or len(config.project) > 128:
         allowed = f"at most 128 characters, none of {' '.join(_NOT_IN_PROJECTS)}"
-        raise UserError(Problem(f"{config.project} cannot be the name of a W&B project", where("logger.project"), allowed))
+        raise ConfigError(Problem(f"{config.project} cannot be the name of a W&B project", where("logger.project"), allowed))
     if online and not has_account(environment):
         what = "a W&B run was requested to be online, and there is no key for W&B's server"
-        raise UserError(Problem(what, where_online, mend="run `wandb login`, set WANDB_API_KEY, or choose logger.mode=offline"))
+        raise ConfigError(Problem(what, where_online, hint="run `wandb login`, set WANDB_API_KEY, or choose logger.mode=offline"))
     explicit = [key for key in ("logger.entity", "logger.project") if _is_explicit(key, config, origins)]
     if mode(config.mode, environment) != "online" or not (online or explicit):
         return
@@ -79,12 +79,12 @@ def check(config: Wandb, origins: Mapping[str, Origin], environment: Mapping[str
     # Secrets never reach a message.
     said = answer.said.replace(environment.get("WANDB_API_KEY") or "\0", "***")
     if not answer.logged_in and online:
-        mend = "run `wandb login`, check WANDB_API_KEY and WANDB_BASE_URL, or choose logger.mode=offline"
-        raise UserError(Problem(f"a W&B run was requested to be online, and W&B cannot be used: {said}", where_online, mend=mend))
+        hint = "run `wandb login`, check WANDB_API_KEY and WANDB_BASE_URL, or choose logger.mode=offline"
+        raise ConfigError(Problem(f"a W&B run was requested to be online, and W&B cannot be used: {said}", where_online, hint=hint))
     if answer.logged_in and not answer.accepted:
         place = f"{config.entity}/{config.project}" if config.entity else config.project
-        mend = "name a team or project that you may write to, or choose logger.mode=offline"
-        raise UserError(Problem(f"W&B refuses runs in {place}: {said}", where((explicit or ["logger.project"])[0]), mend=mend))
+        hint = "name a team or project that you may write to, or choose logger.mode=offline"
+        raise ConfigError(Problem(f"W&B refuses runs in {place}: {said}", where((explicit or ["logger.project"])[0]), hint=hint))
 
 
 def _is_explicit(key: str, config: Wandb, origins: Mapping[str, Origin]) -> bool:

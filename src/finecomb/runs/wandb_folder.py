@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.config import renamed
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 _BLOCK, _HEADER = 32768, 7
 _MAGIC = b":W&B"
@@ -65,7 +65,7 @@ def runs(path: Path) -> list[WandbRun]:
 
 
 def read(folder: Path) -> WandbRun:
-    """The W&B run of one folder. Raises UserError when it holds no log of W&B's."""
+    """The W&B run of one folder. Raises ConfigError when it holds no log of W&B's."""
     from wandb.proto import wandb_internal_pb2 as protobuf
 
     run = WandbRun()
@@ -104,7 +104,7 @@ def _records(path: Path) -> Iterator[bytes]:
     """Payloads of the log, put together from their pieces."""
     content, at, parts = path.read_bytes(), _HEADER, b""
     if content[:4] != _MAGIC:
-        raise UserError(Problem(f"{path.name} is no log of W&B", str(path), mend="name a folder such as wandb/offline-run-..."))
+        raise ConfigError(Problem(f"{path.name} is no log of W&B", str(path), hint="name a folder such as wandb/offline-run-..."))
     while at + _HEADER <= len(content):
         left = _BLOCK - at % _BLOCK
         if left < _HEADER:

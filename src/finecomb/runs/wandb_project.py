@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from finecomb.config import renamed
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.runs.wandb_folder import WandbRun
 
 PREFIX = "wandb:"
@@ -13,21 +13,21 @@ MOST = 2000
 
 
 def read(address: str) -> list[WandbRun]:
-    """The runs of `wandb:entity/project`, at most 2,000. Raises UserError when W&B cannot be asked."""
+    """The runs of `wandb:entity/project`, at most 2,000. Raises ConfigError when W&B cannot be asked."""
     path = address.removeprefix(PREFIX)
     if path.count("/") != 1 or not all(path.split("/")):
-        raise UserError(Problem(f"{address} names no project", "command line", "wandb:entity/project"))
+        raise ConfigError(Problem(f"{address} names no project", "command line", "wandb:entity/project"))
     try:
         found: list[WandbRun] = []
         for run in _api().runs(path, per_page=200):
             if len(found) == MOST:
                 break
             found.append(_run(run))
-    except UserError:
+    except ConfigError:
         raise
     except Exception as error:  # W&B's client raises many kinds, none of them told in its documentation
-        mend = "wandb login, and check the name; offline folders are read without an account"
-        raise UserError(Problem(f"W&B cannot be asked for {path}: {error}", address, mend=mend)) from error
+        hint = "wandb login, and check the name; offline folders are read without an account"
+        raise ConfigError(Problem(f"W&B cannot be asked for {path}: {error}", address, hint=hint)) from error
     return found
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from finecomb.config import plugins
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plain import from_plain
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import locate
 from finecomb.serving.questions import Questions, from_file, from_lines
@@ -22,23 +22,25 @@ OUTPUTS = ("jsonl", "tsv")
 
 
 def finished_run(run: str | os.PathLike[str] | RunDirectory, output_dir: str | os.PathLike[str]) -> RunDirectory:
-    """The run that is meant, which must have finished. Raises UserError when there is none, or it has not."""
+    """The run that is meant, which must have finished. Raises ConfigError when there is none, or it has not."""
     found = run if isinstance(run, RunDirectory) else locate(Path(output_dir), os.fspath(run))
     state = found.state()
     if state != "finished":
         mends = {"running": "wait until it has finished", "failed": "run it again with rerun=failed"}
-        mend = mends.get(state, "ask for the run again: it goes on where it was")
-        raise UserError(Problem(f"the run {found.path.name} is {state}: it has nothing to predict with", where=str(found.path), mend=mend))
+        hint = mends.get(state, "ask for the run again: it goes on where it was")
+        raise ConfigError(
+            Problem(f"the run {found.path.name} is {state}: it has nothing to predict with", where=str(found.path), hint=hint)
+        )
     return found
 
 
-def config_of(run: RunDirectory) -> Train:
+def config_of(run: RunDirectory) -> Config:
     """The run's config, typed, with the plug-ins it was made with."""
     plugins.load(run.record.get("plugins") or [])
     return from_plain(run.config)
 
 
-def takes_pairs(config: Train) -> bool:
+def takes_pairs(config: Config) -> bool:
     """Whether a run was trained on pairs of texts."""
     if config.dataset.columns.text_pair is not None:
         return True
@@ -66,10 +68,10 @@ def predict_command(
     output: jsonl or tsv.
 
     Raises:
-        UserError: no such run, not finished, no such file or column, a single text for a run on pairs or the reverse.
+        ConfigError: no such run, not finished, no such file or column, a single text for a run on pairs or the reverse.
     """
     if output not in OUTPUTS:
-        raise UserError(Problem(f"{output}: there is no such form of answers", allowed=", ".join(OUTPUTS)))
+        raise ConfigError(Problem(f"{output}: there is no such form of answers", allowed=", ".join(OUTPUTS)))
     found = finished_run(run, output_dir)
     config = config_of(found)
     questions = _questions(config, texts, pairs, file, text_column, pair_column)
@@ -82,18 +84,20 @@ def predict_command(
 
 
 def check(name: str, pairs_wanted: bool, texts: Sequence[str], text_pairs: Sequence[str] | None) -> None:
-    """Raise UserError unless the run gets what it was trained on: single texts, or as many second texts as first ones."""
+    """Raise ConfigError unless the run gets what it was trained on: single texts, or as many second texts as first ones."""
     if pairs_wanted and text_pairs is None:
-        mend = 'give the second text too: --pair "second text", or a file with both columns'
-        raise UserError(Problem(f"the run {name} judges pairs of texts, and got single ones", mend=mend))
+        hint = 'give the second text too: --pair "second text", or a file with both columns'
+        raise ConfigError(Problem(f"the run {name} judges pairs of texts, and got single ones", hint=hint))
     if not pairs_wanted and text_pairs is not None:
-        raise UserError(Problem(f"the run {name} judges single texts, and got pairs", mend="leave the second text out"))
+        raise ConfigError(Problem(f"the run {name} judges single texts, and got pairs", hint="leave the second text out"))
     if text_pairs is not None and len(text_pairs) != len(texts):
-        raise UserError(Problem(f"{len(texts)} first texts and {len(text_pairs)} second ones", mend="give one second text for each first"))
+        raise ConfigError(
+            Problem(f"{len(texts)} first texts and {len(text_pairs)} second ones", hint="give one second text for each first")
+        )
     # Bytes that are no text come from the command line and from standard input as halves of surrogate pairs.
     broken = next((number for number, text in enumerate([*texts, *(text_pairs or ())], start=1) if not _encodable(text)), None)
     if broken is not None:
-        raise UserError(_no_text(f"text {broken}"))
+        raise ConfigError(_no_text(f"text {broken}"))
 
 
 def _encodable(text: str) -> bool:
@@ -105,25 +109,25 @@ def _encodable(text: str) -> bool:
 
 
 def _no_text(where: str) -> Problem:
-    return Problem("bytes that are not UTF-8", where, mend="convert them first: iconv -f latin1 -t utf-8")
+    return Problem("bytes that are not UTF-8", where, hint="convert them first: iconv -f latin1 -t utf-8")
 
 
 def _questions(
-    config: Train, texts: Sequence[str], pairs: Sequence[str], file: str | None, text_column: str | None, pair_column: str | None
+    config: Config, texts: Sequence[str], pairs: Sequence[str], file: str | None, text_column: str | None, pair_column: str | None
 ) -> Questions:
     if texts and file is not None:
-        raise UserError(Problem("both texts and a file are given", mend="give one of them"))
+        raise ConfigError(Problem("both texts and a file are given", hint="give one of them"))
     if texts:
         return Questions(list(texts), list(pairs) or None)
     if file not in (None, "-"):
         columns = config.dataset.columns
         return from_file(Path(str(file)), columns, pairs=takes_pairs(config), text=text_column, text_pair=pair_column)
     if file is None and sys.stdin.isatty():
-        raise UserError(Problem("no text to predict", mend="give texts in quotes, --file FILE, or lines on standard input"))
+        raise ConfigError(Problem("no text to predict", hint="give texts in quotes, --file FILE, or lines on standard input"))
     try:
         text = sys.stdin.read()
     except UnicodeDecodeError as error:
-        raise UserError(_no_text("standard input")) from error
+        raise ConfigError(_no_text("standard input")) from error
     lines = list(enumerate(text.split("\n"), start=1))
     return from_lines(lines, pairs=takes_pairs(config), where="standard input")
 

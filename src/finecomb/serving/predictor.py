@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES
 from finecomb.config.schema.task import variant
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.data import cleaner
 from finecomb.data.cleaner.step import TextRewrite
 from finecomb.data.dataset.prepared import MANIFEST
@@ -36,17 +36,17 @@ from finecomb.training.evaluate import collect
 
 
 def _device(name: str | None) -> torch.device:
-    """The device of that name; None: the GPU where there is one. Raises UserError when there is none of that name here."""
+    """The device of that name; None: the GPU where there is one. Raises ConfigError when there is none of that name here."""
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
         known = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        raise UserError(Problem(f"there is no device {name} here", "--device", ", ".join(known))) from error
+        raise ConfigError(Problem(f"there is no device {name} here", "--device", ", ".join(known))) from error
     return device
 
 
-def load_artifact(run: RunDirectory, config: Train) -> tuning.Loaded:
+def load_artifact(run: RunDirectory, config: Config) -> tuning.Loaded:
     """What a finished run left, in eval mode and fp32. The base weights of an adapter are fetched again when they are gone."""
     record = json.loads((run.artifact / RECORD).read_text(encoding="utf-8"))
     adapter = (run.artifact / "adapter_config.json").exists()
@@ -96,7 +96,7 @@ class Predictor:
             manifest = Path(self.run.record["inputs"]["data"]["directory"]) / MANIFEST
             if not manifest.is_file():
                 what = f"the step {name} learned from the training data, whose record is gone from the cache"
-                raise UserError(Problem(what, str(manifest), mend="ask for the run's data again: finecomb prepare with its overrides"))
+                raise ConfigError(Problem(what, str(manifest), hint="ask for the run's data again: finecomb prepare with its overrides"))
             step.recall(files.read_json(manifest).get("records", {}).get(name, {}))
         return step
 
@@ -107,7 +107,7 @@ class Predictor:
         `truncated`, the number of tokens that were cut off. A call with texts that differ in length computes like ones together.
 
         Raises:
-            UserError: single texts for a run on pairs, or pairs for a run on single texts, or unequal numbers of them.
+            ConfigError: single texts for a run on pairs, or pairs for a run on single texts, or unequal numbers of them.
         """
         self._check(texts, text_pairs)
         if not texts:

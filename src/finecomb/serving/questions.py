@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.schema.dataset import Columns
 from finecomb.data.dataset.formats.piece import Table
 from finecomb.data.dataset.table import format_of, read_table
@@ -25,17 +25,17 @@ class Questions:
 def from_lines(lines: Sequence[tuple[int, str]], *, pairs: bool, where: str) -> Questions:
     """One text in each numbered line that is not empty; for pairs, two texts separated by a tab.
 
-    Raises UserError for a line that is no pair where pairs are wanted, and when there is no text at all.
+    Raises ConfigError for a line that is no pair where pairs are wanted, and when there is no text at all.
     """
     filled = [(number, line) for number, line in lines if line.strip()]
     if not filled:
-        raise UserError(Problem(f"{where} holds no text", mend="write one text in each line"))
+        raise ConfigError(Problem(f"{where} holds no text", hint="write one text in each line"))
     if not pairs:
         return Questions([line for _, line in filled])
     alone = [number for number, line in filled if line.count("\t") != 1]
     if alone:
         what = "a line must hold two texts separated by one tab, since the run judges pairs"
-        raise UserError(Problem(what, where=f"{where}, line {alone[0]}", mend="or give a file with columns: .csv, .tsv or .jsonl"))
+        raise ConfigError(Problem(what, where=f"{where}, line {alone[0]}", hint="or give a file with columns: .csv, .tsv or .jsonl"))
     cells = [line.split("\t") for _, line in filled]
     return Questions([first for first, _ in cells], [second for _, second in cells])
 
@@ -46,7 +46,7 @@ def from_file(path: Path, columns: Columns, *, pairs: bool, text: str | None = N
     columns: those of the run's dataset, which hold unless `text` and `text_pair` name others.
 
     Raises:
-        UserError: the file or a column is missing, or a column holds no text.
+        ConfigError: the file or a column is missing, or a column holds no text.
     """
     path = existing(path, "the file to predict")
     format = format_of(path)
@@ -63,13 +63,13 @@ def _column(table: Table, asked: str | None, trained: str | None, usual: str, fl
     name = next((name for name in wanted if name in table.names), None)
     if name is None:
         close = nearest(wanted[0], table.names)
-        mend = f"name the column: {flag} {close or 'NAME'}"
-        raise UserError(
-            Problem(f"no column {wanted[0]!r} in {table.file}", allowed=f"its columns: {', '.join(table.names[:30])}", mend=mend)
+        hint = f"name the column: {flag} {close or 'NAME'}"
+        raise ConfigError(
+            Problem(f"no column {wanted[0]!r} in {table.file}", allowed=f"its columns: {', '.join(table.names[:30])}", hint=hint)
         )
     cells: list[Any] = ["" if cell is None else cell for cell in table.column(name)]
     odd = next((row for row, cell in enumerate(cells) if not isinstance(cell, str)), None)
     if odd is not None:
         what = f"column {name!r} holds {type(cells[odd]).__name__}, not text"
-        raise UserError(Problem(what, where=table.place(odd), mend=f"name the column that holds the text: {flag} NAME"))
+        raise ConfigError(Problem(what, where=table.place(odd), hint=f"name the column that holds the text: {flag} NAME"))
     return cells

@@ -11,7 +11,7 @@ import os
 import sys
 from typing import Any
 
-from finecomb.config.errors import UserError, problems_text
+from finecomb.config.errors import ConfigError, problems_text
 
 
 def main(arguments: list[str]) -> int:
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
             asked = json.loads(line)
             found = predictor(asked["texts"], asked["pairs"])
             _say(answers, {"probabilities": [list(each["probabilities"].values()) for each in found]})
-    except UserError as error:
+    except ConfigError as error:
         print(problems_text(error.problems), file=sys.stderr)
         return 2
     return 0

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.config import renamed
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.fields import fields_of
 from finecomb.config.plain import flatten
 from finecomb.config.plugins import schemas
 from finecomb.config.schema.base import UNSET
-from finecomb.config.schema.train import GROUPS, Train
+from finecomb.config.schema.train import GROUPS, Config
 from finecomb.runs import files
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import locate
@@ -77,19 +77,19 @@ class Arm:
 def find(paths: Sequence[str]) -> list[Path]:
     """Run directories named by run directories, folders of them, or a sweep's record; each once, in a stable order.
 
-    Raises UserError naming every path that is neither.
+    Raises ConfigError naming every path that is neither.
     """
     if not paths:
-        raise UserError(Problem("nothing to compare", mend="name run directories, a folder of them, or a sweep: finecomb compare runs"))
+        raise ConfigError(Problem("nothing to compare", hint="name run directories, a folder of them, or a sweep: finecomb compare runs"))
     problems: list[Problem] = []
     found: dict[Path, Path] = {}
     for text in paths:
         try:
             found.update({path.resolve(): path for path in _find(Path(text))})
-        except UserError as error:
+        except ConfigError as error:
             problems.extend(error.problems)
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     return sorted(found.values(), key=lambda path: (path.name, str(path)))
 
 
@@ -102,16 +102,16 @@ def _find(path: Path) -> list[Path]:
         runs = [each.parent for each in path.glob("*/run.json") if not each.parent.name.startswith(".")]
         if runs:
             return runs
-        raise UserError(Problem(f"{path} holds no run directories", mend="name the folder that output_dir= was set to, or a run in it"))
+        raise ConfigError(Problem(f"{path} holds no run directories", hint="name the folder that output_dir= was set to, or a run in it"))
     if path.exists():
-        raise UserError(Problem(f"{path} is no run directory", mend="name run directories, a folder of them, or a sweep's .json record"))
+        raise ConfigError(Problem(f"{path} is no run directory", hint="name run directories, a folder of them, or a sweep's .json record"))
     siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
     close = nearest(path.name, siblings)
     if close is None and path.name == str(path):
         # A bare word may be the name, fingerprint or beginning of a run in the usual folder.
         return [locate("runs", path.name).path]
-    mend = f"did you mean {path.parent / close}?" if close else "see `finecomb runs` for the runs there are"
-    raise UserError(Problem(f"there is no {path}", mend=mend))
+    hint = f"did you mean {path.parent / close}?" if close else "see `finecomb runs` for the runs there are"
+    raise ConfigError(Problem(f"there is no {path}", hint=hint))
 
 
 def _sweep(path: Path) -> list[Path]:
@@ -123,7 +123,7 @@ def _sweep(path: Path) -> list[Path]:
         what = (
             f"the sweep {path.stem} names runs that are not there: {', '.join(missing)}" if runs else f"the sweep {path.stem} has no runs"
         )
-        raise UserError(Problem(what, where=str(path), mend="run it again, or name the runs to compare"))
+        raise ConfigError(Problem(what, where=str(path), hint="run it again, or name the runs to compare"))
     return runs
 
 
@@ -150,7 +150,7 @@ def read(path: Path) -> ComparedRun:
 
 def not_identity() -> set[str]:
     """Dotted keys that cannot change a result. Where content lies is not among them: the place distinguishes arms of other content."""
-    hidden = {name for name, known in fields_of(Train).items() if not known.identity}
+    hidden = {name for name, known in fields_of(Config).items() if not known.identity}
     for group in GROUPS:
         for cls in schemas(group).values():
             hidden |= {f"{group}.{name}" for name, known in fields_of(cls).items() if not known.identity and known.identity_as is UNSET}
@@ -215,7 +215,7 @@ def by_key(found: Sequence[Arm], key: str) -> tuple[list[Arm], list[str]]:
     varies within the rows, and only those runs count that every row has a counterpart of, so that rows differ in nothing but the key.
 
     Raises:
-        UserError: no config has the key, or no setting is shared by all its values.
+        ConfigError: no config has the key, or no setting is shared by all its values.
     """
     identities = [arm.runs[0].identity for arm in found]
     key = key if any(key in identity for identity in identities) else f"{key}.name"
@@ -224,7 +224,7 @@ def by_key(found: Sequence[Arm], key: str) -> tuple[list[Arm], list[str]]:
         renamed.require_current(key.removesuffix(".name"), "--by")
         known = sorted({each for identity in identities for each in identity})
         guess = nearest(key.removesuffix(".name"), known)
-        raise UserError(Problem(f"no config has {key.removesuffix('.name')}", "--by", mend=f"did you mean {guess}?" if guess else ""))
+        raise ConfigError(Problem(f"no config has {key.removesuffix('.name')}", "--by", hint=f"did you mean {guess}?" if guess else ""))
     inside = f"{key.removesuffix('name')}" if key.endswith(".name") else None
     free = _free(identities, values, key, inside)
     cells: dict[str, dict[str, ComparedRun]] = {}
@@ -237,7 +237,7 @@ def by_key(found: Sequence[Arm], key: str) -> tuple[list[Arm], list[str]]:
     name = key.removesuffix(".name")
     if not shared:
         what = f"no two values of {name} have runs with the same {', '.join(free) or 'seeds'}"
-        raise UserError(Problem(what, "--by", mend="pick comparable runs with --where KEY=VALUE, or compare without --by"))
+        raise ConfigError(Problem(what, "--by", hint="pick comparable runs with --where KEY=VALUE, or compare without --by"))
     arms = [
         Arm(f"{name}={shown(json.loads(value))}", [run for cell, run in sorted(runs.items()) if cell in shared])
         for value, runs in cells.items()

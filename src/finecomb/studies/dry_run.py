@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from finecomb.config.compose import Composer, compose
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.machine import this_machine
 from finecomb.config.plugins import lower_is_better
 from finecomb.runs import show
@@ -62,7 +62,7 @@ class DryRun:
 def dry_run(study: StudyPlan, *, slots: int | None = None) -> DryRun:
     """Look at each cell's trials and seeds, without training or fetching anything.
 
-    Raises UserError for anything that composing finds. What needs data that are not here is shown as not known.
+    Raises ConfigError for anything that composing finds. What needs data that are not here is shown as not known.
     """
     studies.check(study)
     metrics = studies.column_metrics(study)
@@ -113,7 +113,7 @@ def _look(jobs: Sequence[Job]) -> dict[Job, _Known]:
             continue
         try:
             checked = check(composer.compose(job.overrides))
-        except UserError as error:
+        except ConfigError as error:
             found[job] = lacking[cell] = _Known(None, UNKNOWN, error.problems[0].what)
             continue
         run = find(checked.output_dir, checked.fingerprint)

@@ -13,13 +13,13 @@ from typing import Any
 from finecomb.config import plugins
 from finecomb.config.compose import Composition
 from finecomb.config.computing import versions_of_run
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.fingerprint import difference_name, fingerprint, settings
 from finecomb.config.machine import this_machine
 from finecomb.config.plain import to_plain
 from finecomb.config.resolve import with_trainer
 from finecomb.config.schema.logger import Wandb
-from finecomb.config.schema.train import GROUPS, Train
+from finecomb.config.schema.train import GROUPS, Config
 from finecomb.runs import directory, wandb_account
 from finecomb.runs.directory import RunDirectory
 from finecomb.studies.grouping import question
@@ -38,7 +38,7 @@ class Checked:
     config: resolved. settings: dotted keys and values of what can change the result, as composed (`auto` where it was written).
     """
 
-    config: Train
+    config: Config
     settings: dict[str, Any]
     overrides: list[str]
     choices: dict[str, str | None]
@@ -79,30 +79,30 @@ def freeze(composition: Composition, *, group: str | None = None, slots: int = 1
     group: see `place`. slots: how many jobs will run at once, which share the machine's cores.
 
     Raises:
-        UserError: anything wrong with config, data or model; no run directory is made then.
+        ConfigError: anything wrong with config, data or model; no run directory is made then.
     """
     check_logger(composition)
     return place(check(composition, slots=slots), group=group)
 
 
 def check_all(compositions: Sequence[Composition], *, slots: int = 1) -> list[Checked]:
-    """`check` each job; raises one UserError with the problems of all of them, each naming the jobs that have it."""
+    """`check` each job; raises one ConfigError with the problems of all of them, each naming the jobs that have it."""
     checked: list[Checked] = []
     found: dict[Problem, list[str]] = {}
     for composition in compositions:
         try:
             check_logger(composition)
             checked.append(check(composition, slots=slots))
-        except UserError as error:
+        except ConfigError as error:
             for problem in error.problems:
                 found.setdefault(problem, []).append(" ".join(composition.overrides))
     if found:
-        raise UserError(_of_jobs(problem, jobs, len(compositions)) for problem, jobs in found.items())
+        raise ConfigError(_of_jobs(problem, jobs, len(compositions)) for problem, jobs in found.items())
     return checked
 
 
 def check_logger(composition: Composition) -> None:
-    """Raise UserError for what was explicitly requested of the logger and cannot be had; may ask W&B's server."""
+    """Raise ConfigError for what was explicitly requested of the logger and cannot be had; may ask W&B's server."""
     if isinstance(composition.config.logger, Wandb):
         wandb_account.check(composition.config.logger, composition.origins, os.environ)
 
@@ -169,7 +169,7 @@ def place(checked: Checked, *, group: str | None = None) -> Frozen:
     )
 
 
-def code_of(config: Train) -> dict[str, str]:
+def code_of(config: Config) -> dict[str, str]:
     """What identifies the code that this run computes with: raised versions of our modules, and the code of plug-ins whose choices it uses.
 
     What made the data is not among it: their content says it.
@@ -183,13 +183,13 @@ def code_of(config: Train) -> dict[str, str]:
     return found | {f"code:monitor.metric={name}": code for name in [config.monitor.metric] for code in plugins.metric_code(name)}
 
 
-def _check_installed(config: Train) -> None:
+def _check_installed(config: Config) -> None:
     if config.logger.name == "tensorboard" and importlib.util.find_spec("tensorboard") is None:
-        raise UserError(
+        raise ConfigError(
             Problem(
                 what="logger=tensorboard needs the package tensorboard, which is not installed",
                 where="logger",
-                mend="pip install 'finecomb[tensorboard]', or choose another logger",
+                hint="pip install 'finecomb[tensorboard]', or choose another logger",
             )
         )
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.machine import this_machine
 from finecomb.runs import atomic, provenance
 from finecomb.runs.directory import RunDirectory
@@ -46,13 +46,13 @@ def launch(frozen: Sequence[Frozen], policy: Policy | None = None, *, progress: 
     sweep: wait for runs that another process holds; None: when there are several jobs.
 
     Raises:
-        UserError: a single run is held by another process.
+        ConfigError: a single run is held by another process.
         Interruption: Ctrl-C or SIGTERM; the workers have been stopped and their runs are marked interrupted.
     """
     policy = policy or Policy()
     for job in frozen:
         if int(job.config["trainer"]["num_nodes"]) > 1 and policy.slurm is None:
-            raise UserError(_several_nodes(job))
+            raise ConfigError(_several_nodes(job))
     waits = len(frozen) > 1 if sweep is None else sweep
     processes = max((job.processes for job in frozen), default=1)
     slots = how_many(policy.slots, needs_gpu=any(job.gpu for job in frozen), processes=processes, machine=this_machine())
@@ -161,7 +161,7 @@ class _Launcher:
                 self._begin(index)
             except Held as held:
                 self._put_aside(index, held)
-            except UserError as error:
+            except ConfigError as error:
                 self._end(index, Outcome(self.jobs[index].run, "failed", error=str(error), user_error=True))
 
     def _begin(self, index: int) -> None:
@@ -222,12 +222,12 @@ class _Launcher:
         index, since = self.held.pop(0)
         try:
             self._begin(index)
-        except UserError as error:
+        except ConfigError as error:
             self._end(index, Outcome(self.jobs[index].run, "failed", error=str(error), user_error=True))
         except Held as held:
             patience = PATIENCE_WITH_ORPHAN if _is_orphan(held) else math.inf if self.waits else PATIENCE_WITH_HOLDER
             if time.monotonic() - since > patience:
-                raise UserError(_held(self.jobs[index].run, held)) from held
+                raise ConfigError(_held(self.jobs[index].run, held)) from held
             self.held.append((index, since))
 
     def _watch(self) -> None:
@@ -375,7 +375,7 @@ def _held(run: RunDirectory, held: Held) -> Problem:
     return Problem(
         what=str(held),
         where=str(run.path),
-        mend="wait for it to end (finecomb runs shows its progress), or stop that process",
+        hint="wait for it to end (finecomb runs shows its progress), or stop that process",
     )
 
 
@@ -383,7 +383,7 @@ def _several_nodes(job: Frozen) -> Problem:
     return Problem(
         what=f"trainer.num_nodes={job.config['trainer']['num_nodes']}: this command starts processes on one machine",
         where="trainer.num_nodes",
-        mend=f"start the worker on every machine by torchrun or srun: python -m finecomb.training.worker {job.run.path}",
+        hint=f"start the worker on every machine by torchrun or srun: python -m finecomb.training.worker {job.run.path}",
     )
 
 

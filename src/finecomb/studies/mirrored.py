@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.runs import wandb_folder, wandb_project
 from finecomb.runs.wandb_folder import WandbRun
 from finecomb.studies import arms
@@ -59,9 +59,9 @@ def compare(
     finished = [run for run in runs if run.state == "finished"]
     if not finished:
         states = ", ".join(sorted({run.state for run in runs})) or "none is like that"
-        raise UserError(
+        raise ConfigError(
             Problem(
-                f"there is nothing to compare: no W&B run has finished ({states})", ", ".join(words), mend=hidden_text(len(hidden), group)
+                f"there is nothing to compare: no W&B run has finished ({states})", ", ".join(words), hint=hidden_text(len(hidden), group)
             )
         )
     logged = sorted({name for run in finished for name, value in run.last().items() if "/" in name and isinstance(value, int | float)})
@@ -101,8 +101,8 @@ def _metrics(runs: Sequence[WandbRun], asked: Sequence[str] | None, logged: Sequ
         known = next((each for each in (name, f"test/{name}", f"validation/{name}") if each in logged), None)
         if known is None:
             guess = nearest(name, logged)
-            raise UserError(
-                Problem(f"no W&B run has the metric {name}", allowed=", ".join(logged), mend=f"did you mean {guess}?" if guess else "")
+            raise ConfigError(
+                Problem(f"no W&B run has the metric {name}", allowed=", ".join(logged), hint=f"did you mean {guess}?" if guess else "")
             )
         found.append(known)
     return found

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from finecomb.config import plugins
 from finecomb.config.collect import parse
 from finecomb.config.compose import Composer, hydra_problem, loader
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.hydra_app import jobs_of
 from finecomb.config.hydra_settings import HydraSettings, read
 from finecomb.studies.outcome import Outcome
@@ -32,7 +32,7 @@ def run_multirun(overrides: Sequence[str], *, config_dirs: Sequence[Path] = (), 
         The outcome of each job in the order of the jobs; of a search, that of each trial of this command.
 
     Raises:
-        UserError: the problems of all jobs, before any of them is started.
+        ConfigError: the problems of all jobs, before any of them is started.
     """
     plugins.load(config_dirs)
     problems: list[Problem] = []
@@ -43,12 +43,12 @@ def run_multirun(overrides: Sequence[str], *, config_dirs: Sequence[Path] = (), 
         problems.append(_sweeps_nothing())
     lines = [override.input_line or "" for override in parsed if not override.is_hydra_override()]
     if problems:
-        raise UserError(dict.fromkeys([*problems, *_problems_of_jobs(settings, lines)]))
+        raise ConfigError(dict.fromkeys([*problems, *_problems_of_jobs(settings, lines)]))
     try:
         hydra = loader()
         sweeper = hydra.sweeper(settings.node(hydra), _never_called)
     except (InstantiationException, OmegaConfBaseException) as error:
-        raise UserError(hydra_problem(error)) from error
+        raise ConfigError(hydra_problem(error)) from error
     outcomes: list[Outcome] = sweeper.sweep(lines)
     return outcomes
 
@@ -57,13 +57,13 @@ def _problems_of_jobs(settings: HydraSettings, lines: list[str]) -> list[Problem
     """What else is wrong, so that it is reported with the mistakes in the settings of Hydra."""
     try:
         return Composer().problems(jobs_of(settings.params, lines))
-    except UserError as error:
+    except ConfigError as error:
         return error.problems
 
 
 def _sweeps_nothing() -> Problem:
     what = "-m without a key that takes several values would train one model with these settings"
-    return Problem(what, "command line", mend="list values, as in seed=0,1,2; leave -m out; or confirm with --yes")
+    return Problem(what, "command line", hint="list values, as in seed=0,1,2; leave -m out; or confirm with --yes")
 
 
 def _never_called(config: object) -> None:

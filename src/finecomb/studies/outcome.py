@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.assets.cache import cache_dir, megabytes
-from finecomb.config.errors import Problem, UserError, problems_text
+from finecomb.config.errors import ConfigError, Problem, problems_text
 from finecomb.runs import atomic
 from finecomb.runs.directory import RunDirectory
 from finecomb.studies.processes import log_path
@@ -24,7 +24,7 @@ class Outcome:
     """What became of one job.
 
     state: finished, pruned, failed, interrupted, or "not started" (after a failure with fail_fast, or a stop).
-    reused: finished before; nothing was trained. error: why it did not finish. user_error: the user can mend it.
+    reused: finished before; nothing was trained. error: why it did not finish. user_error: the user can correct it.
     seconds: how long its worker ran. notes: what a reader of the result should know.
     """
 
@@ -89,14 +89,14 @@ def _disk_full(run: RunDirectory) -> str:
     """The screen of a worker that could write no more: how much room there is for runs and for the cache, which may be another disk."""
     places = {"output_dir": run.path, "FINECOMB_CACHE": cache_dir()}
     free = [f"{name} {path}: {megabytes(shutil.disk_usage(path).free)} free" for name, path in places.items() if path.exists()]
-    mend = "make room there, or set them to folders on another disk; asked again, the run goes on from its last checkpoint"
-    return problems_text([Problem("the disk is full", "; ".join(free), mend=mend)])
+    hint = "make room there, or set them to folders on another disk; asked again, the run goes on from its last checkpoint"
+    return problems_text([Problem("the disk is full", "; ".join(free), hint=hint)])
 
 
 def _say(run: RunDirectory, state: str, error: str) -> None:
     try:
         run.set_status(state, error=error)
-    except UserError:
+    except ConfigError:
         # The disk may be full, which is perhaps why it failed. Nobody holds the run, so it reads as interrupted anyway.
         return
 

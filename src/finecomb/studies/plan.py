@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.studies import references
 from finecomb.studies.blocks import BLOCKS, Draft, expand, override_list
 from finecomb.studies.study_file import StudyFile
@@ -117,19 +117,19 @@ class Job:
 
 
 def locate(word: str, folder: Path = Path("experiments")) -> Path:
-    """The study.yaml that a user means by a name or a path. Raises UserError when there is none."""
+    """The study.yaml that a user means by a name or a path. Raises ConfigError when there is none."""
     given = Path(word)
     for path in (given, given / "study.yaml", folder / word / "study.yaml"):
         if path.is_file():
             return path
     known = sorted(path.parent.name for path in folder.glob("*/study.yaml"))
     guess = nearest(word, known)
-    mend = f"did you mean {guess}?" if guess else "name a folder in experiments/, or a path to a study.yaml"
-    raise UserError(Problem(f"there is no study {word}", where=str(folder / word / "study.yaml"), allowed=", ".join(known), mend=mend))
+    hint = f"did you mean {guess}?" if guess else "name a folder in experiments/, or a path to a study.yaml"
+    raise ConfigError(Problem(f"there is no study {word}", where=str(folder / word / "study.yaml"), allowed=", ".join(known), hint=hint))
 
 
 def read(path: Path, extra: Sequence[str] = ()) -> StudyPlan:
-    """Read a study; `extra` overrides are added to its base. Raises UserError with every problem of the file at once."""
+    """Read a study; `extra` overrides are added to its base. Raises ConfigError with every problem of the file at once."""
     file = StudyFile(path)
     file.only(KEYS)
     tune, spaces = _tune(file)
@@ -175,21 +175,21 @@ def _named_arms(file: StudyFile) -> list[Draft]:
 def _arms(file: StudyFile, drafts: Sequence[Draft], seeds: Sequence[int], tune: Tune | None, spaces: Mapping[str, Any]) -> tuple[Arm, ...]:
     """Arms with their seeds and spaces; the same arm from two blocks is one."""
     if not drafts:
-        file.problem("arms", "the study has no arms", mend="name them under arms:, or make them by grid, zip, list or ablate")
+        file.problem("arms", "the study has no arms", hint="name them under arms:, or make them by grid, zip, list or ablate")
     found: dict[str, Arm] = {}
     for draft in drafts:
         own = tuple(draft.seeds if draft.seeds is not None else seeds)
         space = draft.space or _space(spaces, draft.name)
         arm = Arm(draft.name, draft.overrides, own, space if tune else {})
         if found.setdefault(draft.name, arm) != arm:
-            file.problem("arms", f"two different arms are called {draft.name}", mend="give one of them another name")
+            file.problem("arms", f"two different arms are called {draft.name}", hint="give one of them another name")
         if not own:
             file.problem("seeds", f"the arm {draft.name} has no seeds", "a list of whole numbers, or how many", "seeds: [1, 2, 3]")
         if tune and tune.seed in own:
             what = f"the arm {draft.name} would be confirmed on the seed {tune.seed}, on which its setting is chosen"
             file.problem("tune.seed", what, "a seed that is not among seeds", "a number chosen on a run is never reported on it")
         if tune and not space:
-            file.problem("tune", f"nothing is searched for the arm {draft.name}", mend="tune: space: {optimizer.lr: auto}")
+            file.problem("tune", f"nothing is searched for the arm {draft.name}", hint="tune: space: {optimizer.lr: auto}")
     if unused := [pattern for pattern in spaces if pattern != "*" and not any(fnmatchcase(name, pattern) for name in found)]:
         file.problem("tune.spaces", f"{unused[0]} is no arm of this study", ", ".join(found))
     return tuple(found.values())

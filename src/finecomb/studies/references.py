@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.studies.scores import Predictions, ordered
 
 # Stated under each table. alpha is scikit-learn's default.
@@ -46,11 +46,11 @@ class Answers:
 
 
 def check(names: Sequence[str]) -> None:
-    """Raise UserError for a reference that does not exist."""
+    """Raise ConfigError for a reference that does not exist."""
     unknown = [name for name in names if name not in SETTINGS]
     if unknown:
         allowed = ", ".join(SETTINGS)
-        raise UserError([Problem(f"no reference is called {name}", allowed=allowed, mend=_hint(name)) for name in unknown])
+        raise ConfigError([Problem(f"no reference is called {name}", allowed=allowed, hint=_hint(name)) for name in unknown])
 
 
 def _hint(name: str) -> str:
@@ -61,14 +61,14 @@ def _hint(name: str) -> str:
 def answers(names: Sequence[str], directory: Path, content_hash: str, split: str) -> dict[str, tuple[Predictions, int]]:
     """Each reference's predictions on `split` and its number of parameters, fitted on the train split of the prepared data in `directory`.
 
-    Raises UserError when the prepared data are gone or no longer those that the runs used.
+    Raises ConfigError when the prepared data are gone or no longer those that the runs used.
     """
     from finecomb.data.prepare import open_prepared
 
     prepared = open_prepared(directory)
     if prepared.content_hash != content_hash:
-        raise UserError(
-            Problem("the prepared data are no longer those of the runs", where=str(directory), mend="delete them and run again")
+        raise ConfigError(
+            Problem("the prepared data are no longer those of the runs", where=str(directory), hint="delete them and run again")
         )
     data = prepared.load()
     train, test = (_texts(data[name]) for name in ("train", split))
@@ -78,7 +78,7 @@ def answers(names: Sequence[str], directory: Path, content_hash: str, split: str
         try:
             given = answer(name, train, test, label_kind=prepared.label_kind, num_labels=len(label_names or []))
         except ValueError as error:
-            raise UserError(Problem(f"{name} cannot be fitted: {error}", where=str(directory))) from error
+            raise ConfigError(Problem(f"{name} cannot be fitted: {error}", where=str(directory))) from error
         label, predictions = (_named(values, label_names) for values in (test.label, given.predictions))
         found[name] = (ordered(data[split]["id"], label, predictions), given.parameters)
     return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.runs.atomic import write_text
 from finecomb.studies.cells import NO_SHARE, NONE, bytes_text, interval_text, pipes, writer_of
 
@@ -36,15 +36,15 @@ def render(comparison: Comparison) -> str:
 
 
 def check_output(path: Path | None) -> None:
-    """Raise UserError for a file that cannot be written, before anything is computed."""
+    """Raise ConfigError for a file that cannot be written, before anything is computed."""
     if path is None:
         return
     if path.suffix not in _SUFFIXES:
-        raise UserError(
-            Problem(f"--output {path}: the ending is not known", allowed=", ".join(_SUFFIXES), mend=f"write {path.with_suffix('.md')}")
+        raise ConfigError(
+            Problem(f"--output {path}: the ending is not known", allowed=", ".join(_SUFFIXES), hint=f"write {path.with_suffix('.md')}")
         )
     if not path.parent.is_dir():
-        raise UserError(Problem(f"--output {path}: there is no folder {path.parent}", mend="make the folder first"))
+        raise ConfigError(Problem(f"--output {path}: there is no folder {path.parent}", hint="make the folder first"))
 
 
 def write(comparison: Comparison, path: Path) -> None:

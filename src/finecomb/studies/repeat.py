@@ -8,7 +8,7 @@ from pathlib import Path
 
 from finecomb.config import plugins
 from finecomb.config.compose import Composition
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plain import from_plain
 from finecomb.runs import files, provenance
 from finecomb.runs.directory import RunDirectory
@@ -26,15 +26,15 @@ def repeat(run: RunDirectory, output_dir: Path | None = None) -> tuple[Outcome, 
     Returns the outcome, and a line for each difference: in what went in, and in what came out.
 
     Raises:
-        UserError: the run has not finished, or its data or model cannot be had any more.
+        ConfigError: the run has not finished, or its data or model cannot be had any more.
     """
     if run.result() is None:
-        raise UserError(Problem(f"{run.path.name} is {run.state()}", str(run.path), mend="only a finished run can be reproduced"))
+        raise ConfigError(Problem(f"{run.path.name} is {run.state()}", str(run.path), hint="only a finished run can be reproduced"))
     record = run.record
     plugins.load(record.get("plugins") or [])
     folder = output_dir or run.path.parent / FOLDER
     if folder.resolve() == run.path.parent.resolve():
-        raise UserError(Problem("a run cannot be reproduced into its own folder", str(folder), mend="name another --output-dir"))
+        raise ConfigError(Problem("a run cannot be reproduced into its own folder", str(folder), hint="name another --output-dir"))
     config = dataclasses.replace(from_plain(run.config), output_dir=str(folder), rerun="failed")
     composition = Composition(config, {}, record["choices"], record["overrides"], record.get("plugins") or [])
     frozen = place(check(composition), group=FOLDER)

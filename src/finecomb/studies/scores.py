@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finecomb.config import plugins
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plugins import lower_is_better
 from finecomb.runs import plugin_metrics
 from finecomb.studies import statistics
@@ -54,15 +54,15 @@ class Score:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read predictions/<split>.parquet. Raises UserError when the file is broken."""
+    """Read predictions/<split>.parquet. Raises ConfigError when the file is broken."""
     import pyarrow as pa
     import pyarrow.parquet
 
     try:
         columns = pyarrow.parquet.ParquetFile(path).read(columns=["id", "label", "prediction"], use_threads=False).to_pydict()
     except (OSError, pa.ArrowException, KeyError) as error:
-        raise UserError(
-            Problem(f"the predictions cannot be read: {error}", where=str(path), mend="delete the run directory and run it again")
+        raise ConfigError(
+            Problem(f"the predictions cannot be read: {error}", where=str(path), hint="delete the run directory and run it again")
         ) from error
     return ordered(columns["id"], columns["label"], columns["prediction"])
 

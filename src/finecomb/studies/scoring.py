@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.annotator import Scores
 from finecomb.studies.processes import FOREIGN
 
@@ -26,7 +26,7 @@ _AT_ONCE = 256
 def score(run: Path, texts: Sequence[str], pairs: Sequence[str] | None, *, timeout: float) -> Scores:
     """Probabilities of the run's classes for each text. timeout: seconds to wait for it to load, and for each 256 texts.
 
-    Raises UserError when the run cannot answer, answers something else, or does not answer in time.
+    Raises ConfigError when the run cannot answer, answers something else, or does not answer in time.
     """
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     with tempfile.TemporaryFile() as complaints:
@@ -38,7 +38,7 @@ def score(run: Path, texts: Sequence[str], pairs: Sequence[str] | None, *, timeo
             classes = answers.next()["classes"]
             if classes is None:
                 what = f"the run {run.name} does not give one class to each text"
-                raise UserError(Problem(what, "annotator.run", "a run of task=sequence_classification"))
+                raise ConfigError(Problem(what, "annotator.run", "a run of task=sequence_classification"))
             rows: list[list[float]] = []
             for start in range(0, len(texts), _AT_ONCE):
                 second = None if pairs is None else list(pairs[start : start + _AT_ONCE])
@@ -79,7 +79,7 @@ class _Answers:
             ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 what = f"the run {self._run.name} gave no answer in {self._timeout:g} seconds"
-                raise UserError(Problem(what, "annotator.timeout", mend="give it more time, such as annotator.timeout=900"))
+                raise ConfigError(Problem(what, "annotator.timeout", hint="give it more time, such as annotator.timeout=900"))
             if not (read := os.read(self._process.stdout.fileno(), 1 << 20)):
                 raise self._ended()
             self._rest += read
@@ -93,7 +93,7 @@ class _Answers:
         self._complaints.seek(0)
         told = self._complaints.read().decode(errors="replace").strip()
         if code == 2:
-            return UserError(Problem(f"the run {self._run.name} cannot answer: {told}", "annotator.run"))
+            return ConfigError(Problem(f"the run {self._run.name} cannot answer: {told}", "annotator.run"))
         return RuntimeError(f"the run {self._run.name} ended with code {code} instead of answering:\n{told[-4000:]}")
 
 

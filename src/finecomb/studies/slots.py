@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from finecomb.config.machine import Machine
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 
 
 def how_many(asked: int | None, *, needs_gpu: bool, processes: int, machine: Machine) -> int:
@@ -16,7 +16,7 @@ def how_many(asked: int | None, *, needs_gpu: bool, processes: int, machine: Mac
     return max(1, machine.gpus // processes) if needs_gpu else 1
 
 
-def planned(configs: Sequence[Train], asked: int | None, machine: Machine) -> int:
+def planned(configs: Sequence[Config], asked: int | None, machine: Machine) -> int:
     """`how_many` before devices are resolved, which depends on it: slots share the machine's cores."""
     if asked is not None:
         return max(1, asked)

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.machine import Machine
 from finecomb.runs import atomic, files
 from finecomb.runs.directory import RunDirectory
@@ -96,7 +96,7 @@ class Slurm:
 def _directive(name: str, value: object) -> str:
     text = f"--{name}" if value is True else f"--{name}={value}"
     if re.search(r"[\r\n]", text):
-        raise UserError(Problem(f"{name} has a line break", "hydra.launcher", mend="write it on one line"))
+        raise ConfigError(Problem(f"{name} has a line break", "hydra.launcher", hint="write it on one line"))
     return f"#SBATCH {text}"
 
 
@@ -123,7 +123,7 @@ class SlurmWorkers:
     """One job of SLURM, for one run. Has what the launcher needs of `processes.Workers`."""
 
     def __init__(self, run: RunDirectory, lock: Lock, slurm: Slurm, queue: Queue, *, ranks: int, nodes: int, threads: int) -> None:
-        """Submit it, or find the job that an earlier command submitted. Raises UserError with sbatch's own words when it refuses."""
+        """Submit it, or find the job that an earlier command submitted. Raises ConfigError with sbatch's own words when it refuses."""
         self.run, self.queue, self.gpus = run, queue, list[str]()
         self.started = time.monotonic()
         self._missed = (0, 0)  # looks without the job, and the look it was counted at
@@ -142,10 +142,10 @@ class SlurmWorkers:
         try:
             told = _ask("sbatch", "--parsable", str(path))
         except subprocess.CalledProcessError as error:
-            raise UserError(Problem(f"sbatch refused the job: {error.stderr.strip()}", str(path), mend="set hydra.launcher.*")) from error
+            raise ConfigError(Problem(f"sbatch refused the job: {error.stderr.strip()}", str(path), hint="set hydra.launcher.*")) from error
         except (OSError, subprocess.SubprocessError) as error:
-            raise UserError(
-                Problem(f"sbatch cannot be run: {error}", "hydra/launcher", mend="start the command where jobs can be submitted")
+            raise ConfigError(
+                Problem(f"sbatch cannot be run: {error}", "hydra/launcher", hint="start the command where jobs can be submitted")
             ) from error
         job = told.strip().split(";")[0]
         atomic.write_json(self.run.logs / JOB, {"job": job})
@@ -184,12 +184,12 @@ class SlurmWorkers:
 
 
 def check() -> None:
-    """Raise UserError when SLURM's commands are not here."""
+    """Raise ConfigError when SLURM's commands are not here."""
     missing = [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]
     if missing:
         what = f"{', '.join(missing)} not found: this machine cannot submit to SLURM"
-        raise UserError(
-            Problem(what, "hydra/launcher=submitit_slurm", mend="start the command on a login node, or leave hydra/launcher out")
+        raise ConfigError(
+            Problem(what, "hydra/launcher=submitit_slurm", hint="start the command on a login node, or leave hydra/launcher out")
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from finecomb.config import plugins
 from finecomb.config.compose import Composer, compose
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.machine import this_machine
 from finecomb.config.plugins import lower_is_better
 from finecomb.config.resolve import resolve
@@ -58,7 +58,7 @@ class Answered:
 
 
 def column_metrics(study: StudyPlan) -> dict[str, str]:
-    """The metric of each column, as its task monitors it unless the study says otherwise. Raises UserError for one the task has not."""
+    """The metric of each column, as its task monitors it unless the study says otherwise. Raises ConfigError for one the task has not."""
     found, problems = {}, []
     for column in study.columns:
         config = compose(study.overrides(study.arms[0], column)).config
@@ -68,21 +68,21 @@ def column_metrics(study: StudyPlan) -> dict[str, str]:
         metric = column.metric or study.metric or resolve(config, machine=this_machine()).monitor.metric
         if metric not in allowed:
             guess = nearest(str(metric), allowed)
-            mend = f"did you mean {guess}?" if guess else ""
-            problems.append(Problem(f"{metric} is no metric of task={config.task.name}", str(study.path), ", ".join(allowed), mend))
+            hint = f"did you mean {guess}?" if guess else ""
+            problems.append(Problem(f"{metric} is no metric of task={config.task.name}", str(study.path), ", ".join(allowed), hint))
         found[column.name] = str(metric)
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     return found
 
 
 def check(study: StudyPlan) -> None:
-    """Compose every job there will be before any is started. Raises UserError with all problems, each told once."""
+    """Compose every job there will be before any is started. Raises ConfigError with all problems, each told once."""
     spaces = tune.spaces(study) if study.tune else {}
     jobs = [study.overrides(arm, column) for arm, column in study.cells()]
     jobs += [list(job.overrides) for number in range(_rounds(study)) for job in trial_round(study, spaces, number)]
     if problems := Composer().problems(jobs):
-        raise UserError(problems)
+        raise ConfigError(problems)
 
 
 def _rounds(study: StudyPlan) -> int:
@@ -109,7 +109,7 @@ class Runner:
         self.answers: list[Answer] = []
 
     def run(self) -> Answered:
-        """Tune, choose, confirm. Raises UserError before anything starts, KeyboardInterrupt when stopped."""
+        """Tune, choose, confirm. Raises ConfigError before anything starts, KeyboardInterrupt when stopped."""
         check(self.study)
         metrics = column_metrics(self.study)
         chosen: dict[Cell, tuple[str, ...]] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 
 
 class _Loader(yaml.SafeLoader):
@@ -54,9 +54,9 @@ class StudyFile:
             mark = getattr(error, "problem_mark", None)
             where = f"{path}, line {mark.line + 1}" if mark else str(path)
             what = f"it cannot be read: {getattr(error, 'problem', None) or error}"
-            raise UserError(Problem(what, where)) from error
+            raise ConfigError(Problem(what, where)) from error
         if not isinstance(content, dict):
-            raise UserError(Problem("it is no mapping of keys", str(path), "name: ..., one below the other"))
+            raise ConfigError(Problem("it is no mapping of keys", str(path), "name: ..., one below the other"))
         self.content: dict[str, Any] = content
         self._lines: dict[str, int] = {}
         self._note(root, "")
@@ -79,16 +79,16 @@ class StudyFile:
             above = above.rpartition(".")[0]
         return f"{self.path}, line {self._lines.get(above, 1)}" + (f" ({key})" if key else "")
 
-    def problem(self, key: str, what: str, allowed: str = "", mend: str = "") -> None:
+    def problem(self, key: str, what: str, allowed: str = "", hint: str = "") -> None:
         """Note a problem of a key."""
-        found = Problem(what, self.where(key), allowed, mend)
+        found = Problem(what, self.where(key), allowed, hint)
         if found not in self.problems:
             self.problems.append(found)
 
     def raise_problems(self) -> None:
-        """Raise UserError when there are any."""
+        """Raise ConfigError when there are any."""
         if self.problems:
-            raise UserError(self.problems)
+            raise ConfigError(self.problems)
 
     def at(self, key: str) -> Any:
         """The value of a dotted key, None where there is none."""
@@ -107,7 +107,7 @@ class StudyFile:
         if value is None:
             return {}
         if not isinstance(value, dict):
-            self.problem(key, f"{key} is a mapping of names", mend="name: value, one below the other")
+            self.problem(key, f"{key} is a mapping of names", hint="name: value, one below the other")
             return {}
         return value
 
@@ -136,7 +136,7 @@ class StudyFile:
             return tuple(range(value))
         if isinstance(value, list) and value and all(isinstance(seed, int) and seed >= 0 for seed in value):
             if len(set(value)) < len(value):
-                self.problem(key, "a seed is named twice", mend="a run repeated is no second run")
+                self.problem(key, "a seed is named twice", hint="a run repeated is no second run")
             return tuple(value)
         self.problem(key, f"{key}: {value} are no seeds", "a list of whole numbers from 0, or how many")
         return ()

@@ -82,7 +82,7 @@ class Sweep:
         """Bring a batch to its end, print its table and, as the last line, the path of the sweep's record.
 
         Raises:
-            UserError: something is wrong with any of the jobs; nothing is started and no run directory is made then.
+            ConfigError: something is wrong with any of the jobs; nothing is started and no run directory is made then.
         """
         slots = planned([composition.config for composition in compositions], self.policy.slots, this_machine())
         checked = check_all(compositions, slots=slots)

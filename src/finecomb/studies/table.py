@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finecomb.config import plugins
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.plugins import lower_is_better
 from finecomb.studies import arms, caveats, statistics
 from finecomb.studies import references as reference_rows
@@ -146,7 +146,7 @@ def compare(
     command: what the user typed, for the report.
 
     Raises:
-        UserError: nothing to compare, runs of different tasks or test examples, an unknown metric, reference or row.
+        ConfigError: nothing to compare, runs of different tasks or test examples, an unknown metric, reference or row.
     """
     reference_rows.check(references)
     check_output(output)
@@ -171,10 +171,10 @@ def compare(
 
 
 def chosen(paths: Sequence[str], wanted: Callable[[ComparedRun], bool] | None) -> list[ComparedRun]:
-    """The runs of these paths that are wanted. Raises UserError when there is none."""
+    """The runs of these paths that are wanted. Raises ConfigError when there is none."""
     found = [run for run in map(arms.read, arms.find(paths)) if wanted is None or wanted(run)]
     if not found:
-        raise UserError(Problem("no run is like that", ", ".join(paths), mend="`finecomb runs` lists the runs there are"))
+        raise ConfigError(Problem("no run is like that", ", ".join(paths), hint="`finecomb runs` lists the runs there are"))
     return found
 
 
@@ -188,13 +188,13 @@ def grouped_runs(found: Sequence[ComparedRun], by: str | None) -> tuple[list[Arm
 
 
 def shown_metrics(found: Sequence[ComparedRun], asked: Sequence[str] | None) -> list[str]:
-    """Metrics of a table of these runs, those asked for or the usual ones. Raises UserError for what cannot be shown."""
+    """Metrics of a table of these runs, those asked for or the usual ones. Raises ConfigError for what cannot be shown."""
     variants = sorted({run.task for run in found})
     if len(variants) > 1:
         what = f"the runs are of different tasks: {', '.join(variants)}"
-        raise UserError(Problem(what, mend="compare runs of one task at a time"))
+        raise ConfigError(Problem(what, hint="compare runs of one task at a time"))
     if variants[0] not in SHOWN:
-        raise UserError(Problem(f"runs of the task {variants[0]} cannot be compared", allowed=", ".join(SHOWN)))
+        raise ConfigError(Problem(f"runs of the task {variants[0]} cannot be compared", allowed=", ".join(SHOWN)))
     allowed = list(statistics.NUMBER_METRICS if variants[0] == "regression" else statistics.CLASS_METRICS)
     if any(len(run.label_names) != 2 for run in found if run.state == "finished") or "multi_label" in variants[0]:
         allowed = [metric for metric in allowed if not metric.endswith("_binary")]
@@ -203,12 +203,12 @@ def shown_metrics(found: Sequence[ComparedRun], asked: Sequence[str] | None) -> 
     unknown = [metric for metric in shown if metric not in allowed]
     if unknown:
         guesses = {metric: nearest(metric, allowed) for metric in unknown}
-        raise UserError(
+        raise ConfigError(
             [
                 Problem(
                     f"{metric} has no interval over test examples here",
                     allowed=", ".join(allowed),
-                    mend=f"did you mean {guess}?" if guess else "",
+                    hint=f"did you mean {guess}?" if guess else "",
                 )
                 for metric, guess in guesses.items()
             ]
@@ -217,7 +217,7 @@ def shown_metrics(found: Sequence[ComparedRun], asked: Sequence[str] | None) -> 
 
 
 def _measured(grouped: Sequence[Arm], split: str) -> tuple[list[Row], dict[str, list[Predictions]]]:
-    """A row for each arm, and the predictions of its finished runs; raises UserError unless all are about the same examples."""
+    """A row for each arm, and the predictions of its finished runs; raises ConfigError unless all are about the same examples."""
     rows, answers = [], {}
     for arm in grouped:
         files = {run.path: run.predictions(split) for run in arm.runs}
@@ -230,7 +230,7 @@ def _measured(grouped: Sequence[Arm], split: str) -> tuple[list[Row], dict[str, 
     if not answers:
         states = ", ".join(sorted({run.state for arm in grouped for run in arm.runs}))
         what = f"there is nothing to compare yet: no run is finished and has predictions ({states})"
-        raise UserError(Problem(what, mend="ask for the runs again; those that were interrupted resume"))
+        raise ConfigError(Problem(what, hint="ask for the runs again; those that were interrupted resume"))
     _check_same_examples(answers, split)
     return rows, answers
 
@@ -246,7 +246,7 @@ def _check_same_examples(answers: dict[str, list[Predictions]], split: str) -> N
     if len(sets) > 1:
         what = f"the runs were not evaluated on the same {split} examples, so no table can hold them"
         groups = "; ".join(f"{', '.join(dict.fromkeys(labels))}: {len(each.ids)} examples" for each, labels in sets)
-        raise UserError(Problem(what, where=groups, mend="compare runs of one data set and one dataset.split.seed at a time"))
+        raise ConfigError(Problem(what, where=groups, hint="compare runs of one data set and one dataset.split.seed at a time"))
 
 
 def _add_costs(row: Row) -> None:
@@ -270,7 +270,7 @@ def _references(
     data = first.runs[0].data
     try:
         found = reference_rows.answers(names, Path(data["directory"]), data["content_hash"], split)
-    except UserError as error:
+    except ConfigError as error:
         warnings.append(f"no reference rows: {error}")
         return {}
     if all(answers[first.label][0].same_examples(predictions) for predictions, _ in found.values()):
@@ -285,8 +285,8 @@ def _score(rows: list[Row], answers: dict[str, list[Predictions]], metrics: list
     labels = [row.label for row in measured]
     if baseline != "best" and baseline not in labels:
         close = nearest(baseline, labels)
-        mend = f"did you mean {close}?" if close else ""
-        raise UserError(Problem(f"no row is called {baseline}", allowed=", ".join(["best", *labels]), mend=mend))
+        hint = f"did you mean {close}?" if close else ""
+        raise ConfigError(Problem(f"no row is called {baseline}", allowed=", ".join(["best", *labels]), hint=hint))
     index = None if baseline == "best" else labels.index(baseline)
     seedless = [row.kind == "reference" for row in measured]
     scored = score_rows([answers[label] for label in labels], metrics, _labels(measured, answers), index, seedless)

@@ -16,7 +16,7 @@ import numpy as np
 
 from finecomb.config import plugins
 from finecomb.config.compose import compose
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.overrides import override
 from finecomb.studies.plan import Arm, Column, Job, StudyPlan, Tune
 from finecomb.studies.search.space import Choice, Dimension, Range
@@ -41,22 +41,22 @@ def draw(range_: Range, share: float) -> float:
 
 
 def spaces(study: StudyPlan) -> dict[tuple[str, str], dict[str, Dimension]]:
-    """What is searched in each cell, with `auto` resolved. Raises UserError with every problem, unequal budgets among them."""
+    """What is searched in each cell, with `auto` resolved. Raises ConfigError with every problem, unequal budgets among them."""
     found: dict[tuple[str, str], dict[str, Dimension]] = {}
     problems: dict[Problem, None] = {}
     for arm, column in study.cells():
         try:
             found[arm.name, column.name] = {str(key): _dimension(study, arm, column, str(key), given) for key, given in arm.space.items()}
-        except UserError as error:
+        except ConfigError as error:
             problems |= dict.fromkeys(error.problems)
     if study.tune is not None and study.tune.search == "grid" and not problems:
         sizes = {cell: _grid_size(space, study.tune) for cell, space in found.items()}
         for (name, _), size in sizes.items():
             if size != study.tune.trials:
                 what = f"the grid of the arm {name} has {size} settings, and every arm gets {study.tune.trials} trials"
-                problems[Problem(what, f"{study.path} (tune)", mend="give each arm as many settings as trials, or search: random")] = None
+                problems[Problem(what, f"{study.path} (tune)", hint="give each arm as many settings as trials, or search: random")] = None
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     return found
 
 
@@ -71,18 +71,18 @@ def _dimension(study: StudyPlan, arm: Arm, column: Column, key: str, given: Any)
         if low < high and (low > 0 or not log):
             return Range(low, high, log=log, whole=bool(given.get("int", False)))
     allowed = "auto (optimizer.lr), a list of values, or {low, high, log: true}"
-    raise UserError(Problem(f"{key}: {given} is no range to search", where, allowed))
+    raise ConfigError(Problem(f"{key}: {given} is no range to search", where, allowed))
 
 
 def _usual_rates(study: StudyPlan, arm: Arm, column: Column, key: str, where: str) -> Range:
     """The range of learning rates of the arm's method and optimizer."""
     if key != RATE:
-        raise UserError(Problem(f"{key}: auto is known for {RATE} alone", where, "a list of values, or {low, high, log: true}"))
+        raise ConfigError(Problem(f"{key}: auto is known for {RATE} alone", where, "a list of values, or {low, high, log: true}"))
     config = compose(study.overrides(arm, column)).config
     rates = plugins.usual_rates(config.tuning.name, config.optimizer.name)
     if rates is None:
         what = f"no usual rates are known for tuning={config.tuning.name} with optimizer={config.optimizer.name}"
-        raise UserError(Problem(what, where, "a list of values, or {low, high, log: true}"))
+        raise ConfigError(Problem(what, where, "a list of values, or {low, high, log: true}"))
     return Range(rates.low, rates.high, log=True)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.config.plugins import metrics
 from finecomb.studies import arms, report
 from finecomb.studies.arms import ComparedRun
@@ -25,7 +25,7 @@ def verify_runs(paths: list[Path]) -> Iterator[tuple[str, list[str]]]:
     for path in paths:
         try:
             yield path.name, list(_run(arms.read(path)))
-        except UserError as error:
+        except ConfigError as error:
             yield path.name, [error.problems[0].what]
 
 

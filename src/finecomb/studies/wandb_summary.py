@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.studies.report import tables
 from finecomb.studies.report.analysis import analyse
 from finecomb.studies.report.frames import CONFIRM, Frames
@@ -56,13 +56,13 @@ def _tables(frames: Frames) -> dict[str, Any]:
 def push_report(frames: Frames, *, project: str, entity: str | None) -> str:
     """Make a W&B report with the runs of the study, by the package wandb-workspaces; returns its address. Only ever on request.
 
-    Raises UserError when the package is missing or W&B refuses.
+    Raises ConfigError when the package is missing or W&B refuses.
     """
     try:
         import wandb_workspaces.reports.v2 as reports  # type: ignore[import-not-found]
     except ImportError as error:
         what = "a W&B report needs the package wandb-workspaces, which is not installed"
-        raise UserError(Problem(what, "--wandb-report", mend="pip install wandb-workspaces")) from error
+        raise ConfigError(Problem(what, "--wandb-report", hint="pip install wandb-workspaces")) from error
     facts = frames.facts
     try:
         runset = reports.Runset(project=project, entity=entity, filters=f"Group == '{facts['name']}'")
@@ -76,7 +76,7 @@ def push_report(frames: Frames, *, project: str, entity: str | None) -> str:
         report = reports.Report(project=project, entity=entity, title=facts["name"], blocks=blocks)
         report.save()
     except Exception as error:  # the package raises what its server says, in many kinds
-        raise UserError(
-            Problem(f"W&B did not take the report: {error}", "--wandb-report", mend="wandb login, and check logger.entity")
+        raise ConfigError(
+            Problem(f"W&B did not take the report: {error}", "--wandb-report", hint="wandb login, and check logger.entity")
         ) from error
     return str(report.url)

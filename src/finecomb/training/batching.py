@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 VERSION = "1"
 Rows = NDArray[np.int64]
@@ -34,12 +34,12 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.size > len(self.lengths):
-            raise UserError(
+            raise ConfigError(
                 Problem(
                     what=f"batch.size={self.size} is larger than the training data",
                     where="batch.size",
                     allowed=f"at most {len(self.lengths)}, the number of training examples",
-                    mend="use a smaller batch.size or more training data",
+                    hint="use a smaller batch.size or more training data",
                 )
             )
 

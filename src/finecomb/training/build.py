@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from finecomb.config.compose import Composition
 from finecomb.config.machine import this_machine
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.training import inputs
 from finecomb.training.datamodule import DataModule
 from finecomb.training.module import Module
@@ -22,7 +22,7 @@ VERSION = "1"
 log = logging.getLogger(__name__)
 
 
-def build(config: Train, *, score: Score | None = None) -> tuple[Module, DataModule]:
+def build(config: Config, *, score: Score | None = None) -> tuple[Module, DataModule]:
     """Resolve a config, prepare its data, and build plain Lightning objects that train, validate, test, predict and log by themselves.
 
     The Trainer decides where and for how long to train, what to log and what to keep. So `trainer` (all but `gradient_clip_val` and

@@ -33,7 +33,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint beside its place, flushes it and renames it; reads nothing but tensors and plain values."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint that is complete or absent. Raises UserError when the disk is full."""
+        """Write a checkpoint that is complete or absent. Raises ConfigError when the disk is full."""
         target = Path(path)
         temporary = target.with_name(f".{target.name}.tmp")
         with told_when_full(target):

@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerBase
 
 from finecomb import assets
 from finecomb.config import plugins
-from finecomb.config.errors import Problem, UserError
-from finecomb.config.schema.train import Train
+from finecomb.config.errors import ConfigError, Problem
+from finecomb.config.schema.train import Config
 from finecomb.data.prepare import Prepared
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.training.batching import Plan, Rows, Share, evaluation_batches, share
@@ -175,7 +175,7 @@ class DataModule(pl.LightningDataModule):
         limits: what ends training where a Trainer's own limits do not.
     """
 
-    def __init__(self, config: Train, prepared: Prepared, tokenizer: PreTrainedTokenizerBase, task: TaskRunner) -> None:
+    def __init__(self, config: Config, prepared: Prepared, tokenizer: PreTrainedTokenizerBase, task: TaskRunner) -> None:
         super().__init__()
         self.config, self.prepared, self.tokenizer, self.task = config, prepared, tokenizer, task
         self.limits: Limits | None = None
@@ -212,19 +212,19 @@ class DataModule(pl.LightningDataModule):
 
     @cached_property
     def plan(self) -> Plan:
-        """The global batches of training. Raises UserError when a batch is larger than the data."""
+        """The global batches of training. Raises ConfigError when a batch is larger than the data."""
         batch = self.config.batch
         return Plan(self.splits["train"].encoded.lengths, batch.size, self.config.seed, batch.bucket)
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps of the whole training. Raises UserError when nothing limits them."""
+        """Optimizer steps of the whole training. Raises ConfigError when nothing limits them."""
         limits = self.limits or self.trainer or self.config.trainer
         epochs, most = limits.max_epochs, limits.max_steps
         if epochs is None or epochs < 0:
             if most < 0:
                 what = "a schedule of the learning rate needs to know the length of training"
-                raise UserError(Problem(what, "Trainer(max_epochs=-1)", mend="set max_epochs or max_steps"))
+                raise ConfigError(Problem(what, "Trainer(max_epochs=-1)", hint="set max_epochs or max_steps"))
             return most
         steps = epochs * self.plan.steps_per_epoch
         return steps if most < 0 else min(steps, most)
@@ -248,7 +248,7 @@ class DataModule(pl.LightningDataModule):
         return self.evaluation_loader("validation")
 
     def test_dataloader(self) -> EvaluationLoader:
-        """Test batches of this rank. Raises UserError when the data has no test split."""
+        """Test batches of this rank. Raises ConfigError when the data has no test split."""
         return self.evaluation_loader("test")
 
     def predict_dataloader(self) -> EvaluationLoader:
@@ -259,7 +259,7 @@ class DataModule(pl.LightningDataModule):
         """Batches of this rank of a split, in batches of batch.eval_size."""
         if split not in self.splits:
             what = f"this data has no {split} split"
-            raise UserError(Problem(what, f"dataset={self.config.dataset.name}", allowed=f"one of {', '.join(self.splits)}"))
+            raise ConfigError(Problem(what, f"dataset={self.config.dataset.name}", allowed=f"one of {', '.join(self.splits)}"))
         return EvaluationLoader(self.splits[split], self.config.batch.eval_size, rank=self.rank, world=self.world)
 
     def transfer_batch_to_device(self, batch: Step | Batch, device: torch.device, dataloader_idx: int) -> Step | Batch:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from finecomb.config.computing import version_of
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.learning.task import TaskRunner
 from finecomb.runs.atomic import replace, told_when_full
 
@@ -69,7 +69,7 @@ def encode(split: Any, name: str, *, content: str, tokenizer: Any, task: TaskRun
     """Tokens of a split of a prepared dataset (datasets.Dataset), from the cache or computed into it.
 
     name: the split's name, for the log. content: hash of the rows and of plug-in code that encodes. cache: the folder of the files.
-    Raises UserError when the disk is full.
+    Raises ConfigError when the disk is full.
     """
     path = cache / f"{_key(content, tokenizer, task, max_length)}.arrow"
     encoded = _open(path) if path.exists() else None
@@ -80,7 +80,7 @@ def encode(split: Any, name: str, *, content: str, tokenizer: Any, task: TaskRun
         _write(path, _encoded_rows(split, tokenizer, task, max_length))
         encoded = _open(path)
         if encoded is None:
-            raise UserError(Problem(f"{path.name} is damaged, though it was just written", str(path), mend="the disk may be failing"))
+            raise ConfigError(Problem(f"{path.name} is damaged, though it was just written", str(path), hint="the disk may be failing"))
     counts = encoded.counts()
     if counts["truncated_examples"]:
         log.warning(

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from finecomb.config import class_weights
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.machine import Machine
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.loss import CrossEntropy
 from finecomb.config.schema.model import Model
 from finecomb.config.schema.task import variant
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.config.sources import Origin
 from finecomb.config.validate import validate
 
@@ -40,7 +40,7 @@ class Inputs:
         source: where its weights are, with their hash.
     """
 
-    config: Train
+    config: Config
     prepared: Prepared
     source: ModelSource
 
@@ -56,7 +56,7 @@ def forget() -> None:
     _inspected.clear()
 
 
-def find(config: Train, origins: Mapping[str, Origin], *, machine: Machine, score: Score | None) -> Inputs:
+def find(config: Config, origins: Mapping[str, Origin], *, machine: Machine, score: Score | None) -> Inputs:
     """Validate and resolve a config, prepare its data and inspect its model.
 
     Args:
@@ -66,7 +66,7 @@ def find(config: Train, origins: Mapping[str, Origin], *, machine: Machine, scor
         score: asks a finished run for labels (annotator=run).
 
     Raises:
-        UserError: something is wrong with the config, the data or the model.
+        ConfigError: something is wrong with the config, the data or the model.
     """
     validate(config, origins)
     resolved = resolve(config, machine=machine)
@@ -80,7 +80,7 @@ def find(config: Train, origins: Mapping[str, Origin], *, machine: Machine, scor
     return Inputs(resolved, prepared, source)
 
 
-def _prepare(config: Train, score: Score | None) -> Prepared:
+def _prepare(config: Config, score: Score | None) -> Prepared:
     from finecomb.data.prepare import prepare
 
     kind = variant(config.task)
@@ -105,7 +105,7 @@ def _key(*parts: Any) -> str:
     return json.dumps(plain, sort_keys=True, default=str)
 
 
-def _check_against_data(config: Train, prepared: Prepared, origins: Mapping[str, Origin]) -> None:
+def _check_against_data(config: Config, prepared: Prepared, origins: Mapping[str, Origin]) -> None:
     """What only the prepared data can tell: whether there are enough rows, and whether class weights fit the classes."""
     rows, names = prepared.manifest["rows"]["train"], prepared.label_names
     problems = []
@@ -115,7 +115,7 @@ def _check_against_data(config: Train, prepared: Prepared, origins: Mapping[str,
                 what=f"batch.size={config.batch.size} is larger than the training data ({rows} examples)",
                 where=str(origins.get("batch.size", "batch.size")),
                 allowed=f"1 to {rows}",
-                mend="choose a smaller batch.size or use more training data",
+                hint="choose a smaller batch.size or use more training data",
             )
         )
     if "soft" in prepared.columns and not isinstance(config.loss, CrossEntropy):
@@ -123,7 +123,7 @@ def _check_against_data(config: Train, prepared: Prepared, origins: Mapping[str,
             Problem(
                 what=f"the training rows have soft labels; loss={config.loss.name} takes one class",
                 where=str(origins.get("loss", "loss")),
-                mend="choose loss=cross_entropy, or prepare the rows with annotator.soft=false",
+                hint="choose loss=cross_entropy, or prepare the rows with annotator.soft=false",
             )
         )
     if names is not None:
@@ -131,4 +131,4 @@ def _check_against_data(config: Train, prepared: Prepared, origins: Mapping[str,
         problems += class_weights.class_problems(config.loss, names, where)
         problems += class_weights.row_problems(config.loss, prepared.manifest["label_counts"]["train"], names, where)
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)

@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from finecomb.config.errors import Problem, UserError
-from finecomb.config.schema.train import Train
+from finecomb.config.errors import ConfigError, Problem
+from finecomb.config.schema.train import Config
 from finecomb.learning import optimizer, scheduler
 from finecomb.learning.loss import LossFunction
 from finecomb.learning.task import Batch, TaskRunner
@@ -54,7 +54,7 @@ class Module(EvaluationModule):
         unread_losses: steps whose loss has not been logged yet.
     """
 
-    def __init__(self, config: Train, tuned: Tuned, task: TaskRunner, loss: LossFunction, *, to_loggers: bool = True) -> None:
+    def __init__(self, config: Config, tuned: Tuned, task: TaskRunner, loss: LossFunction, *, to_loggers: bool = True) -> None:
         super().__init__(tuned, task, loss, to_loggers=to_loggers)
         self.automatic_optimization = False
         self.config = config
@@ -186,7 +186,7 @@ class Module(EvaluationModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continue with the losses of the interrupted attempt; every rank holds the mean over ranks."""
         if "unlogged" not in checkpoint:
-            raise UserError(Problem("the checkpoint was not written by this version of finecomb", mend="train from the start"))
+            raise ConfigError(Problem("the checkpoint was not written by this version of finecomb", hint="train from the start"))
         self.unread_losses, self._loss_sum = checkpoint["unlogged"]["losses"], checkpoint["unlogged"]["sum"]
 
     def state_dict(self, *_: Any, **__: Any) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from finecomb.config.schema.task import variant
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.data.prepare import Prepared, open_prepared
 from finecomb.learning import loss as losses
 from finecomb.learning import model as models
@@ -28,7 +28,7 @@ VERSION = "1"
 class Parts:
     """What a training consists of."""
 
-    config: Train
+    config: Config
     prepared: Prepared
     task: TaskRunner
     backbone: Backbone
@@ -41,7 +41,7 @@ class Parts:
         return Module(self.config, self.tuned, self.task, self.loss, to_loggers=to_loggers)
 
 
-def compose(config: Train, data: Path, source: models.ModelSource, *, dtype: torch.dtype = torch.float32) -> Parts:
+def compose(config: Config, data: Path, source: models.ModelSource, *, dtype: torch.dtype = torch.float32) -> Parts:
     """Build every part. Nothing is fetched, and the global random state is left as it is.
 
     Args:

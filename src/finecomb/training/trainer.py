@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.trainer import Trainer
 from finecomb.runs.directory import RunDirectory
 from finecomb.training import strategy
@@ -21,16 +21,16 @@ def build(config: Trainer, run: RunDirectory, *, callbacks: list[pl.Callback], l
     """The Trainer of one rank.
 
     The last step, time limits and checkpoints are left to callbacks, clipping, micro-batches and the order of the data to the modules, so
-    none of them is set here. Raises UserError when several processes are requested and nobody started them.
+    none of them is set here. Raises ConfigError when several processes are requested and nobody started them.
     """
     devices = int(config.devices)
     several = devices * config.num_nodes > 1
     if several and "LOCAL_RANK" not in os.environ and "SLURM_PROCID" not in os.environ:
-        raise UserError(
+        raise ConfigError(
             Problem(
                 what=f"trainer.devices={devices} on {config.num_nodes} machines need as many processes, and only this one was started",
                 where="trainer.devices",
-                mend="start the run by `finecomb train`, or the worker by torchrun",
+                hint="start the run by `finecomb train`, or the worker by torchrun",
             )
         )
     return pl.Trainer(

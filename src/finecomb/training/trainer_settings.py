@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytorch_lightning as pl
 from pytorch_lightning.trainer.states import TrainerFn
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.training.datamodule import EvaluationLoader
 
 
@@ -15,12 +15,12 @@ def is_fitting(trainer: pl.Trainer) -> bool:
 
 
 def loader_of(trainer: pl.Trainer) -> EvaluationLoader:
-    """The loader of the evaluation or prediction that runs. Raises UserError when it is not one of finecomb's DataModule."""
+    """The loader of the evaluation or prediction that runs. Raises ConfigError when it is not one of finecomb's DataModule."""
     evaluated = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
     loader = trainer.predict_dataloaders if trainer.predicting else evaluated
     if not isinstance(loader, EvaluationLoader):
         what = f"finecomb's Module cannot evaluate on batches of {type(loader).__name__}"
-        raise UserError(Problem(what, "dataloaders", mend="pass the DataModule: trainer.validate(module, datamodule)"))
+        raise ConfigError(Problem(what, "dataloaders", hint="pass the DataModule: trainer.validate(module, datamodule)"))
     return loader
 
 
@@ -36,7 +36,7 @@ def check_trainer(trainer: pl.Trainer) -> None:
     """Refuse what would change the steps of a training.
 
     Raises:
-        UserError: with every such setting.
+        ConfigError: with every such setting.
     """
     if trainer.state.fn != TrainerFn.FITTING:
         return
@@ -51,7 +51,7 @@ def check_trainer(trainer: pl.Trainer) -> None:
         if wrong
     ]
     if found:
-        raise UserError(found)
+        raise ConfigError(found)
 
 
 def _limits_training(trainer: pl.Trainer) -> bool:
@@ -65,22 +65,22 @@ _ACCUMULATE = Problem(
     "one item of finecomb's training loader is a whole optimizer step, so batches cannot be accumulated",
     "Trainer(accumulate_grad_batches=...)",
     allowed="1",
-    mend="split each batch with batch.micro_batches of the config, and set batch.size to the size of the whole step",
+    hint="split each batch with batch.micro_batches of the config, and set batch.size to the size of the whole step",
 )
 _CLIP = Problem(
     "the gradient is clipped by the value in the config",
     "Trainer(gradient_clip_val=...)",
     allowed="None",
-    mend="set trainer.gradient_clip_val of the config",
+    hint="set trainer.gradient_clip_val of the config",
 )
 _LIMIT = Problem(
     "an epoch is planned as a whole, and this would leave some of its steps out",
     "Trainer(limit_train_batches=...) or Trainer(overfit_batches=...)",
     allowed="1.0",
-    mend="train on less data with dataset.limit.train=N of the config, or on fewer steps with Trainer(max_steps=N)",
+    hint="train on less data with dataset.limit.train=N of the config, or on fewer steps with Trainer(max_steps=N)",
 )
 _DATA = Problem(
     "the plan of training steps is in finecomb's DataModule",
     "trainer.fit",
-    mend="pass the DataModule: trainer.fit(module, datamodule)",
+    hint="pass the DataModule: trainer.fit(module, datamodule)",
 )

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finecomb.config import plugins
-from finecomb.config.errors import UserError, problems_text
+from finecomb.config.errors import ConfigError, problems_text
 from finecomb.config.plain import from_plain
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.runs import atomic, provenance
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.lock import Held
@@ -123,7 +123,7 @@ def _guarded(run: RunDirectory, threads: int, first: bool, started: float) -> tu
     except Exception as error:
         if atomic.is_full(error):
             raise
-        if not isinstance(error, UserError):
+        if not isinstance(error, ConfigError):
             text = traceback.format_exc()
             log.error("%s", text)
             return FAILED, text
@@ -141,7 +141,7 @@ def _set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def in_pieces(config: Train, pieces: int | None) -> Train:
+def in_pieces(config: Config, pieces: int | None) -> Config:
     """The config with each batch in more micro-batches than it says, because an earlier attempt ran out of memory.
 
     Without dropout the steps stay the same. With dropout they do not: a mask is drawn for each micro-batch. So result.json records the
@@ -153,7 +153,7 @@ def in_pieces(config: Train, pieces: int | None) -> Train:
     return dataclasses.replace(config, batch=dataclasses.replace(config.batch, micro_batches=pieces))
 
 
-def train(run: RunDirectory, config: Train, interruption: Interruption, first: bool, started: float) -> None:
+def train(run: RunDirectory, config: Config, interruption: Interruption, first: bool, started: float) -> None:
     """Compose, fit, finish; result.json is written last."""
     from finecomb.learning.model import ModelSource
     from finecomb.training import artifact, logger, tables

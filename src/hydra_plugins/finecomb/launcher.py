@@ -57,7 +57,7 @@ class FinecombLauncher(Launcher):
         return nullcontext()
 
     def prepare(self, jobs: Sequence[Sequence[str]]) -> None:
-        """Compose all jobs of a multirun, each once. Raises UserError with the mistakes of all of them."""
+        """Compose all jobs of a multirun, each once. Raises ConfigError with the mistakes of all of them."""
         from finecomb.config.compose import Composer
 
         self._composed = dict(zip(map(tuple, jobs), Composer().compose_all(jobs), strict=True))

@@ -65,7 +65,7 @@ class OptunaSweeper(Sweeper):
         self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> "list[Outcome]":
-        """Search; a search that was stopped is resumed. Raises UserError before any trial is started."""
+        """Search; a search that was stopped is resumed. Raises ConfigError before any trial is started."""
         from finecomb.studies.search import run
 
         self._check()
@@ -81,18 +81,18 @@ class OptunaSweeper(Sweeper):
             )
 
     def _check(self) -> None:
-        from finecomb.config.errors import UserError
+        from finecomb.config.errors import ConfigError
         from finecomb.studies.search import engine, run
 
         given = (("sampler", self.settings.sampler, engine.SAMPLERS), ("pruner", self.settings.pruner, engine.PRUNERS))
         problems = [run.unknown(kind, name, allowed, f"hydra.sweeper.{kind}") for kind, name, allowed in given if name not in allowed]
         if problems:
-            raise UserError(problems)
+            raise ConfigError(problems)
 
     def _settings(self, arguments: Sequence[str]) -> "tuple[Settings, Composition]":
         """The search, and what its fixed part composes."""
         from finecomb.config.compose import Composer
-        from finecomb.config.errors import Problem, UserError
+        from finecomb.config.errors import ConfigError, Problem
         from finecomb.config.machine import this_machine
         from finecomb.config.resolve import resolve
         from finecomb.studies.search.engine import Pruner, Settings
@@ -104,20 +104,20 @@ class OptunaSweeper(Sweeper):
         fixed = without_test([str(override.input_line) for override in parsed if not override.is_sweep_override()])
         space = {str(override.key_or_group): _dimension(override) for override in parsed if override.is_sweep_override()}
         if not space:
-            raise UserError(
+            raise ConfigError(
                 Problem(
-                    "there is nothing to search", "command line", mend="leave a value open: 'optimizer.lr=tag(log, interval(1e-5, 1e-3))'"
+                    "there is nothing to search", "command line", hint="leave a value open: 'optimizer.lr=tag(log, interval(1e-5, 1e-3))'"
                 )
             )
         composer = Composer()
         if problems := composer.problems([[*fixed, *words] for words in _samples(space)]):
-            raise UserError(problems)
+            raise ConfigError(problems)
         base = composer.compose(fixed)
         monitor = resolve(base.config, machine=this_machine()).monitor
         metric = self.settings.metric or f"validation/{monitor.metric}"
         if metric.startswith("test/"):
-            raise UserError(
-                Problem(f"{metric}: the test set is not for choosing", "hydra.sweeper.metric", mend="name a metric on validation")
+            raise ConfigError(
+                Problem(f"{metric}: the test set is not for choosing", "hydra.sweeper.metric", hint="name a metric on validation")
             )
         pruner = Pruner(self.settings.pruner, self.settings.pruner_first, self.settings.pruner_eta, startup=self.settings.pruner_startup)
         mode = self.settings.mode or str(monitor.mode)

@@ -51,7 +51,7 @@ class SlurmLauncher(FinecombLauncher):
         self.wanted = wanted
 
     def policy(self) -> "Policy":
-        """How the jobs are run. Raises UserError where SLURM's commands are missing."""
+        """How the jobs are run. Raises ConfigError where SLURM's commands are missing."""
         from dataclasses import replace
 
         from finecomb.studies import slurm

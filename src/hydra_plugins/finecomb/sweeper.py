@@ -38,14 +38,14 @@ class FinecombSweeper(Sweeper):
         self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> "list[Outcome]":
-        """Launch all combinations; with `fail_fast` no batch after one with a failure. Raises UserError before any job is started."""
-        from finecomb.config.errors import Problem, UserError
+        """Launch all combinations; with `fail_fast` no batch after one with a failure. Raises ConfigError before any job is started."""
+        from finecomb.config.errors import ConfigError, Problem
         from finecomb.config.hydra_app import jobs_of
 
         jobs = jobs_of(self.params, arguments)
         size = len(jobs) if self.max_batch_size is None else self.max_batch_size
         if size < 1:
-            raise UserError(Problem(f"hydra.sweeper.max_batch_size={size} is below 1", "hydra.sweeper.max_batch_size"))
+            raise ConfigError(Problem(f"hydra.sweeper.max_batch_size={size} is below 1", "hydra.sweeper.max_batch_size"))
         self.launcher.prepare(jobs)
         if size < len(jobs):
             self.launcher.check()

@@ -9,7 +9,7 @@ from finecomb.cli.annotate.errors import errors
 from finecomb.cli.annotate.hand_off import export, import_
 from finecomb.cli.annotate.queue import next_
 from finecomb.cli.annotate.serve import serve
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 
 SUMMARY = "label by hand: a local page, hand-offs to labeling tools and back, agreement, and which rows to label next"
 HELP = """\
@@ -38,8 +38,8 @@ def main(args: list[str]) -> int:
     action, *rest = args
     if action not in _ACTIONS:
         guess = nearest(action, _ACTIONS)
-        mend = f"did you mean finecomb annotate {guess}?" if guess else "finecomb annotate --help"
-        raise UserError(Problem(f"annotate has no action {action}", "command line", ", ".join(_ACTIONS), mend))
+        hint = f"did you mean finecomb annotate {guess}?" if guess else "finecomb annotate --help"
+        raise ConfigError(Problem(f"annotate has no action {action}", "command line", ", ".join(_ACTIONS), hint))
     return _ACTIONS[action](rest)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from finecomb.cli.annotate.rows import add_columns, read_file, write_file
 from finecomb.cli.arguments import parser_of
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from finecomb.data.annotator.agreement import Panel
@@ -39,7 +39,7 @@ def agreement(args: list[str]) -> int:
     panel = _panel(given)
     if len(panel.annotators) < 2:
         what = f"there is one annotator, {panel.annotators[0]}" if panel.annotators else "there is no accepted answer"
-        raise UserError(Problem(what, ", ".join(given.files), mend="give the files of two or more"))
+        raise ConfigError(Problem(what, ", ".join(given.files), hint="give the files of two or more"))
     told = report(panel, draws=given.bootstrap, seed=given.seed)
     from finecomb.cli.annotate.report import show
 

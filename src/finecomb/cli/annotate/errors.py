@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from finecomb.cli.annotate.rows import add_columns, read_rows, write_file
 from finecomb.cli.arguments import listed, parser_of
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from finecomb.data.annotator.documents import Document
@@ -41,13 +41,13 @@ def errors(args: list[str]) -> int:
     add_columns(parser)
     given = parser.parse_args(args)
     if given.folds < 2:
-        raise UserError(Problem(f"--folds {given.folds}", "--folds", "2 or more"))
+        raise ConfigError(Problem(f"--folds {given.folds}", "--folds", "2 or more"))
     every = read_rows(given.rows, given)
     rows = [row for row in every if len(row.labels) == 1]
     if len(rows) < len(every):
         print(f"{len(every) - len(rows):,} rows without exactly one label are left out", file=sys.stderr)
     if not rows:
-        raise UserError(Problem("no row has a label", ", ".join(given.rows), mend="name the column of the labels: --label-column NAME"))
+        raise ConfigError(Problem("no row has a label", ", ".join(given.rows), hint="name the column of the labels: --label-column NAME"))
     from finecomb.data.annotator.label_errors import review_queue
 
     probabilities, classes = _predictions(given, rows)
@@ -74,12 +74,12 @@ def _predictions(given: argparse.Namespace, rows: Sequence[Document]) -> tuple[A
     found = [each["probabilities"] for each in matched(Path(given.predictions), rows)]
     names = listed(given.classes)
     if names is None and not all(isinstance(each, Mapping) for each in found):
-        mend = "--classes NAME,NAME in the order of the probabilities"
-        raise UserError(Problem("the predictions are lists of numbers, of classes without names", "--predictions", mend=mend))
+        hint = "--classes NAME,NAME in the order of the probabilities"
+        raise ConfigError(Problem("the predictions are lists of numbers, of classes without names", "--predictions", hint=hint))
     names = names or sorted({name for each in found for name in each})
     table = [[each[name] for name in names] if isinstance(each, Mapping) else list(each) for each in found]
     if wrong := next((each for each in table if len(each) != len(names)), None):
-        raise UserError(Problem(f"{len(wrong)} probabilities for {len(names)} classes", "--predictions", ", ".join(names)))
+        raise ConfigError(Problem(f"{len(wrong)} probabilities for {len(names)} classes", "--predictions", ", ".join(names)))
     return np.array(table, dtype=np.float64), names
 
 

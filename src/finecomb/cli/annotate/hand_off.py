@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from finecomb.cli.annotate.rows import add_columns, read_rows, settle_bad, tell, write_file
 from finecomb.cli.arguments import listed, parser_of
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from finecomb.data.annotator.documents import Document
@@ -106,7 +106,7 @@ def import_(args: list[str]) -> int:
 
     output = Path(given.output)
     if output.suffix not in (".csv", ".jsonl"):
-        raise UserError(Problem(f"{output.name} ends in neither .csv nor .jsonl", "--output", ".csv, .jsonl"))
+        raise ConfigError(Problem(f"{output.name} ends in neither .csv nor .jsonl", "--output", ".csv, .jsonl"))
     texts = read_rows([given.texts], given) if given.texts else None
     path = existing(Path(given.file), "the file to import")
     found = FORMATS[given.format].read(read_text(path, "utf-8"), str(path), _options(given, texts))
@@ -143,7 +143,7 @@ def _deliver(documents: Sequence[Document], output: Path, inputs: Sequence[str],
     for why, number in reasons.items():
         print(f"left out: {number:,} {why} (--all keeps them)", file=sys.stderr)
     if not kept:
-        raise UserError(Problem("no row has an accepted label", inputs[0], mend="--all keeps rows without one"))
+        raise ConfigError(Problem("no row has an accepted label", inputs[0], hint="--all keeps rows without one"))
     if twice := len(kept) - len({each.id for each in kept}):
         tell([f"{twice:,} rows are further answers to a row that has one: finecomb annotate agreement FILE --consensus OUT makes them one"])
     write_file(output, storage.write_csv(kept) if output.suffix == ".csv" else storage.write(kept), inputs)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from finecomb.cli.annotate.rows import add_columns, answers_of, read_rows, write_file
 from finecomb.cli.arguments import parser_of
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from finecomb.data.annotator.documents import Document
@@ -38,7 +38,7 @@ def next_(args: list[str]) -> int:
     add_columns(parser)
     given = parser.parse_args(args)
     if given.k < 1:
-        raise UserError(Problem(f"--k {given.k} rows", "--k", "1 or more"))
+        raise ConfigError(Problem(f"--k {given.k} rows", "--k", "1 or more"))
     rows = _unanswered(given)
     queue = _queue(rows, given)
     from finecomb.data.annotator import storage
@@ -55,7 +55,7 @@ def _unanswered(given: argparse.Namespace) -> list[Document]:
     done |= {each.id for file in given.answered for each in read_rows([file], given) if each.answer is not None}
     rows = list({each.id: each for each in documents if each.id not in done}.values())
     if not rows:
-        raise UserError(Problem("every row is answered", ", ".join(given.rows)))
+        raise ConfigError(Problem("every row is answered", ", ".join(given.rows)))
     return rows
 
 
@@ -66,7 +66,7 @@ def _queue(rows: Sequence[Document], given: argparse.Namespace) -> list[Document
 
     needed = given.by not in queue.DIVERSE
     if needed and given.source is None:
-        raise UserError(Problem(f"--by {given.by} needs a run or a file of predictions", "command line", mend="or --by farthest"))
+        raise ConfigError(Problem(f"--by {given.by} needs a run or a file of predictions", "command line", hint="or --by farthest"))
     answers = answers_of(given.source, rows, given) if given.source is not None else None
     unsure = None
     if needed and answers is not None:

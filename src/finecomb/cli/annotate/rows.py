@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 
 if TYPE_CHECKING:
     from finecomb.data.annotator.documents import Bad, Document, Imported
@@ -48,7 +48,7 @@ def read_rows(paths: Sequence[str], given: argparse.Namespace) -> list[Document]
     """Documents of all files, each annotator's last word on each row.
 
     Raises:
-        UserError: a file, a column or a row cannot be read, an id stands for two texts or occurs twice.
+        ConfigError: a file, a column or a row cannot be read, an id stands for two texts or occurs twice.
     """
     from finecomb.data.annotator.documents import settled, unique
 
@@ -72,7 +72,7 @@ def read_file(path: Path, given: argparse.Namespace) -> list[Document]:
         _take(found, number, where, row, given)
     settle_bad(found.bad, skip=given.skip_bad, done="nothing was written")
     if not found.documents:
-        raise UserError(Problem("there are no rows", str(path)))
+        raise ConfigError(Problem("there are no rows", str(path)))
     return found.documents
 
 
@@ -80,7 +80,7 @@ def _of_folder(folder: Path, split: str) -> Path:
     path = folder / f"{split}.parquet"
     if not path.is_file():
         there = ", ".join(sorted(each.name for each in folder.glob("*.parquet"))) or "no Parquet files"
-        raise UserError(
+        raise ConfigError(
             Problem(f"{folder} holds no {path.name}", "rows", there, "name a folder of finecomb prepare, and --split, or a file")
         )
     return path
@@ -103,7 +103,7 @@ def _table(path: Path, given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
         flag, name = missing[0]
         near = nearest(name, table.names)
         listed = ", ".join(table.names[:30])
-        raise UserError(Problem(f"no column {name!r} in {table.file}", flag, f"its columns: {listed}", f"{flag} {near or 'NAME'}"))
+        raise ConfigError(Problem(f"no column {name!r} in {table.file}", flag, f"its columns: {listed}", f"{flag} {near or 'NAME'}"))
     if "text_pair" in table.names:
         tell([f"{table.file}: the second texts of pairs are left out"])
     wanted = [name for name in table.names if name in _OWN or name in named.values()]
@@ -139,12 +139,12 @@ def write_file(path: Path, text: str, inputs: Sequence[str]) -> None:
     from finecomb.runs.atomic import write_text
 
     if any(path.resolve() == Path(each).resolve() for each in inputs):
-        raise UserError(Problem(f"{path} is what was read, and would be overwritten", "--output", mend="name another file"))
+        raise ConfigError(Problem(f"{path} is what was read, and would be overwritten", "--output", hint="name another file"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
     except OSError as error:
-        raise UserError(Problem(f"{path} cannot be written: {error.strerror}", "--output", mend="name another file")) from error
+        raise ConfigError(Problem(f"{path} cannot be written: {error.strerror}", "--output", hint="name another file")) from error
 
 
 # What a model says of the rows
@@ -164,7 +164,7 @@ def answers_of(source: str, rows: Sequence[Document], given: argparse.Namespace)
     """Answers of a finished run, computed now, or of a file: predictions of a run (Parquet) or of `finecomb predict` (JSON lines).
 
     Raises:
-        UserError: there is no such run or file, a row has no answer, or answers are numbers.
+        ConfigError: there is no such run or file, a row has no answer, or answers are numbers.
     """
     path = Path(source).expanduser()
     if path.is_file():
@@ -179,7 +179,7 @@ def answers_of(source: str, rows: Sequence[Document], given: argparse.Namespace)
         found, origin = Predictor(run, device=given.device)([row.text for row in rows]), run.path.name
     if wrong := next((each for each in found if not each.get("probabilities")), None):
         what = "the answers are numbers, not classes" if wrong.get("value") is not None else "an answer has no probabilities"
-        raise UserError(Problem(what, source, mend="give a run of task=sequence_classification"))
+        raise ConfigError(Problem(what, source, hint="give a run of task=sequence_classification"))
     said = [each["prediction"] if "prediction" in each else each["label"] for each in found]
     labels = [tuple(each) if isinstance(each, list) else (str(each),) for each in said]
     return Answers([_values(each["probabilities"]) for each in found], labels, any(isinstance(each, list) for each in said), origin)
@@ -197,8 +197,10 @@ def matched(path: Path, rows: Sequence[Document]) -> list[Mapping[str, Any]]:
     key = next((name for name in ("id", "text") if name in table.names), None)
     if key is None or "probabilities" not in table.names:
         listed = ", ".join(table.names[:30])
-        mend = "give RUN/predictions/test.parquet, or what finecomb predict --format jsonl prints"
-        raise UserError(Problem(f"{path.name} holds no answers: id or text, and probabilities", str(path), f"its columns: {listed}", mend))
+        hint = "give RUN/predictions/test.parquet, or what finecomb predict --format jsonl prints"
+        raise ConfigError(
+            Problem(f"{path.name} holds no answers: id or text, and probabilities", str(path), f"its columns: {listed}", hint)
+        )
     columns = {name: table.column(name) for name in (key, "probabilities", "label", "prediction", "value") if name in table.names}
     known: dict[str, Mapping[str, Any]] = {
         str(columns[key][at]): {name: column[at] for name, column in columns.items()} for at in range(len(table))
@@ -206,5 +208,5 @@ def matched(path: Path, rows: Sequence[Document]) -> list[Mapping[str, Any]]:
     missing = [row for row in rows if (row.id if key == "id" else row.text) not in known]
     if missing:
         what = f"{len(missing):,} of {len(rows):,} rows have no answer in {path.name}, the first {missing[0].id!r}"
-        raise UserError(Problem(what, str(path), mend=f"rows are matched by {key}; or name the run itself, which answers all of them"))
+        raise ConfigError(Problem(what, str(path), hint=f"rows are matched by {key}; or name the run itself, which answers all of them"))
     return [known[row.id if key == "id" else row.text] for row in rows]

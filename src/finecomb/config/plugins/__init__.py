@@ -31,7 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Optional
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.plugins.module import plugin_of, run_file
 from finecomb.config.plugins.parts import Choice, Labeling, Metric, Own, Plugin
 from finecomb.config.schema import (
@@ -95,17 +95,17 @@ def load(directories: Iterable[Path | str] = ()) -> None:
 
 
 def load_files(directory: str, where: str) -> None:
-    """Add a folder of config groups without code, as `hydra.searchpath` does. where: what names it. Raises UserError."""
+    """Add a folder of config groups without code, as `hydra.searchpath` does. where: what names it. Raises ConfigError."""
     folder = Path(directory).expanduser().resolve()
     if folder in _loaded:
         return
     if not folder.is_dir():
-        mend = "name a folder; the choices of an installed package are found without this"
-        raise UserError(Problem(f"the folder {directory} does not exist", where, mend=mend))
+        hint = "name a folder; the choices of an installed package are found without this"
+        raise ConfigError(Problem(f"the folder {directory} does not exist", where, hint=hint))
     conf, module = _parts(folder)
     if module is not None:
         what = f"{module} would not be loaded: hydra.searchpath reads YAML files alone"
-        raise UserError(Problem(what, where, mend=f"--config-dir {directory} loads the code too"))
+        raise ConfigError(Problem(what, where, hint=f"--config-dir {directory} loads the code too"))
     _loaded[folder] = Plugin(conf)
 
 
@@ -230,8 +230,8 @@ def _from_folder(folder: Path) -> Plugin:
     if not folder.is_dir():
         siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
         guess = nearest(folder.name, siblings)
-        raise UserError(
-            Problem(f"the folder {folder} does not exist", "command line: --config-dir", mend=f"did you mean {guess}?" if guess else "")
+        raise ConfigError(
+            Problem(f"the folder {folder} does not exist", "command line: --config-dir", hint=f"did you mean {guess}?" if guess else "")
         )
     conf, path = _parts(folder)
     if path is None:

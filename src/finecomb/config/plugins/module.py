@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plugins.builders import mismatch, signature_text
 from finecomb.config.plugins.hashing import hash_of_code
 from finecomb.config.plugins.parts import Choice, Labeling, Metric, Own, Plugin
 from finecomb.config.schema import callbacks, cleaner
 from finecomb.config.schema.task import FACTS
-from finecomb.config.schema.train import GROUPS, Train
+from finecomb.config.schema.train import GROUPS, Config
 from finecomb.config.schema.tuning import OPTIMIZER_FAMILY, LearningRates
 
 # Values alone: the Trainer is built by finecomb.
@@ -26,10 +26,10 @@ _LABELING_BEFORE = "LABELLING_FUNCTIONS"
 
 
 def run_file(path: Path, name: str) -> ModuleType:
-    """Import a file as the module `name`. Raises UserError with the line of that file where it fails."""
+    """Import a file as the module `name`. Raises ConfigError with the line of that file where it fails."""
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise UserError(Problem(f"{path} cannot be read as Python", "command line: --config-dir"))
+        raise ConfigError(Problem(f"{path} cannot be read as Python", "command line: --config-dir"))
     module = importlib.util.module_from_spec(spec)
     # Dataclasses look their module up by name while they are made.
     sys.modules[name] = module
@@ -37,7 +37,7 @@ def run_file(path: Path, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:  # The file is the user's own: so is whatever it raises.
         del sys.modules[name]
-        raise UserError(_broken(error, path)) from error
+        raise ConfigError(_broken(error, path)) from error
     return module
 
 
@@ -47,7 +47,7 @@ def _broken(error: Exception, path: Path) -> Problem:
     line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(path) else lines[-1] if lines else None
     what = error.msg if isinstance(error, SyntaxError) else str(error)
     where = f"{path}:{line}" if line else str(path)
-    return Problem(f"the plug-in cannot be imported: {type(error).__name__}: {what}", where, mend="correct that file")
+    return Problem(f"the plug-in cannot be imported: {type(error).__name__}: {what}", where, hint="correct that file")
 
 
 def plugin_of(module: ModuleType, conf: Path | None, path: Path, loaded: Sequence[Plugin], taken: set[tuple[str, str]]) -> Plugin:
@@ -61,11 +61,11 @@ def plugin_of(module: ModuleType, conf: Path | None, path: Path, loaded: Sequenc
         taken: group and name of finecomb's choices and of those of the plug-ins loaded before.
 
     Raises:
-        UserError: with every problem.
+        ConfigError: with every problem.
     """
     code, where = hash_of_code(path), str(path)
     if hasattr(module, _LABELING_BEFORE):
-        raise UserError(Problem(f"{_LABELING_BEFORE} is not read", where, mend=f"{_LABELING_BEFORE} is now LABELING_FUNCTIONS"))
+        raise ConfigError(Problem(f"{_LABELING_BEFORE} is not read", where, hint=f"{_LABELING_BEFORE} is now LABELING_FUNCTIONS"))
     choices: Sequence[Choice] = getattr(module, "CHOICES", ())
     metrics, labeling, steps, functions = (
         getattr(module, name, {}) for name in ("METRICS", "LABELING_FUNCTIONS", "CLEANING_STEPS", "PREDICATES")
@@ -79,7 +79,7 @@ def plugin_of(module: ModuleType, conf: Path | None, path: Path, loaded: Sequenc
         *_of_predicates(functions, where, {name for plugin in loaded for name in plugin.predicates}),
     ]
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     return Plugin(
         conf,
         tuple(choices),
@@ -99,7 +99,7 @@ def _of_choice(choice: object, where: str) -> list[Problem]:
         return [Problem(f"a plug-in's choice names the group {choice.group!r}", where, allowed=", ".join(GROUPS))]
     if choice.group in _WITHOUT_BUILD:
         return [_never_called(choice, where)]
-    bases = {each.name: str(each.type) for each in dataclasses.fields(Train)} | {"callbacks": callbacks.Callback.__name__}
+    bases = {each.name: str(each.type) for each in dataclasses.fields(Config)} | {"callbacks": callbacks.Callback.__name__}
     problems = []
     if not dataclasses.is_dataclass(choice.schema) or bases[choice.group] not in {cls.__name__ for cls in choice.schema.__mro__}:
         problems.append(Problem(f"the schema of {named} is not a dataclass that extends {bases[choice.group]}", where))
@@ -117,7 +117,7 @@ def _of_names(choices: Sequence[Choice], where: str, taken: set[tuple[str, str]]
     """Choices whose names exist: a second one would replace the first, or never be built."""
     own = [(choice.group, choice.name) for choice in choices]
     again = dict.fromkeys(each for at, each in enumerate(own) if each in taken or each in own[:at])
-    problems = [Problem(f"{_named(*each)}: there is a choice of this name already", where, mend="choose another name") for each in again]
+    problems = [Problem(f"{_named(*each)}: there is a choice of this name already", where, hint="choose another name") for each in again]
     return problems + [
         Problem(f"callbacks.{name!r} is not a valid name", where, "letters, digits and underscores")
         for group, name in own
@@ -146,7 +146,7 @@ def _never_called(choice: Choice, where: str) -> Problem:
         f"{name}: a plug-in cannot bring code for the group {choice.group}; its build function would never be called",
         where,
         allowed=", ".join(group for group in GROUPS if group not in _WITHOUT_BUILD),
-        mend=f"for other values of the existing keys, write conf/{choice.group}/{choice.name}.yaml without a Choice",
+        hint=f"for other values of the existing keys, write conf/{choice.group}/{choice.name}.yaml without a Choice",
     )
 
 
@@ -162,7 +162,7 @@ def _of_metrics(metrics: object, where: str, taken: set[str]) -> list[Problem]:
         elif wrong := mismatch("metric", metric.function):
             problems.append(Problem(f"the function of METRICS[{name!r}] has another signature: {wrong}", where, signature_text("metric")))
         if name in shipped | taken:
-            problems.append(Problem(f"METRICS[{name!r}]: there is a metric of this name already", where, mend="choose another name"))
+            problems.append(Problem(f"METRICS[{name!r}]: there is a metric of this name already", where, hint="choose another name"))
         elif not isinstance(name, str) or not name.isidentifier():
             problems.append(Problem(f"METRICS[{name!r}] is not a valid name", where, "letters, digits and underscores"))
     return problems
@@ -184,7 +184,7 @@ def _of_steps(steps: Mapping[str, object], where: str, taken: set[str]) -> list[
         if not fits:
             problems.append(Problem(f"CLEANING_STEPS[{name!r}] is not (schema, class)", where, "a dataclass, and a class with `decide`"))
         elif name in taken:
-            problems.append(Problem(f"CLEANING_STEPS[{name!r}]: there is such a step already", where, mend="choose another name"))
+            problems.append(Problem(f"CLEANING_STEPS[{name!r}]: there is such a step already", where, hint="choose another name"))
     return problems
 
 
@@ -194,5 +194,5 @@ def _of_predicates(functions: Mapping[str, object], where: str, taken: set[str])
         if not callable(function):
             problems.append(Problem(f"PREDICATES[{name!r}] is no function", where, "a function of a text"))
         elif name in taken:
-            problems.append(Problem(f"PREDICATES[{name!r}]: there is such a function already", where, mend="choose another name"))
+            problems.append(Problem(f"PREDICATES[{name!r}]: there is such a function already", where, hint="choose another name"))
     return problems

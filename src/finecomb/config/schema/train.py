@@ -53,7 +53,7 @@ class Evaluate:
 
 
 @dataclass
-class Train:
+class Config:
     """The typed configuration of a run, as `compose` returns it.
 
     Change a value with `dataclasses.replace`; the result is checked again where it is used.

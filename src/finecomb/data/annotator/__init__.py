@@ -20,7 +20,7 @@ VERSION = 3
 def build(config: schema.Annotator, *, score: Score | None = None) -> Annotate | None:
     """The annotator of a config, None where labels are those of the data.
 
-    score: how a finished run is asked; needed by annotator=run alone. Raises UserError for rules, files or runs that cannot be used.
+    score: how a finished run is asked; needed by annotator=run alone. Raises ConfigError for rules, files or runs that cannot be used.
     """
     if own := find_build("annotator", config.name):
         found: Annotate = own(config)

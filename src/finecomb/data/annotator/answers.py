@@ -49,7 +49,7 @@ class Score(Protocol):
     """How a finished run is asked: given by the caller, because this wing imports no learning."""
 
     def __call__(self, run: Path, texts: Sequence[str], pairs: Sequence[str] | None, *, timeout: float) -> Scores:
-        """Scores of texts. timeout: seconds without an answer after which it gives up. Raises UserError when the run cannot answer."""
+        """Scores of texts. timeout: seconds without an answer after which it gives up. Raises ConfigError when the run cannot answer."""
 
 
 def joined(texts: Sequence[str], pairs: Sequence[str] | None) -> Sequence[str]:

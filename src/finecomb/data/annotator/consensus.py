@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.annotator import label_model
 from finecomb.data.annotator.agreement import Panel
 from finecomb.data.annotator.documents import Document, Span
@@ -40,11 +40,11 @@ def consensus(panel: Panel, method: str) -> Consensus:
     """The consensus of a panel. confidence: of a majority its share of the answers, of Dawid-Skene the posterior probability.
 
     Raises:
-        UserError: spans are to be weighed by Dawid-Skene, or there are too many labels.
+        ConfigError: spans are to be weighed by Dawid-Skene, or there are too many labels.
     """
     if panel.span_labels and method != "majority":
         what = "spans have no fixed set of classes to be weighed by Dawid-Skene"
-        raise UserError(Problem(what, f"--method {method}", "majority", "take --method majority, or label classes and spans in two runs"))
+        raise ConfigError(Problem(what, f"--method {method}", "majority", "take --method majority, or label classes and spans in two runs"))
     verdicts = (_several(panel, method) if panel.several else _single(panel, method)) if panel.labels else {}
     documents, ties = [], []
     for row in panel.rows:
@@ -68,7 +68,7 @@ def consensus(panel: Panel, method: str) -> Consensus:
 def _single(panel: Panel, method: str) -> dict[str, _Verdict]:
     ratings, names = panel.ratings()
     if len(names) > _MOST:
-        raise UserError(Problem(f"{len(names)} labels are too many to be weighed", "labels", f"at most {_MOST}"))
+        raise ConfigError(Problem(f"{len(names)} labels are too many to be weighed", "labels", f"at most {_MOST}"))
     fitted = label_model.fit(ratings.astype(np.int8), len(names), method, silence=False)
     found = {}
     for number, row in enumerate(panel.rows):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 ANSWERS = ("accept", "reject", "ignore")
 _SHOWN = 10  # rows named in one error
@@ -102,37 +102,37 @@ def checked(found: Imported, document: Document, where: str) -> None:
         found.bad.append(Bad(where, wrong))
 
 
-def refuse(bad: Sequence[Bad], done: str) -> UserError:
+def refuse(bad: Sequence[Bad], done: str) -> ConfigError:
     """The user's error for rows that cannot be taken over. done: what is not done because of them."""
     shown = [Problem(each.why, each.where) for each in bad[:_SHOWN]]
     rest = f"{len(bad):,} of them, the first {_SHOWN} shown; " if len(bad) > _SHOWN else ""
-    shown[-1] = Problem(shown[-1].what, shown[-1].where, mend=f"{rest}mend them, or leave them out by --skip-bad; {done}")
-    return UserError(shown)
+    shown[-1] = Problem(shown[-1].what, shown[-1].where, hint=f"{rest}fix them, or leave them out by --skip-bad; {done}")
+    return ConfigError(shown)
 
 
 def unique(documents: Iterable[Document]) -> None:
-    """Raise UserError where two rows have one id and the same annotator, or one id has two texts."""
+    """Raise ConfigError where two rows have one id and the same annotator, or one id has two texts."""
     seen: dict[tuple[str, str | None, bool], None] = {}
     texts: dict[str, str] = {}
     for document in documents:
         key = (document.id, document.annotator, document.answer is None)
         if key in seen:
             whose = f" by {document.annotator}" if document.annotator else ""
-            raise UserError(Problem(f"the id {document.id!r} occurs twice{whose}", mend="make ids unique, or name another id column"))
+            raise ConfigError(Problem(f"the id {document.id!r} occurs twice{whose}", hint="make ids unique, or name another id column"))
         if texts.setdefault(document.id, document.text) != document.text:
             raise _two_texts(document.id)
         seen[key] = None
 
 
-def _two_texts(identity: str) -> UserError:
-    return UserError(Problem(f"the id {identity!r} stands for two texts", mend="files of one set of rows have the same texts"))
+def _two_texts(identity: str) -> ConfigError:
+    return ConfigError(Problem(f"the id {identity!r} stands for two texts", hint="files of one set of rows have the same texts"))
 
 
 def last_wins(documents: Iterable[Document]) -> list[Document]:
     """The latest answer of each annotator to each row, in the order of first appearance.
 
     Raises:
-        UserError: a later answer has the id of another text, or two rows without an annotator have one id.
+        ConfigError: a later answer has the id of another text, or two rows without an annotator have one id.
     """
     given = list(documents)
     unique(each for each in given if each.annotator is None)
@@ -165,7 +165,7 @@ def items(text: str, file: str) -> Iterator[tuple[str, dict[str, Any] | Bad]]:
     """Objects of a JSON array, or of JSON lines, each with the file and the line it begins in.
 
     Raises:
-        UserError: the array is not JSON.
+        ConfigError: the array is not JSON.
     """
     if text.lstrip("\ufeff \t\r\n").startswith("["):
         yield from _array(text, file)
@@ -190,7 +190,7 @@ def _array(text: str, file: str) -> Iterator[tuple[str, dict[str, Any] | Bad]]:
         try:
             value, at = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
-            raise UserError(Problem(f"not JSON: {error}", f"{file}, line {line}", mend="is the file complete?")) from error
+            raise ConfigError(Problem(f"not JSON: {error}", f"{file}, line {line}", hint="is the file complete?")) from error
         yield f"{file}, line {line}", _object(value, f"{file}, line {line}")
 
 

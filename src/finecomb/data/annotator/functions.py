@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from finecomb.assets import hash_file
 from finecomb.config import plugins
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.data.annotator.dependence import REPEATS
 from finecomb.data.annotator.label_model import ABSTAIN, Fitted, Votes
 from finecomb.data.annotator.terms import Terms, compiled, read_terms
@@ -39,7 +39,7 @@ class Rule:
     bounds: Mapping[str, int]
 
     def vote(self, text: str) -> str | None:
-        """The label it gives this text; None: it abstains. Raises UserError for a function that fails."""
+        """The label it gives this text; None: it abstains. Raises ConfigError for a function that fails."""
         if self.search is not None and self.search.search(text) is None:
             return None
         if self.bounds and not self._within(text):
@@ -48,19 +48,19 @@ class Rule:
             return self.label
         try:
             said = self.function(text)
-        except Exception as error:  # the function is the user's own: whatever it raises is theirs to mend
+        except Exception as error:  # the function is the user's own: whatever it raises is theirs to fix
             what = f"the function raised {type(error).__name__}: {error}"
-            raise UserError(Problem(what, f"annotator.functions.{self.name}, on the text {text[:60]!r}", mend="correct it")) from error
+            raise ConfigError(Problem(what, f"annotator.functions.{self.name}, on the text {text[:60]!r}", hint="correct it")) from error
         if self.label is not None:
             return self.label if said else None
         if said is None or (isinstance(said, str) and said):
             return said
         what = f"the function returned {said!r}"
-        where, mend = (
+        where, hint = (
             f"annotator.functions.{self.name}, on the text {text[:60]!r}",
             "give the rule a label if the function only says yes or no",
         )
-        raise UserError(Problem(what, where, "a label, or None to abstain", mend))
+        raise ConfigError(Problem(what, where, "a label, or None to abstain", hint))
 
     def _within(self, text: str) -> bool:
         sizes = {"characters": len(text)}
@@ -71,44 +71,44 @@ class Rule:
 
 
 def build(functions: Mapping[str, Any]) -> list[Rule]:
-    """Rules of a config. Raises UserError with every rule that cannot be used."""
+    """Rules of a config. Raises ConfigError with every rule that cannot be used."""
     if not functions:
         example = "annotator.functions.praise='{label: positive, words: [good, wonderful]}'"
-        raise UserError(Problem("there is no labeling function", "annotator.functions", mend=example))
+        raise ConfigError(Problem("there is no labeling function", "annotator.functions", hint=example))
     problems: list[Problem] = []
     rules = []
     for name, values in functions.items():
         try:
             rules.append(_rule(name, values))
-        except UserError as error:
+        except ConfigError as error:
             problems += error.problems
     if not problems and len({rule.label for rule in rules}) < 2 and all(rule.label is not None for rule in rules):
         problems.append(
-            Problem(f"all functions give the label {rules[0].label!r}", "annotator.functions", mend="add one for another label")
+            Problem(f"all functions give the label {rules[0].label!r}", "annotator.functions", hint="add one for another label")
         )
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     return rules
 
 
 def _rule(name: str, values: Any) -> Rule:
     where = f"annotator.functions.{name}"
     if not isinstance(values, Mapping) or not {"label", "function"} & values.keys():
-        raise UserError(Problem("a labeling function has a label and a condition, or a function that gives both", where, ", ".join(KEYS)))
+        raise ConfigError(Problem("a labeling function has a label and a condition, or a function that gives both", where, ", ".join(KEYS)))
     unknown = [key for key in values if key not in KEYS]
     if unknown:
         near = nearest(unknown[0], KEYS)
-        raise UserError(Problem(f"unknown key {unknown[0]!r}", where, ", ".join(KEYS), f"did you mean {near}?" if near else ""))
+        raise ConfigError(Problem(f"unknown key {unknown[0]!r}", where, ", ".join(KEYS), f"did you mean {near}?" if near else ""))
     if not set(values) & set(CONDITIONS):
-        raise UserError(Problem("without a condition it would label every text", where, ", ".join(CONDITIONS)))
+        raise ConfigError(Problem("without a condition it would label every text", where, ", ".join(CONDITIONS)))
     bounds = {key: values[key] for key in _BOUNDS if values.get(key) is not None}
     for key, value in bounds.items():
         if isinstance(value, bool) or not isinstance(value, int):
-            raise UserError(Problem(f"{key}={value} is no whole number", f"{where}.{key}", "a whole number"))
+            raise ConfigError(Problem(f"{key}={value} is no whole number", f"{where}.{key}", "a whole number"))
     searching = [key for key in ("words", "gazetteer", "pattern") if values.get(key) is not None]
     if len(searching) > 1:
         what = f"{searching[0]} and a {searching[1]} in one function"
-        raise UserError(Problem(what, where, mend="write two functions, or the words into the pattern or file"))
+        raise ConfigError(Problem(what, where, hint="write two functions, or the words into the pattern or file"))
     search = _search(searching[0], values[searching[0]], f"{where}.{searching[0]}") if searching else None
     function = None if values.get("function") is None else _function(values["function"], f"{where}.function")
     label = None if values.get("label") is None else str(values["label"])
@@ -118,11 +118,11 @@ def _rule(name: str, values: Any) -> Rule:
 def _search(key: str, value: Any, where: str) -> Any:
     if key == "words":
         if not isinstance(value, list) or not value or not all(isinstance(word, str) and word.strip() for word in value):
-            raise UserError(Problem("words is a list of words", where, "[good, wonderful]"))
+            raise ConfigError(Problem("words is a list of words", where, "[good, wonderful]"))
         return Terms(value, where)
     if not isinstance(value, str):
         allowed = "a file with one term in each line" if key == "gazetteer" else "a regular expression"
-        raise UserError(Problem(f"{key}={value} is no text", where, allowed, "put it in quotes"))
+        raise ConfigError(Problem(f"{key}={value} is no text", where, allowed, "put it in quotes"))
     return Terms(read_terms(value, where), where) if key == "gazetteer" else compiled(value, where)
 
 
@@ -131,8 +131,8 @@ def _function(name: Any, where: str) -> Callable[[str], Any]:
     if name in known:
         return known[name].function
     near = nearest(str(name), known)
-    mend = f"did you mean {near}?" if near else 'write it into finecomb_plugin.py of --config-dir: LABELING_FUNCTIONS = {"name": function}'
-    raise UserError(Problem(f"no plug-in brings a labeling function named {name}", where, ", ".join(known), mend))
+    hint = f"did you mean {near}?" if near else 'write it into finecomb_plugin.py of --config-dir: LABELING_FUNCTIONS = {"name": function}'
+    raise ConfigError(Problem(f"no plug-in brings a labeling function named {name}", where, ", ".join(known), hint))
 
 
 def identity(functions: Mapping[str, Any]) -> dict[str, Any]:

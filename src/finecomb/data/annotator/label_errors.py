@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 Floats: TypeAlias = NDArray[np.float64]
 Classes: TypeAlias = NDArray[np.int64]
@@ -72,7 +72,7 @@ def out_of_fold(texts: Sequence[str], labels: Classes, *, folds: int = 5, seed: 
     """Probabilities [n, k] of each text by a model that has not seen it: logistic regression on TF-IDF of words and of characters.
 
     Folds keep the shares of the classes, and equal texts together: a model that has seen a copy has seen the label.
-    Raises UserError where a class has fewer different texts than there are folds.
+    Raises ConfigError where a class has fewer different texts than there are folds.
     """
     from scipy.sparse import hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -84,7 +84,7 @@ def out_of_fold(texts: Sequence[str], labels: Classes, *, folds: int = 5, seed: 
     fewest = min((len(set(groups[labels == c])) for c in range(classes)), default=0)
     if classes < 2 or fewest < folds:
         what = f"the rarest of {classes} classes has {fewest} different texts"
-        raise UserError(Problem(what, "label errors", f"at least {folds}, one for each fold", "label more rows, or use fewer folds"))
+        raise ConfigError(Problem(what, "label errors", f"at least {folds}, one for each fold", "label more rows, or use fewer folds"))
     probabilities = np.zeros((len(texts), classes))
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     for seen, unseen in splitter.split(np.zeros(len(texts)), labels, groups):
@@ -110,12 +110,12 @@ def review_queue(
     """Rows to look at again, the least believable first, each with the label that it seems to have.
 
     probabilities [n, k]: out of fold, of `classes`; None: made by `out_of_fold`. method: one of METHODS.
-    Raises UserError for labels that are none of the classes, and see `out_of_fold`.
+    Raises ConfigError for labels that are none of the classes, and see `out_of_fold`.
     """
     names = sorted(set(labels)) if classes is None else list(classes)
     unknown = sorted(set(labels) - set(names))
     if unknown:
-        raise UserError(
+        raise ConfigError(
             Problem(f"the label {unknown[0]!r} is none of the classes of the predictions", "label errors", ", ".join(names[:20]))
         )
     given = np.array([names.index(label) for label in labels], dtype=np.int64)

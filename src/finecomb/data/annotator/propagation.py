@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import annotator as schema
 from finecomb.data.annotator.answers import Annotate, Annotated, Floats, decide, joined
 from finecomb.data.scripts import UNSPACED
@@ -37,8 +37,8 @@ def _annotate(texts: Sequence[str], given: Sequence[str | None], config: schema.
     names = sorted({label for label in given if label is not None})
     if len(names) < 2:
         what = f"the only label is {names[0]!r}" if names else "no row has a label"
-        mend = "label a few rows of each class: the column dataset.columns.label holds their labels, and nothing in the other rows"
-        raise UserError(Problem(what, "annotator=propagation", "at least two labels among the training rows", mend))
+        hint = "label a few rows of each class: the column dataset.columns.label holds their labels, and nothing in the other rows"
+        raise ConfigError(Problem(what, "annotator=propagation", "at least two labels among the training rows", hint))
     classes = np.array([names.index(str(given[row])) for row in seeds])
     vectors, units = _vectors(texts, config.units)
     labeled = vectors[seeds].T.tocsr()
@@ -95,4 +95,6 @@ def _vectors(texts: Sequence[str], units: str) -> tuple[Any, str]:
     try:
         return TfidfVectorizer(sublinear_tf=True, **shape).fit_transform(texts), units
     except ValueError as error:  # no text has a word
-        raise UserError(Problem(f"the texts cannot be compared: {error}", "annotator.units", mend="annotator.units=characters")) from error
+        raise ConfigError(
+            Problem(f"the texts cannot be compared: {error}", "annotator.units", hint="annotator.units=characters")
+        ) from error

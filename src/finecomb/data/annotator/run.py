@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import annotator as schema
 from finecomb.data.annotator.answers import Annotate, Annotated, Score, decide
 from finecomb.runs.directory import RunDirectory
 
 
 def build(config: schema.Run, score: Score | None) -> Annotate:
-    """The annotator. Raises UserError when there is no such run, it has not finished, or nobody says how to ask it."""
+    """The annotator. Raises ConfigError when there is no such run, it has not finished, or nobody says how to ask it."""
     run = finished(config.run)
     if score is None:
-        raise UserError(Problem("a run cannot be asked from here", "annotator=run", mend="use finecomb prepare or finecomb train"))
+        raise ConfigError(Problem("a run cannot be asked from here", "annotator=run", hint="use finecomb prepare or finecomb train"))
     ask = score
 
     def annotate(texts: Sequence[str], *, pairs: Sequence[str] | None = None, given: Sequence[str | None] | None = None) -> Annotated:
@@ -34,11 +34,11 @@ def build(config: schema.Run, score: Score | None) -> Annotate:
 
 
 def finished(path: str) -> RunDirectory:
-    """The run of a directory. Raises UserError when there is none, or it has not finished."""
+    """The run of a directory. Raises ConfigError when there is none, or it has not finished."""
     folder = Path(path).expanduser()
     if not (folder / "config.yaml").is_file():
-        raise UserError(Problem(f"{folder} is no run directory", "annotator.run", "a folder that finecomb train printed"))
+        raise ConfigError(Problem(f"{folder} is no run directory", "annotator.run", "a folder that finecomb train printed"))
     run = RunDirectory(folder)
     if (state := run.state()) != "finished":
-        raise UserError(Problem(f"the run {folder.name} is {state}", "annotator.run", "a finished run", "let it finish first"))
+        raise ConfigError(Problem(f"the run {folder.name} is {state}", "annotator.run", "a finished run", "let it finish first"))
     return run

@@ -17,7 +17,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.annotator.session import Session
 
 HOST = "127.0.0.1"
@@ -47,7 +47,7 @@ class Server(ThreadingHTTPServer):
     """Serves a session. port: 0 takes a free one.
 
     Raises:
-        UserError: the port cannot be had.
+        ConfigError: the port cannot be had.
     """
 
     daemon_threads = True
@@ -59,7 +59,7 @@ class Server(ThreadingHTTPServer):
         try:
             super().__init__((HOST, port), _Handler)
         except (OSError, OverflowError) as error:
-            raise UserError(Problem(f"port {port} cannot be had: {error}", "--port", "0 to 65535; 0 takes a free one")) from error
+            raise ConfigError(Problem(f"port {port} cannot be had: {error}", "--port", "0 to 65535; 0 takes a free one")) from error
         self.hosts = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
 
     @property
@@ -153,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return _json({"row": session.undo(), "counts": session.counts()})
         except (ValueError, AttributeError, TypeError) as error:
             raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
-        except UserError as error:
+        except ConfigError as error:
             raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, error.problems[0].what) from error
         raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
 

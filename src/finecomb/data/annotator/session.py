@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.annotator import storage
 from finecomb.data.annotator.documents import Document, Malformed, Span, fault, last_wins, names_of, number_of, refuse, text_of, unique
 from finecomb.data.annotator.offsets import UTF_16, Offsets, span_of
@@ -40,15 +40,15 @@ class Session:
     rows: what is labeled, in this order; their labels and spans are suggestions.
 
     Raises:
-        UserError: the name cannot name a file, another process holds the file, or it belongs to other texts.
+        ConfigError: the name cannot name a file, another process holds the file, or it belongs to other texts.
     """
 
     def __init__(self, rows: Sequence[Document], task: Task, annotator: str, folder: Path) -> None:
         if not _NAME.fullmatch(annotator):
             what = f"{annotator!r} cannot name an annotator's file"
-            raise UserError(Problem(what, "--annotator", "up to 64 letters, digits, and . _ - + @, beginning with a letter or digit"))
+            raise ConfigError(Problem(what, "--annotator", "up to 64 letters, digits, and . _ - + @, beginning with a letter or digit"))
         if not rows:
-            raise UserError(Problem("there is no row to label", mend="give a file with rows"))
+            raise ConfigError(Problem("there is no row to label", hint="give a file with rows"))
         unique(rows)
         self.rows, self.task, self.annotator = list(rows), task, annotator
         self.path = folder / f"{annotator}.jsonl"
@@ -73,8 +73,8 @@ class Session:
             return Lock(folder / f".{self.annotator}.lock").acquire()
         except Held as held:
             who = f"process {held.owner.pid} on {held.owner.host}" if held.owner else "another process"
-            mend = "go on in the page that is open, stop that command, or label under another name"
-            raise UserError(Problem(f"{self.path} is held by {who}", "--annotator", mend=mend)) from held
+            hint = "go on in the page that is open, stop that command, or label under another name"
+            raise ConfigError(Problem(f"{self.path} is held by {who}", "--annotator", hint=hint)) from held
 
     def _earlier(self) -> dict[str, Document]:
         """The answers of earlier sessions. A last line that a crash cut short was never confirmed, and is taken off."""
@@ -89,7 +89,7 @@ class Session:
             text = whole.decode()
         except UnicodeDecodeError as error:
             line = whole.count(b"\n", 0, error.start) + 1
-            raise UserError(Problem("bytes that are not UTF-8", f"{self.path}, line {line}")) from error
+            raise ConfigError(Problem("bytes that are not UTF-8", f"{self.path}, line {line}")) from error
         found = storage.read(text, str(self.path))
         if found.bad:
             raise refuse(found.bad, "nothing was changed")
@@ -99,7 +99,7 @@ class Session:
         )
         if other is not None:
             what = f"{self.path} labels another text under the id {other.id!r}: {other.text[:60]!r}"
-            raise UserError(Problem(what, "--output", mend="label these rows into another folder"))
+            raise ConfigError(Problem(what, "--output", hint="label these rows into another folder"))
         if elsewhere := sum(each not in self._place for each in answers):
             self.notes.append(f"{elsewhere:,} answers of the file are to rows that are not among these; they are kept")
         return answers
@@ -145,7 +145,7 @@ class Session:
 
         Raises:
             Malformed: it is not an answer to this task; nothing is kept.
-            UserError: the disk is full; nothing is kept.
+            ConfigError: the disk is full; nothing is kept.
         """
         if not 0 <= number < len(self.rows):
             raise Malformed(f"there is no row {number}")
@@ -216,15 +216,15 @@ def asked(rows: Sequence[Document], task: Task) -> list[Document]:
     """The rows with only such suggestions as the task offers.
 
     Raises:
-        UserError: nothing is asked, or a name is asked twice.
+        ConfigError: nothing is asked, or a name is asked twice.
     """
     if not task.labels and not task.spans:
-        raise UserError(
-            Problem("nothing is asked of the rows", "command line", mend="--labels positive,negative or --spans PER,ORG or both")
+        raise ConfigError(
+            Problem("nothing is asked of the rows", "command line", hint="--labels positive,negative or --spans PER,ORG or both")
         )
     for flag, names in (("--labels", task.labels), ("--spans", task.spans)):
         if len(set(names)) < len(names):
-            raise UserError(Problem(f"a name occurs twice in {', '.join(names)}", flag))
+            raise ConfigError(Problem(f"a name occurs twice in {', '.join(names)}", flag))
     kept = []
     for row in rows:
         labels = tuple(name for name in row.labels if name in task.labels)

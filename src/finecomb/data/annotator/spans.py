@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.data.annotator import label_model
 from finecomb.data.annotator.documents import Span
 from finecomb.data.annotator.label_model import ABSTAIN
@@ -53,36 +53,36 @@ class SpanRule:
 def build(rules: Mapping[str, Any]) -> list[SpanRule]:
     """Rules by name: {label: X} and one of words (a list), gazetteer (a file with one term in each line), pattern (RE2).
 
-    Raises UserError with every rule that cannot be used.
+    Raises ConfigError with every rule that cannot be used.
     """
     problems: list[Problem] = []
     found = []
     for name, values in rules.items():
         try:
             found.append(_rule(name, values, f"spans.{name}"))
-        except UserError as error:
+        except ConfigError as error:
             problems += error.problems
     if not rules:
-        problems.append(Problem("there is no rule", "spans", mend="spans.cities={label: PLACE, gazetteer: cities.txt}"))
+        problems.append(Problem("there is no rule", "spans", hint="spans.cities={label: PLACE, gazetteer: cities.txt}"))
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     return found
 
 
 def _rule(name: str, values: Any, where: str) -> SpanRule:
     finders = [key for key in KEYS[1:] if isinstance(values, Mapping) and values.get(key) is not None]
     if not isinstance(values, Mapping) or not values.get("label") or len(finders) != 1:
-        raise UserError(Problem("a rule for spans has a label and one of words, gazetteer and pattern", where, ", ".join(KEYS)))
+        raise ConfigError(Problem("a rule for spans has a label and one of words, gazetteer and pattern", where, ", ".join(KEYS)))
     if unknown := [key for key in values if key not in KEYS]:
         near = nearest(unknown[0], KEYS)
-        raise UserError(Problem(f"unknown key {unknown[0]!r}", where, ", ".join(KEYS), f"did you mean {near}?" if near else ""))
+        raise ConfigError(Problem(f"unknown key {unknown[0]!r}", where, ", ".join(KEYS), f"did you mean {near}?" if near else ""))
     key, value = finders[0], values[finders[0]]
     if key == "words":
         if not isinstance(value, list) or not value or not all(isinstance(word, str) and word.strip() for word in value):
-            raise UserError(Problem("words is a list of words", f"{where}.words", "[Paris, New York]"))
+            raise ConfigError(Problem("words is a list of words", f"{where}.words", "[Paris, New York]"))
         return SpanRule(name, str(values["label"]), Terms(value, f"{where}.words"))
     if not isinstance(value, str):
-        raise UserError(
+        raise ConfigError(
             Problem(f"{key}={value} is no text", f"{where}.{key}", "a file's name, or a regular expression", "put it in quotes")
         )
     finder = (

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.data.scripts import UNSPACED
 
 _MEMORY = 1 << 29  # bytes that RE2 may use for a pattern: some 500,000 terms
@@ -19,7 +19,7 @@ class Terms:
     """Terms of a list, in upper or lower case. A letter or digit beside a term makes it another word, but for scripts without spaces."""
 
     def __init__(self, terms: Sequence[str], where: str) -> None:
-        """where: the key that names them, for messages. Raises UserError when there are more than a pattern can hold."""
+        """where: the key that names them, for messages. Raises ConfigError when there are more than a pattern can hold."""
         found = sorted({term.strip() for term in terms if term.strip()}, key=lambda term: (-len(term), term))
         sides = [(_bounded(term[0]), term, _bounded(term[-1])) for term in found]
         self._sides = {
@@ -49,25 +49,25 @@ class Terms:
 
 
 def read_terms(name: str, where: str) -> list[str]:
-    """The terms of a file, one in each line, UTF-8; empty lines are skipped. Raises UserError when it cannot be read or holds none."""
+    """The terms of a file, one in each line, UTF-8; empty lines are skipped. Raises ConfigError when it cannot be read or holds none."""
     path = Path(name).expanduser()
     if not path.is_file():
         beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
         near = nearest(path.name, beside)
-        raise UserError(
+        raise ConfigError(
             Problem(f"there is no file {path}", where, "a file with one term in each line", f"did you mean {near}?" if near else "")
         )
     try:
         terms = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
-        raise UserError(Problem(f"{path} is not UTF-8", where, mend="convert it first: iconv -f latin1 -t utf-8")) from error
+        raise ConfigError(Problem(f"{path} is not UTF-8", where, hint="convert it first: iconv -f latin1 -t utf-8")) from error
     if not terms:
-        raise UserError(Problem(f"{path} holds no term", where, "one term in each line"))
+        raise ConfigError(Problem(f"{path} holds no term", where, "one term in each line"))
     return terms
 
 
 def compiled(pattern: str, where: str, *, longest: bool = False) -> Any:
-    """An RE2 pattern. longest: of all matches at a place the longest, in upper or lower case. Raises UserError where RE2 refuses it."""
+    """An RE2 pattern. longest: of all matches at a place the longest, in upper or lower case. Raises ConfigError where RE2 refuses it."""
     import re2
 
     options = re2.Options()
@@ -77,8 +77,8 @@ def compiled(pattern: str, where: str, *, longest: bool = False) -> Any:
         return re2.compile(pattern, options)
     except re2.error as error:
         shown = pattern if len(pattern) <= 80 else f"{pattern[:77]}..."
-        mend = "patterns are those of RE2: no look-around and no back references, so that no text can make them slow"
-        raise UserError(Problem(f"the pattern {shown!r} cannot be used: {error}", where, mend=mend)) from error
+        hint = "patterns are those of RE2: no look-around and no back references, so that no text can make them slow"
+        raise ConfigError(Problem(f"the pattern {shown!r} cannot be used: {error}", where, hint=hint)) from error
 
 
 def _bounded(character: str) -> bool:

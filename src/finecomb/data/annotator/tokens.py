@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.annotator.documents import Malformed, Span
 
 # Start and end of each token, in code points; no token holds white space.
@@ -32,7 +32,7 @@ def tokeniser(name: str) -> Tokeniser:
     Japanese or Korean character by itself; whitespace: what stands between white space; anything else is a pattern (RE2) of a token.
 
     Raises:
-        UserError: the pattern cannot be used.
+        ConfigError: the pattern cannot be used.
     """
     if name == "whitespace":
         return lambda text: [match.span() for match in _NOT_SPACE.finditer(text)]
@@ -46,7 +46,7 @@ def tokeniser(name: str) -> Tokeniser:
     try:
         pattern: Any = re2.compile(name, options)
     except re2.error as error:
-        raise UserError(Problem(f"{name!r} is no tokeniser: {error}", "--tokens", f"{', '.join(TOKENISERS)}, or a pattern")) from error
+        raise ConfigError(Problem(f"{name!r} is no tokeniser: {error}", "--tokens", f"{', '.join(TOKENISERS)}, or a pattern")) from error
     return lambda text: [piece for match in pattern.finditer(text) for piece in _without_space(text, *match.span())]
 
 

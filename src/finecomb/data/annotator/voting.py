@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import annotator as schema
 from finecomb.data.annotator import functions, label_model
 from finecomb.data.annotator.answers import Annotate, Annotated, Floats, decide, joined, truth_of
 
 
 def build(config: schema.LabelingFunctions) -> Annotate:
-    """The annotator. Raises UserError for rules that cannot be used."""
+    """The annotator. Raises ConfigError for rules that cannot be used."""
     rules = functions.build(config.functions)
 
     def annotate(texts: Sequence[str], *, pairs: Sequence[str] | None = None, given: Sequence[str | None] | None = None) -> Annotated:
@@ -31,7 +31,7 @@ def _annotate(
     votes, names = functions.votes(texts, rules)
     if len(names) < 2:
         only = f"every vote is for {names[0]!r}" if names else "no function votes on any text"
-        raise UserError(Problem(only, "annotator.functions", mend="add functions that give other labels"))
+        raise ConfigError(Problem(only, "annotator.functions", hint="add functions that give other labels"))
     balance = None if config.class_balance is None else _balance(config.class_balance, names)
     found = label_model.fit(votes, len(names), config.model, balance)
     truth = truth_of(given, names, len(texts))
@@ -50,16 +50,16 @@ def _annotate(
 
 
 def _balance(told: Mapping[str, Any], names: Sequence[str]) -> Floats:
-    """Shares in the order of the classes. Raises UserError unless they are shares of exactly these classes."""
+    """Shares in the order of the classes. Raises ConfigError unless they are shares of exactly these classes."""
     where, allowed = "annotator.class_balance", f"a share above 0 for each of {', '.join(names)}; together 1"
     shares = {str(name): share for name, share in told.items()}
     if set(shares) != set(names):
-        raise UserError(
+        raise ConfigError(
             Problem(f"class_balance names {', '.join(shares) or 'no label'}; the functions give {', '.join(names)}", where, allowed)
         )
     good = all(isinstance(share, int | float) and not isinstance(share, bool) and share > 0 for share in shares.values())
     if not good or not math.isclose(sum(shares.values()), 1.0, abs_tol=1e-3):
-        raise UserError(Problem(f"class_balance={dict(shares)} are no shares", where, allowed))
+        raise ConfigError(Problem(f"class_balance={dict(shares)} are no shares", where, allowed))
     found = np.array([float(shares[name]) for name in names])
     return found / found.sum()
 

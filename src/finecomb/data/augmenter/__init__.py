@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.fields import complaint, fields_of
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import augmenter as schema
@@ -110,7 +110,7 @@ def _refusal(made: Sequence[Marked | str]) -> str | None:
 def build(config: schema.Augmenter, *, translate: Translate | None = None) -> Augment | None:
     """The augmenter of a config, None where no rows are added.
 
-    translate: the function of back-translation operations. Raises UserError for operations that cannot be used.
+    translate: the function of back-translation operations. Raises ConfigError for operations that cannot be used.
     """
     if (own := find_build("augmenter", config.name)) and translate is None:
         found: Augment = own(config)
@@ -118,7 +118,7 @@ def build(config: schema.Augmenter, *, translate: Translate | None = None) -> Au
     if not isinstance(config, schema.Operations):
         return None
     if not config.operations:
-        raise UserError(Problem("there is no operation", "augmenter.operations", ", ".join(schema.OPERATIONS), "or augmenter=none"))
+        raise ConfigError(Problem("there is no operation", "augmenter.operations", ", ".join(schema.OPERATIONS), "or augmenter=none"))
     problems: list[Problem] = []
     built, identity, speaks = [], [], False
     protection = _protection(config)
@@ -126,7 +126,7 @@ def build(config: schema.Augmenter, *, translate: Translate | None = None) -> Au
         try:
             kind, settings = _settings(name, dict(values or {}))
             operation = _operation(kind, settings, config.language, f"augmenter.operations.{name}", protection, translate)
-        except UserError as error:
+        except ConfigError as error:
             problems += error.problems
             continue
         built.append((name, settings.rate, operation))
@@ -135,7 +135,7 @@ def build(config: schema.Augmenter, *, translate: Translate | None = None) -> Au
         plain = {key: value for key, value in dataclasses.asdict(settings).items() if key not in ("file", "terms")}
         identity.append([name, kind, plain, operation.VERSION, operation.inputs()])
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     speaks = speaks or schema.NEGATIONS in config.protect
     about = (config.name, config.seed, sorted(protection.words), *identity)
     return Augment(tuple(built), config.seed, about, config.language if speaks else None)
@@ -152,7 +152,7 @@ def _settings(name: str, values: dict[str, Any]) -> tuple[str, Any]:
     where = f"augmenter.operations.{name}"
     kind = values.pop("operation", name)
     if kind not in schema.OPERATIONS:
-        raise UserError(Problem(f"unknown operation {kind!r}", where, ", ".join(schema.OPERATIONS), _meant(kind, schema.OPERATIONS)))
+        raise ConfigError(Problem(f"unknown operation {kind!r}", where, ", ".join(schema.OPERATIONS), _meant(kind, schema.OPERATIONS)))
     cls: type = schema.OPERATIONS[kind]
     fields = fields_of(cls)
     problems = [Problem(f"unknown key {key!r}", where, ", ".join(fields), _meant(key, fields)) for key in values if key not in fields]
@@ -162,7 +162,7 @@ def _settings(name: str, values: dict[str, Any]) -> tuple[str, Any]:
         if key in fields and (wrong := complaint(fields[key], value)):
             problems.append(Problem(f"{key}={value} {wrong}", f"{where}.{key}", fields[key].allowed_text))
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     return kind, cls(**values)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.augmenter.marked import Marked, Span
 from finecomb.data.augmenter.operation import UNCHANGED, Operation
 from finecomb.data.chance import Draws
@@ -27,8 +27,8 @@ class BackTranslation(Operation):
 
     def __init__(self, translate: Translate | None, where: str) -> None:
         if translate is None:
-            mend = "write a plug-in (--config-dir) whose build calls finecomb.data.augmenter.build(config, translate=FUNCTION)"
-            raise UserError(Problem("back-translation needs a function that translates there and back; none is given", where, mend=mend))
+            hint = "write a plug-in (--config-dir) whose build calls finecomb.data.augmenter.build(config, translate=FUNCTION)"
+            raise ConfigError(Problem("back-translation needs a function that translates there and back; none is given", where, hint=hint))
         self._translate = translate
 
     def apply(self, texts: Sequence[Marked], draws: Sequence[Draws]) -> list[Marked | str]:

@@ -24,7 +24,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.augmenter.marked import Edit, Marked
 from finecomb.data.augmenter.operation import EditOperation
 from finecomb.data.augmenter.rewording import in_case_of
@@ -50,7 +50,7 @@ class Terms:
         if not problems and not self.swap and not self.before_noun:
             problems = [Problem("the list has no terms", where, "term<TAB>counterpart on each line")]
         if problems:
-            raise UserError(problems[:5])
+            raise ConfigError(problems[:5])
         self._pattern = self._compiled()
 
     def _read(self, line: str, number: int, where: str) -> Problem | None:
@@ -69,7 +69,7 @@ class Terms:
         for one, other in ((term, counterpart), (counterpart, term))[: 1 if way else 2]:
             if self.swap.setdefault(one, other) != other:
                 what = f"{one!r} has two counterparts, {self.swap[one]!r} and {other!r}"
-                return Problem(what, place, mend="keep one, mark one line `one`, or tell them apart by before_noun and otherwise")
+                return Problem(what, place, hint="keep one, mark one line `one`, or tell them apart by before_noun and otherwise")
         return None
 
     def _compiled(self) -> re.Pattern[str]:
@@ -137,10 +137,10 @@ class Counterfactual(EditOperation):
 
 
 def terms(file: str | None, language: str, where: str) -> Terms:
-    """The rules of a file, or the shipped ones of a language. Raises UserError for rules that cannot be used."""
+    """The rules of a file, or the shipped ones of a language. Raises ConfigError for rules that cannot be used."""
     if file is None:
         return Terms(shipped("counterfactual", language, where, f"name a file of your own: {where}.terms=FILE"), f"{language} terms")
     path = Path(file).expanduser()
     if not path.is_file():
-        raise UserError(Problem(f"there is no file {path}", f"{where}.terms"))
+        raise ConfigError(Problem(f"there is no file {path}", f"{where}.terms"))
     return Terms(lines_of(path), str(path))

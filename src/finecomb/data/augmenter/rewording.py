@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import augmenter as schema
 from finecomb.data.augmenter.marked import Edit, Marked
 from finecomb.data.augmenter.operation import EditOperation, how_many
@@ -90,16 +90,16 @@ def in_case_of(word: str, other: str) -> str:
 
 
 def thesaurus(file: str | None, language: str, where: str) -> Thesaurus:
-    """The thesaurus of a file, or the shipped one of a language. Raises UserError for a file without synonyms."""
+    """The thesaurus of a file, or the shipped one of a language. Raises ConfigError for a file without synonyms."""
     if file is None:
         return Thesaurus(shipped("synonyms", language, where, f"name a file of your own: {where}.file=FILE"))
     path = Path(file).expanduser()
     if not path.is_file():
-        raise UserError(Problem(f"there is no file {path}", f"{where}.file"))
+        raise ConfigError(Problem(f"there is no file {path}", f"{where}.file"))
     lines = lines_of(path)
     if not any(line.count("\t") for line in lines):
         what = f"{path} names no synonyms: no line has two words with a tab between them"
-        raise UserError(Problem(what, f"{where}.file", "big<TAB>large<TAB>huge on a line"))
+        raise ConfigError(Problem(what, f"{where}.file", "big<TAB>large<TAB>huge on a line"))
     return Thesaurus(lines)
 
 

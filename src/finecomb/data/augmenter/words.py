@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.augmenter.marked import Marked
 from finecomb.data.scripts import UNSPACED
 
@@ -81,17 +81,17 @@ class Protection:
 
 
 def negations(language: str, others: Sequence[str] = ()) -> Protection:
-    """The negation words of a language and some others. Raises UserError where none are shipped."""
+    """The negation words of a language and some others. Raises ConfigError where none are shipped."""
     lines = shipped("negations", language, "augmenter.protect", "name the words themselves, or protect nothing: augmenter.protect=[]")
     return Protection([*lines, *others], contractions=language == "en")
 
 
-def shipped(kind: str, language: str, where: str, mend: str) -> list[str]:
-    """The lines of a list that comes with finecomb, without comments. Raises UserError for a language that has none."""
+def shipped(kind: str, language: str, where: str, hint: str) -> list[str]:
+    """The lines of a list that comes with finecomb, without comments. Raises ConfigError for a language that has none."""
     path = LISTS / f"{kind}.{language}.tsv"
     if not path.is_file():
         known = ", ".join(sorted(other.name.split(".")[1] for other in LISTS.glob(f"{kind}.*.tsv")))
-        raise UserError(Problem(f"there is no list of {kind} for language {language!r}", where, f"augmenter.language: {known}", mend))
+        raise ConfigError(Problem(f"there is no list of {kind} for language {language!r}", where, f"augmenter.language: {known}", hint))
     return lines_of(path)
 
 

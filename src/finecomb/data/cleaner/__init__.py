@@ -15,7 +15,7 @@ from typing import Any
 
 from finecomb.config import plugins
 from finecomb.config.computing import raised
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.fields import fields_of
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import cleaner as schema
@@ -72,7 +72,7 @@ STEPS: dict[str, Callable[[Any], Step]] = {
 
 
 def build(config: schema.Cleaner) -> Recipe:
-    """The recipe of a cleaner's config. Raises UserError for a step or a value that does not exist."""
+    """The recipe of a cleaner's config. Raises ConfigError for a step or a value that does not exist."""
     if build_own := find_build("cleaner", config.name):
         recipe: Recipe = build_own(config)
         code = plugins.code("cleaner", config.name)
@@ -100,15 +100,15 @@ def _settings(name: str, kind: str, values: dict[str, Any]) -> Any:
     where = f"cleaner.steps.{name}"
     kinds = plugins.cleaning_steps()
     if kind not in kinds:
-        raise UserError(Problem(f"unknown cleaning step {kind!r}", where, allowed=", ".join(kinds), mend=_meant(kind, kinds)))
+        raise ConfigError(Problem(f"unknown cleaning step {kind!r}", where, allowed=", ".join(kinds), hint=_meant(kind, kinds)))
     fields = fields_of(kinds[kind])
     for key in values:
         if key not in fields:
-            raise UserError(Problem(f"unknown key {key!r}", where, allowed=", ".join(fields), mend=_meant(key, fields)))
+            raise ConfigError(Problem(f"unknown key {key!r}", where, allowed=", ".join(fields), hint=_meant(key, fields)))
     # A field that came later has the value that recipes had without it.
     given = {key: field.before for key, field in fields.items() if field.before is not UNSET} | values
     if missing := [key for key in fields if key not in given]:
-        raise UserError(Problem(f"missing value: {', '.join(missing)}", where, allowed=", ".join(fields)))
+        raise ConfigError(Problem(f"missing value: {', '.join(missing)}", where, allowed=", ".join(fields)))
     return kinds[kind](**given)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.step import Batch, Decision, Scorer, Step
 from finecomb.data.cleaner.word_arrays import chunks
@@ -52,7 +52,7 @@ class Length(Scorer):
 
 
 def compiled(pattern: str, where: str, *, any_case: bool) -> Any:
-    """A pattern of RE2, whose time is linear in the text whatever the pattern. Raises UserError for what it does not know."""
+    """A pattern of RE2, whose time is linear in the text whatever the pattern. Raises ConfigError for what it does not know."""
     import re2
 
     options = re2.Options()
@@ -63,8 +63,8 @@ def compiled(pattern: str, where: str, *, any_case: bool) -> Any:
         return re2.compile(pattern, options)
     except re2.error as error:
         told = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        mend = "patterns are those of RE2: no look-around and no back references, so that no text can make them slow"
-        raise UserError(Problem(f"the pattern {pattern[:200]!r} cannot be used: {told}", where, mend=mend)) from error
+        hint = "patterns are those of RE2: no look-around and no back references, so that no text can make them slow"
+        raise ConfigError(Problem(f"the pattern {pattern[:200]!r} cannot be used: {told}", where, hint=hint)) from error
 
 
 class Patterns(Step):
@@ -109,7 +109,7 @@ class _Alternatives:
         self._each = [compiled(pattern, where, any_case=any_case) for pattern in patterns]
         try:
             self._any = compiled("|".join(f"(?:{pattern})" for pattern in patterns), where, any_case=any_case) if patterns else None
-        except UserError:
+        except ConfigError:
             # Each is right by itself, but not all together, as when two have a group of the same name.
             self._any = None
 
@@ -133,9 +133,9 @@ class WordList(Scorer):
     def __init__(self, config: schema.WordList) -> None:
         listed = [*config.words, *_lines(config.file)]
         if not listed:
-            raise UserError(Problem("the list of words is empty", "cleaner.steps.word_list", "words: [...] or file: PATH"))
+            raise ConfigError(Problem("the list of words is empty", "cleaner.steps.word_list", "words: [...] or file: PATH"))
         if any("\0" in word for word in listed):
-            raise UserError(Problem("a word of the list holds a NUL", "cleaner.steps.word_list", mend="take it out"))
+            raise ConfigError(Problem("a word of the list holds a NUL", "cleaner.steps.word_list", hint="take it out"))
         import re2
 
         self._most = config.max_count
@@ -218,4 +218,4 @@ def _lines(file: str | None) -> list[str]:
     try:
         return [line.strip() for line in Path(file).expanduser().read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(Problem(f"the list of words cannot be read: {error}", str(file), mend="one word on each line, UTF-8")) from error
+        raise ConfigError(Problem(f"the list of words cannot be read: {error}", str(file), hint="one word on each line, UTF-8")) from error

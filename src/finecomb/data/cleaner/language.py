@@ -10,7 +10,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Scorer, Sketch
 from finecomb.data.cleaner.words import unspaced_share
@@ -64,7 +64,7 @@ class Language(Scorer):
 
 
 def require_language(texts: Sequence[str], language: str, what: str, where: str) -> None:
-    """Raise UserError when most of a sample of the texts, spread evenly, are in another language than `what` was written for."""
+    """Raise ConfigError when most of a sample of the texts, spread evenly, are in another language than `what` was written for."""
     long = [text for text in texts if _telling(text)]
     sample = long[:: max(1, len(long) // SAMPLE)][:SAMPLE]
     _refuse_others([identify(text)[0] for text in sample], language, what, where)
@@ -79,8 +79,8 @@ def _refuse_others(found: Sequence[str], language: str, what: str, where: str) -
     if found and found.count(language) < ENOUGH * len(found):
         most = max(set(found), key=found.count)
         told = f"the rules of {what} were written for {language!r}; {found.count(most):,} of a sample of {len(found):,} texts are {most!r}"
-        mend = "leave the step out, or say which language its rules are to be applied to by its key `language`"
-        raise UserError(Problem(told, where, mend=mend))
+        hint = "leave the step out, or say which language its rules are to be applied to by its key `language`"
+        raise ConfigError(Problem(told, where, hint=hint))
 
 
 class LanguageGate(CorpusStep):
@@ -102,7 +102,7 @@ class LanguageGate(CorpusStep):
         return {"order": order[first], "row": np.array(long, dtype=np.int64)[first]}
 
     def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
-        """Raises UserError when fewer than half of the sample are in the language."""
+        """Raises ConfigError when fewer than half of the sample are in the language."""
         order = np.concatenate([each.facts["order"] for each in sketches])
         rows = np.concatenate([each.facts["row"] + each.start for each in sketches])
         sample = [identify(corpus.text(int(row)))[0] for row in rows[np.argsort(order, kind="stable")][:SAMPLE]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner import near_index
 from finecomb.data.cleaner.lsh import Rows, Settled, bands, candidates, components, curve, settle
@@ -65,12 +65,14 @@ class NearDuplicates(CorpusStep):
         if config.score is not None:
             if config.score not in batch.scores:
                 what = f"no earlier step measures {config.score!r}"
-                raise UserError(Problem(what, "near_duplicates.score", allowed=", ".join(batch.scores), mend="a score is named step.score"))
+                raise ConfigError(
+                    Problem(what, "near_duplicates.score", allowed=", ".join(batch.scores), hint="a score is named step.score")
+                )
             return np.nan_to_num(-batch.scores[config.score], nan=np.inf)
         if config.sources:
             if "source" not in batch.provenance:
                 what = "the rows do not say what source they come from"
-                raise UserError(Problem(what, "near_duplicates.sources", mend="keep: first, longest or best_score"))
+                raise ConfigError(Problem(what, "near_duplicates.sources", hint="keep: first, longest or best_score"))
             place = {source: number for number, source in enumerate(config.sources)}
             return np.array([place.get(source or "", len(place)) for source in batch.provenance["source"]], dtype=np.float64)
         return -pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.float64)
@@ -194,8 +196,8 @@ class NearDuplicates(CorpusStep):
 def _check(config: schema.NearDuplicates) -> None:
     """Values that belong together."""
     if (config.keep == "best_score") != (config.score is not None):
-        raise UserError(Problem("keep=best_score and score=STEP.SCORE belong together", "near_duplicates.score"))
+        raise ConfigError(Problem("keep=best_score and score=STEP.SCORE belong together", "near_duplicates.score"))
     if (config.keep == "source_priority") != bool(config.sources):
-        raise UserError(Problem("keep=source_priority and a list of sources belong together", "near_duplicates.sources"))
+        raise ConfigError(Problem("keep=source_priority and a list of sources belong together", "near_duplicates.sources"))
     if config.keep == "all" and config.index is not None:
-        raise UserError(Problem("with keep=all no row goes, so that there is nothing to do with an index", "near_duplicates.index"))
+        raise ConfigError(Problem("with keep=all no row goes, so that there is nothing to do with an index", "near_duplicates.index"))

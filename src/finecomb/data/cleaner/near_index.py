@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.cleaner.shingles import U32, hashed, signatures
 from finecomb.data.cleaner.word_hashes import I64, U64
 
@@ -61,20 +61,20 @@ def write(folder: Path, chunks: Iterable[tuple[list[str], Any]], ngram: int, per
 
 
 def content(folder: Path) -> str:
-    """Hash of what an index holds. Raises UserError where there is none."""
+    """Hash of what an index holds. Raises ConfigError where there is none."""
     return str(_facts(folder)["content"])
 
 
 def read(folder: Path, ngram: int, permutations: int) -> Index:
-    """Open an index; its arrays are mapped. Raises UserError when it is damaged or was written with other values."""
+    """Open an index; its arrays are mapped. Raises ConfigError when it is damaged or was written with other values."""
     import pyarrow
 
     facts, where = _facts(folder), folder / FOLDER
     mine = {"version": _versions(), "ngram": ngram, "permutations": permutations}
     if other := [f"{name}={facts[name]} (here {value})" for name, value in mine.items() if facts[name] != value]:
-        raise UserError(Problem(f"{where} was written with {', '.join(other)}", _WHERE, mend="use these values here, or write it again"))
+        raise ConfigError(Problem(f"{where} was written with {', '.join(other)}", _WHERE, hint="use these values here, or write it again"))
     if _digest(where) != facts["content"]:
-        raise UserError(Problem(f"{where} is damaged", _WHERE, mend="write it again"))
+        raise ConfigError(Problem(f"{where} is damaged", _WHERE, hint="write it again"))
     hashes = np.memmap(where / _HASHES, dtype=np.uint64, mode="r") if (where / _HASHES).stat().st_size else np.empty(0, dtype=np.uint64)
     with pyarrow.memory_map(str(where / _IDS)) as source:
         ids = pyarrow.ipc.open_file(source).read_all().column("id")
@@ -87,8 +87,8 @@ def _facts(folder: Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((folder / FOLDER / _FACTS).read_text(encoding="utf-8"))
         found["version"], found["ngram"], found["permutations"], found["content"]
     except (OSError, ValueError, KeyError) as error:
-        mend = "prepare that corpus with cleaner.steps.near_duplicates.write_index=true, and name the folder that prepare printed"
-        raise UserError(Problem(f"{folder} holds no index of near-duplicates", _WHERE, mend=mend)) from error
+        hint = "prepare that corpus with cleaner.steps.near_duplicates.write_index=true, and name the folder that prepare printed"
+        raise ConfigError(Problem(f"{folder} holds no index of near-duplicates", _WHERE, hint=hint)) from error
     return found
 
 

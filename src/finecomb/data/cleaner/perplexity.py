@@ -16,7 +16,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.step import Batch, Decision, Scorer
 from finecomb.data.cleaner.word_arrays import U64, mixed
@@ -149,8 +149,8 @@ def _reference(file: str) -> str:
     try:
         text = Path(file).expanduser().read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        mend = "a file of text in UTF-8 that is like what you want to keep; some megabytes are enough"
-        raise UserError(Problem(f"the reference cannot be read: {error}", _WHERE, mend=mend)) from error
+        hint = "a file of text in UTF-8 that is like what you want to keep; some megabytes are enough"
+        raise ConfigError(Problem(f"the reference cannot be read: {error}", _WHERE, hint=hint)) from error
     if not text.strip():
-        raise UserError(Problem(f"the reference {file} is empty", _WHERE, mend="a file of text that is like what you want to keep"))
+        raise ConfigError(Problem(f"the reference {file} is empty", _WHERE, hint="a file of text that is like what you want to keep"))
     return text

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.scripts import UNSPACED
 
 # A letter, digit or underscore that touches a number or an address makes it part of something else. Scripts without spaces touch anything.
@@ -34,7 +34,7 @@ class Phones:
     """Finds phone numbers. regions: ISO 3166 codes of the countries whose national formats are found.
 
     Raises:
-        UserError: a region is not known.
+        ConfigError: a region is not known.
     """
 
     def __init__(self, regions: Sequence[str]) -> None:
@@ -42,7 +42,7 @@ class Phones:
 
         if unknown := [name for name in regions if name not in phonenumbers.SUPPORTED_REGIONS]:
             what = f"phonenumbers does not know the region {unknown[0]!r}"
-            raise UserError(Problem(what, "personal_data.regions", "ISO 3166 codes in capitals, such as US, GB, DE"))
+            raise ConfigError(Problem(what, "personal_data.regions", "ISO 3166 codes in capitals, such as US, GB, DE"))
         # Regions whose numbers always begin with 0, and those where they may begin with another digit.
         self._zero = [name for name in regions if _always_prefixed(name)]
         self._any = [name for name in regions if name not in self._zero]

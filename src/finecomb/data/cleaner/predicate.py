@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finecomb.config import plugins
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.step import Batch, Decision, Scorer
 
@@ -29,7 +29,7 @@ class Predicate(Scorer):
             value = self._function(text)
             if not isinstance(value, bool | int | float | np.number | np.bool_) or value != value:
                 what = f"the function {name} returned {value!r} for the row {batch.id[row]}"
-                raise UserError(Problem(what, "cleaner.steps.predicate", "true, false or a number"))
+                raise ConfigError(Problem(what, "cleaner.steps.predicate", "true, false or a number"))
             found[row] = float(value)
         return {name: found}
 
@@ -54,8 +54,8 @@ def _found(name: str) -> plugins.Own:
     known = plugins.predicates()
     if name not in known:
         guess = nearest(name, known)
-        mend = (
+        hint = (
             f"did you mean {guess}?" if guess else "PREDICATES = {name: function} in finecomb_plugin.py of a folder given by --config-dir"
         )
-        raise UserError(Problem(f"no plug-in offers a function {name}", "cleaner.steps.predicate.function", ", ".join(known), mend))
+        raise ConfigError(Problem(f"no plug-in offers a function {name}", "cleaner.steps.predicate.function", ", ".join(known), hint))
     return known[name]

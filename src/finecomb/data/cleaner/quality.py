@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.repetition import repeated_characters
 from finecomb.data.cleaner.step import Batch, Decision, Scorer, Step
@@ -140,7 +140,7 @@ class GopherRepetition(Rules):
         for key, count in (("max_top_ngram_characters", 3), ("max_repeated_ngram_characters", 6)):
             if len(given := getattr(config, key)) != count:
                 where = f"cleaner.steps.gopher_repetition.{key}"
-                raise UserError(Problem(f"{len(given)} shares, where {count} are needed", where, mend="one for each length of n-gram"))
+                raise ConfigError(Problem(f"{len(given)} shares, where {count} are needed", where, hint="one for each length of n-gram"))
         for n, most in zip(range(2, 5), config.max_top_ngram_characters, strict=True):
             self._rules[f"top_{n}gram"] = (None, most, f"the most frequent {n}-gram")
         for n, most in zip(range(5, 11), config.max_repeated_ngram_characters, strict=True):

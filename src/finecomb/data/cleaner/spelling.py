@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner.corrections import corrections
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, TextRewrite
@@ -160,8 +160,8 @@ def dictionary(path: str | None) -> Mapping[str, int]:
     try:
         lines = file.read_text(encoding=_encoding(file)).splitlines()
     except (OSError, UnicodeDecodeError, LookupError) as error:
-        mend = "one word on each line, UTF-8; a count may follow; or a .dic of hunspell with its .aff beside it"
-        raise UserError(Problem(f"the word list cannot be read: {error}", "cleaner.steps.spelling.dictionary", mend=mend)) from error
+        hint = "one word on each line, UTF-8; a count may follow; or a .dic of hunspell with its .aff beside it"
+        raise ConfigError(Problem(f"the word list cannot be read: {error}", "cleaner.steps.spelling.dictionary", hint=hint)) from error
     if file.suffix == ".dic":
         return {word: 1 for line in lines[1:] if (word := _FLAGS.split(line, maxsplit=1)[0].replace("\\/", "/").strip().lower())}
     cells = [line.split() for line in lines if line.strip()]
@@ -179,18 +179,18 @@ def _encoding(file: Path) -> str:
 
 
 def read_map(path: Path) -> dict[str, str]:
-    """A map as `write_map` writes it and a person has edited it. Raises UserError naming the line that is none."""
+    """A map as `write_map` writes it and a person has edited it. Raises ConfigError naming the line that is none."""
     try:
         lines = path.expanduser().read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(Problem(f"the map of corrections cannot be read: {error}", "cleaner.steps.spelling.map")) from error
+        raise ConfigError(Problem(f"the map of corrections cannot be read: {error}", "cleaner.steps.spelling.map")) from error
     found = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line == HEAD or line.startswith("#"):
             continue
         cells = line.split("\t")
         if len(cells) < 2 or not cells[0] or not cells[1]:
-            raise UserError(Problem("a line of the map has no correction", f"{path}, line {number}", mend="wrong, a tab, right"))
+            raise ConfigError(Problem("a line of the map has no correction", f"{path}, line {number}", hint="wrong, a tab, right"))
         found[cells[0].lower()] = cells[1]
     return found
 

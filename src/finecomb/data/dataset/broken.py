@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 SHOWN = 2000
 # So many rows are kept with their text, and so many with their place; all are counted.
@@ -119,26 +119,26 @@ class Intake:
         self.bytes_lost += size if lost else 0
 
     def check(self) -> None:
-        """Raise UserError when there are too many broken rows among those read so far."""
+        """Raise ConfigError when there are too many broken rows among those read so far."""
         total = self.reasons.total() + self.good
         wrong = [reason for reason, _ in self.reasons.most_common() if reason not in LEFT_OUT]
         if not wrong or not (self.strict or self.broken > self.most * (self.broken + self.good)):
             return
-        raise UserError(self._problem(reason, total) for reason in wrong[:5])
+        raise ConfigError(self._problem(reason, total) for reason in wrong[:5])
 
     def check_files(self) -> None:
-        """Raise UserError when files that hold too large a part of all bytes could not be read, or a part that nobody knows."""
+        """Raise ConfigError when files that hold too large a part of all bytes could not be read, or a part that nobody knows."""
         if self.unknown and not self.skip_damaged:
-            mend = "restore these files; or use what can be read of them: dataset.damaged=skip"
-            raise UserError(Problem(_of_file(file, row), f"{file} ({self.key})", mend=mend) for file, row in self.unknown[:5])
+            hint = "restore these files; or use what can be read of them: dataset.damaged=skip"
+            raise ConfigError(Problem(_of_file(file, row), f"{file} ({self.key})", hint=hint) for file, row in self.unknown[:5])
         if self.bytes_lost > self.most * self.bytes_read:
             share = self.bytes_lost / self.bytes_read
             allowed = f"at most a share of dataset.max_rejected={self.most:g} of the bytes; these are {share:.1%}"
-            raise UserError(replace(problem, allowed=allowed) for problem in self.file_problems({}))
+            raise ConfigError(replace(problem, allowed=allowed) for problem in self.file_problems({}))
 
     def file_problems(self, where: Mapping[str, str]) -> list[Problem]:
         """What is wrong with the first files that could not be read. where: their paths."""
-        return [Problem(_of_file(file, row), f"{where.get(file, file)} ({self.key})", mend=_FILE) for file, row in self.damaged[:5]]
+        return [Problem(_of_file(file, row), f"{where.get(file, file)} ({self.key})", hint=_FILE) for file, row in self.damaged[:5]]
 
     def _problem(self, reason: str, total: int) -> Problem:
         place, row, places = self._first[reason]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.schema.dataset import Columns
 from finecomb.data.dataset.broken import LABEL, NO_ID, NO_LABEL, NO_TEXT, SAME_ID, SHOWN, SURROGATE, Broken
 from finecomb.data.dataset.formats.piece import Table
@@ -17,14 +17,14 @@ from finecomb.data.dataset.rows import Rows
 def needed(
     names: list[str], columns: Columns, file: str, kind: str, *, aliases: Mapping[str, Sequence[str]] | None = None
 ) -> dict[str, str]:
-    """Which of a file's columns is what: role -> name. Raises UserError for each that is not there.
+    """Which of a file's columns is what: role -> name. Raises ConfigError for each that is not there.
 
     kind: what a label becomes: "class" a name, "classes" a list of names, "number" a float; "none": nothing, no label is read.
     aliases: other names for a column; the first that exists is used.
     """
     separator = next((mark for mark in ";\t|" if mark in names[0]), None) if len(names) == 1 else None
     if separator is not None:
-        raise UserError(_other_separator(names[0], file, separator))
+        raise ConfigError(_other_separator(names[0], file, separator))
     found, problems = {}, []
     for role in ("text", "text_pair", "label", "id", "group"):
         name = getattr(columns, role)
@@ -36,17 +36,17 @@ def needed(
             continue
         near = nearest(name, names)
         listed = ", ".join(names[:30])
-        mend = f"set dataset.columns.{role}={near or 'NAME'}"
-        problems.append(Problem(f"no column {name!r} in {file}", f"dataset.columns.{role}", allowed=f"its columns: {listed}", mend=mend))
+        hint = f"set dataset.columns.{role}={near or 'NAME'}"
+        problems.append(Problem(f"no column {name!r} in {file}", f"dataset.columns.{role}", allowed=f"its columns: {listed}", hint=hint))
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     return found
 
 
 def _other_separator(name: str, file: str, separator: str) -> Problem:
-    mend = "set dataset.format=tsv" if separator == "\t" else "write the file with commas, or with tabs and dataset.format=tsv"
+    hint = "set dataset.format=tsv" if separator == "\t" else "write the file with commas, or with tabs and dataset.format=tsv"
     what = f"{file} has one column, {name!r}: its cells seem to be separated by {separator!r}"
-    return Problem(what, file, "commas in CSV, tabs in TSV", mend)
+    return Problem(what, file, "commas in CSV, tabs in TSV", hint)
 
 
 def to_rows(
@@ -98,11 +98,11 @@ def _texts(table: Table, name: str, broken: dict[int, Broken]) -> list[str]:
 
 
 def refuse_numbers(rows: Rows, name: str) -> None:
-    """Raise UserError where every text is a number: then another column is the text."""
+    """Raise ConfigError where every text is a number: then another column is the text."""
     filled = [row for row, text in enumerate(rows.text) if text.strip()]
     if filled and all(_number(rows.text[row]) is not None for row in filled):
-        mend = "name the column that holds the text: dataset.columns.text=NAME"
-        raise UserError(Problem(f"column {name!r} holds numbers, not text", rows.place(0), mend=mend))
+        hint = "name the column that holds the text: dataset.columns.text=NAME"
+        raise ConfigError(Problem(f"column {name!r} holds numbers, not text", rows.place(0), hint=hint))
 
 
 def _labels(table: Table, name: str, kind: str, separator: str, broken: dict[int, Broken], unlabeled: bool) -> list[Any]:

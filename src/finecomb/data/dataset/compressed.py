@@ -36,7 +36,7 @@ class Damaged(Exception):
 
 
 def blocks(file: File) -> Iterator[bytes]:
-    """Blocks of about 1 MB. Raises Damaged where reading ends early, and UserError for a file that changes meanwhile."""
+    """Blocks of about 1 MB. Raises Damaged where reading ends early, and ConfigError for a file that changes meanwhile."""
     import lzma
 
     import pyarrow

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.config.computing import raised
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 MODES = ("fast", "cascade", "quality")
 # Goes up when the same page gives another text.
@@ -88,12 +88,12 @@ class Links:
 
 
 def require_web(what: str) -> None:
-    """Raise UserError where the packages of the extra `web` are not installed. what: the override that needs them."""
+    """Raise ConfigError where the packages of the extra `web` are not installed. what: the override that needs them."""
     needed = ("resiliparse", "trafilatura", "fastwarc", "warcio", "selectolax", "protego", "courlan", "mwparserfromhell", "lxml")
     absent = [name for name in needed if importlib.util.find_spec(name) is None]
     if absent:
         given = f"packages that read the web are not installed: {', '.join(absent)}"
-        raise UserError(Problem(given, what, mend='pip install "finecomb[web]"'))
+        raise ConfigError(Problem(given, what, hint='pip install "finecomb[web]"'))
 
 
 def extract(html: bytes, url: str | None, *, mode: str = "cascade", charset: str | None = None, limits: Limits | None = None) -> Extracted:
@@ -103,7 +103,7 @@ def extract(html: bytes, url: str | None, *, mode: str = "cascade", charset: str
     mode: `fast`: resiliparse; `quality`: trafilatura, or resiliparse where that finds nothing; `cascade`: resiliparse, and trafilatura
     where a cheap score says that the text holds more than the main text, or less.
     charset: the encoding named by the HTTP header; a byte order mark wins over it, and it wins over the page's own declaration.
-    Never raises for a bad page: `problem` says what went wrong. Raises UserError where the extra `web` is missing.
+    Never raises for a bad page: `problem` says what went wrong. Raises ConfigError where the extra `web` is missing.
     """
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}, not one of {MODES}")

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import Files
 from finecomb.data.dataset.formats.piece import How, Table
 from finecomb.data.dataset.formats.plain import folder_of
@@ -45,10 +45,10 @@ class FilesSource:
                 continue
             try:
                 found[split] = self._of_format(find(given, base, f"dataset.files.{split}"), split)
-            except UserError as error:
+            except ConfigError as error:
                 problems += error.problems
         if problems:
-            raise UserError(problems)
+            raise ConfigError(problems)
         self._found = found
         return found
 
@@ -59,8 +59,8 @@ class FilesSource:
         files = [file for file in found.files if not file.listed or file.problem is not None or known_format(file.path) is not None]
         if not any(file.problem is None for file in files):
             inside = ", ".join(file.name for file in found.files[:10])
-            mend = "name the format, such as dataset.format=document, or a file in it"
-            raise UserError(Problem(f"{found.given}: a folder without a file of known format", f"dataset.files.{split}", inside, mend))
+            hint = "name the format, such as dataset.format=document, or a file in it"
+            raise ConfigError(Problem(f"{found.given}: a folder without a file of known format", f"dataset.files.{split}", inside, hint))
         for file in files:
             if file.problem is None:
                 format_of(file.path)

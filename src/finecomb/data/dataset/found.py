@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from finecomb.assets import hash_file
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.dataset.text_file import existing
 
 _PATTERN = re.compile(r"[*?\[]")
@@ -62,13 +62,13 @@ class File:
         return "missing"
 
     def unchanged(self, now: os.stat_result | None) -> None:
-        """Raise UserError when the file is not what it was when it was hashed, or first seen: what is read must be what was hashed."""
+        """Raise ConfigError when the file is not what it was when it was hashed, or first seen: what is read must be what was hashed."""
         if now is not None and self._state is None:
             self._state = state_of(now)
         elif self._state is not None and (now is None or state_of(now) != self._state):
             what = f"{self.path} {'vanished' if now is None else 'changed'} while it was read"
-            raise UserError(
-                Problem(what, str(self.path), mend="let nothing write there, or copy the files first; then run the command again")
+            raise ConfigError(
+                Problem(what, str(self.path), hint="let nothing write there, or copy the files first; then run the command again")
             )
 
 
@@ -95,7 +95,7 @@ def find(given: str | Sequence[str], base: Path | None, key: str) -> Found:
     """The files that are meant, sorted by name.
 
     given: paths, folders (every file below that is not hidden) and patterns (`*`, `?`, `[...]`, and `**` for any number of folders; hidden
-    names only where the pattern says so), relative to `base`. Raises UserError with every name that leads to no file.
+    names only where the pattern says so), relative to `base`. Raises ConfigError with every name that leads to no file.
     """
     names = [given] if isinstance(given, str) else list(given)
     place = base.expanduser() if base else Path()
@@ -106,17 +106,17 @@ def find(given: str | Sequence[str], base: Path | None, key: str) -> Found:
     for name in names:
         try:
             root, files = _files(place / Path(name).expanduser(), key)
-        except UserError as error:
+        except ConfigError as error:
             problems += error.problems
             continue
         roots.append(os.path.abspath(root))
         found |= {os.path.abspath(file.path): file for file in files}
     if not names:
         problems.append(
-            Problem("no file is named", key, mend=f"{key}=FILE, a folder, a pattern such as 'DIR/**/*.jsonl', or a list of these")
+            Problem("no file is named", key, hint=f"{key}=FILE, a folder, a pattern such as 'DIR/**/*.jsonl', or a list of these")
         )
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     common = os.path.commonpath([os.path.abspath(place)] if base and all(_below(path, place) for path in found) else roots)
     for path, file in found.items():
         file.name = Path(os.path.relpath(path, common)).as_posix()
@@ -130,7 +130,7 @@ def _below(path: str, folder: Path) -> bool:
 def _files(path: Path, key: str) -> tuple[Path, list[File]]:
     """The folder that names are relative to, and the files."""
     if path.is_symlink() and not path.exists():
-        raise UserError(Problem(f"{path} is a link that leads nowhere or in circles", key, mend="name what it should lead to"))
+        raise ConfigError(Problem(f"{path} is a link that leads nowhere or in circles", key, hint="name what it should lead to"))
     if path.is_dir():
         return path, _nonempty(list(_walk(path, None)), path, key, "holds no file")
     if path.exists() or not _PATTERN.search(str(path)):
@@ -147,7 +147,7 @@ def _nonempty(files: list[File], folder: Path, key: str, what: str) -> list[File
     if any(file.problem is None for file in files):
         return files
     inside = sorted(item.name for item in folder.iterdir())[:12] if folder.is_dir() else []
-    raise UserError(Problem(f"{folder}: {what}", key, allowed=f"it holds {', '.join(inside) or 'nothing'}", mend=f"correct {key}"))
+    raise ConfigError(Problem(f"{folder}: {what}", key, allowed=f"it holds {', '.join(inside) or 'nothing'}", hint=f"correct {key}"))
 
 
 def _walk(folder: Path, pattern: Sequence[str] | None) -> Iterator[File]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from finecomb.assets import hash_file, offline
 from finecomb.assets.hub import explain
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.schema.dataset import HubDataset
 from finecomb.data.dataset.compressed import COMPRESSED
 from finecomb.data.dataset.formats.columnar import table as arrow_table
@@ -110,7 +110,7 @@ class HubSource:
             missing = [name for name in splits.values() if name not in loaded]
             if missing or "train" not in splits:
                 what = f"{self._config.hub_id} has no split {', '.join(missing or ['train'])}"
-                raise UserError(Problem(what, "dataset.splits", ", ".join(loaded), f"set dataset.splits.train={next(iter(loaded))}"))
+                raise ConfigError(Problem(what, "dataset.splits", ", ".join(loaded), f"set dataset.splits.train={next(iter(loaded))}"))
             self._hub = {ours: loaded[theirs] for ours, theirs in splits.items()}
             self._names = splits
         return self._hub
@@ -130,7 +130,7 @@ class HubSource:
         """The commit that is read: what comes in a stream has no hash before it has come."""
         revision, failure = self._revision()
         if failure is not None:
-            raise UserError(explain(self._config.hub_id, self._config.revision, failure)) from failure
+            raise ConfigError(explain(self._config.hub_id, self._config.revision, failure)) from failure
         return revision
 
 
@@ -152,9 +152,9 @@ def local_splits(folder: Path, config: HubDataset) -> dict[str, list[Path]]:
         names = ", ".join(f"{stem}.*" for stem in _STEMS[absent])
         why = f"; {_HIDDEN}, so its validation set serves as test" if absent == "validation" else ""
         inside = ", ".join(sorted(item.name for item in folder.iterdir())[:12]) or "nothing"
-        raise UserError(Problem(
+        raise ConfigError(Problem(
             f"no file of the {absent} split{why}", f"dataset.path={folder}", allowed=f"{names}; it holds {inside}",
-            mend="name the files by their split, or use dataset=files",
+            hint="name the files by their split, or use dataset=files",
         ))  # fmt: skip
     return splits
 
@@ -181,7 +181,9 @@ def _first(places: Sequence[Path], stems: Sequence[str]) -> list[Path]:
             whole = [file for file in sorted(place.glob(f"{stem}.*")) if _known(file) and file.name.split(".")[0] == stem]
             if len(whole) > 1:
                 listed = ", ".join(file.name for file in whole)
-                raise UserError(Problem(f"several files of the {stem} split: {listed}", str(place), mend="leave one of them in the folder"))
+                raise ConfigError(
+                    Problem(f"several files of the {stem} split: {listed}", str(place), hint="leave one of them in the folder")
+                )
             shards = sorted(place.glob(f"{stem}-*-of-*.parquet")) or sorted((place / stem).glob("*.arrow"))
             if whole or shards:
                 return whole or shards
@@ -209,7 +211,7 @@ def _load(config: HubDataset, revision: str, failure: Exception | None) -> Any:
         with _cache_only() if failure else nullcontext():
             return datasets.load_dataset(config.hub_id, config.hub_config, revision=revision, **streaming)
     except Exception as error:  # The hub raises a dozen kinds, which `explain` tells apart.
-        raise UserError(_wrong_config(config, error) or explain(config.hub_id, config.revision, failure or error)) from error
+        raise ConfigError(_wrong_config(config, error) or explain(config.hub_id, config.revision, failure or error)) from error
     finally:
         if not shown:
             datasets.enable_progress_bars()
@@ -220,8 +222,8 @@ def _wrong_config(config: HubDataset, error: Exception) -> Problem | None:
     text = str(error)
     if "Dataset scripts are no longer supported" in text:
         what = f"{config.hub_id} is a Python script, and code of a dataset is never run"
-        mend = "use a revision with Parquet files, such as dataset.revision=refs/convert/parquet; or local files: dataset.path=DIR"
-        return Problem(what, "dataset.hub_id", mend=mend)
+        hint = "use a revision with Parquet files, such as dataset.revision=refs/convert/parquet; or local files: dataset.path=DIR"
+        return Problem(what, "dataset.hub_id", hint=hint)
     listed = re.search(r"(?:available configs: |Available: )\[(.*?)\]", text)
     if listed is None:
         return None
@@ -248,7 +250,7 @@ def _resolve(config: HubDataset) -> tuple[str, Exception | None]:
     try:
         return HfApi().dataset_info(config.hub_id, revision=config.revision, timeout=10).sha, None
     except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise UserError(explain(config.hub_id, config.revision, error)) from error
+        raise ConfigError(explain(config.hub_id, config.revision, error)) from error
     except Exception as error:
         return config.revision, error
 
@@ -278,8 +280,8 @@ def _pieces(table: Any, name: str, how: How) -> Iterator[Table]:
             names = list(batch.column_names)
             yield arrow_table(name, names, batch.select(list(dict.fromkeys(how.choose(names)))), count, first=0)
     except (OSError, RuntimeError, ValueError) as error:  # The network's and the hub's own; what came before cannot stand for the whole.
-        raise UserError(Problem(f"{name}: reading stopped after {count.next:,} rows: {str(error)[:300]}", "dataset.stream",
-                                mend="run the command again; or fetch the whole first: dataset.stream=false")) from error  # fmt: skip
+        raise ConfigError(Problem(f"{name}: reading stopped after {count.next:,} rows: {str(error)[:300]}", "dataset.stream",
+                                hint="run the command again; or fetch the whole first: dataset.stream=false")) from error  # fmt: skip
 
 
 def _hash_table(table: Any) -> str:
@@ -311,5 +313,5 @@ def _refuse_hidden(rows: Rows, kind: str) -> None:
     count = 0 if hidden is None else rows.label.count(hidden)
     if count and (kind == "class" or count == len(rows)):
         row = rows.label.index(hidden)
-        mend = "use the dev (validation) split as test: dataset.splits={train: train, test: validation}; validation is split from train"
-        raise UserError(Problem(f"{count:,} rows have the label -1: {_HIDDEN}", rows.place(row), mend=mend))
+        hint = "use the dev (validation) split as test: dataset.splits={train: train, test: validation}; validation is split from train"
+        raise ConfigError(Problem(f"{count:,} rows have the label -1: {_HIDDEN}", rows.place(row), hint=hint))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.data.dataset.rows import Rows
 
 VERSION = "2"
@@ -21,25 +21,25 @@ def encode(splits: dict[str, Rows], kind: str, names: list[str] | None) -> tuple
     """Replace names by class indices in every split; numbers stay, and so do rows without labels (kind "none").
 
     names: the classes in order; None: as found in train, sorted (as numbers where all are whole numbers).
-    A label may also be the index of a class, as benchmarks' files write it. Raises UserError for a label that is no class.
+    A label may also be the index of a class, as benchmarks' files write it. Raises ConfigError for a label that is no class.
     """
     if kind in ("number", "none"):
         return splits, None
     found = set(_each(splits["train"].label, kind))
     if names is None:
         if kind == "class" and (problem := _several_in_one(splits["train"]) or _numbers(splits["train"], found)):
-            raise UserError(problem)
+            raise ConfigError(problem)
         names = sorted(found, key=_natural)
         declared = False
     else:
         declared = True
     if len(names) < (1 if kind == "classes" else 2):
         only = f"the only label in train is {names[0]!r}" if names else "train has no label"
-        raise UserError(Problem(only, f"{splits['train'].file}, column dataset.columns.label", allowed="two or more classes"))
+        raise ConfigError(Problem(only, f"{splits['train'].file}, column dataset.columns.label", allowed="two or more classes"))
     index = _index(names, found)
     problems = [problem for split, rows in splits.items() for problem in _unknown(split, rows, kind, index, names, declared)]
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     return {split: replace(rows, label=_encoded(rows.label, kind, index)) for split, rows in splits.items()}, names
 
 
@@ -77,11 +77,11 @@ def _several_in_one(rows: Rows) -> Problem | None:
             listed = ", ".join(repr(label) for label in sorted(several, key=lambda label: -tally[label])[:3])
             count = sum(tally[label] for label in several)
             what = f"{count:,} of {tally.total():,} rows of train seem to have several labels in one cell, such as {listed}"
-            mend = (
+            hint = (
                 f"for several labels a row: task.multi_label=true dataset.label_separator='{separator}'; "
                 "where these are single labels, name every one in dataset.label_names=[...]"
             )
-            return Problem(what, f"{rows.file}, column dataset.columns.label", "one label in each cell", mend)
+            return Problem(what, f"{rows.file}, column dataset.columns.label", "one label in each cell", hint)
     return None
 
 
@@ -94,8 +94,8 @@ def _numbers(rows: Rows, found: set[str]) -> Problem | None:
     if len(found) < _MANY_NUMBERS or all(value.is_integer() for value in values):
         return None
     what = f"the labels of train are {len(found):,} different numbers, from {min(values):g} to {max(values):g}"
-    mend = "to predict numbers: task=regression; where these are the names of classes, list them in dataset.label_names=[...]"
-    return Problem(what, f"{rows.file}, column dataset.columns.label", "names of classes", mend)
+    hint = "to predict numbers: task=regression; where these are the names of classes, list them in dataset.label_names=[...]"
+    return Problem(what, f"{rows.file}, column dataset.columns.label", "names of classes", hint)
 
 
 def _natural(name: str) -> tuple[bool, int, str]:
@@ -132,5 +132,5 @@ def _unknown(split: str, rows: Rows, kind: str, index: dict[str, int], names: li
         where = f"{count:,} row{'s' if count > 1 else ''} of {split}, first {rows.place(places[name][0])}"
         what = f"label {name!r} is not in dataset.label_names" if declared else f"label {name!r} stands in {split} but not in train"
         listed = ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")
-        mend = "correct the file, or name every label in dataset.label_names=[...]"
-        yield Problem(what, where, allowed=listed + (f"; nearest: {near}" if near else ""), mend=mend)
+        hint = "correct the file, or name every label in dataset.label_names=[...]"
+        yield Problem(what, where, allowed=listed + (f"; nearest: {near}" if near else ""), hint=hint)

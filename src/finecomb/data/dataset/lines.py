@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.dataset.broken import ENCODING, LONG, NUL, SHOWN, Broken
 from finecomb.data.dataset.compressed import Damaged, blocks
 from finecomb.data.dataset.found import File
@@ -45,7 +45,7 @@ class Group:
 
 
 class Decoder:
-    """Bytes in, text out; what is not of the encoding is marked. Raises UserError for an unknown encoding, or another one altogether."""
+    """Bytes in, text out; what is not of the encoding is marked. Raises ConfigError for an unknown encoding, or another one altogether."""
 
     def __init__(self, encoding: str, file: File) -> None:
         self.encoding, self._file, self._began, self._head = encoding, file, False, b""
@@ -54,7 +54,7 @@ class Decoder:
             name = codecs.lookup(encoding).name
         except LookupError as error:
             allowed = "utf-8, utf-16, latin-1, cp1252, ..."
-            raise UserError(Problem(f"unknown encoding {encoding!r}", "dataset.encoding", allowed=allowed)) from error
+            raise ConfigError(Problem(f"unknown encoding {encoding!r}", "dataset.encoding", allowed=allowed)) from error
         self._name = name
         self._decoder: Any = codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else name)("strict")
 
@@ -85,7 +85,7 @@ class Decoder:
             self._decoder = codecs.getincrementaldecoder("utf-16-le" if sys.byteorder == "little" else "utf-16-be")("strict")
         if looks_like and not self.encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32")):
             what = f"byte {data[0]:#04x} is not {self.encoding}; the file looks like {looks_like}"
-            raise UserError(Problem(what, f"{self._file.path}, line 1", mend=f"set dataset.encoding={looks_like}"))
+            raise ConfigError(Problem(what, f"{self._file.path}, line 1", hint=f"set dataset.encoding={looks_like}"))
 
 
 def fault(text: str, encoding: str, line: int) -> Broken | None:

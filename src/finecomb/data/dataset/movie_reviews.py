@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.assets import Local, fetch
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import MovieReviews
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.source import Raw
@@ -70,7 +70,7 @@ class MovieReviewsSource:
         names = list(self._config.label_names or default)
         if len(names) != len(default):
             given = f"dataset.label_names has {len(names)} names"
-            raise UserError(
+            raise ConfigError(
                 Problem(given, f"dataset.target={self._config.target}", allowed=f"{len(default)} names, in the order {default}")
             )
         return names
@@ -95,7 +95,7 @@ def _parse(path: Path) -> Rows:
         try:
             identifier, rating, sentence = cells[0], float(cells[1]), cells[2]
         except (IndexError, ValueError) as error:
-            raise UserError(Problem("expected an id, a rating and a text, separated by tabs", f"{path.name}, line {number}")) from error
+            raise ConfigError(Problem("expected an id, a rating and a text, separated by tabs", f"{path.name}, line {number}")) from error
         ids.append(identifier)
         ratings.append(rating)
         texts.append(sentence)

@@ -13,7 +13,7 @@ from typing import Any
 
 from finecomb.assets import hash_file, room_on_disk
 from finecomb.assets.cache import staging
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.dataset.rows import PROVENANCE, Rows
 from finecomb.data.texts import Texts, pieces
 
@@ -83,13 +83,13 @@ def write(target: Path, splits: dict[str, Rows], manifest: dict[str, Any], besid
 
 
 def open_prepared(directory: Path) -> Prepared:
-    """Open a prepared folder. Raises UserError when it is none, or when a file of it is not what was written."""
+    """Open a prepared folder. Raises ConfigError when it is none, or when a file of it is not what was written."""
     path = directory / MANIFEST
     if not path.is_file():
-        raise UserError(Problem(
+        raise ConfigError(Problem(
             f"{directory} is not a prepared dataset: it has no {MANIFEST}",
             "dataset.path",
-            mend="name a folder that finecomb prepared; for other files use dataset=files dataset.files.train=FILE",
+            hint="name a folder that finecomb prepared; for other files use dataset=files dataset.files.train=FILE",
         ))  # fmt: skip
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -97,9 +97,9 @@ def open_prepared(directory: Path) -> Prepared:
         damaged = [name for name, digest in manifest["stored"].items() if not _is(directory / name, digest)]
         fields = {name: manifest[name] for name in ("key", "content_hash", "label_kind", "label_names", "columns")}
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(_damaged(path)) from error
+        raise ConfigError(_damaged(path)) from error
     if damaged:
-        raise UserError([_damaged(directory / name) for name in damaged])
+        raise ConfigError([_damaged(directory / name) for name in damaged])
     return Prepared(directory, **fields, manifest=manifest)
 
 
@@ -126,7 +126,7 @@ def _is(file: Path, digest: str) -> bool:
 
 
 def _damaged(file: Path) -> Problem:
-    return Problem(f"{file.name} is damaged: it is not what was written", str(file), mend=f"remove {file.parent} and prepare again")
+    return Problem(f"{file.name} is damaged: it is not what was written", str(file), hint=f"remove {file.parent} and prepare again")
 
 
 def _size(splits: dict[str, Rows]) -> int:

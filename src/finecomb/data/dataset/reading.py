@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import Columns
 from finecomb.data.dataset.broken import EMPTY_FILE, UNKNOWN_SUFFIX, Broken, Intake
 from finecomb.data.dataset.columns import needed, refuse_numbers, to_rows
@@ -85,10 +85,10 @@ def read_splits(
             more = next(streams[split], None)
             first[split] += [] if more is None else [more]
             done |= {split} if more is None else set()
-        except UserError as error:
+        except ConfigError as error:
             problems += error.problems
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     if _share_ids(plans, want, first, done):
         return {split: _prefixed(split, chain(first[split], streams[split])) for split in plans}
     return {split: first[split] if split in done else chain(first[split], streams[split]) for split in plans}
@@ -183,8 +183,8 @@ class _Reader:
         if key not in self._known:
             try:
                 self._known[key] = needed(names, self.want.columns, file, self.want.kind, aliases=self.want.aliases)
-            except UserError as error:
-                raise UserError(replace(problem, where=f"{problem.where} ({self.plan.key})") for problem in error.problems) from error
+            except ConfigError as error:
+                raise ConfigError(replace(problem, where=f"{problem.where} ({self.plan.key})") for problem in error.problems) from error
         if open_names:
             self._open = self._known[key]
         return self._known[key]
@@ -198,14 +198,14 @@ class _Reader:
         prefix = self.split if self.plan.single else f"{self.split}:{table.file}"
         return [f"{prefix}:{row}" for row in table.row]
 
-    def nothing(self) -> UserError:
+    def nothing(self) -> ConfigError:
         """The error for a split without a row."""
         if problems := self.intake.file_problems({part.name: part.where for part in self.plan.parts}):
-            return UserError(problems)
+            return ConfigError(problems)
         self.intake.check()
         name = self.plan.parts[0].name if len(self.plan.parts) == 1 else self.plan.given
-        mend = "a split that is given needs at least one row"
-        return UserError(Problem(f"{name} holds no row", f"{self.plan.parts[0].where} ({self.plan.key})", mend=mend))
+        hint = "a split that is given needs at least one row"
+        return ConfigError(Problem(f"{name} holds no row", f"{self.plan.parts[0].where} ({self.plan.key})", hint=hint))
 
 
 def _joined(parts: Sequence[Rows]) -> Rows:

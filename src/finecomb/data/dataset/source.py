@@ -34,7 +34,7 @@ class Source(Protocol):
     """One dataset, found but not yet read."""
 
     def inputs(self) -> dict[str, str]:
-        """Name -> sha256 of everything the rows depend on beside the config. Raises UserError where something is missing."""
+        """Name -> sha256 of everything the rows depend on beside the config. Raises ConfigError where something is missing."""
 
     def read(self, kind: str) -> Raw:
-        """Read the rows with labels of that kind ("class", "classes", "number"; "none": without). Raises UserError for bad input."""
+        """Read the rows with labels of that kind ("class", "classes", "number"; "none": without). Raises ConfigError for bad input."""

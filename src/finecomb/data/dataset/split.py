@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Sequence
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import Limit, Split
 from finecomb.data.chance import rank, ranked
 from finecomb.data.dataset.rows import SPLITS, Rows
@@ -29,10 +29,10 @@ def carve(splits: dict[str, Rows], config: Split, kind: str) -> tuple[dict[str, 
     absent = missing(splits, config)
     shares = {"validation": config.validation, "test": config.test}
     if "validation" in absent and not shares["validation"]:
-        raise UserError(Problem(
+        raise ConfigError(Problem(
             "there would be no validation rows",
             "dataset.split.validation=0",
-            mend="give a share such as dataset.split.validation=0.1, or a file of validation rows",
+            hint="give a share such as dataset.split.validation=0.1, or a file of validation rows",
         ))  # fmt: skip
     rest = list(range(len(train)))
     strata = _strata(train, kind) if config.stratify else [0] * len(train)
@@ -53,10 +53,10 @@ def carve(splits: dict[str, Rows], config: Split, kind: str) -> tuple[dict[str, 
 
 def _refuse_empty(name: str, train: Rows, shares: dict[str, float]) -> None:
     units = f"{len(train):,} rows" + (f" in {len(set(train.group)):,} groups" if train.group else "")
-    mend = "use more rows, a larger share (dataset.split.validation, dataset.split.test), or give the splits as files"
+    hint = "use more rows, a larger share (dataset.split.validation, dataset.split.test), or give the splits as files"
     if train.group:
-        mend += "; or do not split by group (dataset.columns.group=null)"
-    raise UserError(Problem(f"no row would be left for {name}: train has {units}", f"shares {shares}", mend=mend))
+        hint += "; or do not split by group (dataset.columns.group=null)"
+    raise ConfigError(Problem(f"no row would be left for {name}: train has {units}", f"shares {shares}", hint=hint))
 
 
 def _strata(rows: Rows, kind: str) -> list[Hashable]:

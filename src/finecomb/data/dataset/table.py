@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.data.dataset.broken import Broken
 from finecomb.data.dataset.compressed import COMPRESSED, Damaged, members
 from finecomb.data.dataset.formats.columnar import arrow, parquet
@@ -36,8 +36,8 @@ def format_of(path: Path | PurePosixPath, format: str = "auto") -> str:
     suffix = suffixes[-1] if suffixes else ""
     near = nearest(suffix, SUFFIXES)
     allowed = ", ".join(SUFFIXES) + "; each also with " + ", ".join(COMPRESSED)
-    mend = "name the format, such as dataset.format=csv" + (f"; did you mean {near}?" if near else "")
-    raise UserError(Problem(f"{path.name}: cannot tell the format from the suffix {suffix!r}", str(path), allowed=allowed, mend=mend))
+    hint = "name the format, such as dataset.format=csv" + (f"; did you mean {near}?" if near else "")
+    raise ConfigError(Problem(f"{path.name}: cannot tell the format from the suffix {suffix!r}", str(path), allowed=allowed, hint=hint))
 
 
 def known_format(path: Path | PurePosixPath) -> str | None:
@@ -51,7 +51,7 @@ def known_format(path: Path | PurePosixPath) -> str | None:
 
 
 def pieces(file: File, format: str, how: How) -> Iterator[Table]:
-    """The tables of a file, or of the files in an archive. Raises Damaged where reading ends early, UserError for another format."""
+    """The tables of a file, or of the files in an archive. Raises Damaged where reading ends early, ConfigError for another format."""
     inside = members(file)
     faults: list[tuple[File, Damaged]] = []
     for member in inside:
@@ -81,26 +81,26 @@ def _of_archive(faults: Sequence[tuple[File, Damaged]], inside: Sequence[File]) 
 def _distinct(table: Table, file: File) -> None:
     twice = sorted({name for name in table.names if name and table.names.count(name) > 1})
     if twice:
-        raise UserError(Problem(f"two columns have the same name: {', '.join(twice)}", str(file.path), mend="rename one of them"))
+        raise ConfigError(Problem(f"two columns have the same name: {', '.join(twice)}", str(file.path), hint="rename one of them"))
 
 
 def read_table(paths: Sequence[Path], *, format: str, encoding: str, quotes: str, headerless: Sequence[str] = ()) -> Table:
-    """The whole of a file, or of the shards of one split, in memory. Raises UserError, with the line, for what cannot be read."""
+    """The whole of a file, or of the shards of one split, in memory. Raises ConfigError, with the line, for what cannot be read."""
     how = How(encoding, quotes, headerless)
     found: list[Table] = []
     for path in paths:
         try:
             for table in pieces(File(path, path.name), format, how):
                 if table.broken:
-                    raise UserError(_refused(table.file, table.unit, table.broken[0]))
+                    raise ConfigError(_refused(table.file, table.unit, table.broken[0]))
                 found.append(table)
         except Damaged as error:
-            raise UserError(
-                Problem(f"cannot read {path.name}: {error.detail or error.reason}", str(path), mend="is it complete?")
+            raise ConfigError(
+                Problem(f"cannot read {path.name}: {error.detail or error.reason}", str(path), hint="is it complete?")
             ) from error
     if not sum(map(len, found)):
         what = f"{paths[0].name} is empty" if not found else f"{paths[0].name} holds no row"
-        raise UserError(Problem(what, str(paths[0])))
+        raise ConfigError(Problem(what, str(paths[0])))
     names = list(dict.fromkeys(name for table in found for name in table.names))
 
     def column(name: str) -> list[Any]:
@@ -111,4 +111,4 @@ def read_table(paths: Sequence[Path], *, format: str, encoding: str, quotes: str
 
 
 def _refused(file: str, unit: str, row: Broken) -> Problem:
-    return Problem(row.told, f"{file}, {unit} {row.line}", mend="correct or remove it")
+    return Problem(row.told, f"{file}, {unit} {row.line}", hint="correct or remove it")

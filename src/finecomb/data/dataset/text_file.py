@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from finecomb.config.errors import Problem, UserError, nearest
+from finecomb.config.errors import ConfigError, Problem, nearest
 
 _LARGEST = 1 << 30
 
@@ -15,7 +15,7 @@ def existing(path: Path, key: str) -> Path:
     if path.is_file() or path.is_dir():
         return path
     if path.exists():
-        raise UserError(Problem(f"{path} is a device, pipe or socket, and no file", key, mend="write its content to a file first"))
+        raise ConfigError(Problem(f"{path} is a device, pipe or socket, and no file", key, hint="write its content to a file first"))
     folder = path.parent
     while not folder.is_dir():
         folder = folder.parent
@@ -23,13 +23,13 @@ def existing(path: Path, key: str) -> Path:
     names = sorted(item.name for item in folder.iterdir() if not item.name.startswith("."))
     near = nearest(missing, names)
     listed = f"nearest: {near}" if near else ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
-    raise UserError(
-        Problem(f"no such file or folder: {path}", key, allowed=f"in {folder.resolve()}: {listed or 'nothing'}", mend=f"correct {key}")
+    raise ConfigError(
+        Problem(f"no such file or folder: {path}", key, allowed=f"in {folder.resolve()}: {listed or 'nothing'}", hint=f"correct {key}")
     )
 
 
 def read_text(path: Path, encoding: str) -> str:
-    """The text of a file that fits in memory. Raises UserError, with the line, for bytes that are not text in that encoding."""
+    """The text of a file that fits in memory. Raises ConfigError, with the line, for bytes that are not text in that encoding."""
     # Here, since those modules look for files by `existing`.
     from finecomb.data.dataset.compressed import Damaged, whole
     from finecomb.data.dataset.found import File
@@ -40,13 +40,13 @@ def read_text(path: Path, encoding: str) -> str:
         data = whole(file, _LARGEST)
     except Damaged as error:
         what = f"cannot read {path.name}: {error.detail or error.reason}"
-        raise UserError(Problem(what, str(path), mend="is it complete, and a file you may read?")) from error
+        raise ConfigError(Problem(what, str(path), hint="is it complete, and a file you may read?")) from error
     if not data.strip():
-        raise UserError(Problem(f"{path.name} is empty", str(path)))
+        raise ConfigError(Problem(f"{path.name} is empty", str(path)))
     text, tainted = Decoder(encoding, file).decode(data, final=True)
     if tainted and (found := fault(text, encoding, 1)):
         at = next(number for number, line in enumerate(text.split("\n"), start=1) if fault(line, encoding, number))
-        raise UserError(Problem(found.told, f"{path}, line {at}", mend="set dataset.encoding to what the file was written in"))
+        raise ConfigError(Problem(found.told, f"{path}, line {at}", hint="set dataset.encoding to what the file was written in"))
     return text
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.cleaner import Cleaned, Recipe
 from finecomb.data.dataset.labels import as_names
 from finecomb.data.dataset.rows import Rows, to_table
@@ -30,7 +30,7 @@ def run(
         folder: for the texts meanwhile; needed until the account has been read.
 
     Raises:
-        UserError: no row is left in a split.
+        ConfigError: no row is left in a split.
     """
     if not recipe.steps:
         return splits, Cleaned({})
@@ -46,7 +46,9 @@ def run(
         if not stay:
             reasons = [f"{entry['step']}: {why} {count:,}" for entry in cleaned.funnel if entry["split"] == split
                        for why, count in entry["reasons"].items()]  # fmt: skip
-            raise UserError(Problem(f"no row is left in {split}", rows.file, "; ".join(reasons), "check the file, or the cleaner's steps"))
+            raise ConfigError(
+                Problem(f"no row is left in {split}", rows.file, "; ".join(reasons), "check the file, or the cleaner's steps")
+            )
     return kept, cleaned
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from finecomb.config import plugins
 from finecomb.config.computing import raised
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import augmenter as augmenter_schema
 from finecomb.config.schema import sampler as sampler_schema
 from finecomb.data import augmenter as augmenters
@@ -58,7 +58,7 @@ class Balancing:
 
 
 def build(augmenter: augmenter_schema.Augmenter | None, sampler: sampler_schema.Sampler | None) -> Balancing:
-    """What the configs ask for. Raises UserError for what cannot be used."""
+    """What the configs ask for. Raises ConfigError for what cannot be used."""
     augment = None if augmenter is None else augmenters.build(augmenter)
     sample = None if sampler is None else samplers.build(sampler)
     identity = []
@@ -74,15 +74,15 @@ def _code(group: str, config: augmenter_schema.Augmenter | sampler_schema.Sample
 
 
 def refuse_twice(manifest: Mapping[str, Any], balancing: Balancing, limit: int | None) -> None:
-    """Raise UserError where prepared rows that were balanced before are to be balanced again, or cut."""
+    """Raise ConfigError where prepared rows that were balanced before are to be balanced again, or cut."""
     steps = [entry["step"] for entry in manifest["funnel"] if entry.get("balance")]
     if not steps:
         return
-    done, mend = ", ".join(dict.fromkeys(steps)), "prepare the rows anew, with all that is wanted at once"
+    done, hint = ", ".join(dict.fromkeys(steps)), "prepare the rows anew, with all that is wanted at once"
     if balancing:
-        raise UserError(Problem(f"the training rows of this folder have been balanced before: {done}", "augmenter, sampler", mend=mend))
+        raise ConfigError(Problem(f"the training rows of this folder have been balanced before: {done}", "augmenter, sampler", hint=hint))
     if limit is not None and limit < manifest["rows"]["train"]:
-        raise UserError(Problem(f"a part of rows that were balanced ({done}) is not balanced", "dataset.limit.train", mend=mend))
+        raise ConfigError(Problem(f"a part of rows that were balanced ({done}) is not balanced", "dataset.limit.train", hint=hint))
 
 
 def _augment(augment: augmenters.Augment, done: Balanced) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from finecomb.assets import lock
 from finecomb.assets.cache import staging
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import Require
 from finecomb.data.cleaner import near_index, spelling
 from finecomb.data.cleaner.language import identify
@@ -38,7 +38,7 @@ _SAMPLE = 500  # texts whose language is asked for dataset.require.languages
 def deliver(prepared: Prepared, target: Path, *, name: str, require: Require) -> dict[str, Any]:
     """Write the folder, whole or not at all; returns what data.json holds.
 
-    What stands there from an earlier time is left where it says the same. Raises UserError, after the folder was written, when the rows do
+    Files that are there already are left when their content is the same. Raises ConfigError, after the folder was written, when the rows do
     not meet what was required.
     """
     with lock(key_of("delivery", str(target.absolute()))):
@@ -46,7 +46,7 @@ def deliver(prepared: Prepared, target: Path, *, name: str, require: Require) ->
         if (told := _delivered(target, key)) is None:
             told, problems = _write(prepared, target, name, require, key)
             if problems:
-                raise UserError(problems)
+                raise ConfigError(problems)
     return told
 
 
@@ -104,7 +104,7 @@ def _put(folder: Path, target: Path) -> None:
     target = target.resolve()
     if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir()):
         what = f"{target} is there and was not written by finecomb prepare"
-        raise UserError(Problem(what, "output", mend="name another folder"))
+        raise ConfigError(Problem(what, "output", hint="name another folder"))
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.finecomb-part")
     new, old = aside / "new", aside / "old"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.annotator import Annotate, Annotated
 from finecomb.data.dataset.rows import Rows
 
@@ -17,11 +17,11 @@ def labeled(
     train = splits["train"]
     if annotate is None:
         if None in train.label and kind != "none":
-            mend = "name the column of the labels, or let rules give them: annotator=labeling_functions"
-            raise UserError(Problem("no column is named as the label", "dataset.columns.label=null", mend=mend))
+            hint = "name the column of the labels, or let rules give them: annotator=labeling_functions"
+            raise ConfigError(Problem("no column is named as the label", "dataset.columns.label=null", hint=hint))
         return splits, [], None
     if kind != "class":
-        raise UserError(Problem("an annotator gives one class to each text", "annotator", "task=sequence_classification"))
+        raise ConfigError(Problem("an annotator gives one class to each text", "annotator", "task=sequence_classification"))
     found = annotate(train.text, pairs=train.text_pair, given=train.label)
     kept = [row for row, label in enumerate(found.labels) if label is not None]
     silent = sum(not origin for origin in found.origin)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.dataset import Source
 from finecomb.data.dataset.rows import Rows, from_tables, to_table
 from finecomb.data.prepare.clusters import held_together
@@ -35,7 +35,7 @@ class Reading:
 def read(source: Source, key: str, kind: str) -> Reading:
     """The rows of a source as shards, from the cache or read now. key: names the dataset's values and inputs.
 
-    Raises UserError for bad input, and for a split without rows.
+    Raises ConfigError for bad input, and for a split without rows.
     """
     folder = root() / "read" / key
     if (found := _found(folder)) is not None:
@@ -75,9 +75,9 @@ def _refuse_empty(splits: Mapping[str, Sequence[Shard]], funnel: Sequence[Mappin
         if not shards:
             lost = [f"{entry['step']}: {reason} {count:,}" for entry in funnel if entry["split"] == name
                     for reason, count in entry["reasons"].items()]  # fmt: skip
-            problems.append(Problem(f"no row is left in {name}", "reading", allowed="; ".join(lost), mend="check the file"))
+            problems.append(Problem(f"no row is left in {name}", "reading", allowed="; ".join(lost), hint="check the file"))
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
 
 
 def opened(splits: Mapping[str, Sequence[Shard]], folder: Path, clusters: Sequence[str] = ()) -> dict[str, Rows]:

@@ -15,7 +15,7 @@ from finecomb.assets import cache_dir, lock
 from finecomb.assets.cache import in_use, mark_used, remove, staging
 from finecomb.config import plugins
 from finecomb.config.computing import raised
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import annotator as annotator_schema
 from finecomb.config.schema import augmenter as augmenter_schema
 from finecomb.config.schema import cleaner as cleaner_schema
@@ -59,7 +59,7 @@ def prepare(
     task_variant: a key of config.schema.task.FACTS; it says what a label is. None: the rows are only cleaned and need no labels.
     workers: processes; None: one for each core. Their number never changes the rows. progress: show on a terminal how far it is.
     score: how a finished run is asked for labels (annotator=run).
-    Raises UserError for everything wrong with the input; nothing but cache is left behind.
+    Raises ConfigError for everything wrong with the input; nothing but cache is left behind.
     """
     kind = NO_LABELS if task_variant is None else KINDS[task_variant]
     has = dataset_schema.label_kind(dataset)
@@ -101,8 +101,8 @@ def prepare(
 def _reuse(dataset: dataset_schema.Prepared, balancing: balance.Balancing, kind: str, task_variant: str | None) -> Prepared:
     """A folder that was prepared before: as it is, or with fewer rows, or balanced."""
     if not dataset.path:
-        raise UserError(
-            Problem("dataset=prepared needs a folder", "dataset.path", mend="dataset.path=DIR, a folder that finecomb prepared")
+        raise ConfigError(
+            Problem("dataset=prepared needs a folder", "dataset.path", hint="dataset.path=DIR, a folder that finecomb prepared")
         )
     found = open_prepared(existing(Path(dataset.path), "dataset.path").absolute())
     _check_kind(found.directory.name, found.label_kind, kind, task_variant)
@@ -132,10 +132,10 @@ def _check_kind(name: str, has: str, kind: str, task_variant: str | None) -> Non
     if has in (kind, "any") or kind == NO_LABELS:
         return
     if has == NO_LABELS:
-        mend = "train on rows that have labels; or let an annotator give them when they are prepared: annotator=labeling_functions"
-        raise UserError(Problem(f"the rows of dataset={name} have no labels, the task needs {kind!r}", f"task {task_variant}", mend=mend))
+        hint = "train on rows that have labels; or let an annotator give them when they are prepared: annotator=labeling_functions"
+        raise ConfigError(Problem(f"the rows of dataset={name} have no labels, the task needs {kind!r}", f"task {task_variant}", hint=hint))
     fits = [name for name, wanted in KINDS.items() if wanted == has]
-    raise UserError(Problem(f"the labels of dataset={name} are of kind {has!r}, the task needs {kind!r}", f"task {task_variant}",
+    raise ConfigError(Problem(f"the labels of dataset={name} are of kind {has!r}, the task needs {kind!r}", f"task {task_variant}",
                             allowed=f"task: {', '.join(fits)}"))  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def _cached(directory: Path) -> Prepared | None:
         return None
     try:
         found = open_prepared(directory)
-    except UserError as error:
+    except ConfigError as error:
         print(f"prepared data in the cache is damaged and is made again: {error}", file=sys.stderr)
         remove(directory)
         return None
@@ -291,11 +291,11 @@ def _refuse_empty(splits: dict[str, Rows], funnel: list[dict[str, Any]], source:
                     for reason, count in entry["reasons"].items()]  # fmt: skip
             problems.append(
                 Problem(
-                    f"no row is left in {name}", rows.file or source, allowed="; ".join(lost), mend="check the file, or the cleaner's steps"
+                    f"no row is left in {name}", rows.file or source, allowed="; ".join(lost), hint="check the file, or the cleaner's steps"
                 )
             )
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
 
 
 def _straddling(splits: dict[str, Rows]) -> int:

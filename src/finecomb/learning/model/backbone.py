@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plugins import find_build
 from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES, Family, Model
 from finecomb.learning.model.source import ModelSource
@@ -74,7 +74,7 @@ def build(
     dtype: of the pre-trained weights; see `set_precision`.
 
     Raises:
-        UserError: the weights do not fit the architecture, or the tokenizer does not fit the weights.
+        ConfigError: the weights do not fit the architecture, or the tokenizer does not fit the weights.
     """
     outputs: dict[str, Any] = {"num_outputs": num_outputs, "label_names": label_names, "problem_type": problem_type, "seed": seed}
     own = find_build("model", config.name)
@@ -156,7 +156,7 @@ def load_pretrained(
     attention: as transformers names its implementations, or auto: its own choice.
 
     Raises:
-        UserError: the file is damaged; or tensors below the head are missing, of another shape, or more than the architecture has.
+        ConfigError: the file is damaged; or tensors below the head are missing, of another shape, or more than the architecture has.
     """
     try:
         with torch.random.fork_rng(devices=[]), quiet():
@@ -165,7 +165,7 @@ def load_pretrained(
                 ignore_mismatched_sizes=True, output_loading_info=True, attn_implementation=None if attention == "auto" else attention,
             )  # fmt: skip
     except SafetensorError as error:
-        raise UserError(Problem(f"the weights cannot be read: {error}", str(directory), mend="fetch or copy them again")) from error
+        raise ConfigError(Problem(f"the weights cannot be read: {error}", str(directory), hint="fetch or copy them again")) from error
     absent_poolers = tuple(path for path in family.pooler if any(key.startswith(f"{path}.") for key in loading["missing_keys"]))
     new = family.head + absent_poolers
     missing = [key for key in loading["missing_keys"] if not _inside(key, new)]
@@ -182,7 +182,7 @@ def load_pretrained(
         if keys
     ]
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     return model, new
 
 
@@ -193,11 +193,11 @@ def _inside(key: str, modules: tuple[str, ...]) -> bool:
 def _check_vocabulary(model: Any, tokenizer: Any, directory: Path) -> None:
     rows = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > rows:
-        raise UserError(
+        raise ConfigError(
             Problem(
                 f"the tokenizer has {len(tokenizer)} tokens, the weights have {rows} embeddings",
                 str(directory),
-                mend="use the tokenizer that belongs to the weights",
+                hint="use the tokenizer that belongs to the weights",
             )
         )
 

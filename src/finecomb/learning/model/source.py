@@ -10,7 +10,7 @@ from pathlib import Path
 
 from finecomb.assets import Local, fetch, hash_directory, hash_file
 from finecomb.config.device_rules import attention_problem
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.model import FAMILIES, HUB_WEIGHTS, Model, TinyModel
 
 VERSION = "1"
@@ -42,11 +42,11 @@ def inspect(config: Model) -> ModelSource:
     `config.name_or_path`, a directory or a hub id, goes before `config.source`; with neither, a tiny model is described by its own fields.
 
     Raises:
-        UserError: nothing is there, the architecture is unknown or lacks the requested attention, or the weights are not safetensors.
+        ConfigError: nothing is there, the architecture is unknown or lacks the requested attention, or the weights are not safetensors.
     """
     source = _locate(config)
     if problem := attention_problem(config.attention, source.model_type, "model.attention"):
-        raise UserError(problem)
+        raise ConfigError(problem)
     return source
 
 
@@ -56,17 +56,17 @@ def _locate(config: Model) -> ModelSource:
     if isinstance(config, TinyModel):
         return _tiny(config)
     if not config.source:
-        raise UserError(
-            Problem(f"model {config.name} names no weights", "model.source", mend="set model.name_or_path to a local directory or a hub id")
+        raise ConfigError(
+            Problem(f"model {config.name} names no weights", "model.source", hint="set model.name_or_path to a local directory or a hub id")
         )
     local = fetch(config.source, sha256=config.sha256, progress=True)
     source = dataclasses.replace(_describe(local.path, local.sha256), hub_id=_hub_id(config, local))
     if config.model_type not in ("auto", source.model_type):
-        raise UserError(
+        raise ConfigError(
             Problem(
                 f"the weights are of architecture {source.model_type}, not {config.model_type}",
                 f"model.model_type and {local.path / 'config.json'}",
-                mend=f"set model.model_type to {source.model_type} or auto",
+                hint=f"set model.model_type to {source.model_type} or auto",
             )
         )
     return source
@@ -83,14 +83,14 @@ def _hub_id(config: Model, local: Local) -> str | None:
 def _tiny(config: TinyModel) -> ModelSource:
     fields = [config.model_type, config.layers, config.hidden, config.heads, config.init_seed, TINY_VERSION]
     if config.model_type not in FAMILIES:
-        raise UserError(_unknown_architecture(config.model_type, "model.model_type"))
+        raise ConfigError(_unknown_architecture(config.model_type, "model.model_type"))
     if config.hidden % config.heads or (config.hidden // config.heads) % 2:
-        raise UserError(
+        raise ConfigError(
             Problem(
                 f"hidden size {config.hidden} over {config.heads} heads",
                 "model.hidden",
                 allowed="an even number for each head",
-                mend="set model.hidden to a multiple of twice model.heads",
+                hint="set model.hidden to a multiple of twice model.heads",
             )
         )
     return ModelSource(None, hashlib.sha256(json.dumps(fields).encode()).hexdigest(), config.model_type)
@@ -104,8 +104,8 @@ def _from_path(path: str) -> ModelSource:
         local = fetch([f"hub:{path}@main"], sha256=None, progress=True)
         return dataclasses.replace(_describe(local.path, local.sha256), hub_id=path)
     what = f"model.name_or_path={path} is a file" if directory.exists() else f"no such directory: {path}"
-    mend = f"name its folder: model.name_or_path={directory.parent}" if directory.exists() else ""
-    raise UserError(Problem(what, "model.name_or_path", allowed="a local directory, or a hub id such as owner/name", mend=mend))
+    hint = f"name its folder: model.name_or_path={directory.parent}" if directory.exists() else ""
+    raise ConfigError(Problem(what, "model.name_or_path", allowed="a local directory, or a hub id such as owner/name", hint=hint))
 
 
 def _describe(directory: Path, sha256: str) -> ModelSource:
@@ -113,11 +113,11 @@ def _describe(directory: Path, sha256: str) -> ModelSource:
     try:
         stored = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(
-            Problem("no config.json beside the weights", str(directory), mend="name a directory in transformers' format")
+        raise ConfigError(
+            Problem("no config.json beside the weights", str(directory), hint="name a directory in transformers' format")
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(Problem(f"config.json cannot be read: {error}", str(directory / "config.json"))) from None
+        raise ConfigError(Problem(f"config.json cannot be read: {error}", str(directory / "config.json"))) from None
     model_type = str(stored.get("model_type"))
     problems = []
     if model_type not in FAMILIES:
@@ -129,15 +129,15 @@ def _describe(directory: Path, sha256: str) -> ModelSource:
                 f"only pickled weights are there ({', '.join(pickled)})" if pickled else "no weights are there",
                 str(directory),
                 allowed="model.safetensors, or its shards with model.safetensors.index.json",
-                mend="convert the weights to safetensors; pickled files can run code and are never read",
+                hint="convert the weights to safetensors; pickled files can run code and are never read",
             )
         )
     if not any((directory / name).exists() for name in VOCABULARIES):
         problems.append(Problem("no tokenizer is beside the weights", str(directory), allowed=", ".join(VOCABULARIES)))
     if problems:
-        raise UserError(problems)
+        raise ConfigError(problems)
     return ModelSource(directory, sha256, model_type)
 
 
 def _unknown_architecture(model_type: str, where: str) -> Problem:
-    return Problem(f"architecture {model_type} is not known", where, allowed=", ".join(FAMILIES), mend="choose a model of one of these")
+    return Problem(f"architecture {model_type} is not known", where, allowed=", ".join(FAMILIES), hint="choose a model of one of these")

@@ -9,7 +9,7 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.model import Family
 
 VERSION = "1"
@@ -96,17 +96,17 @@ def load_tokenizer(directory: Path) -> Any:
     """The tokenizer kept beside local weights.
 
     Raises:
-        UserError: it is damaged, or needs a package that is not installed.
+        ConfigError: it is damaged, or needs a package that is not installed.
     """
     try:
         return AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
     except Exception as error:  # tokenizers raises plain ones for a damaged file
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(
+        raise ConfigError(
             Problem(
                 f"the tokenizer cannot be loaded: {reason}",
                 str(directory),
-                mend="put tokenizer.json beside the weights; sentencepiece models need `pip install finecomb[sentencepiece]`",
+                hint="put tokenizer.json beside the weights; sentencepiece models need `pip install finecomb[sentencepiece]`",
             )
         ) from error
 

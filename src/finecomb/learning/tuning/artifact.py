@@ -28,7 +28,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from finecomb.assets import cache_dir, hash_file
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import tuning as schema
 from finecomb.config.schema.model import EMBEDDED_BASE
 from finecomb.learning.pooling import classify
@@ -211,10 +211,10 @@ def load(directory: Path, *, base: Path | None = None) -> Loaded:
         version), where they were when it was written.
 
     Raises:
-        UserError: it is no artifact, or the base is gone or has other weights.
+        ConfigError: it is no artifact, or the base is gone or has other weights.
     """
     if not (directory / RECORD).exists():
-        raise UserError(Problem(f"no {RECORD} in {directory}", str(directory), mend="name the artifact folder of a finished run"))
+        raise ConfigError(Problem(f"no {RECORD} in {directory}", str(directory), hint="name the artifact folder of a finished run"))
     record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
     adapter = (directory / "adapter_config.json").exists()
     held = directory / EMBEDDED_BASE
@@ -240,10 +240,10 @@ def load(directory: Path, *, base: Path | None = None) -> Loaded:
 def _check_base(weights: Path, base: dict[str, Any], directory: Path) -> None:
     name = base["name_or_path"]
     if not weights.is_dir():
-        raise UserError(Problem(f"the base weights of this adapter are gone: {weights}", str(directory), mend=f"fetch {name} again"))
+        raise ConfigError(Problem(f"the base weights of this adapter are gone: {weights}", str(directory), hint=f"fetch {name} again"))
     if _weight_hashes(weights) != base["files"]:
-        raise UserError(
+        raise ConfigError(
             Problem(
-                f"the base weights in {weights} are not those this adapter was trained on ({name})", str(directory), mend="put them back"
+                f"the base weights in {weights} are not those this adapter was trained on ({name})", str(directory), hint="put them back"
             )
         )

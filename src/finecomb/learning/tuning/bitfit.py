@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import tuning as schema
 from finecomb.learning.tuning.tuned import Tuned, inside, is_bias, train_only
 
@@ -24,16 +24,16 @@ class BitFit:
         """Freeze everything but the biases and the new modules.
 
         Raises:
-            UserError: there are no biases below the head.
+            ConfigError: there are no biases below the head.
         """
         names = [name for name, _ in backbone.model.named_parameters()]
         biases = [name for name in names if is_bias(name) and not inside(name, backbone.new_modules)]
         if not biases:
-            raise UserError(
+            raise ConfigError(
                 Problem(
                     f"these weights ({backbone.model.config.model_type}) have no biases below the head",
                     "tuning=bitfit",
-                    mend="use tuning=head, which would train the same",
+                    hint="use tuning=head, which would train the same",
                 )
             )
         train_only(backbone.model, biases + [name for name in names if inside(name, backbone.new_modules)])

@@ -9,7 +9,7 @@ from peft import LoraConfig, TaskType, get_peft_model
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import tuning as schema
 from finecomb.learning.quiet import quiet
 from finecomb.learning.tuning.seeding import derive
@@ -31,7 +31,7 @@ class Lora:
         """Wrap the model.
 
         Raises:
-            UserError: `target_modules` names what is not a linear map of the layers.
+            ConfigError: `target_modules` names what is not a linear map of the layers.
         """
         targets = target_modules(backbone, self.config.target_modules)
         alpha = self.config.lora_alpha
@@ -71,7 +71,7 @@ def target_modules(backbone: Backbone, setting: Any) -> list[str]:
     chosen = [name for name in maps if any(name == end or name.endswith(f".{end}") for end in asked)]
     unmatched = [end for end in asked if not any(name == end or name.endswith(f".{end}") for name in maps)]
     if unmatched or not chosen:
-        raise UserError(
+        raise ConfigError(
             Problem(
                 f"no linear map of the layers is named {', '.join(map(str, unmatched)) or 'so'}",
                 "tuning.target_modules",

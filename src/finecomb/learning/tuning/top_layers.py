@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import tuning as schema
 from finecomb.learning.tuning.tuned import Tuned, inside, train_only
 
@@ -26,12 +26,12 @@ class TopLayers:
         What all layers share (DeBERTa's relative positions) counts as embeddings.
 
         Raises:
-            UserError: the model has fewer than k layers.
+            ConfigError: the model has fewer than k layers.
         """
         family, k = backbone.family, self.config.k
         depth = len(backbone.model.get_submodule(family.blocks))
         if k > depth:
-            raise UserError(Problem(f"{k} top layers of a model that has {depth}", "tuning.k", allowed=f"0 to {depth}"))
+            raise ConfigError(Problem(f"{k} top layers of a model that has {depth}", "tuning.k", allowed=f"0 to {depth}"))
         paths = backbone.new_modules + tuple(f"{family.blocks}.{index}" for index in range(depth - k, depth))
         if self.config.embeddings:
             paths += family.embeddings

@@ -11,7 +11,7 @@ from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import tuning as schema
 from finecomb.learning.pooling import classify
 
@@ -151,12 +151,12 @@ class Tuned:
         """Refuse texts that, with the virtual tokens, outgrow the architecture's positions.
 
         Raises:
-            UserError: they do.
+            ConfigError: they do.
         """
         limit = self.backbone.max_positions
         if limit is not None and max_length + self.extra_positions > limit:
             added = f" and {self.extra_positions} virtual ones" if self.extra_positions else ""
-            raise UserError(
+            raise ConfigError(
                 Problem(
                     f"{max_length} tokens{added} in a model with {limit} positions",
                     "batch.max_length",

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.studies import references
 from finecomb.studies.arms import Arm, ComparedRun
 from finecomb.studies.report import frames
@@ -58,7 +58,7 @@ def _references(runs: Sequence[ComparedRun], names: Sequence[str], warnings: lis
     split = "test" if any(run.predictions("test") for run in runs) else "validation"
     try:
         found = references.answers(names, Path(largest.data["directory"]), largest.data["content_hash"], split)
-    except UserError as error:
+    except ConfigError as error:
         warnings.append(f"no reference rows: {error}")
         return []
     told = []

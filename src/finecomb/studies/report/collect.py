@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finecomb.config.errors import UserError
+from finecomb.config.errors import ConfigError
 from finecomb.runs.index import short_error
 from finecomb.studies import arms, caveats, references
 from finecomb.studies.report import frames
@@ -88,7 +88,7 @@ def _references(
         split = "test" if any(run.predictions("test") for run in fit) else "validation"
         try:
             found = references.answers(names, Path(largest.data["directory"]), largest.data["content_hash"], split)
-        except UserError as error:
+        except ConfigError as error:
             warnings.append(f"no reference rows: {error}")
             continue
         for name, (predictions, parameters) in found.items():

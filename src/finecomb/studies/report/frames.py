@@ -65,19 +65,19 @@ def write(frames: Frames, folder: Path) -> None:
 
 
 def read(folder: Path) -> Frames:
-    """Read what `write` wrote. Raises UserError naming the file that is missing or broken."""
+    """Read what `write` wrote. Raises ConfigError naming the file that is missing or broken."""
     import pandas as pd
     import pyarrow as pa
 
-    from finecomb.config.errors import Problem, UserError
+    from finecomb.config.errors import ConfigError, Problem
 
     tables = []
     for name in (RESULTS, EXAMPLES, CURVES):
         try:
             tables.append(pd.read_parquet(folder / name))
         except (OSError, pa.ArrowException) as error:
-            raise UserError(
-                Problem(f"{name} cannot be read: {error}", str(folder / name), mend="run the study again to write it")
+            raise ConfigError(
+                Problem(f"{name} cannot be read: {error}", str(folder / name), hint="run the study again to write it")
             ) from error
     facts = files.read_json(folder / FACTS)
     facts.pop("version", None)

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.studies.report import frames, tables
 from finecomb.studies.report.analysis import Analysis, analyse
 from finecomb.studies.report.frames import Frames
@@ -64,7 +64,7 @@ class ReportTable:
 
         drawn = {name.removesuffix(".svg"): svg for name, svg in figures(self.analysis, self.frames).items()}
         if kind not in drawn:
-            raise UserError(Problem(f"there is no figure {kind} of these runs", "plot", ", ".join(drawn)))
+            raise ConfigError(Problem(f"there is no figure {kind} of these runs", "plot", ", ".join(drawn)))
         return Figure(drawn[kind])
 
     def write(self, folder: str | Path) -> None:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.runs.lock import Owner, waited_for
 from finecomb.studies.search import space as spaces
 from finecomb.studies.search.space import Space
@@ -98,7 +98,7 @@ class Search:
     def __init__(self, settings: Settings, folder: Path | None, *, trials: int | None) -> None:
         """folder: where the journal is; None keeps the search in memory. trials: how many are asked in all; None: a grid's own number.
 
-        Raises UserError for a journal of another search, and for a grid without end.
+        Raises ConfigError for a journal of another search, and for a grid without end.
         """
         self.settings, self.folder = settings, folder
         self._grid = spaces.grid(settings.space, "the search's space") if settings.sampler == "grid" else None
@@ -132,7 +132,7 @@ class Search:
         if known is None:
             study.set_user_attr("identity", identity)
         elif known != identity:
-            raise UserError(_another_search(self.folder, known, identity))
+            raise ConfigError(_another_search(self.folder, known, identity))
         return study
 
     def _sampler(self, number: int) -> Any:
@@ -266,5 +266,5 @@ def _another_search(folder: Path | None, known: Mapping[str, Any], asked: Mappin
     differing = [key for key in asked if known.get(key) != asked[key]]
     told = "; ".join(f"{key}: {json.dumps(known.get(key))} -> {json.dumps(asked[key])}" for key in differing)
     return Problem(
-        f"the search in this folder is another one ({told})", str(folder), mend="ask for what it was, or remove its folder to start anew"
+        f"the search in this folder is another one ({told})", str(folder), hint="ask for what it was, or remove its folder to start anew"
     )

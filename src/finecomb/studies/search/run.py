@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from finecomb.config.compose import Composer, Composition
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.machine import this_machine
 from finecomb.config.overrides import override
 from finecomb.config.plain import flatten
@@ -53,7 +53,7 @@ class SearchFeed:
         settings = self.search.settings
         try:
             checked = check(self.composer.compose([*settings.fixed, *trial.setting]), slots=self.slots)
-        except UserError:
+        except ConfigError:
             self.search.tell(trial.number, "failed", None)
             raise
         frozen = replace(place(checked, group=self.sweep.id), label=f"trial {trial.number}: {' '.join(trial.setting)}")
@@ -157,7 +157,7 @@ def _is_trial(run: arms.ComparedRun, settings: Settings, values: Mapping[str, An
     fixed = [word for word in settings.fixed if not word.startswith("evaluate.test=")]
     try:
         trial = check(composer.compose([*fixed, *words, override("evaluate.test", run.config["evaluate"]["test"])]))
-    except UserError:
+    except ConfigError:
         return False
     return trial.fingerprint == run.record.get("fingerprint")
 

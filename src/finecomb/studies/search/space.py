@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.overrides import override
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _inside(dimension: Range, value: float) -> bool:
 
 
 def grid(space: Space, where: str) -> list[dict[str, Any]]:
-    """Every combination as parameters, the last key running fastest. Raises UserError for a range without end."""
+    """Every combination as parameters, the last key running fastest. Raises ConfigError for a range without end."""
     axes: list[Sequence[Any]] = []
     for key, dimension in space.items():
         if isinstance(dimension, Choice):
@@ -158,18 +158,18 @@ def grid(space: Space, where: str) -> list[dict[str, Any]]:
         elif isinstance(dimension, Range) and (points := dimension.points()) is not None:
             axes.append(points)
         else:
-            raise UserError(
+            raise ConfigError(
                 Problem(f"{key}: a grid needs single values, and a range of numbers has no end", where, "values, or a range with a step")
             )
     return [dict(zip(space, values, strict=True)) for values in itertools.product(*axes)]
 
 
 def checked(key: str, low: float, high: float, *, log: bool, where: str, **more: Any) -> Range:
-    """A range whose bounds make sense. Raises UserError."""
+    """A range whose bounds make sense. Raises ConfigError."""
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise UserError(Problem(f"{key}: {low:g} to {high:g} is no range", where, "a smaller and a larger number"))
+        raise ConfigError(Problem(f"{key}: {low:g} to {high:g} is no range", where, "a smaller and a larger number"))
     if log and low <= 0:
-        raise UserError(Problem(f"{key}: a logarithm needs bounds above 0, and the lower one is {low:g}", where))
+        raise ConfigError(Problem(f"{key}: a logarithm needs bounds above 0, and the lower one is {low:g}", where))
     return Range(low, high, log=log, **more)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.config.compose import Composer, compose
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plugins import metric_names
 from finecomb.config.schema.task import variant
 from finecomb.studies.study_file import StudyFile
@@ -20,7 +20,7 @@ LARGE = 1000
 
 
 def lint(path: Path, extra: Sequence[str] = ()) -> WandbSweep:
-    """Read and check a sweep.yaml: the file, the words it becomes, and the configs these compose. Raises UserError with all problems."""
+    """Read and check a sweep.yaml: the file, the words it becomes, and the configs these compose. Raises ConfigError with all problems."""
     sweep, file = sweep_file.read(path)
     if not file.problems:
         _compose(sweep, file, extra)
@@ -38,7 +38,7 @@ def _compose(sweep: WandbSweep, file: StudyFile, extra: Sequence[str]) -> None:
         _metric(sweep, file, [*words.overrides(sweep, first), *extra])
         if sweep.method == "grid" and size(sweep) is None:
             names = [each.name for each in sweep.parameters if each.distribution not in sweep_file.FINITE]
-            file.problem("method", f"a grid over {', '.join(names)} has no end", mend="list values, or method: random")
+            file.problem("method", f"a grid over {', '.join(names)} has no end", hint="list values, or method: random")
 
 
 def _value(
@@ -47,16 +47,16 @@ def _value(
     """Whether one value survives the way through the agent, the shell's words and Hydra into a config."""
     key = f"parameters.{parameter.name}"
     if value is None:
-        mend = "leave it out, or sweep over a choice that stands for it"
-        return file.problem(key, f"{parameter.name}: null reaches Hydra as the text None", mend=mend)
+        hint = "leave it out, or sweep over a choice that stands for it"
+        return file.problem(key, f"{parameter.name}: null reaches Hydra as the text None", hint=hint)
     if isinstance(value, Mapping):
         return file.problem(key, f"{parameter.name}: a mapping reaches Hydra in Python's spelling, which it cannot parse")
     if isinstance(value, str) and "," in value and not value.startswith(("[", "{", "'", '"')):
         return file.problem(
-            key, f"{parameter.name}: the comma in {value!r} makes Hydra sweep over its parts", mend=f"\"'{value}'\" keeps it one text"
+            key, f"{parameter.name}: the comma in {value!r} makes Hydra sweep over its parts", hint=f"\"'{value}'\" keeps it one text"
         )
     for problem in Composer().problems([[*words.overrides(sweep, values), *extra]]):
-        file.problem(key, f"{parameter.name}={value}: {problem.what}", problem.allowed, problem.mend)
+        file.problem(key, f"{parameter.name}={value}: {problem.what}", problem.allowed, problem.hint)
 
 
 def _metric(sweep: WandbSweep, file: StudyFile, overrides: Sequence[str]) -> None:
@@ -98,6 +98,6 @@ def summary(sweep: WandbSweep) -> list[str]:
     return lines
 
 
-def problem_of_count() -> UserError:
+def problem_of_count() -> ConfigError:
     """A search without end needs a number."""
-    return UserError(Problem("how many runs?", "command line", "a whole number", "give --count N, or run_cap: N in the file"))
+    return ConfigError(Problem("how many runs?", "command line", "a whole number", "give --count N, or run_cap: N in the file"))

@@ -80,7 +80,7 @@ class WandbSweep:
 
 
 def read(path: Path) -> tuple[WandbSweep, StudyFile]:
-    """The sweep and its file, in which problems are noted but not yet raised. Raises UserError when it is no YAML mapping."""
+    """The sweep and its file, in which problems are noted but not yet raised. Raises ConfigError when it is no YAML mapping."""
     file = StudyFile(path, yaml_1_1=True)
     file.only(KEYS)
     content = file.content
@@ -93,7 +93,7 @@ def read(path: Path) -> tuple[WandbSweep, StudyFile]:
     if goal not in ("maximize", "minimize"):
         file.unknown("metric.goal", "goal", goal, ("maximize", "minimize"))
     if not metric.get("name") and (method == "bayes" or content.get("early_terminate")):
-        file.problem("metric", "bayes and early_terminate need a metric", mend="metric: {name: validation/accuracy, goal: maximize}")
+        file.problem("metric", "bayes and early_terminate need a metric", hint="metric: {name: validation/accuracy, goal: maximize}")
     parameters = tuple(_parameter(file, str(name), given) for name, given in file.mapping("parameters").items())
     if not parameters:
         file.problem("parameters", "there are no parameters to sweep")
@@ -122,7 +122,7 @@ def _parameter(file: StudyFile, name: str, given: Any) -> Parameter:
     if "parameters" in given:
         inner = next(iter(given["parameters"] or {"lr": None}))
         what = f"{name} holds nested parameters, which reach Hydra as {name}={{'{inner}': ...}} and cannot be parsed"
-        file.problem(key, what, mend=f"write {name}.{inner}: as a key of its own")
+        file.problem(key, what, hint=f"write {name}.{inner}: as a key of its own")
     distribution = str(given.get("distribution") or _implied(given))
     if distribution not in NEEDS:
         file.unknown(key, "distribution", distribution, tuple(NEEDS))
@@ -136,7 +136,7 @@ def _parameter(file: StudyFile, name: str, given: Any) -> Parameter:
         value = given.get(bound)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             hint = "YAML 1.1 reads a number like 1e-4 as text; write 1.0e-4" if isinstance(value, str) else ""
-            file.problem(f"{key}.{bound}", f"{name}: {bound} {value!r} is no number", mend=hint)
+            file.problem(f"{key}.{bound}", f"{name}: {bound} {value!r} is no number", hint=hint)
     _bounds(file, key, name, distribution, given)
     values = given.get("values")
     if values is not None and (not isinstance(values, list) or not values):
@@ -157,7 +157,7 @@ def _bounds(file: StudyFile, key: str, name: str, distribution: str, given: Mapp
         file.problem(key, f"{name}: a logarithm needs bounds above 0, and min is {low:g}")
     if distribution in ("log_uniform", "q_log_uniform", "inv_log_uniform") and low > 0 and high < 1:
         what = f"{name}: the bounds of {distribution} are exponents: this draws from {2.718281828**low:.3g} to {2.718281828**high:.3g}"
-        file.problem(key, what, mend="for bounds that are values themselves: distribution: log_uniform_values")
+        file.problem(key, what, hint="for bounds that are values themselves: distribution: log_uniform_values")
 
 
 def _implied(given: Mapping[str, Any]) -> str:
@@ -193,18 +193,18 @@ def _command(file: StudyFile) -> tuple[str, ...]:
         given = None
     command = tuple(str(word) for word in given or DEFAULT_COMMAND)
     if given is None and file.content.get("program") is None:
-        file.problem("command", "there is neither a command nor a program", mend="command: [finecomb, train, ${args_no_hyphens}]")
+        file.problem("command", "there is neither a command nor a program", hint="command: [finecomb, train, ${args_no_hyphens}]")
     words = [word for word in command if "${" in word and not word.startswith("${envvar:")]
     for word in words:
         if word not in MACROS:
             inside = next((macro for macro in MACROS if macro in word), None)
-            mend = "a macro must be a word of its own" if inside else ""
-            file.problem("command", f"{word} is no macro of W&B", ", ".join(MACROS), mend)
+            hint = "a macro must be a word of its own" if inside else ""
+            file.problem("command", f"{word} is no macro of W&B", ", ".join(MACROS), hint)
     for word in words:
         if word in MACROS and word.startswith("${args") and word not in GOOD_MACROS:
             file.problem("command", f"{word}: finecomb takes overrides, which this does not write", ", ".join(GOOD_MACROS))
     if not any(word in GOOD_MACROS for word in words) and not any(word.startswith("${args") for word in words):
         file.problem("command", "the command has no place for the values", "${args_no_hyphens}")
     if given is not None and "train" not in command:
-        file.problem("command", "the command does not run finecomb train", mend="command: [finecomb, train, ${args_no_hyphens}]")
+        file.problem("command", "the command does not run finecomb train", hint="command: [finecomb, train, ${args_no_hyphens}]")
     return command

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from finecomb.config import plugins
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.callbacks import Callbacks
 from finecomb.training.callbacks.gradient_statistics import GradientStatistics, Write
 from finecomb.training.callbacks.learning_rate_monitor import LearningRateMonitor
@@ -36,7 +36,7 @@ def build(config: Callbacks, *, directory: Path | None = None, write: Write | No
 
 
 def _of_plugins(config: Callbacks) -> list[pl.Callback]:
-    """The callbacks of plug-ins. Raises UserError for a build function that returns something else."""
+    """The callbacks of plug-ins. Raises ConfigError for a build function that returns something else."""
     built = []
     for name in plugins.callback_names():
         own, make = getattr(config, name, None), plugins.find_build("callbacks", name)
@@ -45,6 +45,6 @@ def _of_plugins(config: Callbacks) -> list[pl.Callback]:
         callback = make(own)
         if not isinstance(callback, pl.Callback):
             what = f"the build function of callbacks.{name} returned {type(callback).__name__}"
-            raise UserError(Problem(what, f"callbacks.{name}", "a pytorch_lightning.Callback"))
+            raise ConfigError(Problem(what, f"callbacks.{name}", "a pytorch_lightning.Callback"))
         built.append(callback)
     return built

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
-from finecomb.config.schema.train import Train
+from finecomb.config.schema.train import Config
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.metrics import concise
 from finecomb.training import memory
@@ -101,7 +101,7 @@ class Record(pl.Callback):
         self.memory_samples = list(state_dict["memory_samples"])
 
 
-def _against_divergence(config: Train) -> str:
+def _against_divergence(config: Config) -> str:
     """Settings that may keep training from diverging; only those that differ from the run's own."""
     advice = [f"A smaller optimizer.lr (now {config.optimizer.lr})"]
     if (warmup := getattr(config.scheduler, "warmup", None)) is not None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from finecomb.assets import cache_dir, lock
 from finecomb.assets.polite import Polite, Refused, TooLarge
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import CommonCrawl
 from finecomb.runs import atomic
 
@@ -125,8 +125,8 @@ def _lines(config: CommonCrawl, client: Polite, folder: Path) -> Iterator[dict[s
         said = json.loads(counted or b"0")
         pages = int(said["pages"] if isinstance(said, dict) else said)
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(Problem(f"this is no index of captures: it answers {counted[:80]!r}", f"dataset.index={config.index}",
-                                mend="name a CDX server, such as one that the archive's list of indexes names")) from error  # fmt: skip
+        raise ConfigError(Problem(f"this is no index of captures: it answers {counted[:80]!r}", f"dataset.index={config.index}",
+                                hint="name a CDX server, such as one that the archive's list of indexes names")) from error  # fmt: skip
     for page in range(min(pages, _MOST_PAGES)):
         for line in _kept(config, client, folder / f"page-{page:05}.jsonl", {**query, "page": str(page)}).splitlines():
             try:
@@ -144,10 +144,10 @@ def _kept(config: CommonCrawl, client: Polite, file: Path, query: dict[str, str]
             answer = client.get(url, limit=_PAGE_BYTES)
         except Refused as error:
             if error.status != 404:  # which says that there is no capture
-                raise UserError(Problem(f"the index cannot be asked: {error}", url)) from error
+                raise ConfigError(Problem(f"the index cannot be asked: {error}", url)) from error
             answer = b""
         except TooLarge as error:
-            raise UserError(Problem(f"an answer of the index is too large: {error}", url)) from error
+            raise ConfigError(Problem(f"an answer of the index is too large: {error}", url)) from error
         atomic.write_bytes(file, answer)
     return file.read_bytes()
 

@@ -14,7 +14,7 @@ from typing import Any
 from finecomb.assets import cache_dir, hash_file
 from finecomb.assets.polite import Manners, Polite, fetch_whole
 from finecomb.config.computing import raised
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import CommonCrawl
 from finecomb.data.dataset.common_crawl.index import Store, collect
 from finecomb.data.dataset.common_crawl.records import Record, http_page, records, records_of
@@ -33,10 +33,10 @@ class CommonCrawlSource:
     def __init__(self, config: CommonCrawl) -> None:
         require_web("dataset=common_crawl")
         if bool(config.archives) == bool(config.index):
-            raise UserError(Problem("common_crawl reads either archives or what an index names", "dataset.archives, dataset.index",
-                                    mend="set dataset.archives=[FILE, ...], or dataset.index=ADDRESS with dataset.url=SITE"))  # fmt: skip
+            raise ConfigError(Problem("common_crawl reads either archives or what an index names", "dataset.archives, dataset.index",
+                                    hint="set dataset.archives=[FILE, ...], or dataset.index=ADDRESS with dataset.url=SITE"))  # fmt: skip
         if config.index and not config.url:
-            raise UserError(Problem("an index is asked for a site", "dataset.url", mend="dataset.url=example.org dataset.match=domain"))
+            raise ConfigError(Problem("an index is asked for a site", "dataset.url", hint="dataset.url=example.org dataset.match=domain"))
         self._config = config
         self._archives: dict[str, Path] | None = None
         self._store: Store | None = None
@@ -57,7 +57,7 @@ class CommonCrawlSource:
                     continue
                 found = sorted(glob.glob(name)) if glob.has_magic(name) else [str(existing(Path(name), "dataset.archives"))]
                 if not found:
-                    raise UserError(Problem(f"no file is named like {name}", "dataset.archives"))
+                    raise ConfigError(Problem(f"no file is named like {name}", "dataset.archives"))
                 self._archives.update({each: Path(each) for each in found})
         return self._archives
 
@@ -199,8 +199,8 @@ class _Reader:
 
     def _reject(self, reason: str, problem: str, file: str, number: int, url: str | None = None) -> None:
         if self._config.strict:
-            raise UserError(
-                Problem(problem, f"{file}, record {number}", mend="dataset.strict=false leaves such records out and counts them")
+            raise ConfigError(
+                Problem(problem, f"{file}, record {number}", hint="dataset.strict=false leaves such records out and counts them")
             )
         self._reasons[reason] += 1
         self._rejected.append({"split": "train", "file": file, "line": number, "reason": problem, "text": (url or "")[:_SAMPLE]})

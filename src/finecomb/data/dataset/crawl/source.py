@@ -14,7 +14,7 @@ from typing import Any
 
 from finecomb.assets import cache_dir, lock, offline, room_on_disk
 from finecomb.config.computing import raised
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import Crawl
 from finecomb.data.dataset.crawl.crawler import Crawler
 from finecomb.data.dataset.crawl.store import Page, Store
@@ -37,11 +37,13 @@ class CrawlSource:
     def __init__(self, config: Crawl) -> None:
         require_web("dataset=crawl")
         if config.path is not None:
-            raise UserError(
-                Problem("dataset=crawl reads from the web, not from a folder", "dataset.path", mend="dataset=files, or leave it null")
+            raise ConfigError(
+                Problem("dataset=crawl reads from the web, not from a folder", "dataset.path", hint="dataset=files, or leave it null")
             )
         if not config.user_agent.strip() or not config.user_agent.isprintable():
-            raise UserError(Problem("a crawler must say who it is", "dataset.user_agent", mend='dataset.user_agent="NAME/1.0 (+ADDRESS)"'))
+            raise ConfigError(
+                Problem("a crawler must say who it is", "dataset.user_agent", hint='dataset.user_agent="NAME/1.0 (+ADDRESS)"')
+            )
         self._config = config
         self._scope = Scope(config)
         self._labels = [(label, pattern(text, f"dataset.labels.{label}")) for label, text in config.labels.items()]
@@ -62,7 +64,7 @@ class CrawlSource:
         """The pages as training rows; without labels unless `dataset.labels` gives them by address."""
         if self._labels and kind != "class":
             what = "dataset.labels gives one class to each page, which this task cannot use"
-            raise UserError(Problem(what, "dataset.labels", "task=sequence_classification, or dataset.labels={}"))
+            raise ConfigError(Problem(what, "dataset.labels", "task=sequence_classification, or dataset.labels={}"))
         funnel: list[dict[str, Any]] = []
         rejected: list[dict[str, Any]] = []
         names = [label for label, _ in self._labels] or None
@@ -83,8 +85,8 @@ class CrawlSource:
 
     def _crawl(self, store: Store) -> None:
         if offline():
-            mend = "unset FINECOMB_OFFLINE and HF_HUB_OFFLINE"
-            raise UserError(Problem("this crawl is not in the cache, and the network is switched off", "dataset=crawl", mend=mend))
+            hint = "unset FINECOMB_OFFLINE and HF_HUB_OFFLINE"
+            raise ConfigError(Problem("this crawl is not in the cache, and the network is switched off", "dataset=crawl", hint=hint))
         (self.directory / "config.json").write_text(json.dumps(dataclasses.asdict(self._config), indent=1, ensure_ascii=False))
         why = asyncio.run(Crawler(self._config, self._scope, store, self.directory).run())
         with store.transaction():

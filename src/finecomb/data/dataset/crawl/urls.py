@@ -8,7 +8,7 @@ import socket
 from typing import Any
 
 from finecomb.assets.addresses import is_public
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import Crawl
 
 _LONGEST = 2048
@@ -94,11 +94,11 @@ class Scope:
         hosts = [host_of(url) for url in self.start] if config.hosts is None else [host.lower().rstrip(".") for host in config.hosts]
         self._exact = {host for host in hosts if not host.startswith("*.")}
         self._suffixes = tuple(host[1:] for host in hosts if host.startswith("*."))
-        mend = "see dataset.hosts, include, exclude and allow_private"
-        problems = [Problem(f"{shown(url)} may not be crawled: {why}", "dataset.start", mend=mend)
+        hint = "see dataset.hosts, include, exclude and allow_private"
+        problems = [Problem(f"{shown(url)} may not be crawled: {why}", "dataset.start", hint=hint)
                     for url in self.start if (why := self.refusal(url))]  # fmt: skip
         if problems:
-            raise UserError(problems)
+            raise ConfigError(problems)
 
     def knows_host(self, host: str) -> bool:
         """Whether a host (with its port where that is not the default) is one that this crawl may speak to, or look up at all."""
@@ -141,12 +141,12 @@ def _starts(config: Crawl) -> list[str]:
                 Problem(f"cannot start at {shown(url)}: {refused}", "dataset.start", "addresses that begin with http:// or https://")
             )
     if problems or not found:
-        raise UserError(problems or Problem("no address to start at", "dataset.start", mend="dataset.start=[https://site.example/]"))
+        raise ConfigError(problems or Problem("no address to start at", "dataset.start", hint="dataset.start=[https://site.example/]"))
     return list(dict.fromkeys(found))
 
 
 def pattern(text: str, where: str) -> Any:
-    """A pattern of RE2. Raises UserError for what it does not know."""
+    """A pattern of RE2. Raises ConfigError for what it does not know."""
     import re2
 
     options = re2.Options()
@@ -154,5 +154,5 @@ def pattern(text: str, where: str) -> Any:
     try:
         return re2.compile(text, options)
     except re2.error as error:
-        mend = "patterns are those of RE2: no look-around and no back references"
-        raise UserError(Problem(f"the pattern {text[:200]!r} cannot be used: {error}", where, mend=mend)) from error
+        hint = "patterns are those of RE2: no look-around and no back references"
+        raise ConfigError(Problem(f"the pattern {text[:200]!r} cannot be used: {error}", where, hint=hint)) from error

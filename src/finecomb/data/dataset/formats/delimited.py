@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.dataset.broken import BLANK, CELLS, QUOTES, Broken
 from finecomb.data.dataset.compressed import Damaged
 from finecomb.data.dataset.formats.piece import PIECE, How, Numbers, Table
@@ -71,7 +71,7 @@ def delimited(file: File, how: How, separator: str) -> Iterator[Table]:
 def _header(file: File, cells: list[str], how: How, line: int, *, tainted: bool) -> tuple[list[str], bool]:
     """Names of the columns, and whether the first line is already a row."""
     if tainted and (wrong := fault("\n".join(cells), how.encoding, line)):
-        raise UserError(Problem(f"the header cannot be read: {wrong.told}", f"{file.name}, line {line}", mend="set dataset.encoding"))
+        raise ConfigError(Problem(f"the header cannot be read: {wrong.told}", f"{file.name}, line {line}", hint="set dataset.encoding"))
     names = [name.strip() for name in cells]
     if how.headerless and len(names) == len(how.headerless) and not set(names) & set(how.headerless):
         return list(how.headerless), True

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.data.dataset.broken import JSON, NESTED, NO_OBJECT, Broken
 from finecomb.data.dataset.compressed import Damaged, blocks, whole
 from finecomb.data.dataset.formats.piece import PIECE, How, Numbers, Table
@@ -79,7 +79,7 @@ def json_file(file: File, how: How) -> Iterator[Table]:
     except Damaged as error:
         if "taken as a whole" in error.detail:
             what = f"{file.name} is a JSON array of more than {LARGEST_ARRAY >> 20} MB"
-            raise UserError(Problem(what, str(file.path), mend="write it as JSON lines, an object in each line")) from error
+            raise ConfigError(Problem(what, str(file.path), hint="write it as JSON lines, an object in each line")) from error
         raise
     text, tainted = Decoder(how.encoding, file).decode(data, final=True)
     try:
@@ -87,7 +87,7 @@ def json_file(file: File, how: How) -> Iterator[Table]:
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
         what = f"broken JSON: {getattr(error, 'msg', 'nested too deeply')}"
-        raise UserError(Problem(what, f"{file.name}, line {line}", mend="JSON lines can be read around what is broken")) from error
+        raise ConfigError(Problem(what, f"{file.name}, line {line}", hint="JSON lines can be read around what is broken")) from error
     broken: list[Broken] = []
     kept: list[tuple[int, dict[str, Any]]] = []
     for number, item in enumerate(found):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
 
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 
 _CHUNK = 1 << 20
 _HEAD_BYTES = 1 << 20
@@ -136,19 +136,19 @@ def elements(chunks: Iterator[bytes], limit: int) -> Iterator[bytes | None]:
 
 
 def read_site(head: bytes, place: str) -> Site:
-    """The head of a dump. Raises UserError for what is not the head of a MediaWiki export."""
+    """The head of a dump. Raises ConfigError for what is not the head of a MediaWiki export."""
     if b"<!DOCTYPE" in head or b"<!ENTITY" in head:
-        raise UserError(Problem("this XML declares a document type, which no dump of MediaWiki does: it is not read", place))
+        raise ConfigError(Problem("this XML declares a document type, which no dump of MediaWiki does: it is not read", place))
     if b"<mediawiki" not in head:
         said = head[:60].decode("utf-8", "replace")
-        mend = "name a file such as enwiki-20260101-pages-articles-multistream.xml.bz2"
-        raise UserError(Problem(f"this is not a dump of MediaWiki: it begins with {said!r}", place, mend=mend))
+        hint = "name a file such as enwiki-20260101-pages-articles-multistream.xml.bz2"
+        raise ConfigError(Problem(f"this is not a dump of MediaWiki: it begins with {said!r}", place, hint=hint))
     language = re.search(rb'xml:lang="([\w-]+)"', head)
     try:
         info = re.search(rb"<siteinfo>.*?</siteinfo>", head, re.DOTALL)
         root = ElementTree.fromstring(info[0]) if info else ElementTree.Element("siteinfo")
     except ElementTree.ParseError as error:
-        raise UserError(Problem(f"the head of the dump is broken: {error}", place)) from error
+        raise ConfigError(Problem(f"the head of the dump is broken: {error}", place)) from error
     names = {int(each.get("key", "0")): each.text or "" for each in root.iter("namespace") if each.get("key", "").lstrip("-").isdigit()}
     base = root.findtext("base") or ""
     return Site(base[: base.rfind("/") + 1], root.findtext("dbname") or "", language[1].decode() if language else "en", names)
@@ -193,6 +193,6 @@ def read_index(path: Path) -> list[int]:
             if rest:
                 offsets.add(int(rest.partition(b":")[0]))
         except (ValueError, Cut) as error:
-            raise UserError(Problem(f"this is not the index of a multistream dump: {error}", str(path), "lines of offset:page:title",
+            raise ConfigError(Problem(f"this is not the index of a multistream dump: {error}", str(path), "lines of offset:page:title",
                                     "dataset.index=...-multistream-index.txt.bz2, or null")) from error  # fmt: skip
     return sorted(offsets)

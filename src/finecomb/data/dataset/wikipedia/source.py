@@ -21,7 +21,7 @@ from typing import Any
 from finecomb.assets import cache_dir, hash_file
 from finecomb.assets.polite import Manners, fetch_whole
 from finecomb.config.computing import raised
-from finecomb.config.errors import Problem, UserError
+from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.machine import cores
 from finecomb.config.schema.dataset import Fetch, Wikipedia
 from finecomb.data.dataset.rows import Rows
@@ -64,7 +64,7 @@ class WikipediaSource:
             self._sha256 = hash_file(path)
             if self._config.sha256 and self._config.sha256.lower() != self._sha256:
                 what = f"{path.name} is not the file that was pinned"
-                raise UserError(Problem(what, f"sha256 {self._sha256}", f"dataset.sha256={self._config.sha256}"))
+                raise ConfigError(Problem(what, f"sha256 {self._sha256}", f"dataset.sha256={self._config.sha256}"))
         return self._sha256
 
     def inputs(self) -> dict[str, str]:
@@ -79,7 +79,7 @@ class WikipediaSource:
             try:
                 site = read_site(next(elements(as_utf8(decompressed(file, compressed=compressed)), 1)) or b"", str(path))
             except Cut as cut:
-                raise UserError(Problem(f"{path.name}: {cut}", str(path), mend="fetch it again")) from cut
+                raise ConfigError(Problem(f"{path.name}: {cut}", str(path), hint="fetch it again")) from cut
         entry: dict[str, Any] = {"step": "wikipedia", "split": "train", "rows_in": 0, "rows_out": 0, "changed": 0, "reasons": {},
                                  "templates_dropped": {}, "left_out": {}}  # fmt: skip
         raw = Raw({}, f"{self._config.dump} ({site.database or 'a wiki'}, sha256 {self._hash()[:12]})", self._config.license, None, [entry])
@@ -116,8 +116,8 @@ class WikipediaSource:
             if out.cut:
                 self._tell_cut(path, out.cut, first + out.pages, raw)
             if config.strict and out.rejected:
-                raise UserError(Problem(out.rejected[0]["reason"], f"{path.name}, page {first + out.rejected[0]['line']}",
-                                        mend="dataset.strict=false leaves such pages out and counts them"))  # fmt: skip
+                raise ConfigError(Problem(out.rejected[0]["reason"], f"{path.name}, page {first + out.rejected[0]['line']}",
+                                        hint="dataset.strict=false leaves such pages out and counts them"))  # fmt: skip
             entry["reasons"], entry["left_out"] = dict(tally["reasons"].most_common()), dict(tally["left_out"].most_common())
             entry["templates_dropped"] = dict(tally["templates_dropped"].most_common(_TOLD_TEMPLATES))
             if rows["id"]:
@@ -130,7 +130,7 @@ class WikipediaSource:
 
     def _tell_cut(self, path: Path, cut: str, page: int, raw: Raw) -> None:
         if self._config.strict:
-            raise UserError(Problem(f"{path.name} is damaged: {cut}", str(path), mend="fetch it again; or dataset.strict=false"))
+            raise ConfigError(Problem(f"{path.name} is damaged: {cut}", str(path), hint="fetch it again; or dataset.strict=false"))
         print(f"{path.name} is damaged: {cut}; the articles that could be read are kept", file=sys.stderr)
         raw.rejected.append({"split": "train", "file": path.name, "line": page, "reason": f"the dump is damaged: {cut}", "text": ""})
 
@@ -159,7 +159,7 @@ class WikipediaSource:
                 file.seek(max(0, offset))
                 if offset < 0 or (file.read(3) != b"BZh" and offset < size):
                     what = f"{index.name} is not the index of {path.name}: no stream begins at byte {offset:,}"
-                    raise UserError(Problem(what, "dataset.index", mend="name the index of the same date, or dataset.index=null"))
+                    raise ConfigError(Problem(what, "dataset.index", hint="name the index of the same date, or dataset.index=null"))
         return [*(offset for offset in offsets if offset < size), size]
 
 
@@ -173,7 +173,7 @@ def _local(name: str, key: str, fetch: Fetch) -> Path:
     if "://" not in name:
         path = existing(Path(name), key)
         if path.is_dir():
-            raise UserError(Problem(f"{path} is a folder", key, mend="name a file in it"))
+            raise ConfigError(Problem(f"{path} is a folder", key, hint="name a file in it"))
         return path
     manners = Manners(fetch.user_agent, fetch.allow_private, fetch.delay, fetch.retries, fetch.backoff, fetch.connect_timeout,
                       fetch.read_timeout, fetch.answer_timeout, fetch.least_rate)  # fmt: skip
