@@ -175,7 +175,7 @@ def test_a_seed_that_was_run_twice_counts_once(make_run, runs, tmp_path):
 
 def test_what_cannot_change_a_result_sets_no_arms_apart_and_what_can_is_in_the_label(make_run, runs):
     make_run("full", 0)
-    make_run("full", 1, trainer__workers=4, output_dir="elsewhere", name="mine")
+    make_run("full", 1, trainer__num_workers=4, output_dir="elsewhere", name="mine")
     make_run("lora", 0)
     make_run("lora", 0, tuning__r=4)
     comparison = compare([runs])

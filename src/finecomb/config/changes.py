@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from finecomb.config import plugins
+from finecomb.config import auto, plugins
 from finecomb.config.catalogue import defaults
 from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.fields import fields_of
@@ -73,7 +73,7 @@ def choices_of(config: Config) -> dict[str, str | None]:
 
 def overrides_of(config: Config, choices: Mapping[str, str | None]) -> list[str]:
     """Overrides that compose these values: choices that are not the default, then values that differ from those of the chosen files."""
-    usual, values, shipped = composed_values(choices), flatten(to_plain(config)), defaults()
+    usual, values, shipped = composed_values(choices), flatten(to_plain(config)), {**defaults(), **auto.usual(config)}
     words = [f"{group}={choice}" for group, choice in choices.items() if choice is not None and choice != shipped.get(group)]
     gone = {".".join(key.split(".")[:3]) for key in usual if key not in values and _below_mapping(config, key)}
     left = {".".join(key.split(".")[:3]) for key in values}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from finecomb.config import renamed
 from finecomb.config.errors import ConfigError, Problem, nearest
-from finecomb.config.fields import fields_of
+from finecomb.config.fields import Field, fields_of
+from finecomb.config.fingerprint import canonical
 from finecomb.config.plain import flatten
 from finecomb.config.plugins import schemas
 from finecomb.config.schema.base import UNSET
@@ -132,9 +133,11 @@ def read(path: Path) -> ComparedRun:
     run = RunDirectory(path)
     config = run.config
     hidden = not_identity()
-    # A run from before there were these groups had none of them.
+    # A run from before a key existed counts as one with the value that such runs had.
+    before = {key: known.before for key, known in _all_fields() if known.before is not UNSET}
     older = {f"{group}.name": "none" for group in ("annotator", "augmenter", "sampler")}
-    identity = older | {key: value for key, value in flatten(config).items() if key != "seed" and key not in hidden}
+    settings = {key: value for key, value in flatten(config).items() if key != "seed" and key not in hidden}
+    identity = older | {key: value for key, value in settings.items() if key not in before or canonical(value) != canonical(before[key])}
     provenance = path / "provenance.json"
     return ComparedRun(
         path=path,
@@ -150,11 +153,26 @@ def read(path: Path) -> ComparedRun:
 
 def not_identity() -> set[str]:
     """Dotted keys that cannot change a result. Where content lies is not among them: the place distinguishes arms of other content."""
-    hidden = {name for name, known in fields_of(Config).items() if not known.identity}
+    return {key for key, known in _all_fields() if not known.identity and known.identity_as is UNSET}
+
+
+def _all_fields() -> Iterator[tuple[str, Field]]:
+    """Every dotted key that the schema of any choice has, with its field."""
+    for name, known in fields_of(Config).items():
+        yield name, known
+        if known.nested is not None and name not in GROUPS:
+            yield from _fields_below(known.nested, f"{name}.")
     for group in GROUPS:
         for cls in schemas(group).values():
-            hidden |= {f"{group}.{name}" for name, known in fields_of(cls).items() if not known.identity and known.identity_as is UNSET}
-    return hidden
+            yield from _fields_below(cls, f"{group}.")
+
+
+def _fields_below(cls: type, prefix: str) -> Iterator[tuple[str, Field]]:
+    for name, known in fields_of(cls).items():
+        yield f"{prefix}{name}", known
+        below = known.nested or known.entry
+        if below is not None:
+            yield from _fields_below(below, f"{prefix}{name}.")
 
 
 def _by_content(runs: Iterable[ComparedRun]) -> Iterable[ComparedRun]:
