@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from finecomb.api.building import build as build
     from finecomb.api.comparing import compare as compare
     from finecomb.api.composing import compose as compose
     from finecomb.api.preparing import prepare as prepare
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from finecomb.config.errors import ConfigError as ConfigError
     from finecomb.config.schema.train import Config as Config
     from finecomb.serving.predictor import Predictor as Predictor
-    from finecomb.training.build import build as build
 
 __version__ = "0.1.0"
 __all__ = [
@@ -51,7 +51,7 @@ _MODULES = {
     "Run": "finecomb.api.run",
     "RunFailed": "finecomb.api.run",
     "Study": "finecomb.api.study",
-    "build": "finecomb.training.build",
+    "build": "finecomb.api.building",
     "compare": "finecomb.api.comparing",
     "compose": "finecomb.api.composing",
     "multirun": "finecomb.api.training",
