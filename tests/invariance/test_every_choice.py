@@ -92,7 +92,9 @@ def test_every_loss(name: str, data_folder: Path) -> None:
 
 @pytest.mark.parametrize("name", choices("task"))
 def test_every_task(name: str, data_folder: Path) -> None:
-    task, loss = {"regression": ("regression", "mse"), "sequence_classification": ("single", "cross_entropy")}[name]
+    task, loss = {"regression": ("regression", "mse"), "sequence_classification": ("single", "cross_entropy"), "auto": ("single", "auto")}[
+        name
+    ]
     on_made_up_data(data_folder, task, f"task={name}", f"loss={loss}")
 
 
@@ -102,9 +104,9 @@ def test_every_trainer_composes_and_validates_here_and_the_cpu_ones_train(name: 
     overrides = ["dataset=prepared", f"dataset.path={data}", "model=tiny", f"trainer={name}", "trainer.precision=auto"]
     composition = compose(overrides)
     validate(composition.config, composition.origins)
-    if name == "ddp":
+    if name in ("ddp", "fsdp"):
         # Two processes are started by the launcher: tests/invariance/test_ranks.py and tests/cli/test_multirun.py train with them.
-        assert composition.config.trainer.devices == 2
+        assert resolve(composition.config, machine=Machine(cores=2, gpus=0, bf16=False, gpu_bf16=False)).trainer.devices == 2
     elif name == "gpu":
         assert composition.config.trainer.accelerator == "gpu"
     else:
@@ -152,6 +154,9 @@ def dataset_overrides(folder: Path, name: str) -> list[str]:
             "dataset.columns.text=sentence",
             "dataset.columns.label=label",
         ]
+    if name == "hub":
+        table = write_table(folder / "hub", "sst2")
+        return ["dataset=hub", "dataset.hub_id=someone/reviews", f"dataset.path={table}", "dataset.columns.text=sentence"]
     if name == "shop_reviews":
         for label in ("neg", "pos"):
             (folder / f"{label}.txt").write_text("".join(f"{label} sentence {row}\n" for row in range(60)))
@@ -194,7 +199,9 @@ def test_every_cleaner(name: str, data_folder: Path) -> None:
 def test_every_bundle(group: str, name: str, data_folder: Path) -> None:
     named = compose([f"{group}={name}"]).config.dataset.name
     data = dataset_overrides(data_folder, named)
-    train_on_it(data_folder, [f"{group}={name}", *data, "model=tiny", *ONE_STEP, "batch.max_length=32"])
+    # Experiments for GPUs, on one process here; tests/invariance/test_ranks.py divides one between two.
+    here = ["trainer=cpu", "trainer.accelerator=cpu", "trainer.devices=1"] if "7b" in name else []
+    train_on_it(data_folder, [f"{group}={name}", *data, "model=tiny", *ONE_STEP, *here, "batch.max_length=32"])
 
 
 def train_on_it(folder: Path, overrides: list[str]) -> None:
