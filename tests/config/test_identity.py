@@ -27,6 +27,7 @@ def config(*overrides, machine=LAPTOP):
 ROUND = ("dataset", "annotator", "augmenter", "sampler", "model", "tuning", "optimizer", "loss")
 NEEDS = {
     "files": ["dataset.files.train=x"],
+    "hub": ["dataset.hub_id=someone/reviews"],
     "crawl": ["dataset.start=[http://site.example/]"],
     "wikipedia": ["dataset.dump=dump.xml.bz2"],
     "run": ["annotator.run=runs/one"],

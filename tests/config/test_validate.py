@@ -31,7 +31,11 @@ def problems(*overrides):
             "loss=mse",
         ),
         (["dataset=stsb", "loss=cross_entropy"], "loss=cross_entropy cannot serve task=regression", "loss=cross_entropy"),
-        (["dataset.target=rating"], "dataset=movie_reviews gives a number for each text", "dataset.target=rating"),
+        (
+            ["dataset.target=rating", "task=sequence_classification"],
+            "dataset=movie_reviews gives a number for each text",
+            "dataset.target=rating",
+        ),
         (["task=regression", "loss=mse"], "dataset=movie_reviews gives one class for each text", "conf/dataset/_rated.yaml"),
         (["monitor.metric=pearson"], "monitor.metric=pearson is no metric of task=sequence_classification", "monitor.metric=pearson"),
         (["loss.class_weights=[1,2,3]"], "loss.class_weights has 3 weights", "loss.class_weights"),
@@ -45,7 +49,7 @@ def problems(*overrides):
         (["batch.size=30", "batch.micro_batches=4"], "batch.size=30 cannot be split evenly in 4", "batch.size=30"),
         (["trainer=ddp", "trainer.devices=2", "batch.size=30", "batch.micro_batches=2"], "cannot be split evenly in 4", "batch.size=30"),
         (["batch.max_tokens=64"], "batch.max_tokens=64 is less than batch.max_length", "batch.max_tokens=64"),
-        (["trainer.precision=16-mixed"], "trainer.precision=16-mixed needs a GPU", "trainer.precision=16-mixed"),
+        (["trainer=cpu", "trainer.precision=16-mixed"], "trainer.precision=16-mixed needs a GPU", "trainer.precision=16-mixed"),
         (["trainer.devices=2"], "needs a strategy", "trainer.devices=2"),
         (["trainer.num_nodes=2"], "needs a strategy", "conf/trainer/_base.yaml"),
         (["trainer.max_time=90"], "trainer.max_time=90 is no time", "trainer.max_time=90"),
@@ -107,7 +111,8 @@ def test_what_fits_is_let_through_with_or_without_a_gpu(overrides):
 
 
 def test_every_problem_is_told_at_once():
-    assert len(problems("loss=huber", "monitor.metric=pearson", "batch.size=5", "batch.micro_batches=2", "trainer.precision=16-mixed")) == 4
+    wrong = ["loss=huber", "monitor.metric=pearson", "batch.size=5", "batch.micro_batches=2", "trainer.precision=16-mixed"]
+    assert len(problems("trainer=cpu", *wrong)) == 4
 
 
 def test_an_absent_file_names_the_nearest_in_its_folder(tmp_path):

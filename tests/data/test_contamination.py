@@ -124,7 +124,7 @@ def test_without_a_split_to_protect_it_says_so(delivered, tmp_path, capsys):
     # Training prints the same before it starts.
     data = {"data": {"directory": str(prepared.directory)}}
     config = {"dataset": {"name": "it"}, "trainer": {"max_epochs": 1, "max_steps": -1}, "batch": {"size": 8}}
-    tell_data([SimpleNamespace(run=SimpleNamespace(path=tmp_path), record={"inputs": data}, config=config)])
+    tell_data([SimpleNamespace(run=SimpleNamespace(path=tmp_path), record={"inputs": data}, config=config, rerun=None)])
     assert "warning: decontaminate: there is no test split" in capsys.readouterr().err
 
 

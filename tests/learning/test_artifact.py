@@ -170,8 +170,8 @@ def test_an_adapter_loads_on_another_machine(make: Any, tmp_path: Path, model_ty
 def test_an_adapter_names_the_hub_only_where_its_weights_are_these(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = make.backbone("bert").directory
     choice = Model(
-        name="own", path=None, source=[f"file:{directory}"], sha256=None, model_type="bert", hub_id="owner/name", note="", dropout=None,
-        attention="auto", gradient_checkpointing=False,
+        name="own", name_or_path=None, source=[f"file:{directory}"], sha256=None, model_type="bert", hub_id="owner/name", note="",
+        dropout=None, attention="auto", gradient_checkpointing=False,
     )  # fmt: skip
     assert inspect(choice).hub_id is None
     monkeypatch.setitem(HUB_WEIGHTS, "owner/name", "0" * 64)

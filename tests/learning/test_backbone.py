@@ -20,7 +20,7 @@ PATHS = ("embeddings", "final", "pooler", "head")
 def pretrained(path: Path, **fields: Any) -> Model:
     values = {"name": "mine", "source": [], "sha256": None, "model_type": "auto", "hub_id": None, "note": "", "dropout": None}
     values |= {"attention": "auto", "gradient_checkpointing": False}
-    return Model(path=str(path), **{**values, **fields})
+    return Model(name_or_path=str(path), **{**values, **fields})
 
 
 def built(choice: Model, *, num_outputs: int = 3, seed: int = 0) -> Any:

@@ -16,7 +16,7 @@ from finecomb.learning.model import inspect
 
 def choice(path: Path | str) -> Model:
     return Model(
-        name="mine", path=str(path), source=[], sha256=None, model_type="bert", hub_id=None, note="", dropout=None,
+        name="mine", name_or_path=str(path), source=[], sha256=None, model_type="bert", hub_id=None, note="", dropout=None,
         attention="auto", gradient_checkpointing=False,
     )  # fmt: skip
 

@@ -234,7 +234,7 @@ def test_frozen_mode_train_puts_everything_in_train_mode(make: Any) -> None:
 
 
 def test_lora_dropout_is_on_and_its_neighbours_are_off(make: Any) -> None:
-    tuned = make.tuned("bert", dataclasses.replace(make.tunings["lora"], dropout=0.5), dropout=0.1)
+    tuned = make.tuned("bert", dataclasses.replace(make.tunings["lora"], lora_dropout=0.5), dropout=0.1)
     tuned.train_mode()
     modes = dropout_modules(tuned)
     assert {training for name, training in modes.items() if "lora_dropout" in name} == {True}
@@ -305,7 +305,7 @@ def test_a_pooler_that_is_new_trains_under_every_method(make: Any, tmp_path: Any
     kept = {name: tensor for name, tensor in backbone.model.state_dict().items() if "pooler" not in name}
     backbone.model.save_pretrained(tmp_path, state_dict=kept)
     backbone.tokenizer.save_pretrained(tmp_path)
-    choice = dataclasses.replace(make.choice("bert"), path=str(tmp_path))
+    choice = dataclasses.replace(make.choice("bert"), name_or_path=str(tmp_path))
     for method in METHODS:
         fresh = build(choice, inspect(choice), num_outputs=3, label_names=make.names, problem_type="single_label_classification", seed=0)
         tuned = tuning.build(make.tunings[method]).apply(fresh, seed=0)

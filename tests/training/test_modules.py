@@ -114,7 +114,8 @@ class _Saving:
     def __init__(self, step: int, *, last_of_epoch: bool = False, should_stop: bool = False) -> None:
         self.global_step, self.world_size, self.should_stop, self.saved = step, 1, should_stop, 0
         self.is_global_zero, self.current_epoch, self.sanity_checking = True, 0, False
-        self.state = SimpleNamespace(fn=TrainerFn.FITTING)
+        self.state, self.callbacks = SimpleNamespace(fn=TrainerFn.FITTING), []
+        self.strategy = SimpleNamespace(lightning_module_state_dict=lambda: {"weight": torch.ones(1)})
         self.fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(is_last_batch=last_of_epoch)))
 
     def save_checkpoint(self, path: Path, weights_only: bool) -> None:
@@ -205,7 +206,7 @@ def check_schedule(data: Path) -> None:
         config = tiny_config(data, "trainer.max_epochs=3", f"trainer.max_steps={max_steps}", "scheduler=linear", "scheduler.warmup=0")
         parts = parts_of(config)
         module: Any = parts.module()
-        module._trainer = SimpleNamespace(datamodule=parts.data, precision="32-true")
+        module._trainer = SimpleNamespace(datamodule=parts.data, precision="32-true", strategy=None)
         schedule = module.configure_optimizers()["lr_scheduler"]["scheduler"]
         expected = scheduler.factor(config.scheduler, total)
         found = [schedule.lr_lambdas[0](step) for step in range(total)]

@@ -18,7 +18,8 @@ from tiny_runs import make_data, make_run, result, weights
 
 from finecomb.runs import atomic
 from finecomb.runs.directory import RunDirectory
-from finecomb.training import artifact, callbacks, checkpoint, datamodule, module, worker
+from finecomb.training import artifact, checkpoint, datamodule, module, worker
+from finecomb.training.callbacks.stop import seconds_of
 from finecomb.training.interruption import Interrupted, Interruption
 
 
@@ -85,14 +86,14 @@ def test_the_logged_gradient_norm_is_that_of_the_lines_own_step(
     clip: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     norms: dict[int, float] = {}
-    original = module.Module.configure_gradient_clipping
+    original = module.Module.on_before_optimizer_step
 
-    def noting(self: Any, *rest: Any, **how: Any) -> None:
+    def noting(self: Any, optimizer: Any) -> None:
         grads = [parameter.grad.flatten() for parameter in self.parameters() if parameter.grad is not None]
         norms[self.trainer.global_step + 1] = float(torch.cat(grads).norm())
-        original(self, *rest, **how)
+        original(self, optimizer)
 
-    monkeypatch.setattr(module.Module, "configure_gradient_clipping", noting)
+    monkeypatch.setattr(module.Module, "on_before_optimizer_step", noting)
     # 3 steps an epoch: lines at steps 2 and 4, at the end of the first epoch (3), and at the last step (5).
     settings = ["trainer.log_every_n_steps=2", "trainer.max_steps=5", f"trainer.gradient_clip_val={clip}"]
     run = make_run(tmp_path, data, *settings)
@@ -192,8 +193,8 @@ def test_a_time_limit_ends_a_run_as_finished(data: Path, tmp_path: Path) -> None
 
 
 def test_seconds_of_a_time_limit() -> None:
-    assert callbacks.seconds_of("01:02:03:04") == 93784
-    assert callbacks.seconds_of(None) is None
+    assert seconds_of("01:02:03:04") == 93784
+    assert seconds_of(None) is None
 
 
 def test_checkpoints_hold_only_what_trains_and_nothing_that_runs(data: Path, tmp_path: Path) -> None:

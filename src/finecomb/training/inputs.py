@@ -73,7 +73,7 @@ def find(config: Config, origins: Mapping[str, Origin], *, machine: Machine, sco
     source = _inspect(resolved.model)
     if resolved.model.model_type == "auto":
         resolved = dataclasses.replace(resolved, model=dataclasses.replace(resolved.model, model_type=source.model_type))
-    if "auto" in (config.model.model_type, config.trainer.devices):
+    if "auto" in (config.model.model_type, config.trainer.devices, config.trainer.accelerator):
         validate(resolved, origins)
     prepared = _prepare(resolved, score)
     _check_against_data(resolved, prepared, origins)
