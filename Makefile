@@ -35,7 +35,7 @@ $(READY): requirements.lock pyproject.toml
 install: $(READY)
 
 run: $(READY)
-	@echo "Downloads once: film-review sentences (2.4 MB) and MiniLM-L6 weights (84 MB). Then 9 runs, together about 10 minutes on 2 cores with bf16, longer without."
+	@echo "Downloads once: film-review sentences (2.4 MB) and MiniLM-L6 weights (84 MB). Then 9 runs, together about 20 minutes on 2 cores without bf16."
 	@$(BIN)/finecomb train -m experiment=main_job output_dir=runs/main_job logger.group=main_job tuning=full,lora seed=$(SEEDS)
 	@$(BIN)/finecomb train -m experiment=main_job output_dir=runs/main_job logger.group=main_job tuning=head trainer.max_epochs=5 seed=$(SEEDS) --yes
 	@$(BIN)/finecomb compare runs/main_job --references majority,tfidf_logistic

@@ -85,7 +85,7 @@ def test_yaml_alone_needs_no_code_and_may_lie_right_in_the_folder(tmp_path):
 def test_a_shipped_choice_cannot_be_shadowed(tmp_path):
     (tmp_path / "tuning").mkdir()
     (tmp_path / "tuning" / "lora.yaml").write_text("r: 3\n")
-    with pytest.raises(ConfigError, match="tuning=lora stands in two files"):
+    with pytest.raises(ConfigError, match="tuning=lora is in two files"):
         compose(["tuning=lora"], config_dirs=[tmp_path])
 
 

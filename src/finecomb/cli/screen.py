@@ -116,7 +116,7 @@ def show_failure(failed: RunFailed) -> None:
     problem = Problem(
         f"the run {'has failed' if failed.status == 'failed' else f'is {failed.status}'}: {error}",
         where="" if failed.user_error else f"the whole traceback: {failed.log}",
-        hint="once the cause is mended, run it again with rerun=failed" if failed.status == "failed" else "",
+        hint="once the cause is fixed, run it again with rerun=failed" if failed.status == "failed" else "",
     )
     show_problems(ConfigError(problem))
     print(failed.run.path)

@@ -54,7 +54,7 @@ def files(group: str) -> dict[str, Path]:
             name = path.relative_to(folder).with_suffix("").as_posix()
             if name in found:
                 raise ConfigError(
-                    Problem(f"{group}={name} stands in two files", shown(path), hint=f"rename yours; the other is {shown(found[name])}")
+                    Problem(f"{group}={name} is in two files", shown(path), hint=f"rename yours; the other is {shown(found[name])}")
                 )
             found[name] = path
     return found

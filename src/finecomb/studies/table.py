@@ -174,7 +174,7 @@ def chosen(paths: Sequence[str], wanted: Callable[[ComparedRun], bool] | None) -
     """The runs of these paths that are wanted. Raises ConfigError when there is none."""
     found = [run for run in map(arms.read, arms.find(paths)) if wanted is None or wanted(run)]
     if not found:
-        raise ConfigError(Problem("no run is like that", ", ".join(paths), hint="`finecomb runs` lists the runs there are"))
+        raise ConfigError(Problem("no run matches", ", ".join(paths), hint="`finecomb runs` lists the runs there are"))
     return found
 
 
