@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from finecomb.config.errors import ConfigError, Problem
-
 SUMMARY = "the composed config: what set each value, problems, parameters, memory and time; trains nothing"
 HELP = """\
 usage: finecomb explain [GROUP=CHOICE ...] [KEY=VALUE ...]
@@ -21,12 +19,10 @@ def main(args: list[str]) -> int:
     """Show the composed config and where each value comes from."""
     from finecomb.config import hydra_app
 
-    given = hydra_app.read(args)
+    given = hydra_app.read_one(args, "explain")
     if given.help:
         print(HELP)
         return 0
-    if given.multirun or given.only_hydra:
-        raise ConfigError(Problem("explain takes the overrides of one job", "command line", hint="leave Hydra's flags out"))
     from finecomb.config.compose import compose
     from finecomb.config.explain import show
 

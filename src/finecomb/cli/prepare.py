@@ -39,12 +39,10 @@ def main(args: list[str]) -> int:
     from finecomb.config import hydra_app
 
     words, options = _options(args)
-    given = hydra_app.read(words)
+    given = hydra_app.read_one(words, "prepare")
     if given.help:
         print(HELP)
         return 0
-    if given.multirun or given.only_hydra:
-        raise ConfigError(Problem("prepare takes the overrides of one job", "command line", hint="leave Hydra's flags out"))
     from finecomb.api.composing import compose
 
     config = compose(*given.overrides)

@@ -63,6 +63,14 @@ class _Parser:
         return self.parser.parse_intermixed_args(words)
 
 
+def read_one(args: Sequence[str], verb: str) -> Arguments:
+    """`read` for a verb that takes one job. Raises ConfigError when Hydra's flags ask for several, or for Hydra's own output."""
+    given = read(args)
+    if not given.help and (given.multirun or given.only_hydra):
+        raise ConfigError(Problem(f"{verb} takes the overrides of one job", "command line", hint="leave Hydra's flags out"))
+    return given
+
+
 def read(args: Sequence[str]) -> Arguments:
     """Read what follows the verb, and load the plug-ins it names. Raises ConfigError for flags that are unknown or not for us."""
     flags = _Parser().read([word for word in args if word != CONFIRM])
