@@ -11,6 +11,8 @@ import pytest
 
 # Commands that tests start keep their bytecode, as a user's do: without it each compiles 150 modules of ours again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# wandb reports its own errors to a server of its makers: tests send nothing beyond this machine.
+os.environ["WANDB_ERROR_REPORTING"] = "false"
 
 
 @pytest.fixture(scope="session")
