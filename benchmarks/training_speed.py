@@ -21,8 +21,8 @@ import transformers
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments
 
 from finecomb.config.compose import compose
-from finecomb.config.machine import this_machine
 from finecomb.config.schema.task import variant
+from finecomb.core.machine import this_machine
 from finecomb.data.prepare import prepare
 from finecomb.learning.model.source import inspect
 

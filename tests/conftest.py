@@ -46,3 +46,23 @@ def skip_where_the_machine_is_slow(spent: list[float]) -> None:
 @pytest.fixture
 def slow_machine():
     return skip_where_the_machine_is_slow
+
+
+@pytest.fixture
+def job_settings() -> list[str]:
+    """Overrides that every job of the fixture `job` has."""
+    return ["dataset=files", "dataset.files.train=train.tsv", "model=tiny", "batch.size=8", "logger=none"]
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch, job_settings):
+    """Composes a job on 40 rows, in a folder and with a cache of its own."""
+    from finecomb.config.compose import compose
+    from finecomb.launch import freeze
+
+    rows = [f"text number {row}\t{['a', 'b'][row % 2]}\n" for row in range(40)]
+    (tmp_path / "train.tsv").write_text("text\tlabel\n" + "".join(rows))
+    monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    freeze.forget()
+    return lambda *more, **options: compose([*job_settings, *more], **options)

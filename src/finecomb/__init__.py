@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from finecomb.api.study import Study as Study
     from finecomb.api.training import multirun as multirun
     from finecomb.api.training import train as train
-    from finecomb.config.errors import ConfigError as ConfigError
     from finecomb.config.schema.train import Config as Config
+    from finecomb.core.errors import ConfigError as ConfigError
     from finecomb.serving.predictor import Predictor as Predictor
 
 __version__ = "0.1.0"
@@ -46,7 +46,7 @@ __all__ = [
 
 _MODULES = {
     "Config": "finecomb.config.schema.train",
-    "ConfigError": "finecomb.config.errors",
+    "ConfigError": "finecomb.core.errors",
     "Predictor": "finecomb.serving.predictor",
     "Run": "finecomb.api.run",
     "RunFailed": "finecomb.api.run",

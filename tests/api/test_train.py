@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import finecomb
-from finecomb.studies import processes
+from finecomb.launch import workers
 
 WORDS = ["debug=tiny", "dataset=files", "dataset.files.train=reviews.csv", "callbacks.progress.enabled=false"]
 WORKER = (sys.executable, str(Path(__file__).with_name("worker.py")))
@@ -99,7 +99,7 @@ def test_opening_no_run_is_the_users_error() -> None:
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setattr(processes, "WORKER", WORKER)
+    monkeypatch.setattr(workers, "WORKER", WORKER)
     monkeypatch.setenv("FAKE_WORKER", "finish")
     return monkeypatch
 

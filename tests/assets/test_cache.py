@@ -8,7 +8,7 @@ import pytest
 
 from finecomb.assets import cache_dir, fetch, hash_directory, hash_file, room_on_disk
 from finecomb.assets.cache import staging
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 
 
 def test_a_directory_hash_is_of_names_and_content_only(tmp_path):

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from finecomb.assets import distribution, fetch, hash_file
-from finecomb.config.errors import ConfigError
 from finecomb.config.locate import conf_dir
 from finecomb.config.sources import values_of
+from finecomb.core.errors import ConfigError
 
 INFO = "Metadata-Version: 2.1\nName: textbox\nVersion: 1.0\n"
 

@@ -9,7 +9,7 @@ import pytest
 
 from finecomb.assets import fetch
 from finecomb.assets.download import download
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 
 CONTENT = bytes(range(256)) * 400
 

@@ -4,7 +4,7 @@ import huggingface_hub
 import pytest
 
 from finecomb.assets import fetch, hash_directory
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 
 
 def test_weights_come_without_pickles(cache, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 from finecomb.assets import unpack as module
 from finecomb.assets.unpack import unpack
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 
 
 def target(tmp_path):

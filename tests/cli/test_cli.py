@@ -9,8 +9,8 @@ import pytest
 
 from finecomb import cli
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.sources import known_groups, offered, options
+from finecomb.core.errors import ConfigError, Problem
 
 ROOT = Path(__file__).parents[2]
 
@@ -135,7 +135,7 @@ def test_a_bug_keeps_its_whole_traceback(monkeypatch):
     def broken(*args, **kwargs):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("finecomb.studies.freeze.freeze", broken)
+    monkeypatch.setattr("finecomb.launch.freeze.freeze", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         cli.main(["train", "model=tiny"])
 
@@ -204,15 +204,15 @@ class Fake:
     """Stands in for freeze and launch: notes what it got, and returns the outcome it was told."""
 
     def __init__(self, monkeypatch, tmp_path, state="finished", **outcome):
+        from finecomb.launch.launcher import Outcome
         from finecomb.runs.directory import RunDirectory
-        from finecomb.studies.launch import Outcome
 
         folder = tmp_path / "runs" / "a-0123456789ab"
         folder.mkdir(parents=True)
         if state == "finished":
             (folder / "result.json").write_text('{"metrics": {"validation/accuracy": 0.5, "test/accuracy": 0.75, "test/mcc": null}}')
         self.compositions = []
-        monkeypatch.setattr("finecomb.studies.freeze.freeze", lambda composition: self.compositions.append(composition) or composition)
+        monkeypatch.setattr("finecomb.launch.freeze.freeze", lambda composition: self.compositions.append(composition) or composition)
         monkeypatch.setattr("finecomb.api.training.tell_data", lambda jobs: None)
         result = Outcome(RunDirectory(folder), state, **outcome)
         monkeypatch.setattr("finecomb.api.training.launch", lambda frozen, **options: [result])
@@ -260,19 +260,19 @@ def test_what_freezing_finds_comes_out_of_hydra_as_the_users_error(capsys, monke
     def refuse(composition):
         raise ConfigError(Problem("the column sentence is not in a.csv"))
 
-    monkeypatch.setattr("finecomb.studies.freeze.freeze", refuse)
+    monkeypatch.setattr("finecomb.launch.freeze.freeze", refuse)
     code, _, err = run(capsys, "train", "model=tiny")
     assert code == 2
     assert "the column sentence is not in a.csv" in err
 
 
 def test_a_stop_is_told_and_keeps_the_signals_exit_code(capsys, monkeypatch):
-    from finecomb.studies.signals import Interruption
+    from finecomb.launch.signals import Interruption
 
     def stopped(composition):
         raise Interruption(15)
 
-    monkeypatch.setattr("finecomb.studies.freeze.freeze", stopped)
+    monkeypatch.setattr("finecomb.launch.freeze.freeze", stopped)
     code, _, err = run(capsys, "train")
     assert code == 143
     assert "the same command resumes" in err

@@ -52,9 +52,9 @@ def test_sweeps_may_be_named_by_the_sweepers_params(capsys: Any) -> None:
     ("arguments", "jobs"), [(["-m", "--yes"], 1), (["-m", 'hydra.sweeper.params={seed: "0,1"}'], 2), (["-m", "seed=0,1"], 2)]
 )
 def test_a_multirun_that_is_meant_is_let_through(arguments: list[str], jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from finecomb.launch.outcome import Outcome
     from finecomb.runs.directory import RunDirectory
     from finecomb.studies import sweep
-    from finecomb.studies.outcome import Outcome
 
     seen: list[Any] = []
 

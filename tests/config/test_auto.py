@@ -5,11 +5,11 @@ import json
 import pytest
 
 from finecomb.config.compose import compose
-from finecomb.config.errors import ConfigError
 from finecomb.config.fingerprint import difference_name, fingerprint
 from finecomb.config.hydra_app import expand
 from finecomb.config.plain import to_plain
 from finecomb.config.validate import validate
+from finecomb.core.errors import ConfigError
 
 FILES = ["dataset=files", "dataset.files.train=x.csv"]
 

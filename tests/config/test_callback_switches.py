@@ -6,12 +6,12 @@ import pytest
 
 from finecomb.config import plugins
 from finecomb.config.compose import compose
-from finecomb.config.errors import ConfigError
 from finecomb.config.fields import fields_of
 from finecomb.config.fingerprint import settings
 from finecomb.config.plain import from_plain, to_plain
 from finecomb.config.schema.callbacks import CHOICES, Callback, Callbacks
 from finecomb.config.validate import problems_of
+from finecomb.core.errors import ConfigError
 
 SWITCHED_ON = [
     "callbacks.early_stopping.patience=3",

@@ -10,7 +10,6 @@ from omegaconf import OmegaConf
 from finecomb.config import plugins
 from finecomb.config.catalogue import catalogue
 from finecomb.config.compose import compose, register
-from finecomb.config.errors import ConfigError
 from finecomb.config.fingerprint import difference_name
 from finecomb.config.locate import conf_dir
 from finecomb.config.plain import flatten, from_plain, to_plain
@@ -19,6 +18,7 @@ from finecomb.config.schema.optimizer import Sgd
 from finecomb.config.schema.train import GROUPS
 from finecomb.config.schema.tuning import Lora
 from finecomb.config.sources import known_groups, options, read, summary
+from finecomb.core.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from finecomb.config import doctor
 from finecomb.config.compose import compose
 from finecomb.config.estimate import estimate
 from finecomb.config.explain import show
-from finecomb.config.machine import Machine
 from finecomb.config.resolve import resolve
+from finecomb.core.machine import Machine
 
 LAPTOP = Machine(cores=2, gpus=0, bf16=True)
 

@@ -12,9 +12,9 @@ from finecomb import cli
 from finecomb.config import plugins
 from finecomb.config.collect import parse
 from finecomb.config.compose import Composer, compose
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.hydra_app import expand, read
 from finecomb.config.hydra_settings import read as read_settings
+from finecomb.core.errors import ConfigError, Problem
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "search.md"
 # The experiment of the guide.

@@ -7,14 +7,14 @@ import pytest
 
 from finecomb.config import fields, plugins
 from finecomb.config.compose import compose
-from finecomb.config.errors import ConfigError
 from finecomb.config.fingerprint import difference_name, fingerprint
-from finecomb.config.machine import Machine, this_machine
 from finecomb.config.plain import flatten, from_plain, to_plain
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.base import option
 from finecomb.config.schema.tuning import LEARNING_RATES, OPTIMIZER_FAMILY
 from finecomb.config.sources import options
+from finecomb.core.errors import ConfigError
+from finecomb.core.machine import Machine, this_machine
 
 LAPTOP = Machine(cores=4, gpus=0, bf16=False)
 SERVER = Machine(cores=32, gpus=4, bf16=True, gpu_bf16=True)

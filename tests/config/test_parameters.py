@@ -94,7 +94,7 @@ def test_names_of_linear_maps_are_those_of_a_built_model(kind, tmp_path, monkeyp
 @pytest.mark.parametrize("kind", _ARCHITECTURES)
 def test_counts_are_those_of_a_built_and_tuned_model(kind, tmp_path, monkeypatch):
     monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path))
-    from finecomb.config.errors import ConfigError
+    from finecomb.core.errors import ConfigError
     from finecomb.learning import tuning as methods
     from finecomb.learning.model import build, inspect
 

@@ -9,16 +9,16 @@ import pytest
 from finecomb.config import plugins
 from finecomb.config.catalogue import catalogue
 from finecomb.config.compose import compose
-from finecomb.config.errors import ConfigError
 from finecomb.config.fingerprint import settings
-from finecomb.config.machine import Machine
 from finecomb.config.plain import from_plain, to_plain
 from finecomb.config.plugins import builders
 from finecomb.config.plugins.hashing import hash_of_code
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.train import GROUPS
 from finecomb.config.validate import validate
-from finecomb.studies.freeze import code_of
+from finecomb.core.errors import ConfigError
+from finecomb.core.machine import Machine
+from finecomb.launch.freeze import code_of
 
 CODE = '''
 from dataclasses import dataclass

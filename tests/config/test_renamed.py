@@ -7,12 +7,12 @@ import pytest
 
 from finecomb.config import renamed
 from finecomb.config.compose import compose
-from finecomb.config.errors import ConfigError
 from finecomb.config.fields import fields_of
 from finecomb.config.fingerprint import fingerprint, settings
-from finecomb.config.machine import Machine
 from finecomb.config.plain import from_plain, to_plain
 from finecomb.config.resolve import resolve, with_trainer
+from finecomb.core.errors import ConfigError
+from finecomb.core.machine import Machine
 from finecomb.runs import directory
 from finecomb.runs.directory import RunDirectory
 

@@ -3,10 +3,10 @@
 import pytest
 
 from finecomb.config.compose import compose
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema.task import FACTS, variant
 from finecomb.config.schema.tuning import REFUSED
 from finecomb.config.validate import validate
+from finecomb.core.errors import ConfigError
 
 
 def check(*overrides):

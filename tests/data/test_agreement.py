@@ -10,7 +10,7 @@ from sklearn.metrics import cohen_kappa_score, confusion_matrix
 from statsmodels.stats.inter_rater import aggregate_raters
 from statsmodels.stats.inter_rater import fleiss_kappa as reference_fleiss
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.annotator import agreement, label_model, queue
 from finecomb.data.annotator.consensus import consensus
 from finecomb.data.annotator.documents import Document, Span

@@ -7,8 +7,8 @@ import pyarrow.parquet as parquet
 import pytest
 
 from finecomb import cli
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema.annotator import Annotator, LabelingFunctions
+from finecomb.core.errors import ConfigError
 from finecomb.data import annotator
 from finecomb.data.annotator import functions
 from finecomb.data.annotator.label_errors import suspects

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.annotator import storage
 from finecomb.data.annotator.documents import Document, Malformed, Span, settled
 from finecomb.data.annotator.server import LARGEST, Server

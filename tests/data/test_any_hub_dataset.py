@@ -6,8 +6,8 @@ import pytest
 from data_configs import make_cleaner
 
 from finecomb.config.compose import compose
-from finecomb.config.errors import ConfigError
 from finecomb.config.validate import validate
+from finecomb.core.errors import ConfigError
 from finecomb.data.prepare import prepare
 
 

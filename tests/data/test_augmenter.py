@@ -12,8 +12,8 @@ from data_configs import make_cleaner, make_dataset
 from finecomb import cli
 from finecomb.config import plugins
 from finecomb.config.compose import compose
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema import augmenter as schema
+from finecomb.core.errors import ConfigError
 from finecomb.data import augmenter
 from finecomb.data.augmenter import Edit, Marked, Span
 from finecomb.data.augmenter.counterfactual import AMBIGUOUS, IN_SPAN, Counterfactual, Terms, terms

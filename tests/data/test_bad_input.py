@@ -11,8 +11,8 @@ import pyarrow.parquet
 import pytest
 from data_configs import clean, make_cleaner, make_dataset, rows
 
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema.cleaner import Cleaner
+from finecomb.core.errors import ConfigError
 from finecomb.data import cleaner
 from finecomb.data.cleaner import repeats
 from finecomb.data.dataset.rows import Rows

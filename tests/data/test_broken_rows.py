@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 from reading_rows import places, read, reasons, source
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.dataset import broken, compressed, lines
 
 GOOD = [f"line number {n}" for n in range(40)]

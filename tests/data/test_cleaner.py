@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from data_configs import clean, make_cleaner
 
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema.cleaner import Cleaner
+from finecomb.core.errors import ConfigError
 from finecomb.data import cleaner
 from finecomb.data.cleaner.recipe import Recipe
 from finecomb.data.cleaner.stage import EXAMPLES

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 from data_configs import clean
 
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema.cleaner import STEPS, Cleaner
+from finecomb.core.errors import ConfigError
 from finecomb.data import cleaner
 from finecomb.data.cleaner.personal import luhn
 from finecomb.data.cleaner.words import words

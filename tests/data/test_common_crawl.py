@@ -21,7 +21,7 @@ from data_configs import make_dataset
 
 from finecomb.assets import fetch
 from finecomb.assets.polite import Manners, Polite, fetch_whole
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.dataset import build
 
 pytest.importorskip("warcio")

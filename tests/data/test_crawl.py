@@ -15,7 +15,7 @@ import pytest
 from crawl_site import SENTENCE, Page, Site, crawl, html, reasons
 from data_configs import make_dataset
 
-from finecomb.config.errors import ConfigError, problems_text
+from finecomb.core.errors import ConfigError, problems_text
 from finecomb.data.dataset import build
 from finecomb.data.dataset.crawl.fetch import Answer, _Decoder
 from finecomb.data.dataset.crawl.warc import Warc

@@ -9,7 +9,7 @@ import pytest
 from crawl_site import Site, crawl, html
 from data_configs import make_dataset
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.dataset import build
 from finecomb.data.dataset.crawl.fetch import Failed, ask, open_session
 from finecomb.data.dataset.crawl.urls import Refused, canonical

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from finecomb.config import machine
-from finecomb.config.errors import ConfigError
+from finecomb.core import machine
+from finecomb.core.errors import ConfigError
 from finecomb.data import engine as engines
 from finecomb.data.engine import Engine
 

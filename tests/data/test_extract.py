@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from benchmarks.extraction import Gold, scores
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.dataset import extract as module
 from finecomb.data.dataset.extract import MODES, Limits, extract, links
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.annotator import storage, tokens
 from finecomb.data.annotator.documents import Document, Malformed, Span, last_wins
 from finecomb.data.annotator.formats import FORMATS, Options

@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 from data_configs import make_cleaner, make_dataset
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.prepare import prepare
 
 

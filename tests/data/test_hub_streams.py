@@ -8,7 +8,7 @@ import pytest
 from data_configs import make_dataset
 from reading_rows import reasons
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.dataset import build
 
 

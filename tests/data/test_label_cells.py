@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 
 
 def labeled(names: list[str], count: int = 120) -> list[dict[str, Any]]:

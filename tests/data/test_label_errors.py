@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from finecomb import cli
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.annotator import label_errors
 
 cleanlab_filter = pytest.importorskip("cleanlab.filter", reason="the reference needs cleanlab")

@@ -9,8 +9,8 @@ import pytest
 
 from finecomb import cli
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema.annotator import LabelingFunctions, Propagation
+from finecomb.core.errors import ConfigError
 from finecomb.data import annotator
 from finecomb.data.annotator import functions, propagation
 from finecomb.data.annotator.terms import Terms

@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 from reading_rows import places, read, reasons, source
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.dataset import reading
 from finecomb.data.dataset.formats import columnar, delimited, objects, piece, plain
 

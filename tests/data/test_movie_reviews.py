@@ -3,7 +3,7 @@
 import pytest
 from data_configs import make_cleaner, make_dataset
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.prepare import prepare
 
 KINDS = {"binary": "sequence_classification", "ternary": "sequence_classification", "rating": "regression"}

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from data_configs import clean
 
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema import cleaner as schema
 from finecomb.config.schema.cleaner import Cleaner
+from finecomb.core.errors import ConfigError
 from finecomb.data import cleaner
 from finecomb.data.cleaner import lsh, near_index, shingles, word_hashes
 from finecomb.data.cleaner.near import NearDuplicates

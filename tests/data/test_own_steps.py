@@ -8,8 +8,8 @@ import pytest
 
 from finecomb import cli
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema import cleaner as schema
+from finecomb.core.errors import ConfigError
 from finecomb.data import cleaner
 from finecomb.data.cleaner.perplexity import CharacterModel, Perplexity
 from finecomb.data.cleaner.step import Batch

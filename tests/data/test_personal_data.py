@@ -3,8 +3,8 @@
 import pytest
 from benchmarks import personal
 
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema import cleaner as schema
+from finecomb.core.errors import ConfigError
 from finecomb.data.cleaner.normalise import Controls, Ligatures
 from finecomb.data.cleaner.personal import PersonalData
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from data_configs import make_cleaner, make_dataset, rows
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.prepare import open_prepared, prepare
 from finecomb.data.prepare import rows as module
 

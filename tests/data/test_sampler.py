@@ -15,8 +15,8 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from finecomb import cli
 from finecomb.config.compose import compose
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema.sampler import Balanced
+from finecomb.core.errors import ConfigError
 from finecomb.data import sampler
 from finecomb.data.prepare import prepare
 from finecomb.data.sampler import balance

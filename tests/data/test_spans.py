@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.annotator import spans
 
 RULES = {

@@ -5,8 +5,8 @@ import random
 import pytest
 from data_configs import clean
 
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema.cleaner import Cleaner
+from finecomb.core.errors import ConfigError
 from finecomb.data import cleaner
 from finecomb.data.cleaner import spelling
 from finecomb.data.cleaner.corrections import likelihood

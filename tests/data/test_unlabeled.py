@@ -7,7 +7,7 @@ import pytest
 from data_configs import make_cleaner, make_dataset, rows
 
 from finecomb import cli
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.prepare import prepare
 
 

@@ -17,7 +17,7 @@ from data_configs import make_dataset
 from test_wikitext import WIKI
 
 from finecomb.assets import fetch
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.dataset.wikipedia import source as source_module
 from finecomb.data.dataset.wikipedia.dump import as_utf8, decompressed, elements, read_page
 from finecomb.data.dataset.wikipedia.source import WikipediaSource

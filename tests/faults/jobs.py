@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from finecomb.launch import workers
+from finecomb.launch.freeze import Frozen
 from finecomb.runs import directory
-from finecomb.studies import processes
-from finecomb.studies.freeze import Frozen
 
 HERE = Path(__file__).parent
 FAKE = (sys.executable, str(HERE / "fake_worker.py"))
@@ -27,10 +27,10 @@ def job(
 
 if __name__ == "__main__":
     # jobs.py OUTPUT_DIR STEPS PAUSE [orphan]: launch one job with the fake worker; killed by the tests.
-    from finecomb.config.errors import ConfigError
-    from finecomb.studies.launch import exit_code, launch
+    from finecomb.core.errors import ConfigError
+    from finecomb.launch.launcher import exit_code, launch
 
-    processes.WORKER = FAKE
+    workers.WORKER = FAKE
     fake = {"steps": int(sys.argv[2]), "pause": float(sys.argv[3])} | ({"orphan": True} if "orphan" in sys.argv else {})
     try:
         sys.exit(exit_code(launch([job(Path(sys.argv[1]), **fake)])))

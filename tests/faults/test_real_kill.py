@@ -14,10 +14,11 @@ import pytest
 from test_kill import is_alive, until
 
 from finecomb.config.compose import compose
-from finecomb.config.errors import ConfigError
-from finecomb.runs import atomic, index
+from finecomb.core import atomic
+from finecomb.core.errors import ConfigError
+from finecomb.launch.freeze import freeze
+from finecomb.runs import index
 from finecomb.runs.directory import RunDirectory
-from finecomb.studies.freeze import freeze
 from finecomb.training import worker
 
 WORDS = ["fine", "dull", "plot", "cast", "long", "short", "again"]

@@ -11,13 +11,13 @@ from harness import prepared, run_in
 from tiny_runs import tiny_config
 
 from finecomb.config.compose import compose
-from finecomb.config.machine import Machine
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.model import FAMILIES
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import BUNDLES, GROUPS, Config
 from finecomb.config.sources import options
 from finecomb.config.validate import validate
+from finecomb.core.machine import Machine
 from finecomb.data.prepare import prepare
 from finecomb.learning.model import inspect
 from finecomb.training import logger as loggers

@@ -14,8 +14,8 @@ from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from pytorch_lightning.loggers import CSVLogger
 from test_resume import Killed, assert_equal
 
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema.train import Config, Monitor
+from finecomb.core.errors import ConfigError
 from finecomb.training import module
 from finecomb.training.callbacks import Best
 from finecomb.training.datamodule import EvaluationLoader

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from finecomb.config.compose import compose
-from finecomb.config.machine import Machine
 from finecomb.config.plain import from_plain, to_plain
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.train import Config
+from finecomb.core.machine import Machine
 from finecomb.data.dataset.prepared import content_hash, write
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.prepare import open_prepared

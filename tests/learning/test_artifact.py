@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from finecomb.assets import hash_file
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema.model import FAMILIES, HUB_WEIGHTS, Model
 from finecomb.config.schema.tuning import REFUSED
+from finecomb.core.errors import ConfigError
 from finecomb.learning import tuning
 from finecomb.learning.model import inspect
 

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema.model import FAMILIES, Model
+from finecomb.core.errors import ConfigError
 from finecomb.learning.model import build, inspect
 from finecomb.learning.pooling import classify
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema.model import FAMILIES, Model
+from finecomb.core.errors import ConfigError
 from finecomb.learning.model import inspect
 
 

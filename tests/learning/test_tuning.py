@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema import optimizer as optimizer_schema
 from finecomb.config.schema import tuning as schema
 from finecomb.config.schema.model import FAMILIES
+from finecomb.core.errors import ConfigError
 from finecomb.learning import loss, optimizer, tuning
 from finecomb.learning.model import build, inspect
 from finecomb.learning.tuning.tuned import inside

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.runs import directory
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.lock import Held, Owner, read_owner

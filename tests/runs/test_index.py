@@ -4,7 +4,7 @@ import time
 import pytest
 from rich.console import Console
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.runs import directory, index, show
 from finecomb.runs.index import DAMAGED
 

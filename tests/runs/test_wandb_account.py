@@ -7,7 +7,7 @@ import pytest
 
 from finecomb import cli
 from finecomb.config.compose import compose
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.runs import wandb_account
 
 KEY = "k" * 40

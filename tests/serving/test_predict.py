@@ -12,11 +12,11 @@ import pyarrow.parquet as parquet
 import pytest
 
 from finecomb.config.compose import compose
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.data.prepare import open_prepared
+from finecomb.launch.freeze import freeze
 from finecomb.serving import Predictor
 from finecomb.serving.predict import predict_command
-from finecomb.studies.freeze import freeze
 from finecomb.training import worker
 
 METHODS = ("full", "head", "top_layers", "bitfit", "lora", "prompt")
@@ -185,7 +185,7 @@ def test_a_run_that_has_not_finished_is_told_without_importing_torch(place, trai
     run = freeze(job).run
     code = f"""
 import sys
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.serving.predict import predict_command
 try:
     predict_command({str(run.path)!r}, ["text"])

@@ -12,9 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from finecomb.config.compose import compose
 from finecomb.runs.directory import RunDirectory, create
-from finecomb.studies import freeze as freezing
 
 NAMES = ["negative", "positive"]
 
@@ -98,20 +96,3 @@ def finish(run: RunDirectory, plain: dict, columns: dict, split: str, metrics: d
 def runs(tmp_path) -> str:
     """The folder in which `make_run` makes them."""
     return str(Path(tmp_path) / "runs")
-
-
-@pytest.fixture
-def job_settings() -> list[str]:
-    """Overrides that every job of the fixture `job` has."""
-    return ["dataset=files", "dataset.files.train=train.tsv", "model=tiny", "batch.size=8", "logger=none"]
-
-
-@pytest.fixture
-def job(tmp_path, monkeypatch, job_settings):
-    """Composes a job on 40 rows, in a folder and with a cache of its own."""
-    rows = [f"text number {row}\t{['a', 'b'][row % 2]}\n" for row in range(40)]
-    (tmp_path / "train.tsv").write_text("text\tlabel\n" + "".join(rows))
-    monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    freezing.forget()
-    return lambda *more, **options: compose([*job_settings, *more], **options)

@@ -11,16 +11,16 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 from jobs import FAKE, HERE, job
 
+from finecomb.launch import workers
+from finecomb.launch.launcher import launch
 from finecomb.runs.directory import RunDirectory
-from finecomb.studies import processes
-from finecomb.studies.launch import launch
 from finecomb.studies.sweep import Sweep
 from finecomb.training import wandb_mirror
 
 
 @pytest.fixture(autouse=True)
 def fake_worker(monkeypatch):
-    monkeypatch.setattr(processes, "WORKER", FAKE)
+    monkeypatch.setattr(workers, "WORKER", FAKE)
 
 
 def record(folder, name="search"):

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
+from finecomb.launch.freeze import Frozen
 from finecomb.runs import directory
 from finecomb.studies.account import funnel_lines, tell_data, truncation_line
-from finecomb.studies.freeze import Frozen
 
 MANIFEST = {
     "rows": {"train": 80, "test": 15},

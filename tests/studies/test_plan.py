@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from finecomb.config.errors import ConfigError
 from finecomb.config.overrides import override
+from finecomb.core.errors import ConfigError
 from finecomb.studies import plan, tune
 from finecomb.studies.plan import Job
 from finecomb.studies.search.space import Choice

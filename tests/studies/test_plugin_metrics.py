@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError
 from finecomb.config.plugins.parts import Metric, Plugin
+from finecomb.core.errors import ConfigError
 from finecomb.runs import plugin_metrics
 from finecomb.studies.scores import Labels, ordered, score_rows, scorer, zero_divisions
 

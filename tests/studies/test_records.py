@@ -11,13 +11,13 @@ import pytest
 from synthetic import frames
 
 from finecomb import cli
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
+from finecomb.launch.outcome import Outcome
 from finecomb.runs import index, sync, wandb_folder, wandb_project
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.wandb_folder import WandbRun
 from finecomb.studies import mirrored, report, verify
 from finecomb.studies.changed import changed_answers
-from finecomb.studies.outcome import Outcome
 from finecomb.studies.table import compare
 
 

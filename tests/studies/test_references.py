@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.studies.references import Texts, answer, check
 
 GOOD, BAD = ["a fine film", "truly good", "good fun", "a fine good cast"], ["a dull film", "truly bad", "bad bore", "a dull bad cast"]

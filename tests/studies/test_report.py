@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from synthetic import frames
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.studies import report
 from finecomb.studies.report import tables
 from finecomb.studies.report.analysis import analyse

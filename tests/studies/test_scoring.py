@@ -9,10 +9,10 @@ import pyarrow.parquet as parquet
 import pytest
 
 from finecomb import cli
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema.annotator import Run
+from finecomb.core.errors import ConfigError
 from finecomb.data import annotator
-from finecomb.studies import scoring
+from finecomb.launch import scoring
 
 FAKE = """
 import json, sys, time

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.studies.search import engine, space
 from finecomb.studies.search.engine import Pruner, Search, Settings
 from finecomb.studies.search.space import Choice, Quantile, Range

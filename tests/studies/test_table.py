@@ -13,7 +13,7 @@ from scipy import stats
 from sklearn.metrics import f1_score
 
 from finecomb import cli
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.studies import verify
 from finecomb.studies.render import markdown
 from finecomb.studies.table import compare, render

@@ -6,11 +6,11 @@ import pytest
 from rich.console import Console
 
 from finecomb import cli
+from finecomb.launch.freeze import freeze
+from finecomb.launch.outcome import Outcome
 from finecomb.runs.wandb_folder import WandbRun
 from finecomb.studies import mirrored
 from finecomb.studies import sweep as sweeping
-from finecomb.studies.freeze import freeze
-from finecomb.studies.outcome import Outcome
 from finecomb.studies.sweep import Sweep
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.studies.search.space import Choice, Range
 from finecomb.studies.wandb_sweep import lint, run, words
 from finecomb.studies.wandb_sweep.distributions import dimension
@@ -135,7 +135,7 @@ def test_values_arrive_as_the_agent_would_pass_them(write, macro):
 
 
 def test_a_search_without_end_needs_a_number(write, monkeypatch):
-    from finecomb.studies.feed import Policy
+    from finecomb.launch.feed import Policy
 
     with pytest.raises(ConfigError, match="how many runs"):
         run.run(write(GOOD.replace("run_cap: 4\n", "")), count=None, policy=Policy())

@@ -3,8 +3,8 @@
 import pytest
 
 from finecomb.config.compose import Composer
-from finecomb.runs import atomic
-from finecomb.studies.freeze import freeze
+from finecomb.core import atomic
+from finecomb.launch.freeze import freeze
 from finecomb.studies.search.engine import Search, Settings
 from finecomb.studies.search.run import _warm
 from finecomb.studies.search.space import Choice, Range

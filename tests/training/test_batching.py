@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.training.batching import Plan, evaluation_batches, share
 
 LENGTHS = np.random.default_rng(0).integers(1, 60, 203)

@@ -12,8 +12,8 @@ import torch
 from tiny_runs import make_run, weights
 
 from finecomb.config.compose import compose
-from finecomb.config.errors import ConfigError
 from finecomb.config.schema.train import Config
+from finecomb.core.errors import ConfigError
 from finecomb.training import worker
 from finecomb.training.build import build
 

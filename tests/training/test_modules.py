@@ -14,7 +14,7 @@ from harness import parts_of
 from pytorch_lightning.trainer.states import TrainerFn
 from tiny_runs import tiny_config
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.learning import scheduler
 from finecomb.learning.task import Batch
 from finecomb.training import checkpoint, memory, tables

@@ -16,7 +16,7 @@ import pytest
 import torch
 from tiny_runs import make_data, make_run, result, weights
 
-from finecomb.runs import atomic
+from finecomb.core import atomic
 from finecomb.runs.directory import RunDirectory
 from finecomb.training import artifact, checkpoint, datamodule, module, worker
 from finecomb.training.callbacks.stop import seconds_of

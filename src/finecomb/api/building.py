@@ -36,7 +36,7 @@ def build(config: Config) -> tuple[Module, DataModule]:
         >>> 0 <= metrics["test/accuracy"] <= 1
         True
     """
-    from finecomb.studies.scoring import score
+    from finecomb.launch.scoring import score
     from finecomb.training import build as building
 
     return building.build(config, score=score)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from finecomb.config import plugins, renamed
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plain import flatten
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.studies import mirrored, table
 from finecomb.studies.arms import ComparedRun, shown
 from finecomb.studies.table import Comparison

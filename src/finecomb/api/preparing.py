@@ -13,7 +13,7 @@ from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Config
 from finecomb.config.validate import unlabeled, validate
 from finecomb.data.dataset.prepared import Prepared as PreparedFolder
-from finecomb.studies.scoring import score
+from finecomb.launch.scoring import score
 
 if TYPE_CHECKING:
     import datasets

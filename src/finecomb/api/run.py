@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plain import flatten, from_plain, to_plain
 from finecomb.config.schema.derivation import Derivation
 from finecomb.config.schema.train import Config
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.launch.outcome import Outcome, exit_code
+from finecomb.launch.workers import log_path
 from finecomb.runs import index
 from finecomb.runs.directory import RunDirectory
-from finecomb.studies.outcome import Outcome, exit_code
-from finecomb.studies.processes import log_path
 
 if TYPE_CHECKING:
     import pandas as pd

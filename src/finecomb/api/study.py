@@ -10,10 +10,11 @@ from pathlib import Path
 
 from finecomb.config.compose import compose
 from finecomb.config.schema.logger import Logger, Wandb
+from finecomb.launch import freeze
+from finecomb.launch.launcher import Policy
 from finecomb.runs.wandb_account import mode
-from finecomb.studies import freeze, plan, report, study, wandb_summary
+from finecomb.studies import plan, report, study, wandb_summary
 from finecomb.studies.dry_run import DryRun, dry_run
-from finecomb.studies.launch import Policy
 from finecomb.studies.report.table import ReportTable
 
 

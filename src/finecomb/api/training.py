@@ -14,10 +14,10 @@ from finecomb.api.run import Run, RunFailed
 from finecomb.config.compose import Composition
 from finecomb.config.overrides import override, value_text
 from finecomb.config.schema.train import Config
-from finecomb.studies import freeze
+from finecomb.launch import freeze
+from finecomb.launch.launcher import launch
+from finecomb.launch.multirun import run_multirun
 from finecomb.studies.account import tell_data
-from finecomb.studies.launch import launch
-from finecomb.studies.multirun import run_multirun
 from finecomb.studies.sweep import reported_to
 
 

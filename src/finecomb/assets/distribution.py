@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.assets.cache import cache_dir, full_disk, hash_file, offline, room_on_disk, staging
-from finecomb.assets.progress import Meter
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.progress import Meter
 
 _NETWORK = (
     "connection", "timed out", "timeout", "resolve", "temporary failure", "network is unreachable", "proxyerror", "max retries",

@@ -11,8 +11,8 @@ from typing import Any
 
 from finecomb.assets.addresses import PrivateAddress, PublicHTTPSConnection
 from finecomb.assets.cache import room_on_disk
-from finecomb.assets.progress import Meter
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.progress import Meter
 
 LIMIT_BYTES = 16 * 10**9
 TIMEOUT_SECONDS = 30.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.assets.cache import offline
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 
 # Weights as safetensors, configuration and tokenizer. Exports to other formats lie in folders of their own, which are left out.
 ALLOWED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]

@@ -24,7 +24,7 @@ from typing import TypeVar
 
 from finecomb.assets.addresses import PrivateAddress, PublicHTTPConnection, PublicHTTPSConnection
 from finecomb.assets.cache import offline, room_on_disk
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 
 _CHUNK = 1 << 18
 _LATER = (429, 500, 502, 503, 504)

@@ -14,7 +14,7 @@ from finecomb.assets import distribution, hub
 from finecomb.assets.cache import cache_dir, content_hash, hash_directory, hash_file, lock, offline, room_on_disk, staging
 from finecomb.assets.download import download
 from finecomb.assets.unpack import unpack
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from finecomb.assets.cache import copy_limited
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 
 LIMIT_BYTES = 16 * 10**9
 LIMIT_FILES = 10_000

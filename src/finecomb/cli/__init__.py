@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from finecomb import __version__
 from finecomb.cli import annotate, cache, compare, doctor, explain, predict, prepare, reproduce, runs, study, sweep, train
 from finecomb.cli.arguments import COMPLETION, complete
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 
 _MODULES = {
     "train": train,

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 
 # Flags of Hydra that complete a command line, and the verbs whose arguments it completes.
 COMPLETION = ("-sc", "--shell-completion")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from finecomb.cli.arguments import parser_of
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from finecomb.assets.pruning import Entry

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from finecomb.cli.arguments import add_config_dir, listed, load_plugins, parser_of
 from finecomb.config import renamed
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 
 SUMMARY = "a table of runs: scores with intervals, seeds, cost"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.cli.arguments import parser_of
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 
 SUMMARY = "collect, clean and split data, and say what became of every row; trains nothing"
 HELP = """\
@@ -48,7 +48,7 @@ def main(args: list[str]) -> int:
     config = compose(*given.overrides)
     if options.wandb:
         from finecomb.config.compose import Composition
-        from finecomb.studies.freeze import check_logger
+        from finecomb.launch.freeze import check_logger
 
         check_logger(Composition.of(config))
     from finecomb.api.preparing import prepare

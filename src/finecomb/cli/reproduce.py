@@ -19,8 +19,8 @@ def main(args: list[str]) -> int:
     parser.add_argument("--runs-dir", default="runs", help="where the run is looked for (default: runs)")
     parser.add_argument("--output-dir", type=Path, help="where it is run again (default: reproduced/ beside it)")
     given = parser.parse_args(args)
+    from finecomb.launch.outcome import exit_code
     from finecomb.runs import index
-    from finecomb.studies.outcome import exit_code
     from finecomb.studies.repeat import repeat
 
     outcome, differences = repeat(index.locate(given.runs_dir, given.run), given.output_dir)

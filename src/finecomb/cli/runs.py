@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from finecomb.cli.arguments import add_config_dir, load_plugins, parser_of
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 
 SUMMARY = "list runs, show one, find the best, tell two apart, verify their numbers, upload them to W&B"
 

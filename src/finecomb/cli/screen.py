@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from finecomb import __version__
-from finecomb.config.errors import ConfigError, Problem, problems_text
+from finecomb.core.errors import ConfigError, Problem, problems_text
 
 if TYPE_CHECKING:
     from finecomb.api.run import Run, RunFailed

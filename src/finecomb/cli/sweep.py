@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from finecomb.cli.arguments import parser_of
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 
 SUMMARY = "run a W&B sweep.yaml without W&B's server, or check it before it is run"
 
@@ -31,6 +31,6 @@ def main(args: list[str]) -> int:
     if given.lint:
         print("\n".join(lint.summary(lint.lint(given.file, given.overrides))))
         return 0
-    from finecomb.studies.feed import Policy
+    from finecomb.launch.feed import Policy
 
     return run.run(given.file, count=given.count, policy=Policy(given.slots), extra=given.overrides, seed=given.seed)

@@ -28,8 +28,8 @@ def main(args: list[str]) -> int:
         hydra_app.show(given)
         return 0
     if given.multirun:
-        from finecomb.studies.multirun import run_multirun
-        from finecomb.studies.outcome import exit_code
+        from finecomb.launch.multirun import run_multirun
+        from finecomb.launch.outcome import exit_code
 
         return exit_code(run_multirun(given.overrides, confirmed=given.confirmed))
     from finecomb.api.composing import compose

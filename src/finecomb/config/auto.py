@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finecomb.config.errors import Problem
 from finecomb.config.fields import fields_of
 from finecomb.config.schema.dataset import Prepared, kind_of_labels
 from finecomb.config.schema.task import FACTS
+from finecomb.core.errors import Problem
 
 if TYPE_CHECKING:
     from finecomb.config.schema.train import Config

@@ -7,7 +7,6 @@ from typing import Any
 
 from finecomb.config import auto, plugins
 from finecomb.config.catalogue import defaults
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.fields import fields_of
 from finecomb.config.fingerprint import canonical, composed_values
 from finecomb.config.overrides import override
@@ -16,6 +15,7 @@ from finecomb.config.schema.derivation import Origin
 from finecomb.config.schema.train import BUNDLES, GROUPS, Config
 from finecomb.config.settings import Collected
 from finecomb.config.sources import Entry
+from finecomb.core.errors import ConfigError, Problem
 
 _SOURCE = "the config"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from finecomb.config.errors import Problem
 from finecomb.config.schema.loss import Loss, weights_of
+from finecomb.core.errors import Problem
 
 _KEY = "loss.class_weights"
 

@@ -16,12 +16,12 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from finecomb.config import auto, hydra_settings, plugins, renamed
-from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.locate import conf_dir
 from finecomb.config.schema.train import BUNDLES, GROUPS, Config
 from finecomb.config.settings import Collected
 from finecomb.config.sources import Entry, Origin, YamlFile, file_of, known_groups, offered, options, read, shown
+from finecomb.core.errors import ConfigError, Problem, nearest
 
 PRIMARY = "train"
 

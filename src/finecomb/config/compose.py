@@ -15,7 +15,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from finecomb.config import changes, hydra_settings, interpolations, plugins
 from finecomb.config.collect import PRIMARY, collect, is_choice, parse
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.fields import MISSING, fields_of, leaf_keys
 from finecomb.config.hydra_private import Loader
 from finecomb.config.plain import entry_of, flatten, from_values, to_plain
@@ -24,6 +23,7 @@ from finecomb.config.schema.derivation import Derivation
 from finecomb.config.schema.train import BUNDLES, GROUPS, Config
 from finecomb.config.settings import Collected
 from finecomb.config.sources import Origin, search_dirs
+from finecomb.core.errors import ConfigError, Problem
 
 __all__ = ["Composer", "Composition", "Origin", "compose", "hydra_problem", "register"]
 

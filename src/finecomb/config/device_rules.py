@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator
 
-from finecomb.config.errors import Problem
 from finecomb.config.schema.model import FAMILIES
 from finecomb.config.schema.train import Config
+from finecomb.core.errors import Problem
 
 FLASH_PACKAGE = "flash_attn"
 

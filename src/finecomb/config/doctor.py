@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from finecomb.config.device_rules import FLASH_PACKAGE
-from finecomb.config.machine import Machine, this_machine
+from finecomb.core.machine import Machine, this_machine
 
 HUB = "https://huggingface.co"
 _TIMEOUT = 5.0

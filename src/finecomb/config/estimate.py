@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from finecomb.config.machine import Machine
 from finecomb.config.parameters import Parameters, count, layer_parameters
 from finecomb.config.schema.dataset import TYPICAL, MovieReviews
 from finecomb.config.schema.model import SHAPES, Shape, TinyModel
 from finecomb.config.schema.optimizer import Sgd
 from finecomb.config.schema.train import Config
 from finecomb.config.schema.tuning import Full, Head, Lora, Prompt, TopLayers
+from finecomb.core.machine import Machine
 
 # Numbers an optimizer keeps for each trainable one. Adafactor keeps rows and columns, which is next to nothing.
 _STATES = {"adam": 2, "adamw": 2, "sgd": 1, "adafactor": 0}

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from finecomb.config.errors import ConfigError, problems_text
 from finecomb.config.estimate import Estimate, estimate, num_outputs
 from finecomb.config.fingerprint import difference_name, fingerprint
-from finecomb.config.machine import Machine, this_machine
 from finecomb.config.plain import flatten, to_plain
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.train import Config
 from finecomb.config.validate import problems_of
+from finecomb.core.errors import ConfigError, problems_text
+from finecomb.core.machine import Machine, this_machine
 
 if TYPE_CHECKING:
     from finecomb.config.compose import Composition

@@ -20,10 +20,10 @@ from omegaconf.errors import OmegaConfBaseException
 from finecomb.config import hydra_settings, plugins
 from finecomb.config.collect import PRIMARY, normal, parse, without_null
 from finecomb.config.compose import Composer, hydra_problem, loader, register
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.hydra_private import arguments_parser
 from finecomb.config.locate import conf_dir
 from finecomb.config.sources import is_offered
+from finecomb.core.errors import ConfigError, Problem
 
 # Flags that would put another config in the place of ours, or read a pickle.
 CONFIRM = "--yes"

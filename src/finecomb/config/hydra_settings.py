@@ -16,11 +16,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.hydra_private import Loader, discover_plugins
 from finecomb.config.schema.train import BUNDLES
 from finecomb.config.sources import Entry, Origin, options, parents, shown
 from finecomb.config.sources import read as read_file
+from finecomb.core.errors import ConfigError, Problem, nearest
 
 LAUNCHER, SWEEPER = "hydra/launcher", "hydra/sweeper"
 ALLOWED = "hydra/sweeper, hydra/launcher, hydra.sweeper.*, hydra.launcher.*, hydra.mode, hydra.searchpath"

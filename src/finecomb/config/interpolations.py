@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from finecomb.config.errors import Problem
 from finecomb.config.sources import Origin, known_groups
+from finecomb.core.errors import Problem
 
 _CHOICE = re.compile(r"\$\{hydra:runtime\.choices\.(\w+)\}")
 _OTHER = re.compile(r"\$\{(now|hydra|python_version):[^}]*\}?")

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from finecomb.config import plugins, renamed
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.schema.base import UNSET
 from finecomb.config.schema.train import GROUPS, Config
+from finecomb.core.errors import ConfigError, Problem
 
 
 def to_plain(config: Any) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.fields import fields_of
 from finecomb.config.schema.train import GROUPS, Config
+from finecomb.core.errors import ConfigError, Problem
 
 # Old dotted key -> new dotted key, which may be in another group.
 RENAMED: Mapping[str, str] = {

@@ -6,10 +6,10 @@ import dataclasses
 from typing import Any
 
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, Problem
-from finecomb.config.machine import Machine
 from finecomb.config.schema.task import FACTS, variant
 from finecomb.config.schema.train import Config
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.machine import Machine
 
 # Processes that trainer.devices=auto starts with a strategy on a machine without GPUs.
 RANKS_ON_CPU = 2

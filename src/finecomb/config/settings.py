@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from finecomb.config import interpolations, plugins, renamed
-from finecomb.config.errors import Problem, nearest
 from finecomb.config.fields import Field, complaint, fields_of, leaf_keys
 from finecomb.config.overrides import override
 from finecomb.config.schema.base import UNSET
 from finecomb.config.schema.train import GROUPS, Config
 from finecomb.config.sources import Entry, Origin, offered, schema_of
+from finecomb.core.errors import Problem, nearest
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import yaml
 from omegaconf._utils import get_yaml_loader
 
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.locate import conf_dir
 from finecomb.config.schema.derivation import Origin as Origin
 from finecomb.config.schema.train import BUNDLES, GROUPS
+from finecomb.core.errors import ConfigError, Problem
 
 # Choices that are no use to a user.
 _FOR_TESTS = frozenset({("model", "tiny")})

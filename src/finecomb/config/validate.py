@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from finecomb.config import class_weights, device_rules, plugins
-from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.parameters import linear_maps
 from finecomb.config.schema.dataset import Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared, label_kind
 from finecomb.config.schema.loss import CrossEntropy, weights_of
@@ -21,6 +20,7 @@ from finecomb.config.schema.task import FACTS, variant
 from finecomb.config.schema.train import GROUPS, Config
 from finecomb.config.schema.tuning import REFUSED, Lora, Prompt, TopLayers
 from finecomb.config.sources import Origin
+from finecomb.core.errors import ConfigError, Problem, nearest
 
 Where = Callable[[str], str]
 Rule = Callable[[Config, Where], Iterator[Problem]]

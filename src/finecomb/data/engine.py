@@ -18,9 +18,9 @@ from itertools import islice
 from typing import Any
 
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, Problem
-from finecomb.config.machine import cores
-from finecomb.data.processes import SpawnAlone
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.machine import cores
+from finecomb.core.processes import SpawnAlone
 
 # Below so many bytes of text a process of its own costs more than it saves.
 WORTH_A_PROCESS = 4 << 20

@@ -19,9 +19,9 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import sampler as schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.chance import rank
 
 # Goes up when the same values give other rows or weights.

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.config import renamed
-from finecomb.config.errors import ConfigError, Problem
-from finecomb.runs import atomic, files, metrics
+from finecomb.core import atomic, files
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.runs import metrics
 from finecomb.runs.lock import Lock, Owner, is_held, read_owner, waited_for
 
 _ARTIFACT_OF_SCHEMA_1 = "artefact"

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.plain import flatten
 from finecomb.config.plugins import lower_is_better
-from finecomb.runs import files, provenance
+from finecomb.core import files
+from finecomb.core.errors import ConfigError, Problem, nearest
+from finecomb.runs import provenance
 from finecomb.runs.directory import RunDirectory
 
 DAMAGED = "damaged"

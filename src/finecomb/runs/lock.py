@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from finecomb.runs.atomic import told_when_full
+from finecomb.core.atomic import told_when_full
 
 # Seconds between tries to take a lock. A reader that only asks (`is_held`) is in the way for a moment, on a busy machine for as long as it
 # waits for a core; a holder stays.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finecomb.runs import atomic
+from finecomb.core import atomic
 
 # Between a metric and the group of rows that it is over, as in `test/accuracy@group=a`.
 OF_GROUP = "@group="

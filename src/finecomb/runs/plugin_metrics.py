@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plugins import Metric, metrics
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.runs.class_metrics import Floats
 
 if TYPE_CHECKING:

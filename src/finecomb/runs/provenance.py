@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from finecomb.runs import atomic, files
+from finecomb.core import atomic, files
 from finecomb.runs.directory import RunDirectory
 
 # What can change a number or explain a speed. A name that is not here is not recorded.

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlparse
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.logger import Wandb
 from finecomb.config.sources import Origin
+from finecomb.core.errors import ConfigError, Problem
 
 # Names with x_ are W&B's to change, so that only those it knows are passed. Packages, code and machine stand in provenance.json.
 _SETTINGS: dict[str, Any] = {

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.config import renamed
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 
 _BLOCK, _HEADER = 32768, 7
 _MAGIC = b":W&B"

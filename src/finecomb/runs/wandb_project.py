@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from finecomb.config import renamed
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.runs.wandb_folder import WandbRun
 
 PREFIX = "wandb:"

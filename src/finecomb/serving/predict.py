@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plain import from_plain
 from finecomb.config.schema.train import Config
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import locate
 from finecomb.serving.questions import Questions, from_file, from_lines

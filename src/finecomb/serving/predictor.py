@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Config
+from finecomb.core import files
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data import cleaner
 from finecomb.data.cleaner.step import TextRewrite
 from finecomb.data.dataset.prepared import MANIFEST
@@ -29,7 +30,6 @@ from finecomb.learning import tuning
 from finecomb.learning.model.tokenizer import prepare_tokenizer
 from finecomb.learning.task import Batch
 from finecomb.learning.tuning.artifact import RECORD
-from finecomb.runs import files
 from finecomb.runs.directory import RunDirectory
 from finecomb.serving.predict import check, config_of, finished_run, takes_pairs
 from finecomb.training.evaluate import collect

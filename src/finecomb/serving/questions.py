@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.schema.dataset import Columns
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.dataset.formats.piece import Table
 from finecomb.data.dataset.table import format_of, read_table
 from finecomb.data.dataset.text_file import existing

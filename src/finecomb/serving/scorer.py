@@ -11,7 +11,7 @@ import os
 import sys
 from typing import Any
 
-from finecomb.config.errors import ConfigError, problems_text
+from finecomb.core.errors import ConfigError, problems_text
 
 
 def main(arguments: list[str]) -> int:

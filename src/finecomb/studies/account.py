@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from finecomb.runs import files
-from finecomb.studies.freeze import Frozen
+from finecomb.core import files
+from finecomb.launch.freeze import Frozen
 
 
 def funnel_lines(manifest: dict[str, Any], name: str) -> list[str]:

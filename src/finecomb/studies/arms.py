@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.config import renamed
-from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.fingerprint import canonical
 from finecomb.config.plain import flatten
 from finecomb.config.plugins import schemas
 from finecomb.config.schema.base import UNSET
 from finecomb.config.schema.train import GROUPS, Config
-from finecomb.runs import files
+from finecomb.core import files
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import locate
 

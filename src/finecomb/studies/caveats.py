@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from finecomb.config.plugins import lower_is_better
+from finecomb.launch.outcome import in_pieces
 from finecomb.runs.provenance import differences
 from finecomb.studies import references, statistics
 from finecomb.studies.arms import Arm, ComparedRun
-from finecomb.studies.outcome import in_pieces
 from finecomb.studies.statistics.corrected import few_seeds, uneven_seeds
 
 if TYPE_CHECKING:

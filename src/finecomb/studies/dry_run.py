@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from finecomb.config.compose import Composer, compose
-from finecomb.config.errors import ConfigError
-from finecomb.config.machine import this_machine
 from finecomb.config.plugins import lower_is_better
+from finecomb.core.errors import ConfigError
+from finecomb.core.machine import this_machine
+from finecomb.launch.board import duration
+from finecomb.launch.freeze import check
+from finecomb.launch.slots import planned
 from finecomb.runs import show
 from finecomb.runs.directory import RunDirectory, find
 from finecomb.studies import study as studies
 from finecomb.studies import tune
-from finecomb.studies.board import duration
-from finecomb.studies.freeze import check
 from finecomb.studies.plan import ASKED, Job, StudyPlan, confirm_jobs
-from finecomb.studies.slots import planned
 
 if TYPE_CHECKING:
     import pandas as pd

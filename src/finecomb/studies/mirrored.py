@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.runs import wandb_folder, wandb_project
 from finecomb.runs.wandb_folder import WandbRun
 from finecomb.studies import arms

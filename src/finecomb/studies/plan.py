@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.studies import references
 from finecomb.studies.blocks import BLOCKS, Draft, expand, override_list
 from finecomb.studies.study_file import StudyFile

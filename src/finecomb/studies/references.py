@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.studies.scores import Predictions, ordered
 
 # Stated under each table. alpha is scikit-learn's default.

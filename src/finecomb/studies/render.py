@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from finecomb.config.errors import ConfigError, Problem
-from finecomb.runs.atomic import write_text
+from finecomb.core.atomic import write_text
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.studies.cells import NO_SHARE, NONE, bytes_text, interval_text, pipes, writer_of
 
 if TYPE_CHECKING:

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from finecomb.config import plugins
 from finecomb.config.compose import Composition
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plain import from_plain
-from finecomb.runs import files, provenance
+from finecomb.core import files
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.launch.freeze import check, place
+from finecomb.launch.launcher import launch
+from finecomb.launch.outcome import Outcome
+from finecomb.runs import provenance
 from finecomb.runs.directory import RunDirectory
 from finecomb.studies.changed import changed_answers
-from finecomb.studies.freeze import check, place
-from finecomb.studies.launch import launch
-from finecomb.studies.outcome import Outcome
 
 FOLDER = "reproduced"
 

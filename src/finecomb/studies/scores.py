@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plugins import lower_is_better
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.runs import plugin_metrics
 from finecomb.studies import statistics
 from finecomb.studies.statistics import Floats, Interval, Spread, two_way

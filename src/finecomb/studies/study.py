@@ -8,21 +8,21 @@ from pathlib import Path
 
 from finecomb.config import plugins
 from finecomb.config.compose import Composer, compose
-from finecomb.config.errors import ConfigError, Problem, nearest
-from finecomb.config.machine import this_machine
 from finecomb.config.plugins import lower_is_better
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.task import variant
+from finecomb.core.errors import ConfigError, Problem, nearest
+from finecomb.core.machine import this_machine
+from finecomb.launch.freeze import Checked, Frozen, check_all, place
+from finecomb.launch.launcher import Outcome, Policy, launch
+from finecomb.launch.slots import planned
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import short_error
 from finecomb.studies import tune
 from finecomb.studies.account import tell_data
-from finecomb.studies.freeze import Checked, Frozen, check_all, place
-from finecomb.studies.launch import Outcome, Policy, launch
 from finecomb.studies.plan import ASKED, Job, StudyPlan, confirm_jobs
 from finecomb.studies.search.engine import Search, Settings
 from finecomb.studies.search.space import Dimension
-from finecomb.studies.slots import planned
 from finecomb.studies.statistics import CLASS_METRICS, NUMBER_METRICS
 
 Cell = tuple[str, str]  # arm, column

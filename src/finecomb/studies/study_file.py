@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 
 
 class _Loader(yaml.SafeLoader):

@@ -19,15 +19,16 @@ from typing import Any
 from rich.console import Console
 
 from finecomb.config.compose import Composition
-from finecomb.config.machine import this_machine
-from finecomb.runs import atomic, files, show
+from finecomb.core import atomic, files
+from finecomb.core.machine import this_machine
+from finecomb.launch.board import duration
+from finecomb.launch.freeze import Checked, Frozen, check_all, place
+from finecomb.launch.grouping import question
+from finecomb.launch.launcher import Outcome, Policy, launch
+from finecomb.launch.slots import planned
+from finecomb.runs import show
 from finecomb.runs.index import first_metric, short_error
 from finecomb.studies.account import tell_data
-from finecomb.studies.board import duration
-from finecomb.studies.freeze import Checked, Frozen, check_all, place
-from finecomb.studies.grouping import question
-from finecomb.studies.launch import Outcome, Policy, launch
-from finecomb.studies.slots import planned
 
 _console: ContextVar[Console | None] = ContextVar("console", default=None)
 

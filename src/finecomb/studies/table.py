@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.plugins import lower_is_better
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.studies import arms, caveats, statistics
 from finecomb.studies import references as reference_rows
 from finecomb.studies.arms import Arm, ComparedRun

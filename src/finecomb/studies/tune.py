@@ -16,8 +16,8 @@ import numpy as np
 
 from finecomb.config import plugins
 from finecomb.config.compose import compose
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.overrides import override
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.studies.plan import Arm, Column, Job, StudyPlan, Tune
 from finecomb.studies.search.space import Choice, Dimension, Range
 

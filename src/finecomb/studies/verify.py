@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from finecomb.config.errors import ConfigError
 from finecomb.config.plugins import metrics
+from finecomb.core.errors import ConfigError
 from finecomb.studies import arms, report
 from finecomb.studies.arms import ComparedRun
 from finecomb.studies.report import frames, reproduce, tables

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.studies.report import tables
 from finecomb.studies.report.analysis import analyse
 from finecomb.studies.report.frames import CONFIRM, Frames

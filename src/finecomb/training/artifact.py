@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from finecomb.core.atomic import write_text
 from finecomb.learning import tuning
 from finecomb.learning.task import Batch
-from finecomb.runs.atomic import write_text
 from finecomb.training import checkpoint, tables
 from finecomb.training.callbacks import TrainingFailed
 from finecomb.training.card import card

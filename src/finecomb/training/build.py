@@ -7,8 +7,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from finecomb.config.compose import Composition
-from finecomb.config.machine import this_machine
 from finecomb.config.schema.train import Config
+from finecomb.core.machine import this_machine
 from finecomb.training import inputs
 from finecomb.training.datamodule import DataModule
 from finecomb.training.module import Module

@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from finecomb.runs.atomic import replace, told_when_full
+from finecomb.core.atomic import replace, told_when_full
 from finecomb.training.callbacks import Best
 from finecomb.training.callbacks.weight_averaging import best_state
 from finecomb.training.interruption import Interruption, time_to_agree

@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerBase
 
 from finecomb import assets
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.train import Config
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.prepare import Prepared
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.training.batching import Plan, Rows, Share, evaluation_batches, share

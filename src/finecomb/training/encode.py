@@ -16,9 +16,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from finecomb.config.computing import version_of
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.atomic import replace, told_when_full
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.learning.task import TaskRunner
-from finecomb.runs.atomic import replace, told_when_full
 
 VERSION = "1"
 ROWS_AT_ONCE = 1024

@@ -21,11 +21,11 @@ from torch import Tensor
 from finecomb.config import plugins
 from finecomb.config.plugins import lower_is_better
 from finecomb.config.schema.task import VARIANT_OF
+from finecomb.core.atomic import replace, told_when_full
 from finecomb.learning.loss import LossFunction
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.learning.tuning import Tuned
 from finecomb.runs import plugin_metrics
-from finecomb.runs.atomic import replace, told_when_full
 from finecomb.runs.metrics import OF_GROUP, OVER_GROUPS
 
 if TYPE_CHECKING:  # Predictor evaluates without Lightning, whose import takes seconds

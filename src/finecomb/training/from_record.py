@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from finecomb.config import plugins
 from finecomb.config.plain import from_plain
 from finecomb.config.schema.logger import Logger, Wandb
-from finecomb.runs import atomic
+from finecomb.core import atomic
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.metrics import concise
 from finecomb.training import logger

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from finecomb.config import class_weights
-from finecomb.config.errors import ConfigError, Problem
-from finecomb.config.machine import Machine
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.loss import CrossEntropy
 from finecomb.config.schema.model import Model
@@ -21,6 +19,8 @@ from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Config
 from finecomb.config.sources import Origin
 from finecomb.config.validate import validate
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.machine import Machine
 
 if TYPE_CHECKING:
     from finecomb.data.annotator import Score

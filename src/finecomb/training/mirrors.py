@@ -11,7 +11,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
-from finecomb.runs.atomic import write_text
+from finecomb.core.atomic import write_text
 from finecomb.runs.directory import RunDirectory
 
 log = logging.getLogger(__name__)

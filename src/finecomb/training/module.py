@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.train import Config
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.learning import optimizer, scheduler
 from finecomb.learning.loss import LossFunction
 from finecomb.learning.task import Batch, TaskRunner

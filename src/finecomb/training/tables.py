@@ -12,9 +12,9 @@ from typing import Any
 
 import pyarrow.parquet
 
+from finecomb.core import files
+from finecomb.core.atomic import write_json, write_text
 from finecomb.data.prepare import open_prepared
-from finecomb.runs import files
-from finecomb.runs.atomic import write_json, write_text
 from finecomb.runs.directory import RunDirectory
 
 # name -> (columns, rows)

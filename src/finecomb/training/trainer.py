@@ -8,8 +8,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.trainer import Trainer
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.runs.directory import RunDirectory
 from finecomb.training import strategy
 from finecomb.training.checkpoint import AtomicCheckpointIO

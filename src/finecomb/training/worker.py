@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, problems_text
 from finecomb.config.plain import from_plain
 from finecomb.config.schema.train import Config
-from finecomb.runs import atomic, provenance
+from finecomb.core import atomic
+from finecomb.core.errors import ConfigError, problems_text
+from finecomb.runs import provenance
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.lock import Held
 from finecomb.runs.metrics import concise

@@ -16,8 +16,8 @@ from omegaconf import DictConfig
 
 if TYPE_CHECKING:
     from finecomb.config.compose import Composition
-    from finecomb.studies.feed import Policy
-    from finecomb.studies.launch import Outcome
+    from finecomb.launch.feed import Policy
+    from finecomb.launch.launcher import Outcome
     from finecomb.studies.sweep import Sweep
 
 
@@ -48,7 +48,7 @@ class FinecombLauncher(Launcher):
 
     def policy(self) -> "Policy":
         """How the jobs are run."""
-        from finecomb.studies.feed import Policy
+        from finecomb.launch.feed import Policy
 
         return Policy(self.slots, self.fail_fast, self.retries, self.timeout)
 
@@ -64,7 +64,7 @@ class FinecombLauncher(Launcher):
 
     def check(self) -> None:
         """Check the configs, data and models of all jobs, where they are launched in several batches."""
-        from finecomb.studies.freeze import check_all
+        from finecomb.launch.freeze import check_all
 
         with self.where():
             check_all(list(self._composed.values()))

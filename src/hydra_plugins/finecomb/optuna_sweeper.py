@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 if TYPE_CHECKING:
     from finecomb.config.compose import Composition
-    from finecomb.studies.outcome import Outcome
+    from finecomb.launch.outcome import Outcome
     from finecomb.studies.search.engine import Settings
     from finecomb.studies.search.space import Choice, Range
 
@@ -81,7 +81,7 @@ class OptunaSweeper(Sweeper):
             )
 
     def _check(self) -> None:
-        from finecomb.config.errors import ConfigError
+        from finecomb.core.errors import ConfigError
         from finecomb.studies.search import engine, run
 
         given = (("sampler", self.settings.sampler, engine.SAMPLERS), ("pruner", self.settings.pruner, engine.PRUNERS))
@@ -92,9 +92,9 @@ class OptunaSweeper(Sweeper):
     def _settings(self, arguments: Sequence[str]) -> "tuple[Settings, Composition]":
         """The search, and what its fixed part composes."""
         from finecomb.config.compose import Composer
-        from finecomb.config.errors import ConfigError, Problem
-        from finecomb.config.machine import this_machine
         from finecomb.config.resolve import resolve
+        from finecomb.core.errors import ConfigError, Problem
+        from finecomb.core.machine import this_machine
         from finecomb.studies.search.engine import Pruner, Settings
         from finecomb.studies.search.run import without_test
 

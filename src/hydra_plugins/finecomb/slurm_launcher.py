@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from hydra_plugins.finecomb.launcher import FinecombLauncher
 
 if TYPE_CHECKING:
-    from finecomb.studies.feed import Policy
+    from finecomb.launch.feed import Policy
 
 
 @dataclass
@@ -54,19 +54,19 @@ class SlurmLauncher(FinecombLauncher):
         """How the jobs are run. Raises ConfigError where SLURM's commands are missing."""
         from dataclasses import replace
 
-        from finecomb.studies import slurm
+        from finecomb.launch import slurm
 
         slurm.check()
         return replace(super().policy(), slurm=self._slurm())
 
     def where(self) -> AbstractContextManager[None]:
         """Configs are resolved for a node of the cluster."""
-        from finecomb.config.machine import running_on
+        from finecomb.core.machine import running_on
 
         return running_on(self._slurm().machine())
 
     def _slurm(self) -> Any:
-        from finecomb.studies.slurm import Slurm
+        from finecomb.launch.slurm import Slurm
 
         wanted = {name: value for name, value in self.wanted.items() if name not in ("setup", "additional_parameters")}
         setup, further = self.wanted.get("setup") or (), self.wanted.get("additional_parameters") or {}

@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from finecomb.studies.outcome import Outcome
+    from finecomb.launch.outcome import Outcome
 
 
 @dataclass
@@ -39,8 +39,8 @@ class FinecombSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> "list[Outcome]":
         """Launch all combinations; with `fail_fast` no batch after one with a failure. Raises ConfigError before any job is started."""
-        from finecomb.config.errors import ConfigError, Problem
         from finecomb.config.hydra_app import jobs_of
+        from finecomb.core.errors import ConfigError, Problem
 
         jobs = jobs_of(self.params, arguments)
         size = len(jobs) if self.max_batch_size is None else self.max_batch_size

@@ -9,7 +9,7 @@ from finecomb.cli.annotate.errors import errors
 from finecomb.cli.annotate.hand_off import export, import_
 from finecomb.cli.annotate.queue import next_
 from finecomb.cli.annotate.serve import serve
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 
 SUMMARY = "label by hand: a local page, hand-offs to labeling tools and back, agreement, and which rows to label next"
 HELP = """\

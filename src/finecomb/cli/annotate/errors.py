@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from finecomb.cli.annotate.rows import add_columns, read_rows, write_file
 from finecomb.cli.arguments import listed, parser_of
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from finecomb.data.annotator.documents import Document

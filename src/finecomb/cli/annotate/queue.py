@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from finecomb.cli.annotate.rows import add_columns, answers_of, read_rows, write_file
 from finecomb.cli.arguments import parser_of
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from finecomb.data.annotator.documents import Document

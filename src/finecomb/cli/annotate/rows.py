@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 
 if TYPE_CHECKING:
     from finecomb.data.annotator.documents import Bad, Document, Imported
@@ -136,7 +136,7 @@ def _take(found: Imported, number: int, where: str, row: Any, given: argparse.Na
 
 def write_file(path: Path, text: str, inputs: Sequence[str]) -> None:
     """Write a file whole or not at all; never over what was read."""
-    from finecomb.runs.atomic import write_text
+    from finecomb.core.atomic import write_text
 
     if any(path.resolve() == Path(each).resolve() for each in inputs):
         raise ConfigError(Problem(f"{path} is what was read, and would be overwritten", "--output", hint="name another file"))

@@ -31,7 +31,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Optional
 
-from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.plugins.module import plugin_of, run_file
 from finecomb.config.plugins.parts import Choice, Labeling, Metric, Own, Plugin
 from finecomb.config.schema import (
@@ -51,6 +50,7 @@ from finecomb.config.schema import (
     tuning,
 )
 from finecomb.config.schema.base import option
+from finecomb.core.errors import ConfigError, Problem, nearest
 
 __all__ = ["Choice", "Labeling", "Metric", "Own", "find_build", "load", "schemas"]
 

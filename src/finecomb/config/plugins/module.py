@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plugins.builders import mismatch, signature_text
 from finecomb.config.plugins.hashing import hash_of_code
 from finecomb.config.plugins.parts import Choice, Labeling, Metric, Own, Plugin
@@ -18,6 +17,7 @@ from finecomb.config.schema import callbacks, cleaner
 from finecomb.config.schema.task import FACTS
 from finecomb.config.schema.train import GROUPS, Config
 from finecomb.config.schema.tuning import OPTIMIZER_FAMILY, LearningRates
+from finecomb.core.errors import ConfigError, Problem
 
 # Values alone: the Trainer is built by finecomb.
 _WITHOUT_BUILD = ("trainer",)

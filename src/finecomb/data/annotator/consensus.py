@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.annotator import label_model
 from finecomb.data.annotator.agreement import Panel
 from finecomb.data.annotator.documents import Document, Span

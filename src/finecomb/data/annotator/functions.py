@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from finecomb.assets import hash_file
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.annotator.dependence import REPEATS
 from finecomb.data.annotator.label_model import ABSTAIN, Fitted, Votes
 from finecomb.data.annotator.terms import Terms, compiled, read_terms

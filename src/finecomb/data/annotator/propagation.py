@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import annotator as schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.annotator.answers import Annotate, Annotated, Floats, decide, joined
 from finecomb.data.scripts import UNSPACED
 

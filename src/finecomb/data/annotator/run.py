@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import annotator as schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.annotator.answers import Annotate, Annotated, Score, decide
 from finecomb.runs.directory import RunDirectory
 

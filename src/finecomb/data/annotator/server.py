@@ -17,7 +17,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.annotator.session import Session
 
 HOST = "127.0.0.1"

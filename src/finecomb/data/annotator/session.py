@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.atomic import sync_directory, told_when_full
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.annotator import storage
 from finecomb.data.annotator.documents import Document, Malformed, Span, fault, last_wins, names_of, number_of, refuse, text_of, unique
 from finecomb.data.annotator.offsets import UTF_16, Offsets, span_of
-from finecomb.runs.atomic import sync_directory, told_when_full
 from finecomb.runs.lock import Held, Lock
 
 _NAME = re.compile(r"\w[\w.@+-]{0,63}")

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.annotator import label_model
 from finecomb.data.annotator.documents import Span
 from finecomb.data.annotator.label_model import ABSTAIN

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.scripts import UNSPACED
 
 _MEMORY = 1 << 29  # bytes that RE2 may use for a pattern: some 500,000 terms

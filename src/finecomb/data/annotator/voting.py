@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import annotator as schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.annotator import functions, label_model
 from finecomb.data.annotator.answers import Annotate, Annotated, Floats, decide, joined, truth_of
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.fields import complaint, fields_of
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import augmenter as schema
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.augmenter import noise, rewording
 from finecomb.data.augmenter.back_translation import BackTranslation, Translate
 from finecomb.data.augmenter.counterfactual import Counterfactual, terms

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.augmenter.marked import Marked, Span
 from finecomb.data.augmenter.operation import UNCHANGED, Operation
 from finecomb.data.chance import Draws

@@ -24,7 +24,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.augmenter.marked import Edit, Marked
 from finecomb.data.augmenter.operation import EditOperation
 from finecomb.data.augmenter.rewording import in_case_of

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import augmenter as schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.augmenter.marked import Edit, Marked
 from finecomb.data.augmenter.operation import EditOperation, how_many
 from finecomb.data.augmenter.words import Protection, Word, lines_of, shipped

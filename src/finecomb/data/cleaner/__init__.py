@@ -15,11 +15,11 @@ from typing import Any
 
 from finecomb.config import plugins
 from finecomb.config.computing import raised
-from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.fields import fields_of
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import cleaner as schema
 from finecomb.config.schema.base import UNSET
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.cleaner import (
     filters,
     language,

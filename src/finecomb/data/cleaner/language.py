@@ -10,8 +10,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import cleaner as schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Scorer, Sketch
 from finecomb.data.cleaner.words import unspaced_share
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.config.machine import cores
+from finecomb.core.machine import cores
 from finecomb.data.cleaner.among import repeated
 from finecomb.data.cleaner.shingles import U32, sets
 from finecomb.data.cleaner.word_hashes import I64, PRIME, U64, mixed

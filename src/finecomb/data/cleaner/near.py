@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import cleaner as schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner import near_index
 from finecomb.data.cleaner.lsh import Rows, Settled, bands, candidates, components, curve, settle
 from finecomb.data.cleaner.shingles import hashed, signatures

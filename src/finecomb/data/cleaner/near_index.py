@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.shingles import U32, hashed, signatures
 from finecomb.data.cleaner.word_hashes import I64, U64
 

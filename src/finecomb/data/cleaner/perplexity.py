@@ -16,8 +16,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import cleaner as schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.step import Batch, Decision, Scorer
 from finecomb.data.cleaner.word_arrays import U64, mixed
 

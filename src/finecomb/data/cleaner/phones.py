@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.scripts import UNSPACED
 
 # A letter, digit or underscore that touches a number or an address makes it part of something else. Scripts without spaces touch anything.

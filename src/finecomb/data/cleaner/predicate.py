@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.schema import cleaner as schema
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.cleaner.step import Batch, Decision, Scorer
 
 

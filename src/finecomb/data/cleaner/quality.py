@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import cleaner as schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.repetition import repeated_characters
 from finecomb.data.cleaner.step import Batch, Decision, Scorer, Step
 from finecomb.data.cleaner.word_arrays import WordArrays, chunks

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import cleaner as schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.corrections import corrections
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, TextRewrite
 

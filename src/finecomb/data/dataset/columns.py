@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.schema.dataset import Columns
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.dataset.broken import LABEL, NO_ID, NO_LABEL, NO_TEXT, SAME_ID, SHOWN, SURROGATE, Broken
 from finecomb.data.dataset.formats.piece import Table
 from finecomb.data.dataset.rows import Rows

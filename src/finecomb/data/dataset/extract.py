@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.config.computing import raised
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 
 MODES = ("fast", "cascade", "quality")
 # Goes up when the same page gives another text.

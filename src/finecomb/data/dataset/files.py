@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import Files
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.formats.piece import How, Table
 from finecomb.data.dataset.formats.plain import folder_of
 from finecomb.data.dataset.found import File, Found, find

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from finecomb.assets import hash_file
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.text_file import existing
 
 _PATTERN = re.compile(r"[*?\[]")

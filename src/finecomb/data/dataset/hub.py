@@ -14,8 +14,8 @@ from typing import Any
 
 from finecomb.assets import hash_file, offline
 from finecomb.assets.hub import explain
-from finecomb.config.errors import ConfigError, Problem, nearest
 from finecomb.config.schema.dataset import HubDataset
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.dataset.compressed import COMPRESSED
 from finecomb.data.dataset.formats.columnar import table as arrow_table
 from finecomb.data.dataset.formats.piece import How, Numbers, Table

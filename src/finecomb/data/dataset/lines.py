@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.broken import ENCODING, LONG, NUL, SHOWN, Broken
 from finecomb.data.dataset.compressed import Damaged, blocks
 from finecomb.data.dataset.found import File

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.assets import Local, fetch
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import MovieReviews
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.source import Raw
 from finecomb.data.dataset.text_file import existing, lines_of, read_text

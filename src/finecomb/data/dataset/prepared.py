@@ -13,7 +13,7 @@ from typing import Any
 
 from finecomb.assets import hash_file, room_on_disk
 from finecomb.assets.cache import staging
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.rows import PROVENANCE, Rows
 from finecomb.data.texts import Texts, pieces
 

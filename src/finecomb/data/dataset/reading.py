@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import Columns
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.broken import EMPTY_FILE, UNKNOWN_SUFFIX, Broken, Intake
 from finecomb.data.dataset.columns import needed, refuse_numbers, to_rows
 from finecomb.data.dataset.compressed import Damaged

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Sequence
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import Limit, Split
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.chance import rank, ranked
 from finecomb.data.dataset.rows import SPLITS, Rows
 

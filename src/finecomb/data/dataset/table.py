@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.dataset.broken import Broken
 from finecomb.data.dataset.compressed import COMPRESSED, Damaged, members
 from finecomb.data.dataset.formats.columnar import arrow, parquet

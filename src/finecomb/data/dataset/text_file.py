@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from finecomb.config.errors import ConfigError, Problem, nearest
+from finecomb.core.errors import ConfigError, Problem, nearest
 
 _LARGEST = 1 << 30
 

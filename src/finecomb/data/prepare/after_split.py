@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner import Cleaned, Recipe
 from finecomb.data.dataset.labels import as_names
 from finecomb.data.dataset.rows import Rows, to_table

@@ -8,9 +8,9 @@ from typing import Any
 
 from finecomb.config import plugins
 from finecomb.config.computing import raised
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import augmenter as augmenter_schema
 from finecomb.config.schema import sampler as sampler_schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data import augmenter as augmenters
 from finecomb.data import sampler as samplers
 from finecomb.data.chance import rank

@@ -16,8 +16,8 @@ import numpy as np
 
 from finecomb.assets import lock
 from finecomb.assets.cache import staging
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import Require
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner import near_index, spelling
 from finecomb.data.cleaner.language import identify
 from finecomb.data.dataset.prepared import MANIFEST, Prepared, read_rows, write_parquet

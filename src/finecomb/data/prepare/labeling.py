@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.annotator import Annotate, Annotated
 from finecomb.data.dataset.rows import Rows
 

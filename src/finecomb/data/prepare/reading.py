@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset import Source
 from finecomb.data.dataset.rows import Rows, from_tables, to_table
 from finecomb.data.prepare.clusters import held_together

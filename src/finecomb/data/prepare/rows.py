@@ -15,12 +15,12 @@ from finecomb.assets import cache_dir, lock
 from finecomb.assets.cache import in_use, mark_used, remove, staging
 from finecomb.config import plugins
 from finecomb.config.computing import raised
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import annotator as annotator_schema
 from finecomb.config.schema import augmenter as augmenter_schema
 from finecomb.config.schema import cleaner as cleaner_schema
 from finecomb.config.schema import dataset as dataset_schema
 from finecomb.config.schema import sampler as sampler_schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data import annotator as annotators
 from finecomb.data import cleaner as cleaners
 from finecomb.data import dataset as datasets

@@ -14,9 +14,9 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plugins import find_build
 from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES, Family, Model
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.learning.model.source import ModelSource
 from finecomb.learning.model.tiny import tiny_directory
 from finecomb.learning.model.tokenizer import load_tokenizer, prepare_tokenizer

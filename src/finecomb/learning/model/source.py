@@ -10,8 +10,8 @@ from pathlib import Path
 
 from finecomb.assets import Local, fetch, hash_directory, hash_file
 from finecomb.config.device_rules import attention_problem
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.model import FAMILIES, HUB_WEIGHTS, Model, TinyModel
+from finecomb.core.errors import ConfigError, Problem
 
 VERSION = "1"
 

@@ -9,8 +9,8 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.model import Family
+from finecomb.core.errors import ConfigError, Problem
 
 VERSION = "1"
 

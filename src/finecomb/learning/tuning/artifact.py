@@ -28,9 +28,9 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from finecomb.assets import cache_dir, hash_file
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import tuning as schema
 from finecomb.config.schema.model import EMBEDDED_BASE
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.learning.pooling import classify
 from finecomb.learning.precision import set_precision
 from finecomb.learning.quiet import quiet

@@ -9,8 +9,8 @@ from peft import LoraConfig, TaskType, get_peft_model
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import tuning as schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.learning.quiet import quiet
 from finecomb.learning.tuning.seeding import derive
 from finecomb.learning.tuning.tuned import Tuned

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import tuning as schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.learning.tuning.tuned import Tuned, inside, train_only
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema import tuning as schema
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.learning.pooling import classify
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.studies import references
 from finecomb.studies.arms import Arm, ComparedRun
 from finecomb.studies.report import frames

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
 from finecomb.runs.index import short_error
 from finecomb.studies import arms, caveats, references
 from finecomb.studies.report import frames

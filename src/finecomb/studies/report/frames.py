@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finecomb.runs import atomic, files, provenance
+from finecomb.core import atomic, files
+from finecomb.runs import provenance
 from finecomb.runs.directory import RunDirectory
 from finecomb.studies.arms import ComparedRun
 
@@ -69,7 +70,7 @@ def read(folder: Path) -> Frames:
     import pandas as pd
     import pyarrow as pa
 
-    from finecomb.config.errors import ConfigError, Problem
+    from finecomb.core.errors import ConfigError, Problem
 
     tables = []
     for name in (RESULTS, EXAMPLES, CURVES):

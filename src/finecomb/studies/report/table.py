@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.studies.report import frames, tables
 from finecomb.studies.report.analysis import Analysis, analyse
 from finecomb.studies.report.frames import Frames

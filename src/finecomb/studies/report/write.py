@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from finecomb.runs.atomic import write_text
+from finecomb.core.atomic import write_text
 from finecomb.studies.report import tables
 from finecomb.studies.report.analysis import analyse
 from finecomb.studies.report.figures import figures

@@ -13,22 +13,22 @@ from typing import Any
 from rich.console import Console
 
 from finecomb.config.compose import Composer, Composition
-from finecomb.config.errors import ConfigError, Problem
-from finecomb.config.machine import this_machine
 from finecomb.config.overrides import override
 from finecomb.config.plain import flatten
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.machine import this_machine
+from finecomb.launch.board import duration
+from finecomb.launch.feed import Policy
+from finecomb.launch.freeze import Frozen, check, check_logger, place
+from finecomb.launch.launcher import launch_feed
+from finecomb.launch.outcome import Outcome
+from finecomb.launch.slots import planned
 from finecomb.runs import show
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import short_error
 from finecomb.studies import arms
-from finecomb.studies.board import duration
-from finecomb.studies.feed import Policy
-from finecomb.studies.freeze import Frozen, check, check_logger, place
-from finecomb.studies.launch import launch_feed
-from finecomb.studies.outcome import Outcome
 from finecomb.studies.search.engine import Search, Settings, Trial
 from finecomb.studies.search.space import params_of
-from finecomb.studies.slots import planned
 from finecomb.studies.sweep import Sweep, report_console
 
 NO_TEST = "evaluate.test=false"
@@ -190,7 +190,7 @@ def _show(console: Console, search: Search, outcomes: Sequence[Outcome]) -> None
 
 def unknown(kind: str, given: str, allowed: Sequence[str], where: str) -> Problem:
     """A sampler or pruner that does not exist."""
-    from finecomb.config.errors import nearest
+    from finecomb.core.errors import nearest
 
     guess = nearest(given, allowed)
     return Problem(f"there is no {kind} {given}", where, ", ".join(allowed), f"did you mean {guess}?" if guess else "")

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.overrides import override
+from finecomb.core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

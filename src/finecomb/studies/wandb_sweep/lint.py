@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.config.compose import Composer, compose
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.plugins import metric_names
 from finecomb.config.schema.task import variant
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.studies.study_file import StudyFile
 from finecomb.studies.wandb_sweep import sweep_file, words
 from finecomb.studies.wandb_sweep.distributions import dimension, extremes

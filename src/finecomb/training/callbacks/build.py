@@ -7,8 +7,8 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from finecomb.config import plugins
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.callbacks import Callbacks
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.training.callbacks.gradient_statistics import GradientStatistics, Write
 from finecomb.training.callbacks.learning_rate_monitor import LearningRateMonitor
 from finecomb.training.callbacks.sample_predictions import SamplePredictions

@@ -11,7 +11,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from finecomb.runs.atomic import write_text
+from finecomb.core.atomic import write_text
 from finecomb.training.trainer_settings import is_fitting
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from typing import Any
 
 from finecomb.assets import cache_dir, lock
 from finecomb.assets.polite import Polite, Refused, TooLarge
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import CommonCrawl
-from finecomb.runs import atomic
+from finecomb.core import atomic
+from finecomb.core.errors import ConfigError, Problem
 
 _PAGE_BYTES = 200_000_000
 _MOST_PAGES = 100_000

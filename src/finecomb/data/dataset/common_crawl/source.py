@@ -14,8 +14,8 @@ from typing import Any
 from finecomb.assets import cache_dir, hash_file
 from finecomb.assets.polite import Manners, Polite, fetch_whole
 from finecomb.config.computing import raised
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import CommonCrawl
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.common_crawl.index import Store, collect
 from finecomb.data.dataset.common_crawl.records import Record, http_page, records, records_of
 from finecomb.data.dataset.extract import Limits, extract, made_by, require_web

@@ -14,8 +14,8 @@ from typing import Any
 
 from finecomb.assets import cache_dir, lock, offline, room_on_disk
 from finecomb.config.computing import raised
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import Crawl
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.crawl.crawler import Crawler
 from finecomb.data.dataset.crawl.store import Page, Store
 from finecomb.data.dataset.crawl.urls import Scope, pattern

@@ -8,8 +8,8 @@ import socket
 from typing import Any
 
 from finecomb.assets.addresses import is_public
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.schema.dataset import Crawl
+from finecomb.core.errors import ConfigError, Problem
 
 _LONGEST = 2048
 _PORTS = {"http": 80, "https": 443}

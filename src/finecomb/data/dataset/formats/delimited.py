@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.broken import BLANK, CELLS, QUOTES, Broken
 from finecomb.data.dataset.compressed import Damaged
 from finecomb.data.dataset.formats.piece import PIECE, How, Numbers, Table

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.broken import JSON, NESTED, NO_OBJECT, Broken
 from finecomb.data.dataset.compressed import Damaged, blocks, whole
 from finecomb.data.dataset.formats.piece import PIECE, How, Numbers, Table

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 
 _CHUNK = 1 << 20
 _HEAD_BYTES = 1 << 20

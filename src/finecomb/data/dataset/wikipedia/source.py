@@ -21,9 +21,11 @@ from typing import Any
 from finecomb.assets import cache_dir, hash_file
 from finecomb.assets.polite import Manners, fetch_whole
 from finecomb.config.computing import raised
-from finecomb.config.errors import ConfigError, Problem
-from finecomb.config.machine import cores
 from finecomb.config.schema.dataset import Fetch, Wikipedia
+from finecomb.core import atomic
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.machine import cores
+from finecomb.core.processes import SpawnAlone
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.source import Raw
 from finecomb.data.dataset.text_file import existing
@@ -31,8 +33,6 @@ from finecomb.data.dataset.wikipedia.articles import COLUMNS, Articles, Part, Ru
 from finecomb.data.dataset.wikipedia.dump import Cut, Site, as_utf8, decompressed, elements, read_index, read_site
 from finecomb.data.dataset.wikipedia.languages import CODES
 from finecomb.data.dataset.wikipedia.wikitext import wiki_of
-from finecomb.data.processes import SpawnAlone
-from finecomb.runs import atomic
 
 # Goes up when the same dump and config give other rows.
 VERSION = 1

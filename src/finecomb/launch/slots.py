@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from finecomb.config.machine import Machine
 from finecomb.config.schema.train import Config
+from finecomb.core.machine import Machine
 
 
 def how_many(asked: int | None, *, needs_gpu: bool, processes: int, machine: Machine) -> int:

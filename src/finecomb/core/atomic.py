@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # Exit code of a worker that a full disk stopped: it may be unable to write anything about it.

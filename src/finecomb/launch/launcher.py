@@ -16,21 +16,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.errors import ConfigError, Problem
-from finecomb.config.machine import this_machine
-from finecomb.runs import atomic, provenance
+from finecomb.core import atomic
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.machine import this_machine
+from finecomb.launch.board import Board
+from finecomb.launch.feed import Feed, Listed, Policy
+from finecomb.launch.freeze import Frozen
+from finecomb.launch.mirror_finished import mirror_finished
+from finecomb.launch.outcome import Outcome, exit_code, in_pieces, judge, out_of_memory
+from finecomb.launch.signals import Interruption, Signals
+from finecomb.launch.slots import Gpus, gpu_names, how_many
+from finecomb.launch.slurm import Queue, SlurmWorkers
+from finecomb.launch.workers import Workers
+from finecomb.runs import provenance
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import short_error
 from finecomb.runs.lock import Held, Lock
-from finecomb.studies.board import Board
-from finecomb.studies.feed import Feed, Listed, Policy
-from finecomb.studies.freeze import Frozen
-from finecomb.studies.mirror_finished import mirror_finished
-from finecomb.studies.outcome import Outcome, exit_code, in_pieces, judge, out_of_memory
-from finecomb.studies.processes import Workers
-from finecomb.studies.signals import Interruption, Signals
-from finecomb.studies.slots import Gpus, gpu_names, how_many
-from finecomb.studies.slurm import Queue, SlurmWorkers
 
 POLL = 0.1  # seconds between looks at the workers
 ASK_AGAIN = 0.5  # seconds between looks at a run that another process holds

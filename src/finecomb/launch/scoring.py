@@ -15,9 +15,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from finecomb.config.errors import ConfigError, Problem
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.annotator import Scores
-from finecomb.studies.processes import FOREIGN
+from finecomb.launch.workers import FOREIGN
 
 SCORER: Sequence[str] = (sys.executable, "-P", "-m", "finecomb.serving.scorer")
 _AT_ONCE = 256

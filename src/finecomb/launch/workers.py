@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from finecomb.runs.atomic import told_when_full
+from finecomb.core.atomic import told_when_full
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.lock import Lock
 

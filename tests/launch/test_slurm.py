@@ -11,12 +11,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 from jobs import FAKE, job
 
 from finecomb import cli
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
+from finecomb.launch import slurm, workers
+from finecomb.launch.feed import Listed, Policy
+from finecomb.launch.launcher import launch, launch_feed
+from finecomb.launch.slurm import Slurm
 from finecomb.runs import index
-from finecomb.studies import processes, slurm
-from finecomb.studies.feed import Listed, Policy
-from finecomb.studies.launch import launch, launch_feed
-from finecomb.studies.slurm import Slurm
 
 FAKE_SLURM = Path(__file__).parents[1] / "faults" / "fake_slurm.py"
 
@@ -37,7 +37,7 @@ def cluster(tmp_path, monkeypatch):
 
 @pytest.fixture
 def fake_worker(monkeypatch):
-    monkeypatch.setattr(processes, "WORKER", FAKE)
+    monkeypatch.setattr(workers, "WORKER", FAKE)
 
 
 def submitted(cluster):

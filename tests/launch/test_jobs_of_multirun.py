@@ -14,16 +14,16 @@ from hydra.core.global_hydra import GlobalHydra
 from finecomb import cli
 from finecomb.config import plugins
 from finecomb.config.compose import Composition
-from finecomb.config.errors import ConfigError
 from finecomb.config.hydra_app import expand
 from finecomb.config.hydra_private import Loader
 from finecomb.config.locate import conf_dir
 from finecomb.config.sources import options
+from finecomb.core.errors import ConfigError
+from finecomb.launch.freeze import Frozen
+from finecomb.launch.multirun import run_multirun
+from finecomb.launch.outcome import Outcome
 from finecomb.runs.directory import RunDirectory
 from finecomb.studies import sweep
-from finecomb.studies.freeze import Frozen
-from finecomb.studies.multirun import run_multirun
-from finecomb.studies.outcome import Outcome
 from finecomb.studies.search import run as search_run
 
 
@@ -77,7 +77,7 @@ def _frozen(composition: Composition) -> Frozen:
 def test_one_job_is_composed_once_and_without_hydras_main(composed: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("hydra.main", None)
-    monkeypatch.setattr("finecomb.studies.freeze.freeze", lambda composition: composition)
+    monkeypatch.setattr("finecomb.launch.freeze.freeze", lambda composition: composition)
     monkeypatch.setattr("finecomb.api.training.tell_data", lambda jobs: None)
     monkeypatch.setattr("finecomb.api.training.launch", lambda jobs, **options: [Outcome(RunDirectory(tmp_path / "one"), "finished")])
     assert cli.main(["train", "seed=3"]) == 0
@@ -143,7 +143,7 @@ def test_the_mistakes_of_all_jobs_and_of_hydras_settings_are_reported_together(l
 
 def test_batches_start_once_all_jobs_are_known_to_be_right(launched: Launched, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[int] = []
-    monkeypatch.setattr("finecomb.studies.freeze.check_all", lambda compositions: checked.append(len(compositions)))
+    monkeypatch.setattr("finecomb.launch.freeze.check_all", lambda compositions: checked.append(len(compositions)))
     run_multirun(["seed=range(5)", "hydra.sweeper.max_batch_size=2"])
     assert launched.seeds == [[0, 1], [2, 3], [4]]
     assert checked == [5]
@@ -162,7 +162,7 @@ def test_the_outcomes_of_the_jobs_are_returned_in_their_order(launched: Launched
 
 
 def test_fail_fast_leaves_later_batches_out(launched: Launched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("finecomb.studies.freeze.check_all", lambda compositions: None)
+    monkeypatch.setattr("finecomb.launch.freeze.check_all", lambda compositions: None)
     launched.state = "failed"
     assert len(run_multirun(["seed=1,2", "hydra.sweeper.max_batch_size=1", "hydra.launcher.fail_fast=true"])) == 1
     assert launched.seeds == [[1]]

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from finecomb.launch.freeze import Frozen
+from finecomb.launch.outcome import Outcome
 from finecomb.runs.directory import RunDirectory
-from finecomb.studies.freeze import Frozen
-from finecomb.studies.outcome import Outcome
 
 
 def mirror_finished(ended: Iterable[tuple[Frozen, Outcome]]) -> None:

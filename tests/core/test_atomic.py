@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from finecomb.config.errors import ConfigError
-from finecomb.runs import atomic
+from finecomb.core import atomic
+from finecomb.core.errors import ConfigError
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(tmp_path, monkeypatch):

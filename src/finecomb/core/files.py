@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from finecomb.config.errors import ConfigError, Problem
-from finecomb.runs import atomic
+from finecomb.core import atomic
+from finecomb.core.errors import ConfigError, Problem
 
 # libyaml's loader is ten times faster; it is missing only where PyYAML was built without it.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -13,16 +13,16 @@ from typing import Any
 from finecomb.config import plugins
 from finecomb.config.compose import Composition
 from finecomb.config.computing import versions_of_run
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.fingerprint import difference_name, fingerprint, settings
-from finecomb.config.machine import this_machine
 from finecomb.config.plain import to_plain
 from finecomb.config.resolve import with_trainer
 from finecomb.config.schema.logger import Wandb
 from finecomb.config.schema.train import GROUPS, Config
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.machine import this_machine
+from finecomb.launch.grouping import question
 from finecomb.runs import directory, wandb_account
 from finecomb.runs.directory import RunDirectory
-from finecomb.studies.grouping import question
 from finecomb.training.inputs import find, forget
 
 __all__ = ["Checked", "Frozen", "check", "check_all", "check_logger", "code_of", "forget", "freeze", "place"]
@@ -109,7 +109,7 @@ def check_logger(composition: Composition) -> None:
 
 def check(composition: Composition, *, slots: int = 1) -> Checked:
     """Resolve the config, prepare the data, look at the model and compute the fingerprint."""
-    from finecomb.studies.scoring import score
+    from finecomb.launch.scoring import score
 
     machine = this_machine()
     if machine.shared:

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from finecomb.config import computing, plugins
-from finecomb.config.errors import ConfigError
-from finecomb.config.machine import Machine
-from finecomb.studies import freeze as freezing
-from finecomb.studies.freeze import check, check_all, code_of, freeze
-from finecomb.studies.slots import Gpus, gpu_names, how_many, planned
+from finecomb.core.errors import ConfigError
+from finecomb.core.machine import Machine
+from finecomb.launch import freeze as freezing
+from finecomb.launch.freeze import check, check_all, code_of, freeze
+from finecomb.launch.slots import Gpus, gpu_names, how_many, planned
 from finecomb.studies.sweep import sweep_id, varying
 
 

@@ -11,10 +11,10 @@ from omegaconf.errors import OmegaConfBaseException
 from finecomb.config import plugins
 from finecomb.config.collect import parse
 from finecomb.config.compose import Composer, hydra_problem, loader
-from finecomb.config.errors import ConfigError, Problem
 from finecomb.config.hydra_app import jobs_of
 from finecomb.config.hydra_settings import HydraSettings, read
-from finecomb.studies.outcome import Outcome
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.launch.outcome import Outcome
 
 
 def run_multirun(overrides: Sequence[str], *, config_dirs: Sequence[Path] = (), confirmed: bool = False) -> list[Outcome]:

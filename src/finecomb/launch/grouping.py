@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from finecomb.studies.freeze import Checked
+    from finecomb.launch.freeze import Checked
 
 # What sets the runs of every question apart: tuning methods and seeds.
 _ARMS = frozenset({"seed", "tuning"})

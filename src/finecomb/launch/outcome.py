@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.assets.cache import cache_dir, megabytes
-from finecomb.config.errors import ConfigError, Problem, problems_text
-from finecomb.runs import atomic
+from finecomb.core import atomic
+from finecomb.core.errors import ConfigError, Problem, problems_text
+from finecomb.launch.workers import log_path
 from finecomb.runs.directory import RunDirectory
-from finecomb.studies.processes import log_path
 
 # What allocators say when there is no room: torch on a GPU, torch on a CPU, Python.
 _NO_MEMORY = ("out of memory", "can't allocate memory", "MemoryError")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from finecomb.studies.freeze import Frozen
-from finecomb.studies.outcome import Outcome
-from finecomb.studies.slurm import Slurm
+from finecomb.launch.freeze import Frozen
+from finecomb.launch.outcome import Outcome
+from finecomb.launch.slurm import Slurm
 
 
 @dataclass(frozen=True)

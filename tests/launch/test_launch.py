@@ -13,18 +13,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 from jobs import FAKE, job
 
-from finecomb.config.errors import ConfigError
+from finecomb.core.errors import ConfigError
+from finecomb.launch import launcher, workers
+from finecomb.launch.feed import Policy
+from finecomb.launch.launcher import exit_code, launch, launch_feed
+from finecomb.launch.signals import Interruption
 from finecomb.runs.directory import RunDirectory
-from finecomb.studies import launch as launching
-from finecomb.studies import processes
-from finecomb.studies.feed import Policy
-from finecomb.studies.launch import exit_code, launch, launch_feed
-from finecomb.studies.signals import Interruption
 
 
 @pytest.fixture(autouse=True)
 def fake_worker(monkeypatch):
-    monkeypatch.setattr(processes, "WORKER", FAKE)
+    monkeypatch.setattr(workers, "WORKER", FAKE)
 
 
 def seen(run, rank=0):
@@ -166,14 +165,14 @@ def test_fail_fast_stops_what_runs_and_starts_nothing_more(tmp_path):
 
 def test_no_more_jobs_run_at_once_than_there_are_slots(tmp_path, monkeypatch):
     most = 0
-    begin = processes.Workers.__init__
+    begin = workers.Workers.__init__
 
     def counted(self, run, lock, **others):
         nonlocal most
         begin(self, run, lock, **others)
         most = max(most, sum(other.run.is_held() for other in jobs))
 
-    monkeypatch.setattr(processes.Workers, "__init__", counted)
+    monkeypatch.setattr(workers.Workers, "__init__", counted)
     jobs = [job(tmp_path, lr / 10, steps=2, pause=0.05) for lr in range(5)]
     launch(jobs, Policy(slots=2))
     assert most == 2
@@ -211,7 +210,7 @@ def test_a_held_run_is_the_users_error_that_names_its_holder(tmp_path):
 
 
 def test_a_sweep_comes_back_to_a_held_run_at_its_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(launching, "ASK_AGAIN", 0.1)
+    monkeypatch.setattr(launcher, "ASK_AGAIN", 0.1)
     jobs = [job(tmp_path, 0.1), job(tmp_path, 0.2)]
     lock = jobs[0].run.lock().acquire()
     threading.Timer(1.5, lock.release).start()
@@ -232,7 +231,7 @@ def test_ctrl_c_and_sigterm_stop_the_workers_and_leave_an_interrupted_run(tmp_pa
 
 
 def test_a_worker_that_does_not_stop_is_made_to(tmp_path, monkeypatch):
-    monkeypatch.setattr(launching, "PATIENCE_WITH_STOP", 0.3)
+    monkeypatch.setattr(launcher, "PATIENCE_WITH_STOP", 0.3)
     frozen = job(tmp_path, steps=1000, pause=0.05, stubborn=True)
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The worker of one job as a SLURM job: submitted, asked about, stopped. It stands where `processes.Workers` stands on one machine.
+"""The worker of one job as a SLURM job: submitted, asked about, stopped. It stands where `workers.Workers` stands on one machine.
 
 Nothing is pickled: the job's script starts `finecomb.training.worker` on the frozen run directory, which must lie on a disk that the nodes
 share. The worker takes the run's lock itself, so it must be free when the job starts. A job outlives the command that submitted it; asked
@@ -20,12 +20,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from finecomb.config.errors import ConfigError, Problem
-from finecomb.config.machine import Machine
-from finecomb.runs import atomic, files
+from finecomb.core import atomic, files
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.machine import Machine
+from finecomb.launch import workers
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.lock import Lock
-from finecomb.studies import processes
 
 ASK_EVERY = 5.0  # seconds between looks at the queue, which all jobs share
 GONE = 3  # looks at the queue without a job before it counts as ended without a word; a shared disk may be late
@@ -69,14 +69,14 @@ class Slurm:
             "mem": None if self.mem_gb is None else f"{round(self.mem_gb * 1024)}M",
             **{name: getattr(self, name) for name in ("partition", "qos", "account", "constraint", "exclude", "comment")},
             "chdir": Path.cwd(),
-            "output": processes.log_path(run, 0).resolve(),
+            "output": workers.log_path(run, 0).resolve(),
             "open-mode": "append",
             "signal": f"TERM@{SECONDS_TO_STOP}",
             **{name.replace("_", "-"): value for name, value in self.additional_parameters.items()},
         }
         header = [_directive(name, value) for name, value in options.items() if value is not None and value is not False]
         exports = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONHASHSEED": 0, "PYTHONUNBUFFERED": 1}
-        worker = shlex.join([*processes.WORKER, str(run.path.resolve())])
+        worker = shlex.join([*workers.WORKER, str(run.path.resolve())])
         told = shlex.quote(str((run.logs / EXIT).resolve()))
         return "\n".join(
             [
@@ -120,7 +120,7 @@ class Queue:
 
 
 class SlurmWorkers:
-    """One job of SLURM, for one run. Has what the launcher needs of `processes.Workers`."""
+    """One job of SLURM, for one run. Has what the launcher needs of `workers.Workers`."""
 
     def __init__(self, run: RunDirectory, lock: Lock, slurm: Slurm, queue: Queue, *, ranks: int, nodes: int, threads: int) -> None:
         """Submit it, or find the job that an earlier command submitted. Raises ConfigError with sbatch's own words when it refuses."""
@@ -196,5 +196,5 @@ def check() -> None:
 def _ask(*words: str) -> str:
     # Inside an allocation SLURM's own variables would decide over what we ask for.
     kept = {name: value for name, value in os.environ.items() if name == "SLURM_CONF" or not name.startswith("SLURM_")}
-    environment = {name: value for name, value in kept.items() if name not in processes.FOREIGN}
+    environment = {name: value for name, value in kept.items() if name not in workers.FOREIGN}
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True, env=environment).stdout
