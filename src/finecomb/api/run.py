@@ -104,11 +104,10 @@ class Run:
     def config(self) -> Config:
         """The resolved config, without any `auto`. Plug-ins that it was composed with are loaded."""
         record = self._directory.record
-        folders = tuple(record.get("plugins") or ())
+        folders = tuple(record.plugins)
         plugins.load(folders)
         config = from_plain(self._directory.config)
-        choices, overrides = record.get("choices") or {}, tuple(record.get("overrides") or ())
-        config.derivation = Derivation(choices, overrides, {}, folders, flatten(to_plain(config)))
+        config.derivation = Derivation(record.choices, tuple(record.overrides), {}, folders, flatten(to_plain(config)))
         return config
 
     @property

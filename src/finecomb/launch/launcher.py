@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from finecomb.core import atomic
+from finecomb.config.plain import to_plain
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.core.machine import this_machine
 from finecomb.launch.board import Board
@@ -52,7 +52,7 @@ def launch(frozen: Sequence[Frozen], policy: Policy | None = None, *, progress: 
     """
     policy = policy or Policy()
     for job in frozen:
-        if int(job.config["trainer"]["num_nodes"]) > 1 and policy.slurm is None:
+        if job.config.trainer.num_nodes > 1 and policy.slurm is None:
             raise ConfigError(_several_nodes(job))
     waits = len(frozen) > 1 if sweep is None else sweep
     processes = max((job.processes for job in frozen), default=1)
@@ -198,7 +198,7 @@ class _Launcher:
 
     def _workers(self, job: Frozen, lock: Lock, threads: int) -> Workers | SlurmWorkers:
         if self.policy.slurm is not None:
-            nodes = int(job.config["trainer"]["num_nodes"])
+            nodes = job.config.trainer.num_nodes
             return SlurmWorkers(job.run, lock, self.policy.slurm, self.queue, ranks=job.processes, nodes=nodes, threads=threads)
         gpus = self.gpus.take(job.processes) if job.gpu else None
         try:
@@ -293,7 +293,7 @@ class _Launcher:
             return False
         pieces = _more_pieces(running.job) if out_of_memory(outcome) else None
         if pieces is not None:
-            atomic.write_json(run.path / "run.json", {**run.record, "pieces": pieces})
+            run.write_record(replace(run.record, pieces=pieces))
             self.board.note(index, f"out of memory: again with each batch in {pieces} pieces")
         elif self.retried.get(index, 0) < self.policy.retries:
             self.board.note(
@@ -330,9 +330,8 @@ class _Launcher:
 
 def _more_pieces(job: Frozen) -> int | None:
     """The next number of micro-batches that divides the batch, at least twice as many as now; None when each holds one example already."""
-    trainer, size = job.config["trainer"], int(job.config["batch"]["size"])
-    ranks = job.processes * int(trainer["num_nodes"])
-    now = int(job.run.record.get("pieces", job.config["batch"]["micro_batches"]))
+    batch, ranks = job.config.batch, job.processes * job.config.trainer.num_nodes
+    now, size = job.run.record.pieces or batch.micro_batches, batch.size
     return next((pieces for pieces in range(2 * now, size // ranks + 1) if size % (pieces * ranks) == 0), None)
 
 
@@ -341,7 +340,7 @@ def _reuse(job: Frozen) -> Outcome:
 
 
 def _smaller(run: RunDirectory) -> tuple[str, ...]:
-    note = in_pieces(run.record, run.config)
+    note = in_pieces(run.record, run.config["batch"]["micro_batches"])
     return () if note is None else (note,)
 
 
@@ -355,14 +354,11 @@ def _write_frozen(job: Frozen, *, keep_threads: bool) -> int:
     A run that goes on keeps its number of threads, which decides the order of sums.
     """
     run = job.run
-    config, threads = job.config, job.threads
-    old = run.config
-    if keep_threads and int(old["trainer"]["threads"]) != threads:
-        threads = int(old["trainer"]["threads"])
-        config = {**config, "trainer": {**config["trainer"], "threads": threads}}
-    before = run.record
-    record = {**before, **job.record, "group": job.record["group"] or before.get("group")}
-    if config != old or record != before:
+    frozen, before = run.config, run.record
+    threads = int(frozen["trainer"]["threads"]) if keep_threads else job.threads
+    config = to_plain(replace(job.config, trainer=replace(job.config.trainer, threads=threads)))
+    record = before.updated(job.record)
+    if config != frozen or record != before:
         run.freeze(config, record)
     return threads
 
@@ -382,7 +378,7 @@ def _held(run: RunDirectory, held: Held) -> Problem:
 
 def _several_nodes(job: Frozen) -> Problem:
     return Problem(
-        what=f"trainer.num_nodes={job.config['trainer']['num_nodes']}: this command starts processes on one machine",
+        what=f"trainer.num_nodes={job.config.trainer.num_nodes}: this command starts processes on one machine",
         where="trainer.num_nodes",
         hint=f"start the worker on every machine by torchrun or srun: python -m finecomb.training.worker {job.run.path}",
     )

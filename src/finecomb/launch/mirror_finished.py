@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from finecomb.config.plain import to_plain
 from finecomb.launch.freeze import Frozen
 from finecomb.launch.outcome import Outcome
 from finecomb.runs.directory import RunDirectory
@@ -17,7 +18,7 @@ def mirror_finished(ended: Iterable[tuple[Frozen, Outcome]]) -> None:
     """Mirror each reused run that its job's logger has never had, in one process of its own for each logger."""
     wanted: dict[str, list[str]] = {}
     for job, outcome in ended:
-        given = job.config.get("logger", {})
+        given = to_plain(job.config.logger)
         if outcome.state == "finished" and outcome.reused and is_missing(outcome.run, given):
             wanted.setdefault(json.dumps(given, sort_keys=True), []).append(str(outcome.run.path))
     for text, found in wanted.items():
@@ -31,4 +32,4 @@ def mirror_finished(ended: Iterable[tuple[Frozen, Outcome]]) -> None:
 def is_missing(run: RunDirectory, logger: dict[str, Any]) -> bool:
     """Whether a finished run was neither trained with this kind of logger nor mirrored to it since."""
     name = logger.get("name", "none")
-    return name != "none" and name != run.config.get("logger", {}).get("name") and name not in run.record.get("mirrored", [])
+    return name != "none" and name != run.config.get("logger", {}).get("name") and name not in run.record.mirrored

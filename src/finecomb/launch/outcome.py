@@ -7,13 +7,13 @@ import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from finecomb.assets.cache import cache_dir, megabytes
 from finecomb.core import atomic
 from finecomb.core.errors import ConfigError, Problem, problems_text
 from finecomb.launch.workers import log_path
 from finecomb.runs.directory import RunDirectory
+from finecomb.runs.record import RunRecord
 
 # What allocators say when there is no room: torch on a GPU, torch on a CPU, Python.
 _NO_MEMORY = ("out of memory", "can't allocate memory", "MemoryError")
@@ -50,12 +50,11 @@ def out_of_memory(outcome: Outcome) -> bool:
     return outcome.state == "failed" and any(word in (outcome.error or "") for word in _NO_MEMORY)
 
 
-def in_pieces(record: dict[str, Any], config: dict[str, Any]) -> str | None:
-    """That a run was computed in smaller micro-batches than its config says; None for any other run. record: its run.json."""
-    pieces, planned = record.get("pieces"), config["batch"]["micro_batches"]
-    if pieces is None:
+def in_pieces(record: RunRecord, planned: int) -> str | None:
+    """A note that a run was computed in smaller micro-batches than `planned` in its config; None for any other run."""
+    if record.pieces is None:
         return None
-    note = f"computed in {pieces} micro-batches instead of {planned} after running out of memory"
+    note = f"computed in {record.pieces} micro-batches instead of {planned} after running out of memory"
     return f"{note}; with dropout, its steps differ from those in {planned}"
 
 

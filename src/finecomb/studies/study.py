@@ -175,7 +175,7 @@ class Runner:
 
     def _frozen(self, job: Job, checked: Checked) -> Frozen:
         frozen = place(checked, group=self.study.name)
-        return replace(frozen, label=job.label, record={**frozen.record, "job_type": job.arm, "role": job.role})
+        return replace(frozen, label=job.label, record=replace(frozen.record, job_type=job.arm, role=job.role))
 
     def _choose(self, metrics: Mapping[str, str]) -> dict[Cell, tuple[str, ...]]:
         chosen: dict[Cell, tuple[str, ...]] = {}
