@@ -29,7 +29,7 @@ def stop(number, frame) -> None:
     if fake.get("stubborn"):
         return
     run.set_status("interrupted", error="asked to end by SIGTERM")
-    os._exit(1)
+    os._exit(143)
 
 
 def fail(error: str, code: int) -> None:

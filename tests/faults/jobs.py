@@ -64,7 +64,8 @@ def job(
 if __name__ == "__main__":
     # jobs.py OUTPUT_DIR STEPS PAUSE [orphan]: launch one job with the fake worker; killed by the tests.
     from finecomb.core.errors import ConfigError
-    from finecomb.launch.launcher import exit_code, launch
+    from finecomb.launch.launcher import launch
+    from finecomb.launch.outcome import exit_code
 
     workers.WORKER = FAKE
     fake = {"steps": int(sys.argv[2]), "pause": float(sys.argv[3])} | ({"orphan": True} if "orphan" in sys.argv else {})

@@ -15,9 +15,10 @@ from jobs import FAKE, job
 
 from finecomb.config.plain import to_plain
 from finecomb.core.errors import ConfigError
-from finecomb.launch import launcher, workers
-from finecomb.launch.feed import Policy
-from finecomb.launch.launcher import exit_code, launch, launch_feed
+from finecomb.launch import attempt, launcher, workers
+from finecomb.launch.launcher import launch, launch_feed
+from finecomb.launch.outcome import exit_code
+from finecomb.launch.policy import Policy
 from finecomb.launch.signals import Interruption
 from finecomb.runs.directory import RunDirectory
 
@@ -233,7 +234,7 @@ def test_ctrl_c_and_sigterm_stop_the_workers_and_leave_an_interrupted_run(tmp_pa
 
 
 def test_a_worker_that_does_not_stop_is_made_to(tmp_path, monkeypatch):
-    monkeypatch.setattr(launcher, "PATIENCE_WITH_STOP", 0.3)
+    monkeypatch.setattr(attempt, "PATIENCE_WITH_STOP", 0.3)
     frozen = job(tmp_path, steps=1000, pause=0.05, stubborn=True)
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
     began = time.monotonic()

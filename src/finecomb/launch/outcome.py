@@ -11,7 +11,6 @@ from pathlib import Path
 from finecomb.assets.cache import cache_dir, megabytes
 from finecomb.core import atomic
 from finecomb.core.errors import ConfigError, Problem, problems_text
-from finecomb.launch.workers import log_path
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.record import RunRecord
 
@@ -58,10 +57,11 @@ def in_pieces(record: RunRecord, planned: int) -> str | None:
     return f"{note}; with dropout, its steps differ from those in {planned}"
 
 
-def judge(run: RunDirectory, code: int, *, stopped: str | None = None, pruned: bool = False) -> Outcome:
+def judge(run: RunDirectory, code: int, *, stopped: str | None = None, pruned: bool = False, reason: str | None = None) -> Outcome:
     """What an ended worker has made of its run; writes the state when the worker could not. The caller holds the run.
 
     code: its exit code, negative for a signal. stopped: why we stopped it, None when we did not. pruned: a search had seen enough of it.
+    reason: why something else than this command ended it, where the backend knows that.
     """
     if run.result() is not None:
         return Outcome(run, "finished")
@@ -76,10 +76,10 @@ def judge(run: RunDirectory, code: int, *, stopped: str | None = None, pruned: b
         _say(run, "pruned", stopped or "stopped early")
         return Outcome(run, "pruned", error=stopped or "stopped early")
     if stopped is not None or status.state == "interrupted" or code < 0:
-        error = stopped or (_killed(-code) if code < 0 else status.error or "interrupted")
+        error = stopped or reason or (_killed(-code) if code < 0 else status.error or "interrupted")
         _say(run, "interrupted", error)
         return Outcome(run, "interrupted", error=error)
-    error = _tail(log_path(run, 0)) or f"the worker ended with exit code {code} and without a result"
+    error = _tail(run.log_path(0)) or f"the worker ended with exit code {code} and without a result"
     _say(run, "failed", error)
     return Outcome(run, "failed", error=error, user_error=code == 2)
 

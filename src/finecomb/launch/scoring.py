@@ -17,7 +17,7 @@ import numpy as np
 
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.annotator import Scores
-from finecomb.launch.workers import FOREIGN
+from finecomb.launch.environment import FOREIGN
 
 SCORER: Sequence[str] = (sys.executable, "-P", "-m", "finecomb.serving.scorer")
 _AT_ONCE = 256

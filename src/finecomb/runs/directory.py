@@ -73,6 +73,10 @@ class RunDirectory:
         """run.json: fingerprint, inputs, choices, overrides, group: what is known before training."""
         return record.read(self.path / "run.json")
 
+    def log_path(self, rank: int) -> Path:
+        """Where the output of a rank is logged."""
+        return self.logs / f"rank{rank}.log"
+
     @property
     def fingerprint(self) -> str:
         """The last part of the directory's name."""

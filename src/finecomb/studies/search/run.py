@@ -17,11 +17,11 @@ from finecomb.config.overrides import override
 from finecomb.config.plain import flatten
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.core.machine import this_machine
-from finecomb.launch.board import duration
-from finecomb.launch.feed import Policy
 from finecomb.launch.freeze import Frozen, check, check_logger, place
 from finecomb.launch.launcher import launch_feed
 from finecomb.launch.outcome import Outcome
+from finecomb.launch.policy import Policy
+from finecomb.launch.progress import duration
 from finecomb.launch.slots import planned
 from finecomb.runs import show
 from finecomb.runs.directory import RunDirectory
