@@ -65,7 +65,7 @@ def test_four_jobs_of_which_one_is_requeued_one_cancelled_and_one_past_its_time_
         lambda number: None,
         requeue,
         lambda number: slurm_cluster.ask("scancel", number),
-        # Shorter than the time before the limit at which the worker is to be told, so that it is told at SLURM's next look.
+        # Shorter than the time before the limit at which the worker gets SIGTERM, so that it gets it at SLURM's next look.
         lambda number: slurm_cluster.ask("scontrol", "update", f"JobId={number}", "TimeLimit=1"),
     ]
     outcomes = launch_feed(Disturbed(jobs, actions), Policy(4, backend=SlurmBackend(options())))

@@ -18,17 +18,17 @@ from finecomb.runs.directory import RunDirectory
 from finecomb.runs.lock import Lock
 
 NOTED_AFTER = 10.0  # seconds that a job may wait before the reason is reported
-PATIENCE_WITH_STOP = 20.0  # seconds a worker has to stop when asked politely
+PATIENCE_WITH_STOP = 20.0  # seconds between SIGTERM and SIGKILL
 
 
 class Attempt:
-    """A job whose worker runs: what it has logged, and whether and why it was asked to stop."""
+    """A job whose worker runs: what it has logged, and whether and why it is being stopped."""
 
     def __init__(self, index: int, job: Frozen, worker: Worker, notes: list[str]) -> None:
         self.index, self.job, self.worker, self.notes = index, job, worker, notes
-        self.stopped: str | None = None  # why it was asked to stop
+        self.stopped: str | None = None  # why it is being stopped
         self._pruned = False
-        self._deadline = math.inf  # when it is killed, once it was asked to stop
+        self._deadline = math.inf  # when it is killed, once it got SIGTERM
         self._size = self._lines = 0  # of metrics.jsonl when it was last read
         self._validation: dict[str, Any] = {}  # last value of each metric
         self._pace = Pace()
@@ -64,19 +64,19 @@ class Attempt:
         self._noted.add(note)
         return note
 
-    def ask_to_stop(self, why: str, *, pruned: bool = False) -> None:
+    def request_stop(self, why: str, *, pruned: bool = False) -> None:
         """Let the worker end in order; it is killed when it has not ended in time. The first reason is the one that is reported."""
         self.stopped, self._pruned = self.stopped or why, self._pruned or pruned
         self._deadline = time.monotonic() + PATIENCE_WITH_STOP
         self.worker.signal(signal.SIGTERM)
 
     def kill_if_late(self) -> None:
-        """Kill a worker that was asked to stop and has had its time."""
+        """Kill a worker that has not ended in time after SIGTERM."""
         if time.monotonic() > self._deadline:
             self.worker.signal(signal.SIGKILL)
 
     def wait_until_stopped(self, *, impatient: bool) -> None:
-        """Wait for a worker that was asked to stop; impatient: kill it now."""
+        """Wait for a worker that got SIGTERM; impatient: kill it now."""
         if not self.worker.wait(0.0 if impatient else self._deadline - time.monotonic()):
             self.worker.signal(signal.SIGKILL)
             self.worker.wait(10.0)

@@ -25,7 +25,7 @@ class Worker(Protocol):
         """Wait at most so long for its end; whether it has ended."""
 
     def note(self) -> str | None:
-        """What the run directory does not say: why the job has not begun, or why it was ended from outside."""
+        """What the run directory does not know: why the job has not begun, or what ended it from outside."""
 
     def close(self) -> None:
         """Give back everything that the attempt holds, the run's lock included."""

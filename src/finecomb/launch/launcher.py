@@ -151,9 +151,9 @@ class _Launcher:
             if attempt.stopped is not None:
                 attempt.kill_if_late()
             elif (lines := attempt.new_lines()) and self.feed.stop(attempt.job, lines):
-                attempt.ask_to_stop("pruned: the search had seen enough of it", pruned=True)
+                attempt.request_stop("pruned: the search had seen enough of it", pruned=True)
             elif self.policy.timeout is not None and attempt.seconds > self.policy.timeout:
-                attempt.ask_to_stop(f"stopped after {self.policy.timeout:g} s (timeout); the same command resumes it")
+                attempt.request_stop(f"stopped after {self.policy.timeout:g} s (timeout); the same command resumes it")
             code = attempt.worker.poll()
             if code is not None:
                 self._settle(attempt, code)
@@ -179,7 +179,7 @@ class _Launcher:
     def _stop(self, why: str, *, pruned: bool = False) -> None:
         """Ask every worker to stop, and make it stop when it does not in time."""
         for attempt in self.running:
-            attempt.ask_to_stop(why, pruned=pruned)
+            attempt.request_stop(why, pruned=pruned)
         for attempt in list(self.running):
             attempt.wait_until_stopped(impatient=self.signals.impatient)
             self._settle(attempt, attempt.worker.poll() or 0)

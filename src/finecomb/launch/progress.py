@@ -55,7 +55,7 @@ class LiveTable:
         row = self._row(index, label)
         row.state, row.since, row.detail = "running", time.monotonic(), notes[0] if notes else "starting"
         if len(notes) > 1:
-            self._print(f"[yellow]![/] {escape(label)}: resumed on other ground: {escape('; '.join(notes[1:]))}")
+            self._print(f"[yellow]![/] {escape(label)}: resumed in another environment: {escape('; '.join(notes[1:]))}")
 
     def note(self, index: int, label: str, text: str) -> None:
         """Why a job waits."""

@@ -113,16 +113,16 @@ class Queue:
 
     def __init__(self) -> None:
         self._jobs: dict[str, Listing] = {}
-        self._asked = -float("inf")
+        self._looked = -float("inf")
         self.looks = 0
 
     def job(self, number: str) -> Listing | None:
-        """What SLURM says of a job, also for some minutes after its end; None for a job it does not know (any more).
+        """How SLURM lists a job, also for some minutes after its end; None for a job it does not know (any more).
 
-        When SLURM does not answer, what it said last: a job is not given up for a busy controller.
+        When SLURM does not answer, its last answer counts: a job is not given up for a busy controller.
         """
-        if time.monotonic() - self._asked >= ASK_EVERY:
-            self._asked = time.monotonic()
+        if time.monotonic() - self._looked >= ASK_EVERY:
+            self._looked = time.monotonic()
             with contextlib.suppress(subprocess.SubprocessError, OSError):
                 lines = _ask("squeue", "--noheader", "--states=all", f"--user={getpass.getuser()}", "--format=%i|%T|%r").splitlines()
                 fields = [line.strip().split("|", 2) for line in lines if line.count("|") >= 2]

@@ -120,7 +120,7 @@ class Workers:
         return True
 
     def note(self) -> str | None:
-        """Nothing: a local worker begins at once, and says itself why it ended."""
+        """Nothing: a local worker begins at once and records itself why it ended."""
         return None
 
     def close(self) -> None:
