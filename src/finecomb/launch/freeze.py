@@ -89,16 +89,16 @@ def freeze(composition: Composition, *, group: str | None = None, slots: int = 1
 def check_all(compositions: Sequence[Composition], *, slots: int = 1) -> list[Checked]:
     """`check` each job; raises one ConfigError with the problems of all of them, each naming the jobs that have it."""
     checked: list[Checked] = []
-    found: dict[Problem, list[str]] = {}
+    problems: dict[Problem, list[str]] = {}
     for composition in compositions:
         try:
             check_logger(composition)
             checked.append(check(composition, slots=slots))
         except ConfigError as error:
             for problem in error.problems:
-                found.setdefault(problem, []).append(" ".join(composition.overrides))
-    if found:
-        raise ConfigError(_of_jobs(problem, jobs, len(compositions)) for problem, jobs in found.items())
+                problems.setdefault(problem, []).append(" ".join(composition.overrides))
+    if problems:
+        raise ConfigError(_of_jobs(problem, jobs, len(compositions)) for problem, jobs in problems.items())
     return checked
 
 
@@ -115,8 +115,8 @@ def check(composition: Composition, *, slots: int = 1) -> Checked:
     machine = this_machine()
     if machine.shared:
         machine = dataclasses.replace(machine, cores=max(1, machine.cores // slots))
-    found = find(composition.config, composition.origins, machine=machine, score=score)
-    config, prepared, source = found.config, found.prepared, found.source
+    resolved = find(composition.config, composition.origins, machine=machine, score=score)
+    config, prepared, source = resolved.config, resolved.prepared, resolved.source
     _check_installed(config)
     inputs = Inputs(
         PreparedInput(str(prepared.directory), prepared.key, prepared.content_hash),
@@ -176,13 +176,13 @@ def code_of(config: Config) -> dict[str, str]:
 
     What made the data is not among it: their content says it.
     """
-    found = {f"version:{name}": version for name, version in versions_of_run(config.task.name, config.tuning.name).items()}
+    codes = {f"version:{name}": version for name, version in versions_of_run(config.task.name, config.tuning.name).items()}
     for group in (group for group in GROUPS if group not in _NO_TRAINING_CODE):
         name = getattr(config, group).name
-        found |= {f"code:{group}={name}": code for code in plugins.code(group, name)}
+        codes |= {f"code:{group}={name}": code for code in plugins.code(group, name)}
     callbacks = [name for name in plugins.callback_names() if getattr(config.callbacks, name, None) is not None]
-    found |= {f"code:callbacks.{name}": code for name in callbacks for code in plugins.code("callbacks", name)}
-    return found | {f"code:monitor.metric={name}": code for name in [config.monitor.metric] for code in plugins.metric_code(name)}
+    codes |= {f"code:callbacks.{name}": code for name in callbacks for code in plugins.code("callbacks", name)}
+    return codes | {f"code:monitor.metric={name}": code for name in [config.monitor.metric] for code in plugins.metric_code(name)}
 
 
 def _check_installed(config: Config) -> None:

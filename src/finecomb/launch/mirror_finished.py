@@ -21,12 +21,12 @@ def mirror_finished(ended: Iterable[tuple[Frozen, Outcome]]) -> None:
         given = to_plain(job.config.logger)
         if outcome.state == "finished" and outcome.reused and is_missing(outcome.run, given):
             wanted.setdefault(json.dumps(given, sort_keys=True), []).append(str(outcome.run.path))
-    for text, found in wanted.items():
-        paths, name = list(dict.fromkeys(found)), json.loads(text)["name"]
+    for text, runs in wanted.items():
+        paths, name = list(dict.fromkeys(runs)), json.loads(text)["name"]
         command = [sys.executable, "-P", "-m", "finecomb.training.from_record", *paths]
         done = subprocess.run(command, input=text, capture_output=True, text=True)
-        told = "" if done.returncode == 0 else f"; not all of them: {done.stderr.strip()}"
-        print(f"{len(paths)} finished runs are mirrored to {name} from their records{told}", file=sys.stderr)
+        missed = "" if done.returncode == 0 else f"; not all of them: {done.stderr.strip()}"
+        print(f"{len(paths)} finished runs are mirrored to {name} from their records{missed}", file=sys.stderr)
 
 
 def is_missing(run: RunDirectory, logger: dict[str, Any]) -> bool:

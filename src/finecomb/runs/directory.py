@@ -95,8 +95,8 @@ class RunDirectory:
 
     def status(self) -> Status:
         """What status.json says; see `state` for what is true."""
-        found = files.read_json(self.path / "status.json")
-        return Status(**{key: value for key, value in found.items() if key in Status.__dataclass_fields__})
+        written = files.read_json(self.path / "status.json")
+        return Status(**{key: value for key, value in written.items() if key in Status.__dataclass_fields__})
 
     def set_status(self, state: str, *, error: str | None = None) -> Status:
         """Record a new state. `running` counts an attempt and notes this process; the others note the end."""

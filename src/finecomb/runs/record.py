@@ -97,10 +97,10 @@ def read(path: Path) -> RunRecord:
 
     Raises ConfigError naming the file when it cannot be read.
     """
-    found = files.read_json(path)
+    written = files.read_json(path)
     name, _, fingerprint = path.parent.name.rpartition("-")
     known: dict[str, Any] = {"fingerprint": fingerprint, "name": name, "created": 0.0}
-    known |= {key: value for key, value in found.items() if key in RunRecord.__dataclass_fields__ and value is not None}
+    known |= {key: value for key, value in written.items() if key in RunRecord.__dataclass_fields__ and value is not None}
     inputs = known.get("inputs", {})
     choices = known.get("choices", {})
     return RunRecord(
