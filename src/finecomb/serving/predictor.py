@@ -93,7 +93,7 @@ class Predictor:
     def _recalled(self, name: str, step: TextRewrite) -> TextRewrite:
         """A step as it was in training; what it had learned from the corpus is in the record of the prepared data."""
         if step.learns:
-            manifest = Path(self.run.record["inputs"]["data"]["directory"]) / MANIFEST
+            manifest = Path(self.run.record.inputs.data.directory) / MANIFEST
             if not manifest.is_file():
                 what = f"the step {name} learned from the training data, whose record is gone from the cache"
                 raise ConfigError(Problem(what, str(manifest), hint="ask for the run's data again: finecomb prepare with its overrides"))
