@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.annotator import label_model
-from finecomb.data.annotator.documents import Span
 from finecomb.data.annotator.label_model import ABSTAIN
 from finecomb.data.annotator.terms import Terms, compiled, read_terms
-from finecomb.data.annotator.tokens import tokeniser
+from finecomb.labeling.documents import Span
+from finecomb.labeling.tokens import tokeniser
 
 Floats: TypeAlias = NDArray[np.float64]
 OUTSIDE = "O"
