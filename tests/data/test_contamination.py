@@ -9,6 +9,7 @@ import pytest
 from data_configs import make_cleaner, make_dataset
 
 from finecomb.config.schema.dataset import Require
+from finecomb.data.engine import LocalEngine
 from finecomb.data.prepare import prepare
 from finecomb.data.prepare.delivery import deliver
 from finecomb.studies.account import tell_data
@@ -40,7 +41,7 @@ def delivered(write, tmp_path):
         columns = {"id": "id", "text": "text", "label": "label"}
         given = {name: files.get(name) for name in ("train", "validation", "test")}
         config = make_dataset("files", files=given, columns=columns, split=split or {})
-        prepared = prepare(config, cleaner, task_variant="sequence_classification", workers=workers)
+        prepared = prepare(config, cleaner, task_variant="sequence_classification", engine=LocalEngine(workers))
         told = deliver(prepared, tmp_path / "out", name="it", require=Require(None, None, None, None, None))
         return prepared, told, {name: table["id"][:] for name, table in prepared.load().items()}
 

@@ -9,6 +9,7 @@ from finecomb.config.fingerprint import fingerprint
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
 from finecomb.data.dataset.rows import Rows
+from finecomb.data.engine import LocalEngine
 from finecomb.data.prepare import prepare
 from finecomb.studies.account import funnel_lines
 
@@ -30,7 +31,7 @@ def run(write):
         files = {
             name: str(write(f"{name}.jsonl", rows(splits[name]))) if name in splits else None for name in ("train", "validation", "test")
         }
-        return prepare(make_dataset("files", files=files), config, task_variant="sequence_classification", workers=1)
+        return prepare(make_dataset("files", files=files), config, task_variant="sequence_classification", engine=LocalEngine(1))
 
     return prepare_files
 

@@ -12,7 +12,8 @@ from finecomb.config.compose import Composition
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Config
 from finecomb.config.validate import unlabeled, validate
-from finecomb.data.dataset.prepared import Prepared as PreparedFolder
+from finecomb.data.dataset.prepared import PreparedFolder
+from finecomb.data.engine import Engine, LocalEngine
 from finecomb.launch.scoring import score
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Prepared:
         return folder
 
 
-def prepare(config: Config, *, workers: int | None = None, progress: bool = False) -> Prepared:
+def prepare(config: Config, *, workers: int | None = None, engine: Engine | None = None, progress: bool = False) -> Prepared:
     """Read, clean, split, augment and balance the data of a config, exactly as training does. Nothing is trained.
 
     The rows are cached by content. Data without labels can be prepared too.
@@ -101,6 +102,7 @@ def prepare(config: Config, *, workers: int | None = None, progress: bool = Fals
     Args:
         config: What `compose` returned, changed or not.
         workers: Processes; None: one for each core. Their number changes nothing but the time.
+        engine: Runs the tasks instead of `workers` processes of this machine, such as `RayEngine(address)`; it is not closed.
         progress: Whether to show progress on a terminal.
 
     Raises:
@@ -120,15 +122,19 @@ def prepare(config: Config, *, workers: int | None = None, progress: bool = Fals
     validate(config, composition.origins, trains=not cleaned_only)
     from finecomb.data.prepare import prepare as prepare_rows
 
-    folder = prepare_rows(
-        config.dataset,
-        config.cleaner,
-        config.annotator,
-        augmenter=config.augmenter,
-        sampler=config.sampler,
-        task_variant=None if cleaned_only else variant(config.task),
-        workers=workers,
-        progress=progress,
-        score=score,
-    )
+    running = engine or LocalEngine(workers, progress=progress)
+    try:
+        folder = prepare_rows(
+            config.dataset,
+            config.cleaner,
+            config.annotator,
+            augmenter=config.augmenter,
+            sampler=config.sampler,
+            task_variant=None if cleaned_only else variant(config.task),
+            engine=running,
+            score=score,
+        )
+    finally:
+        if engine is None:
+            running.close()
     return Prepared(config, folder)

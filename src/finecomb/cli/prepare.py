@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finecomb.cli.arguments import parser_of
 from finecomb.core.errors import ConfigError, Problem
 
+if TYPE_CHECKING:
+    from finecomb.api.preparing import Prepared
+    from finecomb.config.schema.train import Config
+
 SUMMARY = "collect, clean and split data, and say what became of every row; trains nothing"
 HELP = """\
-usage: finecomb prepare [GROUP=CHOICE ...] [KEY=VALUE ...] [--output DIR] [--workers N] [--wandb]
+usage: finecomb prepare [GROUP=CHOICE ...] [KEY=VALUE ...] [--output DIR] [--workers N] [--engine ray] [--wandb]
 
 Reads the dataset, runs the cleaner, carves the splits, augments and balances train exactly as `finecomb train` with the same overrides
 does, and writes a folder:
@@ -21,6 +25,8 @@ report.html. Its path is the last line. `finecomb train dataset=prepared dataset
 
   --output DIR   where to write (default: prepared/<dataset>-<cleaner>-<hash>)
   --workers N    processes (default: one for each core); their number changes nothing but the time
+  --engine ray   run the tasks on a Ray cluster; every node must share the cache (FINECOMB_CACHE); default: local
+  --address A    of the cluster, such as 10.0.0.1:6379 or auto (default: a cluster on this machine alone)
   --wandb        also log funnel, overlap and samples to W&B, as logger.* says: online with an account, else offline in the folder
 
 Killed and asked again it goes on where it was. What another command has read, measured or cleaned before is not done again.
@@ -31,6 +37,7 @@ examples:
   finecomb prepare dataset=files 'dataset.files.train=manual/**/*.rst.gz' dataset.format=document dataset.columns.label=null cleaner=web
   finecomb prepare cleaner=web cleaner.steps.near_duplicates.threshold=0.9 cleaner.steps.length.min_words=5
   finecomb prepare augmenter=eda sampler=balanced sampler.by=label
+  finecomb prepare dataset=files 'dataset.files.train=/shared/pages/*.jsonl' cleaner=web --engine ray --address auto
   finecomb prepare dataset.require.rows=5000 dataset.require.languages=[en] dataset.require.min_label_share=0.2"""
 
 
@@ -51,10 +58,9 @@ def main(args: list[str]) -> int:
         from finecomb.launch.freeze import check_logger
 
         check_logger(Composition.of(config))
-    from finecomb.api.preparing import prepare
     from finecomb.studies.account import funnel_lines
 
-    data = prepare(config, workers=options.workers, progress=True)
+    data = _prepared(config, options)
     for line in funnel_lines(data.folder.manifest, config.dataset.name):
         print(line)
     folder = data.write(options.output)
@@ -68,6 +74,20 @@ def main(args: list[str]) -> int:
         mirror(data.report, folder, config.logger)
     print(folder)
     return 0
+
+
+def _prepared(config: Config, options: argparse.Namespace) -> Prepared:
+    from finecomb.api.preparing import prepare
+
+    if options.engine == "local":
+        return prepare(config, workers=options.workers, progress=True)
+    from finecomb.data.ray_engine import RayEngine
+
+    engine = RayEngine(options.address, workers=options.workers, progress=True)
+    try:
+        return prepare(config, engine=engine)
+    finally:
+        engine.close()
 
 
 def _tell(name: str, record: dict[str, Any]) -> None:
@@ -84,10 +104,14 @@ def _options(args: list[str]) -> tuple[list[str], argparse.Namespace]:
     parser = parser_of("prepare", SUMMARY, "")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--engine", choices=("local", "ray"), default="local")
+    parser.add_argument("--address")
     parser.add_argument("--wandb", action="store_true")
     parser.add_help = False
     own = [word for word in args if word not in ("-h", "--help")]
     options, words = parser.parse_known_args(own)
     if options.workers is not None and options.workers < 1:
         raise ConfigError(Problem(f"--workers {options.workers}", "command line", "a whole number of at least 1"))
+    if options.address is not None and options.engine != "ray":
+        raise ConfigError(Problem(f"--address {options.address} is of a Ray cluster", "command line", hint="add --engine ray"))
     return [*words, *(["--help"] if len(own) < len(args) else [])], options

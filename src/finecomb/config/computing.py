@@ -112,7 +112,7 @@ IDLE = (
     "training/callbacks/learning_rate_monitor", "training/callbacks/sample_predictions", "training/card", "training/from_record",
     "training/interruption", "training/logger", "training/memory",
     "training/mirrors", "training/trainer_settings", "training/wandb_mirror",
-    "data/__init__", "data/engine", "data/annotator/server", "data/annotator/formats/__init__",
+    "data/__init__", "data/engine", "data/ray_engine", "data/annotator/server", "data/annotator/formats/__init__",
     "data/annotator/formats/options",
     "data/cleaner/__init__", "data/dataset/__init__", "data/dataset/source", "data/dataset/formats/__init__",
     "data/dataset/common_crawl/__init__", "data/dataset/crawl/__init__", "data/dataset/crawl/warc", "data/dataset/wikipedia/__init__",

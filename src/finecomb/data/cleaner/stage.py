@@ -78,13 +78,13 @@ def run(
     start: int,
     *,
     state: Path | None,
-    measures: Sequence[str | None],
+    measures: Sequence[Path | None],
     whole: bool,
     output: Path,
 ) -> None:
     """Take one shard through the steps of a stage.
 
-    state: folder of the plan of the first step. measures: for each step the identity of what it measures, None where it measures nothing.
+    state: folder of the plan of the first step. measures: for each step the folder of its measures, None where it measures nothing.
     whole: no row is dropped, and only steps that rewrite a text by itself change it; what the others decided is counted.
     """
     table = shard.table()
@@ -111,12 +111,12 @@ def run(
     Folder(output).make(write)
 
 
-def _decide(step: Step, batch: Batch, state: Path | None, measured: str | None) -> Decision:
+def _decide(step: Step, batch: Batch, state: Path | None, measured: Path | None) -> Decision:
     if isinstance(step, CorpusStep):
         assert state is not None
         return step.carry_out(batch, load_facts(state))
     if isinstance(step, Scorer) and measured is not None:
-        return step.judge(batch, _cached_measure(step, batch, Path(measured)))
+        return step.judge(batch, _cached_measure(step, batch, measured))
     return step.decide(batch)
 
 

@@ -24,7 +24,7 @@ FORMAT = 2
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedFolder:
     """Data that is ready to train on.
 
     directory: holds the rows (a `datasets.DatasetDict`) and manifest.json. key: names it in the cache, "" outside it.
@@ -82,7 +82,7 @@ def write(target: Path, splits: dict[str, Rows], manifest: dict[str, Any], besid
         os.replace(folder, target)
 
 
-def open_prepared(directory: Path) -> Prepared:
+def open_prepared(directory: Path) -> PreparedFolder:
     """Open a prepared folder. Raises ConfigError when it is none, or when a file of it is not what was written."""
     path = directory / MANIFEST
     if not path.is_file():
@@ -100,10 +100,10 @@ def open_prepared(directory: Path) -> Prepared:
         raise ConfigError(_damaged(path)) from error
     if damaged:
         raise ConfigError([_damaged(directory / name) for name in damaged])
-    return Prepared(directory, **fields, manifest=manifest)
+    return PreparedFolder(directory, **fields, manifest=manifest)
 
 
-def read_rows(prepared: Prepared) -> dict[str, Rows]:
+def read_rows(prepared: PreparedFolder) -> dict[str, Rows]:
     """The rows of every split; texts stay in their mapped files."""
     splits = {}
     for name, table in prepared.load().items():

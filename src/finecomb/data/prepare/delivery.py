@@ -20,7 +20,7 @@ from finecomb.config.schema.dataset import Require
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner import near_index, spelling
 from finecomb.data.cleaner.language import identify
-from finecomb.data.dataset.prepared import MANIFEST, Prepared, read_rows, write_parquet
+from finecomb.data.dataset.prepared import MANIFEST, PreparedFolder, read_rows, write_parquet
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.prepare import clusters, page
 from finecomb.data.prepare.leakage import overlap, texts_of
@@ -35,7 +35,7 @@ _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _SAMPLE = 500  # texts whose language is asked for dataset.require.languages
 
 
-def deliver(prepared: Prepared, target: Path, *, name: str, require: Require) -> dict[str, Any]:
+def deliver(prepared: PreparedFolder, target: Path, *, name: str, require: Require) -> dict[str, Any]:
     """Write the folder, whole or not at all; returns what data.json holds.
 
     Files that are there already are left when their content is the same. Raises ConfigError, after the folder was written, when the rows do
@@ -60,7 +60,7 @@ def _delivered(target: Path, key: str) -> dict[str, Any] | None:
         return None
 
 
-def _write(prepared: Prepared, target: Path, name: str, require: Require, key: str) -> tuple[dict[str, Any], list[Problem]]:
+def _write(prepared: PreparedFolder, target: Path, name: str, require: Require, key: str) -> tuple[dict[str, Any], list[Problem]]:
     splits = read_rows(prepared)
     told = facts(prepared, splits, name)
     problems = missing(splits, told, require)
@@ -86,7 +86,7 @@ def _write(prepared: Prepared, target: Path, name: str, require: Require, key: s
     return told, problems
 
 
-def _write_index(folder: Path, prepared: Prepared, splits: Mapping[str, Rows]) -> None:
+def _write_index(folder: Path, prepared: PreparedFolder, splits: Mapping[str, Rows]) -> None:
     """An index of near-duplicates of all rows, where the step was asked for it."""
     wanted = [record for record in prepared.manifest.get("records", {}).values() if record.get("write_index")]
     for record in wanted[:1]:
@@ -149,7 +149,7 @@ def _named(labels: Sequence[Any], kind: str, names: list[str] | None) -> list[An
     return [[names[each] for each in label] for label in labels] if kind == "classes" else [names[label] for label in labels]
 
 
-def facts(prepared: Prepared, splits: Mapping[str, Rows], name: str) -> dict[str, Any]:
+def facts(prepared: PreparedFolder, splits: Mapping[str, Rows], name: str) -> dict[str, Any]:
     """What data.json holds: every step with rows and bytes in and out, reasons and seconds; overlap, clusters, labels, lengths."""
     manifest = prepared.manifest
     records = manifest.get("records", {})

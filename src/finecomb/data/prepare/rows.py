@@ -25,10 +25,10 @@ from finecomb.data import annotator as annotators
 from finecomb.data import cleaner as cleaners
 from finecomb.data import dataset as datasets
 from finecomb.data.dataset import labels, split
-from finecomb.data.dataset.prepared import MANIFEST, Prepared, content_hash, open_prepared, read_rows, write
+from finecomb.data.dataset.prepared import MANIFEST, PreparedFolder, content_hash, open_prepared, read_rows, write
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.text_file import existing
-from finecomb.data.engine import Engine
+from finecomb.data.engine import Engine, LocalEngine
 from finecomb.data.prepare import after_split, balance, labeling, reading
 from finecomb.data.prepare.reading import Reading
 from finecomb.data.shards import remove_orphans
@@ -50,14 +50,13 @@ def prepare(
     augmenter: augmenter_schema.Augmenter | None = None,
     sampler: sampler_schema.Sampler | None = None,
     task_variant: str | None,
-    workers: int | None = None,
-    progress: bool = False,
+    engine: Engine | None = None,
     score: annotators.Score | None = None,
-) -> Prepared:
+) -> PreparedFolder:
     """Make the rows a task trains on, or find them in the cache.
 
     task_variant: a key of config.schema.task.FACTS; it says what a label is. None: the rows are only cleaned and need no labels.
-    workers: processes; None: one for each core. Their number never changes the rows. progress: show on a terminal how far it is.
+    engine: what tasks run on, left open; None: processes of this machine. It never changes the rows.
     score: how a finished run is asked for labels (annotator=run).
     Raises ConfigError for everything wrong with the input; nothing but cache is left behind.
     """
@@ -81,24 +80,25 @@ def prepare(
         if (found := _cached(directory)) is not None:
             return found
         remove_orphans()
-        engine = Engine(workers, progress=progress)
+        running = engine or LocalEngine()
         try:
             read = reading.read(
                 source, _key(dataset, () if annotate is None else ("labels may lack",), inputs, kind, ("split", "limit")), kind
             )
             held_out = split.missing(read.splits, dataset.split)
             before, after = recipe.around(held_out)
-            cleaned = before.run(read.splits, engine)
+            cleaned = before.run(read.splits, running)
             with staging() as stage:
-                late = functools.partial(after_split.run, after, held_out=held_out, engine=engine, folder=stage)
+                late = functools.partial(after_split.run, after, held_out=held_out, engine=running, folder=stage)
                 splits, manifest, beside = _make(dataset, cleaned, late, annotate, balancing, read, kind, stage)
                 write(directory, splits, manifest | {"key": key, "files": inputs}, beside)
         finally:
-            engine.close()
+            if engine is None:
+                running.close()
     return open_prepared(directory)
 
 
-def _reuse(dataset: dataset_schema.Prepared, balancing: balance.Balancing, kind: str, task_variant: str | None) -> Prepared:
+def _reuse(dataset: dataset_schema.Prepared, balancing: balance.Balancing, kind: str, task_variant: str | None) -> PreparedFolder:
     """A folder that was prepared before: as it is, or with fewer rows, or balanced."""
     if not dataset.path:
         raise ConfigError(
@@ -152,7 +152,7 @@ def _key(dataset: dataset_schema.Dataset, recipe: tuple[Any, ...], inputs: dict[
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()[:32]
 
 
-def _cached(directory: Path) -> Prepared | None:
+def _cached(directory: Path) -> PreparedFolder | None:
     """The prepared data in the cache, or None when there is none or it is damaged and must be made again."""
     if not directory.exists():
         return None
