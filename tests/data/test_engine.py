@@ -101,7 +101,7 @@ def test_shards_of_any_size_give_the_same_rows(file, tmp_path, monkeypatch):
         monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / f"cache{size}"))
         found.append(prepare(dataset, make_cleaner("web", length=None), task_variant="sequence_classification"))
     keys = ("content_hash", "funnel", "examples", "records", "label_counts")
-    assert [found[0].manifest[key] for key in keys] == [found[1].manifest[key] for key in keys]
+    assert [getattr(found[0].manifest, key) for key in keys] == [getattr(found[1].manifest, key) for key in keys]
 
 
 class Counting(LocalEngine):
@@ -164,9 +164,9 @@ def test_a_file_that_was_train_may_be_test_another_time(first, write, prepared):
     own = Cleaner("own", {name: own.steps[name] for name in ("decontaminate", "html")} if first else own.steps, False)
     prepared(train=one, cleaner=own, columns={"id": "id"})
     found = prepared(train=other, test=one, cleaner=own, columns={"id": "id"}).manifest
-    assert found["records"]["decontaminate"]["reference_ngrams"] > 0
+    assert found.records["decontaminate"]["reference_ngrams"] > 0
     names = {split: {row["id"] for row in rows} for split, rows in (("test", data[:30]), ("train", data[30:]), ("validation", data[30:]))}
-    assert all(example["id"] in names[example["split"]] for example in found["examples"])
+    assert all(example["id"] in names[example["split"]] for example in found.examples)
 
 
 def test_a_damaged_result_is_made_again(file, monkeypatch):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +31,15 @@ class Prepared:
         name: Dataset, cleaner and what balances, as file names have it.
     """
 
-    def __init__(self, config: Config, folder: PreparedFolder) -> None:
+    def __init__(self, config: Config, folder: PreparedFolder, engine: Engine, *, closes: bool) -> None:
+        """engine: compares the splits for the report. closes: whether it is closed after that."""
         self.config, self.folder = config, folder
+        self._engine, self._closes = engine, closes
         balancing = [each.name for each in (config.augmenter, config.sampler) if each.name != "none"]
         self.name = "-".join([config.dataset.name, config.cleaner.name, *balancing])
 
     def __repr__(self) -> str:
-        rows = ", ".join(f"{split} {count:,}" for split, count in self.folder.manifest["rows"].items())
+        rows = ", ".join(f"{split} {count:,}" for split, count in self.folder.manifest.rows.items())
         return f"Prepared({self.name}: {rows})"
 
     @property
@@ -74,7 +77,8 @@ class Prepared:
         from finecomb.data.dataset.prepared import read_rows
         from finecomb.data.prepare.delivery import facts
 
-        return facts(self.folder, read_rows(self.folder), self.name)
+        with self._running() as engine:
+            return facts(self.folder, read_rows(self.folder), self.name, engine)
 
     def write(self, output: str | os.PathLike[str] | None = None) -> Path:
         """Write Parquet files of rows, dropped rows and scores, data.json and report.html; returns the folder.
@@ -90,8 +94,17 @@ class Prepared:
         from finecomb.data.prepare.delivery import deliver
 
         folder = Path(output) if output is not None else Path("prepared") / f"{self.name}-{self.content_hash[:8]}"
-        self.report = deliver(self.folder, folder, name=self.name, require=self.config.dataset.require)
+        with self._running() as engine:
+            self.report = deliver(self.folder, folder, name=self.name, require=self.config.dataset.require, engine=engine)
         return folder
+
+    @contextmanager
+    def _running(self) -> Iterator[Engine]:
+        try:
+            yield self._engine
+        finally:
+            if self._closes:
+                self._engine.close()
 
 
 def prepare(config: Config, *, workers: int | None = None, engine: Engine | None = None, progress: bool = False) -> Prepared:
@@ -102,7 +115,8 @@ def prepare(config: Config, *, workers: int | None = None, engine: Engine | None
     Args:
         config: What `compose` returned, changed or not.
         workers: Processes; None: one for each core. Their number changes nothing but the time.
-        engine: Runs the tasks instead of `workers` processes of this machine, such as `RayEngine(address)`; it is not closed.
+        engine: Runs the tasks instead of `workers` processes of this machine, such as `RayEngine(address)`, here and for the report. It is
+            not closed.
         progress: Whether to show progress on a terminal.
 
     Raises:
@@ -137,4 +151,4 @@ def prepare(config: Config, *, workers: int | None = None, engine: Engine | None
     finally:
         if engine is None:
             running.close()
-    return Prepared(config, folder)
+    return Prepared(config, folder, running, closes=engine is None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,7 @@ from finecomb.cli.arguments import parser_of
 from finecomb.core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from finecomb.api.preparing import Prepared
-    from finecomb.config.schema.train import Config
+    from finecomb.data.engine import Engine
 
 SUMMARY = "collect, clean and split data, and say what became of every row; trains nothing"
 HELP = """\
@@ -58,16 +58,18 @@ def main(args: list[str]) -> int:
         from finecomb.launch.freeze import check_logger
 
         check_logger(Composition.of(config))
+    from finecomb.api.preparing import prepare
     from finecomb.studies.account import funnel_lines
 
-    data = _prepared(config, options)
-    for line in funnel_lines(data.folder.manifest, config.dataset.name):
-        print(line)
-    folder = data.write(options.output)
+    with closing(_engine(options)) as engine:
+        data = prepare(config, engine=engine)
+        for line in funnel_lines(data.folder.manifest, config.dataset.name):
+            print(line)
+        folder = data.write(options.output)
     for step in data.report["steps"]:
-        _tell(step["name"], step["record"])
-    for pair, found in data.report["overlap"].items():
-        print(f"  {pair}: {found['exact']:,} rows the same, {found['near']:,} nearly, {found['ngram_13']:,} share 13 words")
+        _print_step(step["name"], step["record"])
+    for pair, shared in data.report["overlap"].items():
+        print(f"  {pair}: {shared['exact']:,} rows the same, {shared['near']:,} nearly, {shared['ngram_13']:,} share 13 words")
     if options.wandb:
         from finecomb.studies.data_mirror import mirror
 
@@ -76,21 +78,17 @@ def main(args: list[str]) -> int:
     return 0
 
 
-def _prepared(config: Config, options: argparse.Namespace) -> Prepared:
-    from finecomb.api.preparing import prepare
-
+def _engine(options: argparse.Namespace) -> Engine:
     if options.engine == "local":
-        return prepare(config, workers=options.workers, progress=True)
+        from finecomb.data.engine import LocalEngine
+
+        return LocalEngine(options.workers, progress=True)
     from finecomb.data.ray_engine import RayEngine
 
-    engine = RayEngine(options.address, workers=options.workers, progress=True)
-    try:
-        return prepare(config, engine=engine)
-    finally:
-        engine.close()
+    return RayEngine(options.address, workers=options.workers, progress=True)
 
 
-def _tell(name: str, record: dict[str, Any]) -> None:
+def _print_step(name: str, record: dict[str, Any]) -> None:
     """How likely near-duplicates were found, by how alike they are; and what a step warns of."""
     if "curve" in record:
         odds = ", ".join(f"{record['curve'][f'{similarity / 10:.2f}']:.3f} at {similarity / 10}" for similarity in range(5, 10))

@@ -66,6 +66,12 @@ class LocalEngine:
     Args:
         workers: None: one for each core.
         progress: Whether to show a progress bar on a terminal.
+
+    Example:
+        >>> config = finecomb.compose("dataset=files", "dataset.files.train=reviews.csv", "cleaner=basic")
+        >>> engine = finecomb.LocalEngine(2)
+        >>> data = [finecomb.prepare(config, engine=engine), finecomb.prepare(config, engine=engine)]
+        >>> engine.close()
     """
 
     def __init__(self, workers: int | None = None, *, progress: bool = False) -> None:

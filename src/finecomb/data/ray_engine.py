@@ -31,6 +31,11 @@ class RayEngine:
 
     Raises:
         ConfigError: Ray is not installed, or no cluster answers at the address.
+
+    Example:
+        >>> config = finecomb.compose("dataset=files", "dataset.files.train=reviews.csv", "cleaner=basic")
+        >>> engine = finecomb.RayEngine("10.0.0.1:6379")  # doctest: +SKIP
+        >>> data = finecomb.prepare(config, engine=engine)  # doctest: +SKIP
     """
 
     def __init__(self, address: str | None = None, *, workers: int | None = None, progress: bool = False) -> None:

@@ -206,7 +206,7 @@ class DataModule(pl.LightningDataModule):
 
     def _encode(self, rows: Table, name: str) -> Encoded:
         own = [code for group in ("task", "model") for code in plugins.code(group, getattr(self.config, group).name)]
-        content = " ".join([self.prepared.manifest["hashes"][name], *own])
+        content = " ".join([self.prepared.manifest.hashes[name], *own])
         cache, max_length = assets.cache_dir() / "encoded", self.config.batch.max_length
         return encode(rows, name, content=content, tokenizer=self.tokenizer, task=self.task, max_length=max_length, cache=cache)
 

@@ -107,7 +107,7 @@ def _key(*parts: Any) -> str:
 
 def _check_against_data(config: Config, prepared: PreparedFolder, origins: Mapping[str, Origin]) -> None:
     """What only the prepared data can tell: whether there are enough rows, and whether class weights fit the classes."""
-    rows, names = prepared.manifest["rows"]["train"], prepared.label_names
+    rows, names = prepared.manifest.rows["train"], prepared.label_names
     problems = []
     if config.batch.size > rows:
         problems.append(
@@ -129,6 +129,6 @@ def _check_against_data(config: Config, prepared: PreparedFolder, origins: Mappi
     if names is not None:
         where = str(origins.get("loss.class_weights", "loss.class_weights"))
         problems += class_weights.class_problems(config.loss, names, where)
-        problems += class_weights.row_problems(config.loss, prepared.manifest["label_counts"]["train"], names, where)
+        problems += class_weights.row_problems(config.loss, prepared.manifest.label_counts["train"], names, where)
     if problems:
         raise ConfigError(problems)

@@ -71,5 +71,5 @@ def _label_counts(prepared: PreparedFolder) -> list[int] | None:
     """Training rows of each class, by class index."""
     if prepared.label_names is None:
         return None
-    counts = prepared.manifest["label_counts"]["train"]
+    counts = prepared.manifest.label_counts["train"]
     return [counts.get(name, 0) for name in prepared.label_names]
