@@ -120,7 +120,7 @@ def shards_of(file, monkeypatch):
     monkeypatch.setattr("finecomb.data.shards.SHARD_BYTES", 60_000)
     from finecomb.data import dataset as datasets
 
-    return reading.read(datasets.build(make_dataset("files", files={"train": str(file)})), "key", "class").splits
+    return reading.read(datasets.build(make_dataset("files", files={"train": str(file)})), "key", "class", LocalEngine(1)).splits
 
 
 def test_a_recipe_that_was_run_before_does_nothing(file, monkeypatch):

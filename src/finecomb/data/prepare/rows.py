@@ -84,7 +84,7 @@ def prepare(
         running = engine or LocalEngine()
         try:
             read = reading.read(
-                source, _key(dataset, () if annotate is None else ("labels may lack",), inputs, kind, ("split", "limit")), kind
+                source, _key(dataset, () if annotate is None else ("labels may lack",), inputs, kind, ("split", "limit")), kind, running
             )
             held_out = split.missing(read.splits, dataset.split)
             before, after = recipe.around(held_out)
