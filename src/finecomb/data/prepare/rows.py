@@ -192,7 +192,7 @@ def _make(
     _refuse_empty(labeled, funnel, read.source)
     encoded, names = labels.encode(labeled, kind, read.label_names)
     encoded = labeling.soft_by_class(encoded, annotations, names)
-    carved, carving = split.carve(encoded, dataset.split, kind)
+    carved, splitting = split.carve(encoded, dataset.split, kind)
     kept, compared = late(labeling.soft_in_train_alone(carved), names=names)
     limited, limiting = split.limited(split.shuffled(kept, dataset.split.seed), dataset.limit)
     balanced = balancing.run(limited, names)
@@ -201,7 +201,7 @@ def _make(
         **_record(splits, kind, names),
         source=read.source,
         license=read.license,
-        funnel=funnel + carving + compared.funnel + limiting + balanced.funnel,
+        funnel=funnel + splitting + compared.funnel + limiting + balanced.funnel,
         examples=cleaned.examples + compared.examples + balanced.examples,
         unmapped=read.unmapped,
         records=cleaned.records
