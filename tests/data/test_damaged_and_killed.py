@@ -109,7 +109,7 @@ def test_two_prepares_of_one_source_write_its_index_without_disturbing_each_othe
     for thread in threads:
         thread.join()
     assert not failed
-    assert reading._found(root() / "read" / "key") is not None
+    assert reading.read(None, "key", "class", LocalEngine(1)).splits["train"], "it is not found in the cache"
 
 
 def damage_tail(content):
