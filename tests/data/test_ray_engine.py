@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 import finecomb
 from finecomb.core.errors import ConfigError
 from finecomb.data import engine as engines
+from finecomb.data.cleaner.near import NearDuplicates
 from finecomb.data.engine import ATTEMPTS
 from finecomb.data.ray_engine import RayEngine
 
@@ -153,6 +155,7 @@ def prepared(file: Path, place: Path, output: Path, engine: Any) -> Any:
 
 def test_a_node_killed_in_the_middle_loses_nothing_and_changes_no_byte(engine, cluster, place, tmp_path, monkeypatch):
     monkeypatch.setattr("finecomb.data.shards.SHARD_BYTES", 20_000)
+    monkeypatch.setattr(sys.modules[NearDuplicates.__module__], "_PART", 10_000)
     file = corpus(tmp_path / "corpus.jsonl")
     killed = threading.Event()
 
@@ -167,6 +170,7 @@ def test_a_node_killed_in_the_middle_loses_nothing_and_changes_no_byte(engine, c
     assert killed.is_set()
     begun = [path.name.partition("-")[0] for path in (place / "started").iterdir()]
     assert len(begun) > len(set(begun)) > 10, "no task was lost with the node"
+    assert len(list((place / "cache" / "shards" / "plan").glob("*-of-*"))) > 3, "the plan was not shared"
     monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
     here = prepared(file, place, tmp_path / "here", None)
     assert far.content_hash == here.content_hash

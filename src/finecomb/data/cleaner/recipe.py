@@ -196,11 +196,17 @@ class _Run:
         )
         if Folder(folder).facts() is None:
             starts = np.cumsum([0, *(shard.rows for shard in shards)]).tolist()
-            sketches = [
-                Sketch(s.split, start, s.rows, load_facts(o), given=s.split not in self.held_out, whole=s.split in self.whole)
+            plain = [
+                {"split": s.split, "start": start, "rows": s.rows, "facts": relative(o), "given": s.split not in self.held_out,
+                 "whole": s.split in self.whole}
                 for s, start, o in zip(shards, starts, outputs, strict=False)
-            ]
-            Folder(folder).make(lambda where: save_facts(where, lambda: step.plan(sketches, _Rows(shards, starts))))
+            ]  # fmt: skip
+            sketches, corpus = _sketches(plain), _Rows(shards, starts)
+            if (parts := step.parts(sketches)) > 1:
+                done = [load_facts(part) for part in self._plan_parts(number, name, plain, folder, parts)]
+                Folder(folder).make(lambda where: save_facts(where, lambda: step.join(done, sketches, corpus)))
+            else:
+                Folder(folder).make(lambda where: save_facts(where, lambda: step.plan(sketches, corpus)))
         facts.append(Folder(folder).facts() or {})
         # What a gate looks at is looked at for the step behind it.
         behind = name.removesuffix(":language")
@@ -208,6 +214,24 @@ class _Run:
         if record := step.record(load_facts(folder)):
             self.cleaned.records[name] = record
         return folder
+
+    def _plan_parts(self, number: int, name: str, sketches: list[dict[str, Any]], folder: Path, parts: int) -> list[Path]:
+        """The shares of a plan, each the work of a task."""
+        folders = [folder.with_name(f"{folder.name}-{part}-of-{parts}") for part in range(parts)]
+        specs = [
+            {
+                "task": "plan",
+                "name": f"{name} {part}",
+                "step": number,
+                "sketches": sketches,
+                "part": part,
+                "parts": parts,
+                "output": relative(o),
+            }
+            for part, o in enumerate(folders)
+        ]
+        self._do(specs, [sum(shard.bytes for shard in self.shards()) // parts] * parts, f"planning: {name}")
+        return folders
 
     def _measures(self, first: int, last: int) -> list[str | None]:
         """Where each step that measures keeps its measures."""
@@ -318,7 +342,13 @@ def _rebuilt(config: str) -> list[tuple[str, Step]]:
 
 
 def _work(steps: Sequence[tuple[str, Step]], spec: dict[str, Any]) -> None:
-    shard, output = Shard.of(spec["shard"]), absolute(spec["output"])
+    output = absolute(spec["output"])
+    if spec["task"] == "plan":
+        step = steps[spec["step"]][1]
+        assert isinstance(step, CorpusStep)
+        stage.plan_part(step, _sketches(spec["sketches"]), spec["part"], spec["parts"], output)
+        return
+    shard = Shard.of(spec["shard"])
     if spec["task"] == "sketch":
         step = steps[spec["step"]][1]
         assert isinstance(step, CorpusStep)
@@ -333,6 +363,10 @@ def _work(steps: Sequence[tuple[str, Step]], spec: dict[str, Any]) -> None:
         whole=spec["whole"],
         output=output,
     )
+
+
+def _sketches(plain: Sequence[Mapping[str, Any]]) -> list[Sketch]:
+    return [Sketch(**{**each, "facts": load_facts(absolute(each["facts"]))}) for each in plain]
 
 
 class _Rows:

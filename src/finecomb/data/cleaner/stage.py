@@ -25,7 +25,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from finecomb.data.cleaner.step import Batch, CorpusStep, Decision, Scorer, Step, TextRewrite
+from finecomb.data.cleaner.step import Batch, CorpusStep, Decision, Scorer, Sketch, Step, TextRewrite
 from finecomb.data.shards import Folder, Shard, load_facts, read_arrow, save_facts, write_arrow
 from finecomb.data.texts import Texts
 
@@ -70,6 +70,11 @@ def _texts(table: Any, name: str) -> Texts:
 def sketch(step: CorpusStep, table: Any, split: str, output: Path) -> None:
     """Write what a step notes of a shard."""
     Folder(output).make(lambda folder: save_facts(folder, lambda: step.sketch(batch_of(table, split))))
+
+
+def plan_part(step: CorpusStep, sketches: Sequence[Sketch], part: int, parts: int, output: Path) -> None:
+    """Write a share of a step's plan."""
+    Folder(output).make(lambda folder: save_facts(folder, lambda: step.plan_part(sketches, part, parts)))
 
 
 def run(
