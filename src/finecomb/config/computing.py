@@ -69,7 +69,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     "reading": (
         "data/chance", "data/scripts", "data/shards", "data/texts",
         "data/dataset/broken", "data/dataset/columns", "data/dataset/compressed", "data/dataset/files", "data/dataset/found",
-        "data/dataset/hub", "data/dataset/labels", "data/dataset/lines", "data/dataset/movie_reviews", "data/dataset/prepared",
+        "data/dataset/hub", "data/dataset/labels", "data/dataset/lines", "data/dataset/manifest",
+        "data/dataset/movie_reviews", "data/dataset/prepared",
         "data/dataset/reading", "data/dataset/rows", "data/dataset/shop_reviews", "data/dataset/split", "data/dataset/table",
         "data/dataset/text_file",
         "data/dataset/formats/columnar", "data/dataset/formats/delimited", "data/dataset/formats/objects", "data/dataset/formats/piece",
@@ -128,7 +129,7 @@ IDLE = (
     "training/callbacks/learning_rate_monitor", "training/callbacks/sample_predictions", "training/card", "training/from_record",
     "training/interruption", "training/logger", "training/memory",
     "training/mirrors", "training/trainer_settings", "training/wandb_mirror",
-    "data/__init__", "data/engine",
+    "data/__init__", "data/engine", "data/ray_engine",
     "labeling/__init__", "labeling/server", "labeling/formats/__init__", "labeling/formats/options",
     "data/cleaner/__init__", "data/dataset/__init__", "data/dataset/source", "data/dataset/formats/__init__",
     "data/dataset/common_crawl/__init__", "data/dataset/crawl/__init__", "data/dataset/crawl/warc", "data/dataset/wikipedia/__init__",
