@@ -20,7 +20,7 @@ import pytest
 from data_configs import make_dataset
 
 from finecomb.assets import fetch
-from finecomb.assets.polite import Manners, Polite, fetch_whole
+from finecomb.assets.client import FetchPolicy, FileClient, fetch_whole
 from finecomb.core.errors import ConfigError
 from finecomb.data.dataset import build
 
@@ -290,7 +290,7 @@ def test_an_index_gives_byte_ranges_and_each_is_fetched_once(site):
 def test_a_throttled_client_waits_as_long_as_it_is_told_and_then_longer_each_time(site):
     slept = []
     site.faults = [(503, "3"), (429, None), (503, None), (500, None)]
-    with Polite(Manners("test", allow_private=True, backoff=1.0, retries=4), sleep=lambda seconds: slept.append(seconds)) as client:
+    with FileClient(FetchPolicy("test", allow_private=True, backoff=1.0, retries=4), sleep=lambda seconds: slept.append(seconds)) as client:
         body = client.get(f"{site.url}/crawl/a.warc.gz", limit=10**7)
     assert body == site.files["/crawl/a.warc.gz"]
     assert [each for each in slept if each] == [3.0, 2.0, 4.0, 8.0]
@@ -305,7 +305,8 @@ def test_patience_ends_with_a_users_error(site):
 def test_a_transfer_that_breaks_or_drips_goes_on_where_it_stopped(site, tmp_path):
     site.files["/crawl/big"] = bytes(range(256)) * 4000
     site.faults = ["cut", "drip"]
-    path = fetch_whole(f"{site.url}/crawl/big", tmp_path, Manners("test", allow_private=True, backoff=0.01, read_timeout=1.0), limit=10**7)
+    policy = FetchPolicy("test", allow_private=True, backoff=0.01, read_timeout=1.0)
+    path = fetch_whole(f"{site.url}/crawl/big", tmp_path, policy, limit=10**7)
     assert path.read_bytes() == site.files["/crawl/big"]
     asked = ranges(site)
     assert asked[0] is None
@@ -341,7 +342,7 @@ def test_private_addresses_are_refused(site, tmp_path):
 def test_limits_of_size_hold(site, tmp_path):
     site.files["/crawl/big"] = b"x" * 1_000_000
     with pytest.raises(ConfigError, match="more than 500,000 bytes"):
-        fetch_whole(f"{site.url}/crawl/big", tmp_path, Manners("test", allow_private=True, backoff=0.01), limit=500_000)
+        fetch_whole(f"{site.url}/crawl/big", tmp_path, FetchPolicy("test", allow_private=True, backoff=0.01), limit=500_000)
 
 
 FETCHING = """

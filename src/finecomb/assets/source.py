@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finecomb.assets import distribution, hub
-from finecomb.assets.cache import cache_dir, content_hash, hash_directory, hash_file, lock, offline, room_on_disk, staging
-from finecomb.assets.download import download
+from finecomb.assets.cache import cache_dir, content_hash, hash_directory, lock, room_on_disk, staging
+from finecomb.assets.client import FetchPolicy, fetch_whole
 from finecomb.assets.unpack import unpack
 from finecomb.core.errors import ConfigError, Problem, nearest
+
+_LIMIT_BYTES = 16 * 10**9
+_POLICY = FetchPolicy("finecomb", retries=2)
 
 
 @dataclass(frozen=True)
@@ -74,25 +77,8 @@ def _local_file(source: str, rest: str, sha256: str | None) -> Local:
 
 
 def _url(source: str, sha256: str, progress: bool) -> Local:
-    folder = cache_dir() / "downloads" / sha256
-    kept = folder / (source.rstrip("/").rsplit("/", 1)[-1].split("?")[0] or "file")
-    if kept.exists():
-        if hash_file(kept) == sha256:
-            return Local(kept, sha256, source)
-        kept.unlink()  # damaged: fetch it again
-    if offline():
-        hint = "unset FINECOMB_OFFLINE and HF_HUB_OFFLINE, or name a local copy"
-        raise ConfigError(Problem(f"{source} is not in the cache, and the network is switched off", hint=hint))
-    partial = cache_dir() / "partial" / hashlib.sha256(source.encode()).hexdigest()
-    with room_on_disk(partial.parent):
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(parents=True, exist_ok=True)
-    download(source, partial, progress=progress)
-    if (found := hash_file(partial)) != sha256:
-        partial.unlink()
-        raise ConfigError(Problem(f"{source} is not the file that was pinned", f"sha256 {found}", allowed=f"sha256 {sha256}"))
-    os.replace(partial, kept)
-    return Local(kept, sha256, source)
+    path = fetch_whole(source, cache_dir() / "downloads" / sha256, _POLICY, limit=_LIMIT_BYTES, sha256=sha256, progress=progress)
+    return Local(path, sha256, source)
 
 
 def _member(source: str, rest: str, sha256: str, progress: bool) -> Local:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.assets import cache_dir, hash_file
-from finecomb.assets.polite import Manners, fetch_whole
+from finecomb.assets.client import FetchPolicy, fetch_whole
 from finecomb.config.computing import raised
 from finecomb.config.schema.dataset import Fetch, Wikipedia
 from finecomb.core import atomic
@@ -175,9 +175,8 @@ def _local(name: str, key: str, fetch: Fetch) -> Path:
         if path.is_dir():
             raise ConfigError(Problem(f"{path} is a folder", key, hint="name a file in it"))
         return path
-    manners = Manners(fetch.user_agent, fetch.allow_private, fetch.delay, fetch.retries, fetch.backoff, fetch.connect_timeout,
-                      fetch.read_timeout, fetch.answer_timeout, fetch.least_rate)  # fmt: skip
-    return fetch_whole(name, cache_dir() / "fetched" / hashlib.sha256(name.encode()).hexdigest()[:32], manners, limit=fetch.max_bytes)
+    folder = cache_dir() / "fetched" / hashlib.sha256(name.encode()).hexdigest()[:32]
+    return fetch_whole(name, folder, FetchPolicy.of(fetch), limit=fetch.max_bytes)
 
 
 def _is_bzip2(path: Path) -> bool:
