@@ -14,6 +14,7 @@ import threading
 import time
 import tracemalloc
 import urllib.parse
+import zlib
 from collections import Counter
 
 import pytest
@@ -23,10 +24,12 @@ from finecomb.assets import fetch
 from finecomb.assets.client import FetchPolicy, FileClient, fetch_whole
 from finecomb.core.errors import ConfigError
 from finecomb.data.dataset import build
+from finecomb.data.dataset.common_crawl.records import http_page
 
 pytest.importorskip("warcio")
 pytest.importorskip("fastwarc")
 
+LIMIT = 9999
 PYWB = "dist:pywb==2.10.0!pywb-2.10.0/sample_archive/"
 PYWB_SHA256 = "5ae43c9b2a5321e39b9c8e16538bfbc0146eeb6fe26713232e45378b774a1a96"
 LANGUAGE = "WARC-Identified-Content-Language"
@@ -142,6 +145,27 @@ def test_what_is_no_archive_is_told(write):
     rows, raw = read(archives=[str(write("a.warc", "hello world\n" * 50))])
     assert rows == []
     assert "not a WARC record" in raw.rejected[0]["reason"]
+
+
+def test_bodies_are_decoded_and_what_cannot_be_is_told():
+    text = html(1).encode()
+    chunks = b"%x\r\n" % len(gzip.compress(text)) + gzip.compress(text) + b"\r\n0\r\n\r\n"
+
+    def page(body, *headers):
+        return http_page(
+            "\r\n".join(["HTTP/1.1 200 OK", "Content-Type: text/html; charset=latin-1", *headers, "", ""]).encode() + body, 9999
+        )
+
+    assert page(text).charset == "latin-1"
+    for body, *headers in (
+        (text,), (zlib.compress(text), "Content-Encoding: deflate"), (chunks, "Content-Encoding: gzip", "Transfer-Encoding: chunked"),
+        (text, "Content-Encoding: gzip"), (text, "Transfer-Encoding: chunked"),  # headers of what the archive undid
+    ):  # fmt: skip
+        assert (page(body, *headers).body, page(body, *headers).problem) == (text, None), headers
+    assert page(gzip.compress(text)[:20], "Content-Encoding: gzip").body == b""
+    assert page(b"nonsense", "Content-Encoding: br").problem == "damaged content encoding br"
+    assert page(b"<" * 10_000).problem == "page too large"
+    assert http_page(b"hello", LIMIT).problem == "no HTTP response"
 
 
 def test_bombs_stay_within_their_limits(write):

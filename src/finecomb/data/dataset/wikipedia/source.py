@@ -35,7 +35,7 @@ from finecomb.data.dataset.wikipedia.languages import CODES
 from finecomb.data.dataset.wikipedia.wikitext import wiki_of
 
 # Goes up when the same dump and config give other rows.
-VERSION = 1
+VERSION = 2
 _BATCH_BYTES, _BATCH_PAGES = 4_000_000, 500
 # Below so many bytes of a dump, starting processes takes longer than the work.
 _WORTH_PROCESSES = 3_000_000
@@ -90,7 +90,7 @@ class WikipediaSource:
         sections = config.drop_sections.get(site.language, [])
         names = [] if config.disambiguation else config.disambiguation_templates.get(site.language, [])
         return Rules(
-            wiki_of(site.language, site.namespaces, CODES, [str(name) for name in sections]),
+            wiki_of(site.namespaces, CODES, [str(name) for name in sections]),
             site,
             frozenset(config.namespaces),
             frozenset(str(name).lower() for name in names),
