@@ -20,6 +20,7 @@ from finecomb.data.prepare import open_prepared
 from finecomb.learning.model import inspect
 from finecomb.runs import directory
 from finecomb.runs.directory import RunDirectory
+from finecomb.runs.record import Inputs, ModelInput, PreparedInput, RunRecord
 
 WORDS = [
     "good",
@@ -112,16 +113,11 @@ def make_run(folder: Path, data: Path, *overrides: str, name: str = "run") -> Ru
     """A frozen run, as the launcher would make it."""
     config = tiny_config(data, *overrides)
     prepared, source = open_prepared(data), inspect(config.model)
-    inputs = {
-        "data": {"directory": str(data), "key": "", "content_hash": prepared.content_hash},
-        "model": {
-            "directory": str(source.directory) if source.directory else None,
-            "sha256": source.sha256,
-            "model_type": source.model_type,
-        },
-    }
-    record = {"inputs": inputs, "choices": {}, "overrides": list(overrides), "group": None, "job_type": config.tuning.name, "plugins": []}
-    return directory.create(folder, name, f"{abs(hash(name)):012x}"[:12], to_plain(config), record)
+    model = ModelInput(str(source.directory) if source.directory else None, source.sha256, source.model_type)
+    inputs = Inputs(PreparedInput(str(data), content_hash=prepared.content_hash), model)
+    fingerprint = f"{abs(hash(name)):012x}"[:12]
+    record = RunRecord(fingerprint, name, inputs=inputs, overrides=list(overrides), job_type=config.tuning.name)
+    return directory.create(folder, to_plain(config), record)
 
 
 def frozen_config(run: RunDirectory) -> Config:

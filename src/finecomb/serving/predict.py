@@ -36,7 +36,7 @@ def finished_run(run: str | os.PathLike[str] | RunDirectory, output_dir: str | o
 
 def config_of(run: RunDirectory) -> Config:
     """The run's config, typed, with the plug-ins it was made with."""
-    plugins.load(run.record.get("plugins") or [])
+    plugins.load(run.record.plugins)
     return from_plain(run.config)
 
 

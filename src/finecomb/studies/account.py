@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from finecomb.config.schema.train import Config
 from finecomb.core import files
 from finecomb.launch.freeze import Frozen
 
@@ -73,7 +74,7 @@ def _labeling_lines(record: dict[str, Any]) -> list[str]:
 def tell_data(jobs: Iterable[Frozen]) -> None:
     """Print, once and on standard error, the funnel of each prepared folder that jobs still to be trained use, and steps never reached."""
     waiting = [job for job in jobs if job.rerun == "all" or not (job.run.path / "result.json").exists()]
-    named = {job.record["inputs"]["data"]["directory"]: job.config["dataset"]["name"] for job in waiting}
+    named = {job.record.inputs.data.directory: job.config.dataset.name for job in waiting}
     manifests = {directory: files.read_json(Path(directory) / "manifest.json") for directory in named}
     for directory, name in named.items():
         for line in funnel_lines(manifests[directory], name):
@@ -81,19 +82,19 @@ def tell_data(jobs: Iterable[Frozen]) -> None:
         for step, record in manifests[directory].get("records", {}).items():
             for warning in record.get("warnings", []):
                 print(f"warning: {step}: {warning}", file=sys.stderr)
-    capped = [_capped(job.config, manifests[job.record["inputs"]["data"]["directory"]]["rows"]["train"]) for job in waiting]
+    capped = [_capped(job.config, manifests[job.record.inputs.data.directory]["rows"]["train"]) for job in waiting]
     for line in dict.fromkeys(filter(None, capped)):
         print(line, file=sys.stderr)
 
 
-def _capped(config: dict[str, Any], rows: int) -> str | None:
+def _capped(config: Config, rows: int) -> str | None:
     """That training ends before trainer.max_steps, or None."""
-    trainer, size = config["trainer"], config["batch"]["size"]
-    steps = trainer["max_epochs"] * math.ceil(rows / size)
-    if trainer["max_steps"] <= steps:
+    trainer, size = config.trainer, config.batch.size
+    steps = trainer.max_epochs * math.ceil(rows / size)
+    if trainer.max_steps <= steps:
         return None
-    end = f"trainer.max_epochs={trainer['max_epochs']} ends training after {steps:,} steps"
-    return f"trainer.max_steps={trainer['max_steps']} is not reached: {end} (data {config['dataset']['name']}, batch.size={size})"
+    end = f"trainer.max_epochs={trainer.max_epochs} ends training after {steps:,} steps"
+    return f"trainer.max_steps={trainer.max_steps} is not reached: {end} (data {config.dataset.name}, batch.size={size})"
 
 
 def truncation_line(result: Mapping[str, Any]) -> str | None:
