@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import http.client
-import os
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from finecomb.assets.addresses import PrivateAddress
 from finecomb.assets.cache import hash_file, offline, room_on_disk
 from finecomb.assets.connections import LATER, REDIRECTS, Connections, body, retry_after
 from finecomb.config.schema.dataset import Fetch
+from finecomb.core import atomic
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.core.progress import Meter
 
@@ -257,5 +257,5 @@ def fetch_whole(url: str, folder: Path, policy: FetchPolicy, *, limit: int, sha2
     if sha256 is not None and (actual := hash_file(partial)) != sha256:
         partial.unlink()
         raise ConfigError(Problem(f"{url} is not the file that was pinned", f"sha256 {actual}", allowed=f"sha256 {sha256}"))
-    os.replace(partial, kept)
+    atomic.replace(partial, kept)
     return kept
