@@ -81,7 +81,7 @@ class Connections:
             with self._lock:
                 self._busy.add(sock)
             # A server that drips its answer is never silent for long.
-            timer = threading.Timer(self._total_timeout or self._head_timeout, lambda sock=sock: (expired.set(), _cut(sock)))
+            timer = threading.Timer(self._total_timeout or self._head_timeout, _expire, (expired, sock))
             timer.daemon = True
             timer.start()
             try:
@@ -173,6 +173,11 @@ def retry_after(header: str | None) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
     except (TypeError, ValueError):
         return None
+
+
+def _expire(expired: threading.Event, sock: socket.socket) -> None:
+    expired.set()
+    _cut(sock)
 
 
 def _cut(sock: socket.socket) -> None:

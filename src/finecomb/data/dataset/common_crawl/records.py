@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 # Goes up when the same archive gives other pages.
 VERSION = 2
@@ -162,7 +162,7 @@ def http_page(block: bytes, limit: int) -> Page:
     return replace(page, body=body)
 
 
-def _response(block: bytes, decode: str) -> Any:
+def _response(block: bytes, decode: Literal["none", "all"]) -> Any:
     """The content of a WARC record as a response of fastwarc."""
     from fastwarc.warc import WarcRecord
 
