@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from finecomb.data.dataset import compressed
 from finecomb.data.dataset.formats import objects
 from finecomb.data.dataset.formats.piece import How
 from finecomb.data.dataset.found import File
@@ -33,12 +34,13 @@ def pieces(path):
 @pytest.mark.parametrize("odd", [None, *range(len(ODD))])
 def test_blocks_are_read_as_line_by_line(tmp_path, monkeypatch, odd):
     draw = random.Random(odd)
-    lines = [line(draw) for _ in range(15_000)]
+    lines = [line(draw) for _ in range(1500)]
     if odd is not None:
         lines[-7] = ODD[odd]
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(lines), encoding="utf-8")
-    monkeypatch.setattr(objects, "PIECE", 200_000)
+    monkeypatch.setattr(objects, "PIECE", 50_000)
+    monkeypatch.setattr(compressed, "BLOCK", 40_000)
     by_arrow, blocks = objects._by_arrow, []
 
     def counted(*given):
