@@ -85,10 +85,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/dataset/crawl/urls",
     ),
     "wikipedia": (
-        "data/dataset/wikipedia/arguments", "data/dataset/wikipedia/articles", "data/dataset/wikipedia/dates",
-        "data/dataset/wikipedia/dump", "data/dataset/wikipedia/languages", "data/dataset/wikipedia/markup",
-        "data/dataset/wikipedia/quantities", "data/dataset/wikipedia/reference", "data/dataset/wikipedia/templates",
-        "data/dataset/wikipedia/units", "data/dataset/wikipedia/wikitext",
+        "data/dataset/wikipedia/articles", "data/dataset/wikipedia/dump", "data/dataset/wikipedia/languages",
+        "data/dataset/wikipedia/markup", "data/dataset/wikipedia/templates", "data/dataset/wikipedia/wikitext",
     ),
     # The identity of every cleaning step, beside the VERSION of its class.
     "cleaner": (
