@@ -10,13 +10,12 @@ import pyarrow as pa
 import pytest
 from data_configs import clean
 
-from finecomb.config.schema import cleaner as schema
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.core.errors import ConfigError
 from finecomb.data import cleaner
 from finecomb.data.cleaner import lsh, near_index, shingles, word_hashes
-from finecomb.data.cleaner.near import NearDuplicates
 from finecomb.data.cleaner.step import Batch
+from finecomb.data.cleaner.steps.near import NearDuplicates, NearDuplicatesOptions
 from finecomb.data.cleaner.words import words
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.texts import Texts
@@ -257,7 +256,7 @@ def test_the_best_score_the_source_and_length_decide_which_row_stays():
     assert run({"train": given}, keep="longest").splits["train"].id == ["1"]
     assert run({"train": given}, keep="source_priority", sources=["news", "forum"]).splits["train"].id == ["1"]
     assert run({"train": given}, keep="source_priority", sources=["forum"]).splits["train"].id == ["0"]
-    step = NearDuplicates(schema.NearDuplicates(0.7, 5, 128, "best_score", "quality.value", [], None, False, 1.0))
+    step = NearDuplicates(NearDuplicatesOptions(0.7, 5, 128, "best_score", "quality.value", [], None, False, 1.0))
     for values, stays in (([0.1, 0.2, 0.9], 2), ([0.9, np.nan, 0.2], 0), ([0.5, 0.5, 0.5], 0)):
         batch = Batch("train", ["a", "b", "c"], Texts.of(texts), None, ["x"] * 3, scores={"quality.value": np.array(values)})
         assert set(range(3)) - step.decide(batch).drop.keys() == {stays}

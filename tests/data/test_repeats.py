@@ -8,7 +8,7 @@ from data_configs import clean
 
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
-from finecomb.data.cleaner import repeats
+from finecomb.data.cleaner.steps import repeats
 from finecomb.data.cleaner.words import words
 from finecomb.data.dataset.rows import Rows
 

@@ -17,11 +17,31 @@ SOURCE = Path(__file__).resolve().parents[1]
 COVERED = ("learning", "training", "data", "studies/statistics")
 # Stable name -> file below SOURCE, for modules whose file is no longer NAME.py.
 MOVED: Mapping[str, str] = {
+    "data/cleaner/duplicates": "data/cleaner/steps/duplicates.py",
+    "data/cleaner/filters": "data/cleaner/steps/filters.py",
+    "data/cleaner/language": "data/cleaner/steps/language.py",
+    "data/cleaner/near": "data/cleaner/steps/near.py",
+    "data/cleaner/normalise": "data/cleaner/steps/normalize.py",
+    "data/cleaner/overlap": "data/cleaner/steps/overlap.py",
+    "data/cleaner/perplexity": "data/cleaner/steps/perplexity.py",
+    "data/cleaner/personal": "data/cleaner/steps/personal.py",
+    "data/cleaner/predicate": "data/cleaner/steps/predicate.py",
+    "data/cleaner/quality": "data/cleaner/steps/quality.py",
+    "data/cleaner/repeats": "data/cleaner/steps/repeats.py",
+    "data/cleaner/spelling": "data/cleaner/steps/spelling.py",
+    "data/cleaner/text": "data/cleaner/steps/text.py",
     "data/prepare/labelling": "data/prepare/labeling.py",
     "learning/tuning/artefact": "learning/tuning/artifact.py",
     "training/artefact": "training/artifact.py",
     "training/callbacks/validate": "training/callbacks/best.py",
 }
+
+
+def _later_steps() -> list[str]:
+    """The cleaning steps that came after this list: a new step is entered by its file alone."""
+    files = sorted(f"data/cleaner/steps/{path.name}" for path in (SOURCE / "data" / "cleaner" / "steps").glob("[!_]*.py"))
+    return [name.removesuffix(".py") for name in files if name not in MOVED.values()]
+
 
 # Modules by what their versions are part of. A name is the path of the file at the time when it was entered here.
 COMPUTING: Mapping[str, tuple[str, ...]] = {
@@ -81,6 +101,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/cleaner/predicate", "data/cleaner/quality", "data/cleaner/recipe",
         "data/cleaner/repeats", "data/cleaner/repetition", "data/cleaner/shingles", "data/cleaner/spelling", "data/cleaner/stage",
         "data/cleaner/step", "data/cleaner/text", "data/cleaner/word_arrays", "data/cleaner/word_hashes", "data/cleaner/words",
+        *_later_steps(),
     ),
     # The identity of an annotator and of an augmenter.
     "annotator": (
@@ -114,7 +135,7 @@ IDLE = (
     "training/mirrors", "training/trainer_settings", "training/wandb_mirror",
     "data/__init__", "data/engine", "data/annotator/server", "data/annotator/formats/__init__",
     "data/annotator/formats/options",
-    "data/cleaner/__init__", "data/dataset/__init__", "data/dataset/source", "data/dataset/formats/__init__",
+    "data/cleaner/__init__", "data/cleaner/steps/__init__", "data/dataset/__init__", "data/dataset/source", "data/dataset/formats/__init__",
     "data/dataset/common_crawl/__init__", "data/dataset/crawl/__init__", "data/dataset/crawl/warc", "data/dataset/wikipedia/__init__",
     "data/prepare/__init__", "data/prepare/page",
     "studies/statistics/__init__",

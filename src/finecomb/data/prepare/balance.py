@@ -14,7 +14,7 @@ from finecomb.core.errors import ConfigError, Problem
 from finecomb.data import augmenter as augmenters
 from finecomb.data import sampler as samplers
 from finecomb.data.chance import rank
-from finecomb.data.cleaner.language import require_language
+from finecomb.data.cleaner.steps.language import require_language
 from finecomb.data.cleaner.words import spaced
 from finecomb.data.dataset.rows import Rows
 

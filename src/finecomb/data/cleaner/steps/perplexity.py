@@ -10,13 +10,13 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from finecomb.config.schema import cleaner as schema
+from finecomb.config.schema.base import option
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.step import Batch, Decision, Scorer
 from finecomb.data.cleaner.word_arrays import U64, mixed
@@ -109,12 +109,22 @@ def _added(context: U64, codes: U64) -> U64:
         return mixed(context * _PRIME + codes)
 
 
+@dataclass
+class PerplexityOptions:
+    """Texts unlike a reference go, by a model of its characters."""
+
+    reference: str = option("a text file that is like what is to be kept")
+    order: int = option("characters in an n-gram of the model", low=1, high=10)
+    min_perplexity: Optional[float] = option("least perplexity for each character; null: no bound", low=1)
+    max_perplexity: Optional[float] = option("greatest perplexity for each character; null: no bound", low=1)
+
+
 class Perplexity(Scorer):
     """Keeps texts whose perplexity per character, by a model of the reference, lies between two bounds."""
 
     MEASURED_BY = ("reference", "order")
 
-    def __init__(self, config: schema.Perplexity) -> None:
+    def __init__(self, config: PerplexityOptions) -> None:
         self._config = config
 
     def measure(self, batch: Batch) -> dict[str, NDArray[Any]]:
@@ -135,7 +145,7 @@ class Perplexity(Scorer):
         return {"perplexity": (self._config.min_perplexity, self._config.max_perplexity)}
 
     @staticmethod
-    def inputs(config: schema.Perplexity) -> str:
+    def inputs(config: PerplexityOptions) -> str:
         """What the reference says, whatever its file is called."""
         return xxhash.xxh3_128_hexdigest(_reference(config.reference).encode("utf-8", "replace"))
 
@@ -154,3 +164,6 @@ def _reference(file: str) -> str:
     if not text.strip():
         raise ConfigError(Problem(f"the reference {file} is empty", _WHERE, hint="a file of text that is like what you want to keep"))
     return text
+
+
+CLEANING_STEPS = {"perplexity": (PerplexityOptions, Perplexity)}
