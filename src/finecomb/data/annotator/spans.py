@@ -18,8 +18,9 @@ from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.annotator import label_model
 from finecomb.data.annotator.documents import Span
 from finecomb.data.annotator.label_model import ABSTAIN
-from finecomb.data.annotator.terms import Terms, compiled, read_terms
+from finecomb.data.annotator.terms import Terms, read_terms
 from finecomb.data.annotator.tokens import tokeniser
+from finecomb.data.patterns import compiled
 
 Floats: TypeAlias = NDArray[np.float64]
 OUTSIDE = "O"

@@ -17,6 +17,7 @@ from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.step import Batch, Decision, Scorer, Step
 from finecomb.data.cleaner.word_arrays import chunks
 from finecomb.data.cleaner.words import unspaced_share
+from finecomb.data.patterns import compiled
 
 PAIR = " (text_pair)"  # after reasons and scores of the second text of a pair
 _AT_ONCE = 1 << 21  # characters searched as one
@@ -60,22 +61,6 @@ class Length(Scorer):
         """The bounds."""
         config = self._config
         return {"characters": (config.min_characters, config.max_characters), "words": (config.min_words, config.max_words)}
-
-
-def compiled(pattern: str, where: str, *, any_case: bool) -> Any:
-    """A pattern of RE2, whose time is linear in the text whatever the pattern. Raises ConfigError for what it does not know."""
-    import re2
-
-    options = re2.Options()
-    options.case_sensitive = not any_case
-    options.log_errors = False
-    options.max_mem = 256 << 20
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        told = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        hint = "patterns are those of RE2: no look-around and no back references, so that no text can make them slow"
-        raise ConfigError(Problem(f"the pattern {pattern[:200]!r} cannot be used: {told}", where, hint=hint)) from error
 
 
 @dataclass

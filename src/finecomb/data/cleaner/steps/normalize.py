@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 from finecomb.config.schema.base import option
 from finecomb.data.cleaner.step import TextRewrite
+from finecomb.data.patterns import compiled
 
 # What UTF-8 read as another encoding looks like: two or more characters of Latin-1 or Windows-1252 in a row, or an escape of its own.
 _SUSPICIOUS = re.compile(
@@ -125,10 +126,8 @@ def _single() -> list[str]:
 @functools.cache
 def _quick() -> Any:
     """What is removed or is a line end to be changed, for RE2, which sees in a fraction of the time that a text holds none."""
-    import re2
-
     listed = "".join(f"\\x{{{ord(char):x}}}" for char in [*_single(), "\r", "\x85", "\u2028", "\u2029"])
-    return re2.compile(rf"[{listed}\x{{e000}}-\x{{f8ff}}\x{{fdd0}}-\x{{fdef}}\x{{fffe}}\x{{ffff}}\x{{f0000}}-\x{{10ffff}}]")
+    return compiled(rf"[{listed}\x{{e000}}-\x{{f8ff}}\x{{fdd0}}-\x{{fdef}}\x{{fffe}}\x{{ffff}}\x{{f0000}}-\x{{10ffff}}]", "controls")
 
 
 @dataclass

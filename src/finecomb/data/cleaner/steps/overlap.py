@@ -13,11 +13,11 @@ from finecomb.config.schema.base import option
 from finecomb.data.cleaner.among import Among
 from finecomb.data.cleaner.shingles import hashed
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, joined_arrow
+from finecomb.data.cleaner.word_hashes import PRIME
 from finecomb.data.cleaner.words import words
 from finecomb.data.texts import Texts
 
 _SHOWN = 20
-_BASE = 0x9E3779B97F4A7C15
 
 
 @dataclass
@@ -186,7 +186,7 @@ class _Lines:
         self.counted = counts >= max(1, min_words)
         # A polynomial of the words' hashes, so that their order counts.
         place = np.arange(len(of_words)) - np.repeat(offsets[:-1], counts)
-        powers = np.full(int(counts.max(initial=0)) + 1, _BASE, dtype=np.uint64)
+        powers = np.full(int(counts.max(initial=0)) + 1, PRIME, dtype=np.uint64)
         powers[0] = 1
         with np.errstate(over="ignore"):
             np.multiply.accumulate(powers, out=powers)

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from finecomb.config.schema.base import option
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.step import Batch, Decision, Scorer
-from finecomb.data.cleaner.word_arrays import U64, mixed
+from finecomb.data.cleaner.word_hashes import PRIME, U64, mixed
 
-_PRIME = np.uint64(0x9E3779B97F4A7C15)
 _AT_ONCE = 1 << 17  # characters scored at once
 _WHERE = "cleaner.steps.perplexity.reference"
 
@@ -106,7 +105,7 @@ def _context(codes: U64, length: int) -> U64:
 
 def _added(context: U64, codes: U64) -> U64:
     with np.errstate(over="ignore"):
-        return mixed(context * _PRIME + codes)
+        return mixed(context * PRIME + codes)
 
 
 @dataclass
@@ -122,6 +121,7 @@ class PerplexityOptions:
 class Perplexity(Scorer):
     """Keeps texts whose perplexity per character, by a model of the reference, lies between two bounds."""
 
+    VERSION = 2
     MEASURED_BY = ("reference", "order")
 
     def __init__(self, config: PerplexityOptions) -> None:

@@ -159,6 +159,8 @@ class GopherRepetitionOptions:
 class GopherRepetition(Rules):
     """Gopher's repetition rules: duplicated lines and paragraphs, the most frequent and all repeated n-grams, as shares of characters."""
 
+    VERSION = 2
+
     def __init__(self, config: GopherRepetitionOptions) -> None:
         super().__init__()
         self._rules = {

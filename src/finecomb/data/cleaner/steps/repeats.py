@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from finecomb.config.schema.base import option
 from finecomb.data.cleaner.shingles import hashed
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch
-from finecomb.data.cleaner.word_arrays import I64, U64, scan
+from finecomb.data.cleaner.word_arrays import scan
+from finecomb.data.cleaner.word_hashes import I64, U64
 from finecomb.data.cleaner.words import words
 
 Range = tuple[int, int]
