@@ -109,7 +109,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/annotator/propagation", "data/annotator/run", "data/annotator/terms", "data/annotator/voting",
     ),
     "augmenter": (
-        "data/augmenter/__init__", "data/augmenter/back_translation", "data/augmenter/counterfactual", "data/augmenter/marked",
+        "data/augmenter/__init__", "data/augmenter/back_translation", "data/augmenter/counterfactual",
         "data/augmenter/noise", "data/augmenter/operation", "data/augmenter/rewording", "data/augmenter/words",
     ),
     # Nothing: what they compute is shown, or handed to other tools, and never cached.
