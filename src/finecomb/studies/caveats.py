@@ -26,7 +26,7 @@ def without_repeats(grouped: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
         by_seed: dict[int, list[ComparedRun]] = {}
         for run in arm.runs:
             by_seed.setdefault(run.seed, []).append(run)
-        chosen = [max(runs, key=lambda run: (run.state == "finished", run.record.get("created", 0.0))) for runs in by_seed.values()]
+        chosen = [max(runs, key=lambda run: (run.state == "finished", run.record.created)) for runs in by_seed.values()]
         left_out = [run for run in arm.runs if run not in chosen]
         warnings += [f"{arm.label}: seed {run.seed} was run more than once; {run.path} is left out for a later one" for run in left_out]
         kept.append(Arm(arm.label, chosen))
@@ -65,7 +65,7 @@ def _other_data(measured: Sequence[tuple[str, list[ComparedRun]]]) -> Iterable[s
     groups: dict[Any, list[str]] = {}
     for label, runs in measured:
         for run in runs:
-            groups.setdefault(run.data.get("content_hash"), []).append(label)
+            groups.setdefault(run.data.content_hash, []).append(label)
     if len(groups) > 1:
         told = "; ".join(f"{', '.join(dict.fromkeys(labels))}: {str(content)[:12]}" for content, labels in groups.items())
         yield f"rows were trained on different data, evaluated on the same examples ({told})"
@@ -74,7 +74,7 @@ def _other_data(measured: Sequence[tuple[str, list[ComparedRun]]]) -> Iterable[s
 def of_memory(runs: Iterable[ComparedRun]) -> Iterable[str]:
     """Runs that were computed in smaller micro-batches than their config says."""
     for run in runs:
-        if note := in_pieces(run.record, run.config):
+        if note := in_pieces(run.record, run.config["batch"]["micro_batches"]):
             yield f"{run.path.name} was {note}"
 
 

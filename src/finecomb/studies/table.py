@@ -265,17 +265,17 @@ def _references(
     if not names:
         return {}
     first = next(row for row in rows if row.runs)
-    if len({each.data.get("content_hash") for row in rows for each in row.runs}) > 1:
+    if len({each.data.content_hash for row in rows for each in row.runs}) > 1:
         warnings.append(f"references are fitted on the training data of {first.label}; other rows were trained on other data")
     data = first.runs[0].data
     try:
-        found = reference_rows.answers(names, Path(data["directory"]), data["content_hash"], split)
+        found = reference_rows.answers(names, Path(data.directory), data.content_hash, split)
     except ConfigError as error:
         warnings.append(f"no reference rows: {error}")
         return {}
     if all(answers[first.label][0].same_examples(predictions) for predictions, _ in found.values()):
         return found
-    warnings.append(f"no reference rows: the prepared data in {data['directory']} hold other {split} examples than the runs answered")
+    warnings.append(f"no reference rows: the prepared data in {data.directory} hold other {split} examples than the runs answered")
     return {}
 
 

@@ -89,7 +89,7 @@ def _info(fit: Fit) -> dict[str, Any]:
     parts, record = fit.parts, fit.run.record
     return {
         "data": {"name": parts.config.dataset.name, "content_hash": parts.prepared.content_hash},
-        "fingerprint": record["fingerprint"],
+        "fingerprint": record.fingerprint,
         "task": {"name": parts.config.task.name, "problem_type": parts.task.problem_type, "label_names": parts.task.label_names},
         "max_length": parts.config.batch.max_length,
     }

@@ -57,7 +57,7 @@ def _references(runs: Sequence[ComparedRun], names: Sequence[str], warnings: lis
     largest = max(runs, key=lambda run: run.fact("counts.rows.train") or 0)
     split = "test" if any(run.predictions("test") for run in runs) else "validation"
     try:
-        found = references.answers(names, Path(largest.data["directory"]), largest.data["content_hash"], split)
+        found = references.answers(names, Path(largest.data.directory), largest.data.content_hash, split)
     except ConfigError as error:
         warnings.append(f"no reference rows: {error}")
         return []
@@ -80,12 +80,12 @@ def _facts(
     warnings: Sequence[str],
 ) -> dict[str, Any]:
     first = runs[0]
-    shared = set.intersection(*(set(run.record.get("overrides", [])) for arm in grouped for run in arm.runs))
+    shared = set.intersection(*(set(run.record.overrides) for arm in grouped for run in arm.runs))
     shared = {word for word in shared if not word.startswith("seed=")}
     arms = []
     for arm in grouped:
         repeated = len({run.seed for run in arm.runs}) < len(arm.runs)
-        own = [word for word in arm.runs[0].record.get("overrides", []) if word not in shared and not word.startswith("seed=")]
+        own = [word for word in arm.runs[0].record.overrides if word not in shared and not word.startswith("seed=")]
         seeds = list(range(len(arm.runs))) if repeated else [run.seed for run in arm.runs]
         arms.append(
             {
@@ -108,7 +108,7 @@ def _facts(
         "model_note": first.config["model"].get("note"),
         "labels": first.label_names if first.task != "regression" else None,
     }
-    ordered = [word for word in first.record.get("overrides", []) if word in shared]
+    ordered = [word for word in first.record.overrides if word in shared]
     fitted_rows = [{"name": each, "kind": "fitted", "scores": {}, "spread": {}, "source": ""} for each in fitted]
     return {
         "name": name,

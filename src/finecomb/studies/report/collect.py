@@ -83,11 +83,11 @@ def _references(
             continue
         largest = max(fit, key=lambda run: run.fact("counts.rows.train") or 0)
         rows = largest.fact("counts.rows.train")
-        if len({run.data.get("content_hash") for run in fit}) > 1:
+        if len({run.data.content_hash for run in fit}) > 1:
             warnings.append(f"references are fitted on the largest training set of the arms ({rows} examples)")
         split = "test" if any(run.predictions("test") for run in fit) else "validation"
         try:
-            found = references.answers(names, Path(largest.data["directory"]), largest.data["content_hash"], split)
+            found = references.answers(names, Path(largest.data.directory), largest.data.content_hash, split)
         except ConfigError as error:
             warnings.append(f"no reference rows: {error}")
             continue
