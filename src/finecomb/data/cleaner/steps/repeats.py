@@ -83,7 +83,7 @@ class Repeats(CorpusStep):
         self._least = min_words_left
 
     @abstractmethod
-    def parts(self, texts: Sequence[str]) -> Parts:
+    def find_parts(self, texts: Sequence[str]) -> Parts:
         """The parts of all texts."""
 
     @abstractmethod
@@ -95,8 +95,8 @@ class Repeats(CorpusStep):
         return dict(vars(self._parts(batch)))
 
     def _parts(self, batch: Batch) -> Parts:
-        found = self.parts(batch.text)
-        return found if batch.text_pair is None else found.joined(self.parts(batch.text_pair))
+        found = self.find_parts(batch.text)
+        return found if batch.text_pair is None else found.joined(self.find_parts(batch.text_pair))
 
     def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
         """Hashes of parts that occur more than once, sorted, and the number of the part that stays for each; the rows that are dropped; and
@@ -277,7 +277,7 @@ class Units(Repeats):
         super().__init__(min_words_left)
         self._unit, self._run, self._min_words = unit, run, min_words
 
-    def parts(self, texts: Sequence[str]) -> Parts:
+    def find_parts(self, texts: Sequence[str]) -> Parts:
         """Of runs with enough words."""
         found: list[tuple[int, int, int]] = []
         offsets, counts = [0], []
@@ -361,7 +361,7 @@ class Substrings(Repeats):
         super().__init__(config.min_words_left)
         self._n = config.min_words
 
-    def parts(self, texts: Sequence[str]) -> Parts:
+    def find_parts(self, texts: Sequence[str]) -> Parts:
         """Every run of the length; texts that are shorter have none."""
         hashes, offsets = hashed(texts, self._n)
         counts = np.diff(offsets)
