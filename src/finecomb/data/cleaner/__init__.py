@@ -1,7 +1,7 @@
 """Cleaners: recipes of named steps. The steps are in `steps/`; CONTRIBUTING.md shows how to add one.
 
-Why the words and hashes are finecomb's own and not datatrove's: its rules tokenize each text by spaCy, several of them again. On two cores
-of the same machine, datatrove 0.10.1 did per core and second 0.57 MB of GopherQuality, 0.52 of GopherRepetition, 3.2 of FineWeb, 2.2 of C4
+Why the words and hashes are finecomb's own and not datatrove's: its rules tokenize each text by spaCy, several of them again. Measured
+on two CPU cores, datatrove 0.10.1 did per core and second 0.57 MB of GopherQuality, 0.52 of GopherRepetition, 3.2 of FineWeb, 2.2 of C4
 and 0.70 of MinHash signatures. benchmarks/filters.py and benchmarks/near_duplicates.py print the rates of the steps here on a folder of
 texts; tests/data/test_datatrove_decisions.py holds their decisions against datatrove's.
 """
