@@ -80,7 +80,7 @@ def swapped(terms: Path) -> Arm:
         after = Rows(list(rows.ids), list(rows.texts), list(rows.labels), list(rows.groups))
         for name, added in built.run(rows.ids, [rows.texts]):
             for new in added.rows:
-                text = new.texts[0].text
+                text = new.texts[0]
                 after.ids.append(f"{rows.ids[new.origin]}+{name}{new.copy}")
                 after.texts.append(text)
                 after.labels.append(rows.labels[new.origin])
