@@ -27,7 +27,7 @@ MOVED: Mapping[str, str] = {
 COMPUTING: Mapping[str, tuple[str, ...]] = {
     # The fingerprint of every run.
     "run": (
-        "learning/loss", "learning/optimizer", "learning/pooling", "learning/precision", "learning/scheduler",
+        "learning/heads", "learning/loss", "learning/optimizer", "learning/pooling", "learning/precision", "learning/scheduler",
         "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
         "learning/task/encoding", "learning/task/metrics", "learning/task/runner",
         "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned", "runs/class_metrics",

@@ -32,7 +32,7 @@ from finecomb.learning.task import Batch
 from finecomb.learning.tuning.artifact import RECORD
 from finecomb.runs.directory import RunDirectory
 from finecomb.serving.predict import check, config_of, finished_run, takes_pairs
-from finecomb.training.evaluate import collect
+from finecomb.training.evaluate import collect, keep_by
 
 
 def _device(name: str | None) -> torch.device:
@@ -133,8 +133,10 @@ class Predictor:
         check(self.run.path.name, self.takes_pairs, texts, text_pairs)
 
     def _encode(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> dict[str, list[Any]]:
-        pairs = None if text_pairs is None else [self._cleaned(text) for text in text_pairs]
-        return self._task.encode(self._loaded.tokenizer, [self._cleaned(text) for text in texts], pairs, self.config.batch.max_length)
+        columns = {"text": [self._cleaned(text) for text in texts]}
+        if text_pairs is not None:
+            columns["text_pair"] = [self._cleaned(text) for text in text_pairs]
+        return self._task.encode(self._loaded.tokenizer, columns, self.config.batch.max_length)
 
     def _cleaned(self, text: str) -> str:
         for rewrite in self._rewrites:
@@ -143,9 +145,9 @@ class Predictor:
 
     def _logits(self, encoded: dict[str, list[Any]]) -> torch.Tensor:
         """Logits in the order of the texts."""
-        return collect(
-            self._loaded.forward, self._batches(encoded), rows=len(encoded["input_ids"]), outputs=self._task.num_outputs, device=self.device
-        )
+        lengths = [len(tokens) for tokens in encoded["input_ids"]]
+        keep, width = keep_by(self._loaded.forward, self._task), self._task.width(max(lengths))
+        return collect(keep, self._batches(encoded), rows=len(lengths), width=width, device=self.device)
 
     def _batches(self, encoded: dict[str, list[Any]]) -> Iterator[Batch]:
         """Batches of texts of similar length."""

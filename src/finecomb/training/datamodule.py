@@ -72,6 +72,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest example."""
+        return int(self.encoded.lengths.max(initial=0))
+
     @cached_property
     def targets(self) -> torch.Tensor:
         """Targets of all examples, in row order."""

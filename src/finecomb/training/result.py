@@ -67,7 +67,7 @@ def _counts(fit: Fit, evaluations: dict[str, Evaluation]) -> dict[str, Any]:
     manifest, splits = fit.parts.prepared.manifest, fit.parts.data.splits
     return {
         **{key: manifest.get(key) for key in ("rows", "label_counts", "funnel", "unmapped")},
-        "evaluated": {split: len(evaluation.logits) for split, evaluation in evaluations.items()},
+        "evaluated": {split: len(evaluation.kept) for split, evaluation in evaluations.items()},
         "encoded": {name: split.encoded.counts() for name, split in splits.items()},
     }
 

@@ -50,8 +50,8 @@ class WandbMirror(Mirror):
         self._run.define_metric(STEP)
         self._run.define_metric("*", step_metric=STEP, step_sync=True)
         if self._config.code:
-            for folder in [Path(finecomb.__file__).parent, *self.run.record.plugins]:
-                self._run.log_code(root=str(folder), name=f"source-{Path(folder).name}")
+            for folder in [Path(finecomb.__file__).parent, *map(Path, self.run.record.plugins)]:
+                self._run.log_code(root=str(folder), name=f"source-{folder.name}")
 
     def _init(self, chosen: Any) -> Any:
         import wandb
