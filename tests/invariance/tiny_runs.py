@@ -14,6 +14,7 @@ from finecomb.config.plain import from_plain, to_plain
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.train import Config
 from finecomb.core.machine import Machine
+from finecomb.data.dataset.manifest import Manifest
 from finecomb.data.dataset.prepared import content_hash, write
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.prepare import open_prepared
@@ -91,11 +92,11 @@ def make_data(
     for split, rows in splits.items():
         flat = [index for label in rows.label for index in (label if isinstance(label, list) else [label])]
         counts[split] = {name: flat.count(index) for index, name in enumerate(names or [])}
-    manifest = {
-        "source": "made up", "license": "none", "files": {}, "rows": {name: len(rows) for name, rows in splits.items()},
-        "label_kind": kind, "label_names": names, "label_counts": counts, "columns": ["id", "text", "label"], "funnel": [], "unmapped": 0,
-        "hashes": {name: rows.sha256() for name, rows in splits.items()}, "content_hash": content_hash(splits, kind, names), "key": "",
-    }  # fmt: skip
+    hashes = {name: rows.sha256() for name, rows in splits.items()}
+    manifest = Manifest(
+        rows={name: len(rows) for name, rows in splits.items()}, label_kind=kind, label_names=names, label_counts=counts,
+        columns=["id", "text", "label"], source="made up", license="none", hashes=hashes, content_hash=content_hash(hashes, kind, names),
+    )  # fmt: skip
     write(target, splits, manifest)
     return target
 

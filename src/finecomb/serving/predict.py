@@ -14,6 +14,7 @@ from finecomb.config import plugins
 from finecomb.config.plain import from_plain
 from finecomb.config.schema.train import Config
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.data.dataset.manifest import MANIFEST, Manifest
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import locate
 from finecomb.serving.questions import Questions, from_file, from_lines
@@ -44,8 +45,8 @@ def takes_pairs(config: Config) -> bool:
     """Whether a run was trained on pairs of texts."""
     if config.dataset.columns.text_pair is not None:
         return True
-    manifest = Path(config.dataset.path or "") / "manifest.json"
-    return config.dataset.name == "prepared" and manifest.exists() and "text_pair" in json.loads(manifest.read_bytes())["columns"]
+    folder = Path(config.dataset.path or "")
+    return config.dataset.name == "prepared" and (folder / MANIFEST).exists() and "text_pair" in Manifest.read(folder).columns
 
 
 def predict_command(

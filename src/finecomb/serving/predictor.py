@@ -18,11 +18,10 @@ import torch
 from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Config
-from finecomb.core import files
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data import cleaner
 from finecomb.data.cleaner.step import TextRewrite
-from finecomb.data.dataset.prepared import MANIFEST
+from finecomb.data.dataset.manifest import MANIFEST, Manifest
 from finecomb.data.prepare import KINDS
 from finecomb.learning import model as models
 from finecomb.learning import task as tasks
@@ -93,11 +92,13 @@ class Predictor:
     def _recalled(self, name: str, step: TextRewrite) -> TextRewrite:
         """A step as it was in training; what it had learned from the corpus is in the record of the prepared data."""
         if step.learns:
-            manifest = Path(self.run.record.inputs.data.directory) / MANIFEST
-            if not manifest.is_file():
+            folder = Path(self.run.record.inputs.data.directory)
+            if not (folder / MANIFEST).is_file():
                 what = f"the step {name} learned from the training data, whose record is gone from the cache"
-                raise ConfigError(Problem(what, str(manifest), hint="ask for the run's data again: finecomb prepare with its overrides"))
-            step.recall(files.read_json(manifest).get("records", {}).get(name, {}))
+                raise ConfigError(
+                    Problem(what, str(folder / MANIFEST), hint="ask for the run's data again: finecomb prepare with its overrides")
+                )
+            step.recall(Manifest.read(folder).records.get(name, {}))
         return step
 
     def __call__(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:

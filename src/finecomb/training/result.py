@@ -66,7 +66,7 @@ def _counts(fit: Fit, evaluations: dict[str, Evaluation]) -> dict[str, Any]:
     """Rows and labels of each split, what cleaning took away and why, and what truncation cut."""
     manifest, splits = fit.parts.prepared.manifest, fit.parts.data.splits
     return {
-        **{key: manifest.get(key) for key in ("rows", "label_counts", "funnel", "unmapped")},
+        **{key: getattr(manifest, key) for key in ("rows", "label_counts", "funnel", "unmapped")},
         "evaluated": {split: len(evaluation.kept) for split, evaluation in evaluations.items()},
         "encoded": {name: split.encoded.counts() for name, split in splits.items()},
     }
