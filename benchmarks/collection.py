@@ -56,7 +56,7 @@ def wikipedia(path: Path, rounds: int) -> None:
 
     head, *found = cut()
     site = read_site(head, str(path))
-    wiki = wiki_of(site.language, site.namespaces, CODES, SECTIONS)
+    wiki = wiki_of(site.namespaces, CODES, SECTIONS)
     read = [read_page(each, 10**8) for each in found]
     texts = [each for each in read if not each.redirect and each.text]
     size = sum(len(each.text.encode()) for each in texts) / 1e6
@@ -65,15 +65,10 @@ def wikipedia(path: Path, rounds: int) -> None:
     some = {"MB": size, "articles": float(len(texts))}
     timed("bzip2 to pages' elements", cut, rounds, whole)
     timed("elements to pages", lambda: [read_page(each, 10**8) for each in found], rounds, whole)
-    fast = timed("wikitext to text", lambda: [to_text(each.text, each.title, wiki) for each in texts], rounds, some)
-    slow = timed("the same, every paragraph by mwparserfromhell",
-                 lambda: [to_text(each.text, each.title, wiki, reference=True) for each in texts], rounds, some)  # fmt: skip
+    timed("wikitext to text", lambda: [to_text(each.text, wiki) for each in texts], rounds, some)
     timed("mwparserfromhell alone: parse", lambda: [mwparserfromhell.parse(each.text) for each in texts], rounds, some)
     timed("mwparserfromhell alone: parse and strip_code",
           lambda: [mwparserfromhell.parse(each.text).strip_code() for each in texts], rounds, some)  # fmt: skip
-    same = sum(a.text == b.text for a, b in zip(fast, slow, strict=True))
-    share = sum(each.parsed for each in fast) / sum(len(each.text) for each in texts)
-    print(f"  {same} of {len(texts)} texts are the same either way; the parser read {share:.1%} of the wikitext")
     rules = Rules(wiki, site, frozenset({0}), frozenset(), 200, 10**8, title=False)
     out = timed("all of it, from elements to rows", lambda: convert(Part(0, pages=found), rules), rounds, whole)
     print(f"  {len(out.rows['id'])} rows, {sum(map(len, out.rows['text'])) / 1e6:.1f} million characters")

@@ -20,9 +20,10 @@ import yaml
 
 from benchmarks.near_corpus import documents
 from finecomb.config.locate import conf_dir
-from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner import filters, quality, spelling
 from finecomb.data.cleaner.step import Batch, Step
+from finecomb.data.cleaner.steps import filters, quality, spelling
+from finecomb.data.cleaner.steps.filters import LengthOptions, PatternsOptions, WordListOptions
+from finecomb.data.cleaner.steps.quality import C4Options, FineWebOptions, GopherQualityOptions, GopherRepetitionOptions
 from finecomb.data.texts import Texts
 
 BATCH = 1000
@@ -68,13 +69,13 @@ def main() -> None:
     print(f"{len(texts):,} documents, {size:.1f} MB")
     words = listed(400)
     steps: list[tuple[str, Step]] = [
-        ("word_list, 400 words", filters.WordList(schema.WordList(words, None, 0))),
-        ("patterns, 5", filters.Patterns(schema.Patterns(PATTERNS, [], any_case=False))),
-        ("length", filters.Length(schema.Length(None, None, 10, None))),
-        ("gopher_quality", quality.GopherQuality(schema.GopherQuality(**values("gopher", "gopher_quality")))),
-        ("gopher_repetition", quality.GopherRepetition(schema.GopherRepetition(**values("gopher", "gopher_repetition")))),
-        ("c4", quality.C4(schema.C4(**values("c4", "c4")))),
-        ("fineweb", quality.FineWeb(schema.FineWeb(**values("fineweb", "fineweb")))),
+        ("word_list, 400 words", filters.WordList(WordListOptions(words, None, 0))),
+        ("patterns, 5", filters.Patterns(PatternsOptions(PATTERNS, [], any_case=False))),
+        ("length", filters.Length(LengthOptions(None, None, 10, None))),
+        ("gopher_quality", quality.GopherQuality(GopherQualityOptions(**values("gopher", "gopher_quality")))),
+        ("gopher_repetition", quality.GopherRepetition(GopherRepetitionOptions(**values("gopher", "gopher_repetition")))),
+        ("c4", quality.C4(C4Options(**values("c4", "c4")))),
+        ("fineweb", quality.FineWeb(FineWebOptions(**values("fineweb", "fineweb")))),
     ]
     for name, step in steps:
         found, dropped = rate(step, batches, size, given.rounds)

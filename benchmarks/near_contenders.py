@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from finecomb.config.schema.cleaner import NearDuplicates as Values
 from finecomb.data.cleaner.lsh import bands
-from finecomb.data.cleaner.near import NearDuplicates
 from finecomb.data.cleaner.step import Batch, Sketch
+from finecomb.data.cleaner.steps.near import NearDuplicates, NearDuplicatesOptions
 from finecomb.data.shards import load_facts, save_facts
 from finecomb.data.texts import Texts
 
@@ -44,7 +43,7 @@ def _texts(parquet: str, group: int) -> Any:
 
 
 def _step() -> NearDuplicates:
-    return NearDuplicates(Values(THRESHOLD, NGRAM, PERMUTATIONS, "first", None, [], None, False, 1.0))
+    return NearDuplicates(NearDuplicatesOptions(THRESHOLD, NGRAM, PERMUTATIONS, "first", None, [], None, False, 1.0))
 
 
 def _finecomb_sketch(parquet: str, group: int, folder: str) -> None:

@@ -26,11 +26,10 @@ import pyarrow.parquet as pq
 
 from benchmarks.near_contenders import CONTENDERS, NGRAM, PERMUTATIONS, THRESHOLD, Contender
 from benchmarks.near_corpus import documents, edited, exact_pairs, fetched
-from finecomb.config.schema.cleaner import Duplicates as DuplicatesValues
 from finecomb.data.cleaner import shingles
-from finecomb.data.cleaner.duplicates import Duplicates
 from finecomb.data.cleaner.lsh import Rows, bands, candidates, curve
 from finecomb.data.cleaner.step import Batch, Sketch
+from finecomb.data.cleaner.steps.duplicates import Duplicates, DuplicatesOptions
 from finecomb.data.texts import Texts
 
 _GROUP = 1000  # documents in a row group
@@ -93,7 +92,7 @@ def stages(path: Path, megabytes: float) -> Rows:
     started = time.perf_counter()
     rows.similarities(pairs[:, 0], pairs[:, 1])
     print(f"  {'exact similarity of candidates':<44} {len(pairs) / (time.perf_counter() - started):9,.0f} pairs/s")
-    step, batch = Duplicates(DuplicatesValues(True)), Batch("train", texts, Texts([texts]), None, [None] * len(texts))
+    step, batch = Duplicates(DuplicatesOptions(True)), Batch("train", texts, Texts([texts]), None, [None] * len(texts))
     timed("exact duplicates, from memory", megabytes, lambda: step.plan([Sketch("train", 0, len(texts), step.sketch(batch))], _NoRows()))
     return rows
 

@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner.personal import PersonalData
+from finecomb.data.cleaner.steps.personal import PersonalData, PersonalDataOptions
 
 GOLD = Path(__file__).parents[1] / "tests" / "data" / "personal_gold.jsonl"
 KINDS = ("EMAIL", "IP", "PHONE", "CARD")
@@ -63,7 +62,7 @@ def measure(rows: Sequence[Mapping[str, Any]]) -> dict[str, Found]:
     """Compare the step's spans with the marked ones."""
     measured = {kind: Found() for kind in KINDS}
     for row in rows:
-        config = schema.PersonalData(True, True, True, True, "\ue000{kind}\ue001", row.get("regions", REGIONS))
+        config = PersonalDataOptions(True, True, True, True, "\ue000{kind}\ue001", row.get("regions", REGIONS))
         marked = {(start, end, kind) for start, end, kind in row["spans"]}
         found = spans_of(row["text"], PersonalData(config).rewrite(row["text"]))
         for start, end, kind in marked | found:

@@ -24,10 +24,10 @@ from pathlib import Path
 from benchmarks.near_corpus import documents
 from finecomb.assets import fetch
 from finecomb.config.locate import conf_dir
-from finecomb.config.schema import cleaner as schema
 from finecomb.config.sources import values_of
-from finecomb.data.cleaner import spelling
 from finecomb.data.cleaner.corrections import corrections
+from finecomb.data.cleaner.steps import spelling
+from finecomb.data.cleaner.steps.spelling import SpellingOptions
 
 CODESPELL = "dist:codespell==2.4.3!codespell_lib/data/dictionary.txt"
 SHA256 = "af2505b335e8573dbd2d384d1c4ef498f4006f4ba2d6fceca01e55b91f52628a"
@@ -76,7 +76,7 @@ def _plain(word: str, wrongs: Mapping[str, object]) -> bool:
     return word.lower() in wrongs and (word.islower() or word[1:].islower())
 
 
-def measure(name: str, texts: Sequence[str], pairs: Mapping[str, str], count: int, config: schema.Spelling) -> None:
+def measure(name: str, texts: Sequence[str], pairs: Mapping[str, str], count: int, config: SpellingOptions) -> None:
     """Spoil, correct, compare word by word, and print a line."""
     noisy, told = spoilt(texts, pairs, count)
     known = spelling.dictionary(config.dictionary)
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="*")
     parser.add_argument("--count", type=int, default=12_000)
     given = parser.parse_args()
-    config = schema.Spelling(**values_of(conf_dir() / "cleaner" / "spelling.yaml")["steps"]["spelling"])
+    config = SpellingOptions(**values_of(conf_dir() / "cleaner" / "spelling.yaml")["steps"]["spelling"])
     pairs = misspellings()
     print(f"{len(pairs):,} misspellings with one correction")
     for folder in given.folders:

@@ -15,11 +15,11 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+from finecomb.config import plugins
 from finecomb.config.catalogue import catalogue
 from finecomb.config.fields import Field, fields_of
 from finecomb.config.locate import conf_dir
 from finecomb.config.schema.augmenter import OPERATIONS
-from finecomb.config.schema.cleaner import STEPS
 from finecomb.config.schema.train import BUNDLES, GROUPS, Config
 from finecomb.config.sources import Entry, offered, options, read, schema_of, summary
 
@@ -27,7 +27,7 @@ FOLDER = Path("reference") / "config"
 NOT_IDENTITY = "†"
 # Entries of a mapping whose keys the user names: the group, the key, and the kinds an entry may be of.
 KINDS: Mapping[str, tuple[str, str, Mapping[str, type]]] = {
-    "cleaner": ("cleaner.steps.NAME", "Cleaning steps", STEPS),
+    "cleaner": ("cleaner.steps.NAME", "Cleaning steps", plugins.cleaning_steps()),
     "augmenter": ("augmenter.operations.NAME", "Operations", OPERATIONS),
 }
 ABOUT = {

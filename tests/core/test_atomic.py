@@ -48,3 +48,36 @@ def test_files_have_the_users_usual_rights(tmp_path):
     atomic.write_text(tmp_path / "ours", "")
     (tmp_path / "usual").write_text("")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_directory_takes_its_place_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "folder"
+    with pytest.raises(FileNotFoundError), atomic.directory(path) as scratch:
+        (scratch / "half").write_text("x", encoding="utf-8") and (scratch / "missing").read_text()
+    assert list(tmp_path.iterdir()) == []
+    for text in ("first", "second"):
+        with atomic.directory(path) as scratch:
+            (scratch / "file").write_text(text)
+        assert (path / "file").read_text() == text
+    with atomic.directory(path, keep=True) as scratch:
+        (scratch / "file").write_text("third")
+    assert (path / "file").read_text() == "second"
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_file_that_fails_leaves_the_old_one(tmp_path):
+    path = tmp_path / "file"
+    atomic.write_text(path, "old")
+    with pytest.raises(FileNotFoundError), atomic.file(path) as scratch:
+        scratch.write_text("new") and (tmp_path / "missing").read_text()
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("file", "old")]
+
+
+def test_what_is_removed_is_gone(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file").write_text("x")
+    atomic.remove(folder, tmp_path / "trash")
+    atomic.remove(tmp_path / "nothing", tmp_path / "trash")
+    assert not folder.exists()
+    assert list((tmp_path / "trash").iterdir()) == []

@@ -14,7 +14,7 @@ from data_configs import clean, make_cleaner, make_dataset, rows
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.core.errors import ConfigError
 from finecomb.data import cleaner
-from finecomb.data.cleaner import repeats
+from finecomb.data.cleaner.steps import repeats
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.prepare import prepare
 

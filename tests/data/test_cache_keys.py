@@ -29,7 +29,8 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def raise_version(monkeypatch: pytest.MonkeyPatch) -> Raise:
     """Raises the VERSION of one module."""
-    return lambda name: monkeypatch.setattr(computing, "version_of", lambda each: "2" if each == name else "1")
+    version_of = computing.version_of
+    return lambda name: monkeypatch.setattr(computing, "version_of", lambda each: "raised" if each == name else version_of(each))
 
 
 @pytest.fixture

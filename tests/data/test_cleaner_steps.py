@@ -1,14 +1,20 @@
 """Each cleaning step on texts where right and wrong are known."""
 
 import dataclasses
+import subprocess
+import sys
+from importlib import import_module
 
 import pytest
 from data_configs import clean
 
-from finecomb.config.schema.cleaner import STEPS, Cleaner
+from finecomb.config.cleaning_steps import FOLDER, shipped
+from finecomb.config.fields import fields_of
+from finecomb.config.schema.cleaner import Cleaner
 from finecomb.core.errors import ConfigError
 from finecomb.data import cleaner
-from finecomb.data.cleaner.personal import luhn
+from finecomb.data.cleaner.step import Step
+from finecomb.data.cleaner.steps.personal import luhn
 from finecomb.data.cleaner.words import words
 from finecomb.data.dataset.rows import Rows
 
@@ -31,8 +37,23 @@ def reasons(cleaned, split="train"):
     return next(entry["reasons"] for entry in cleaned.funnel if entry["split"] == split)
 
 
-def test_every_kind_of_step_has_its_class_and_its_values():
-    assert set(STEPS) == set(cleaner.STEPS)
+def test_the_options_read_from_the_text_of_a_file_are_those_of_its_classes():
+    modules = [import_module(f"finecomb.data.cleaner.steps.{path.stem}") for path in FOLDER.glob("[!_]*.py")]
+    imported = {kind: step for module in modules for kind, step in module.CLEANING_STEPS.items()}
+    assert sum(len(module.CLEANING_STEPS) for module in modules) == len(imported), "two files define a step of the same name"
+    assert imported.keys() == shipped().keys()
+    for kind, (options, make) in imported.items():
+        assert (options.__name__, options.__doc__) == (shipped()[kind].options.__name__, shipped()[kind].options.__doc__)
+        assert fields_of(options) == fields_of(shipped()[kind].options)
+        assert issubclass(make, Step)
+
+
+def test_the_options_are_known_without_importing_the_steps():
+    code = (
+        "import sys; from finecomb.config import plugins; assert plugins.cleaning_steps(); "
+        "print(sorted(name for name in sys.modules if name.split('.')[0] in ('numpy', 'pyarrow', 're2') or 'finecomb.data' in name))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_mojibake_is_mended_and_good_text_is_left_alone():
@@ -242,6 +263,7 @@ def test_every_dropped_row_is_kept_aside_with_its_reason():
 
 
 def test_every_value_of_every_step_is_described():
-    for name, cls in STEPS.items():
+    for name, step in shipped().items():
+        cls = step.options
         assert cls.__doc__, name
         assert all(field.metadata["help"] for field in dataclasses.fields(cls))

@@ -14,19 +14,22 @@ import threading
 import time
 import tracemalloc
 import urllib.parse
+import zlib
 from collections import Counter
 
 import pytest
 from data_configs import make_dataset
 
 from finecomb.assets import fetch
-from finecomb.assets.polite import Manners, Polite, fetch_whole
+from finecomb.assets.client import FetchPolicy, FileClient, fetch_whole
 from finecomb.core.errors import ConfigError
 from finecomb.data.dataset import build
+from finecomb.data.dataset.common_crawl.records import http_page
 
 pytest.importorskip("warcio")
 pytest.importorskip("fastwarc")
 
+LIMIT = 9999
 PYWB = "dist:pywb==2.10.0!pywb-2.10.0/sample_archive/"
 PYWB_SHA256 = "5ae43c9b2a5321e39b9c8e16538bfbc0146eeb6fe26713232e45378b774a1a96"
 LANGUAGE = "WARC-Identified-Content-Language"
@@ -142,6 +145,27 @@ def test_what_is_no_archive_is_told(write):
     rows, raw = read(archives=[str(write("a.warc", "hello world\n" * 50))])
     assert rows == []
     assert "not a WARC record" in raw.rejected[0]["reason"]
+
+
+def test_bodies_are_decoded_and_what_cannot_be_is_told():
+    text = html(1).encode()
+    chunks = b"%x\r\n" % len(gzip.compress(text)) + gzip.compress(text) + b"\r\n0\r\n\r\n"
+
+    def page(body, *headers):
+        return http_page(
+            "\r\n".join(["HTTP/1.1 200 OK", "Content-Type: text/html; charset=latin-1", *headers, "", ""]).encode() + body, 9999
+        )
+
+    assert page(text).charset == "latin-1"
+    for body, *headers in (
+        (text,), (zlib.compress(text), "Content-Encoding: deflate"), (chunks, "Content-Encoding: gzip", "Transfer-Encoding: chunked"),
+        (text, "Content-Encoding: gzip"), (text, "Transfer-Encoding: chunked"),  # headers of what the archive undid
+    ):  # fmt: skip
+        assert (page(body, *headers).body, page(body, *headers).problem) == (text, None), headers
+    assert page(gzip.compress(text)[:20], "Content-Encoding: gzip").body == b""
+    assert page(b"nonsense", "Content-Encoding: br").problem == "damaged content encoding br"
+    assert page(b"<" * 10_000).problem == "page too large"
+    assert http_page(b"hello", LIMIT).problem == "no HTTP response"
 
 
 def test_bombs_stay_within_their_limits(write):
@@ -290,7 +314,7 @@ def test_an_index_gives_byte_ranges_and_each_is_fetched_once(site):
 def test_a_throttled_client_waits_as_long_as_it_is_told_and_then_longer_each_time(site):
     slept = []
     site.faults = [(503, "3"), (429, None), (503, None), (500, None)]
-    with Polite(Manners("test", allow_private=True, backoff=1.0, retries=4), sleep=lambda seconds: slept.append(seconds)) as client:
+    with FileClient(FetchPolicy("test", allow_private=True, backoff=1.0, retries=4), sleep=lambda seconds: slept.append(seconds)) as client:
         body = client.get(f"{site.url}/crawl/a.warc.gz", limit=10**7)
     assert body == site.files["/crawl/a.warc.gz"]
     assert [each for each in slept if each] == [3.0, 2.0, 4.0, 8.0]
@@ -305,7 +329,8 @@ def test_patience_ends_with_a_users_error(site):
 def test_a_transfer_that_breaks_or_drips_goes_on_where_it_stopped(site, tmp_path):
     site.files["/crawl/big"] = bytes(range(256)) * 4000
     site.faults = ["cut", "drip"]
-    path = fetch_whole(f"{site.url}/crawl/big", tmp_path, Manners("test", allow_private=True, backoff=0.01, read_timeout=1.0), limit=10**7)
+    policy = FetchPolicy("test", allow_private=True, backoff=0.01, read_timeout=1.0)
+    path = fetch_whole(f"{site.url}/crawl/big", tmp_path, policy, limit=10**7)
     assert path.read_bytes() == site.files["/crawl/big"]
     asked = ranges(site)
     assert asked[0] is None
@@ -341,7 +366,7 @@ def test_private_addresses_are_refused(site, tmp_path):
 def test_limits_of_size_hold(site, tmp_path):
     site.files["/crawl/big"] = b"x" * 1_000_000
     with pytest.raises(ConfigError, match="more than 500,000 bytes"):
-        fetch_whole(f"{site.url}/crawl/big", tmp_path, Manners("test", allow_private=True, backoff=0.01), limit=500_000)
+        fetch_whole(f"{site.url}/crawl/big", tmp_path, FetchPolicy("test", allow_private=True, backoff=0.01), limit=500_000)
 
 
 FETCHING = """

@@ -11,7 +11,7 @@ from data_configs import make_dataset
 
 from finecomb.core.errors import ConfigError
 from finecomb.data.dataset import build
-from finecomb.data.dataset.crawl.fetch import Failed, ask, open_session
+from finecomb.data.dataset.crawl.fetch import Failed, Fetcher
 from finecomb.data.dataset.crawl.urls import Refused, canonical
 
 
@@ -84,8 +84,8 @@ def test_the_client_itself_looks_up_no_name_outside_the_crawl(monkeypatch: pytes
     config = make_dataset("crawl", start=["http://home.example/"])
 
     async def run() -> None:
-        async with open_session(config, lambda host: host == "home.example") as session:
-            await ask(session, "http://other.example/", limit=10, wanted=None)
+        with Fetcher(config, lambda host: host == "home.example") as fetcher:
+            await fetcher.fetch("http://other.example/", limit=10, wanted=None)
 
     with pytest.raises(Failed, match="cannot connect"):
         asyncio.run(run())

@@ -20,18 +20,18 @@ import yaml
 from datatrove_reference import FILE, composed, digest
 
 from finecomb.config.locate import conf_dir
-from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner import quality
 from finecomb.data.cleaner.step import Batch
+from finecomb.data.cleaner.steps import quality
+from finecomb.data.cleaner.steps.quality import C4Options, FineWebOptions, GopherQualityOptions, GopherRepetitionOptions
 
 FACTS = json.loads(FILE.read_text(encoding="utf-8"))
 COMPOSED = composed()
 TEXTS = [*COMPOSED, *FACTS["sample"]]
 BATCH = Batch("train", [str(number) for number in range(len(TEXTS))], TEXTS, None, [None] * len(TEXTS))
 STEPS: dict[str, tuple[str, Any, Any]] = {
-    "gopher_quality": ("gopher", quality.GopherQuality, schema.GopherQuality),
-    "gopher_repetition": ("gopher", quality.GopherRepetition, schema.GopherRepetition),
-    "fineweb": ("fineweb", quality.FineWeb, schema.FineWeb),
+    "gopher_quality": ("gopher", quality.GopherQuality, GopherQualityOptions),
+    "gopher_repetition": ("gopher", quality.GopherRepetition, GopherRepetitionOptions),
+    "fineweb": ("fineweb", quality.FineWeb, FineWebOptions),
 }
 # Texts that only one of the two drops. Numbers from len(COMPOSED) on are of the sample.
 DIFFERENCES: dict[str, set[int]] = {
@@ -90,7 +90,7 @@ def test_a_rule_drops_what_datatrove_drops(dropped, step, rule):
 
 
 def test_c4_keeps_the_lines_that_datatrove_keeps():
-    decision = build("c4", "c4", quality.C4, schema.C4).decide(BATCH)
+    decision = build("c4", "c4", quality.C4, C4Options).decide(BATCH)
     reasons = {number: C4_REASONS[reason] for number, (reason, _) in enumerate(FACTS["c4"])}
     assert {number: decision.drop.get(number) for number in reasons if decision.drop.get(number) != reasons[number]} == C4_DIFFERENCES
     assert {reason for number, reason in reasons.items() if decision.drop.get(number) == reason} == set(C4_REASONS.values())

@@ -144,7 +144,7 @@ def test_another_threshold_measures_and_sketches_nothing_again(file, monkeypatch
 
     strict, first = run(0.8, 0.3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("finecomb.data.cleaner.quality.FineWeb.measure", lambda *_: pytest.fail("measured again"))
+        patch.setattr("finecomb.data.cleaner.steps.quality.FineWeb.measure", lambda *_: pytest.fail("measured again"))
         same_rows, third = run(0.8, 0.05)
     assert third.kinds.count("sketch") == 0
     assert third.kinds.count("stage") == first.kinds.count("stage")

@@ -10,13 +10,12 @@ import pyarrow as pa
 import pytest
 from data_configs import clean
 
-from finecomb.config.schema import cleaner as schema
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.core.errors import ConfigError
 from finecomb.data import cleaner
 from finecomb.data.cleaner import lsh, near_index, shingles, word_hashes
-from finecomb.data.cleaner.near import NearDuplicates
 from finecomb.data.cleaner.step import Batch, Sketch
+from finecomb.data.cleaner.steps.near import NearDuplicates, NearDuplicatesOptions
 from finecomb.data.cleaner.words import words
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.texts import Texts
@@ -257,7 +256,7 @@ def test_the_best_score_the_source_and_length_decide_which_row_stays():
     assert run({"train": given}, keep="longest").splits["train"].id == ["1"]
     assert run({"train": given}, keep="source_priority", sources=["news", "forum"]).splits["train"].id == ["1"]
     assert run({"train": given}, keep="source_priority", sources=["forum"]).splits["train"].id == ["0"]
-    step = NearDuplicates(schema.NearDuplicates(0.7, 5, 128, "best_score", "quality.value", [], None, False, 1.0))
+    step = NearDuplicates(NearDuplicatesOptions(0.7, 5, 128, "best_score", "quality.value", [], None, False, 1.0))
     for values, stays in (([0.1, 0.2, 0.9], 2), ([0.9, np.nan, 0.2], 0), ([0.5, 0.5, 0.5], 0)):
         batch = Batch("train", ["a", "b", "c"], Texts.of(texts), None, ["x"] * 3, scores={"quality.value": np.array(values)})
         assert set(range(3)) - step.decide(batch).drop.keys() == {stays}
@@ -284,7 +283,7 @@ def test_rows_near_to_an_earlier_corpus_go_with_that_reason(tmp_path):
 @pytest.mark.parametrize("keep", ["first", "longest"])
 @pytest.mark.parametrize("whole", [False, True])
 def test_tasks_that_share_a_plan_make_the_plan_of_one(keep, whole):
-    step = NearDuplicates(schema.NearDuplicates(0.7, 5, 128, keep, None, [], None, False, 1.0))
+    step = NearDuplicates(NearDuplicatesOptions(0.7, 5, 128, keep, None, [], None, False, 1.0))
     sketches, start = [], 0
     for split, texts in (("test", corpus(80, 1)), ("train", corpus(300, 1)), ("train", corpus(200, 2) + corpus(50, 1))):
         batch = Batch(split, [f"{split}{start + n}" for n in range(len(texts))], Texts.of(texts), None, ["x"] * len(texts))

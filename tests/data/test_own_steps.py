@@ -11,8 +11,8 @@ from finecomb.config import plugins
 from finecomb.config.schema import cleaner as schema
 from finecomb.core.errors import ConfigError
 from finecomb.data import cleaner
-from finecomb.data.cleaner.perplexity import CharacterModel, Perplexity
 from finecomb.data.cleaner.step import Batch
+from finecomb.data.cleaner.steps.perplexity import CharacterModel, Perplexity, PerplexityOptions
 
 CODE = '''
 from dataclasses import dataclass
@@ -158,17 +158,17 @@ def test_perplexity_is_that_of_the_formula(monkeypatch, order):
         # At the very beginning a text has no characters before it; contexts reach back no further.
         assert model.perplexity(text) == pytest.approx(by_hand(reference, text, order), rel=1e-9)
     whole = model.perplexity("the river of boats and goods")
-    monkeypatch.setattr("finecomb.data.cleaner.perplexity._AT_ONCE", 5)
+    monkeypatch.setattr("finecomb.data.cleaner.steps.perplexity._AT_ONCE", 5)
     assert model.perplexity("the river of boats and goods") == pytest.approx(whole, rel=1e-9)
 
 
 def test_texts_unlike_the_reference_go_and_the_score_is_kept(tmp_path):
     file = tmp_path / "like.txt"
     file.write_text("The river is wide here and the boats that cross it carry people to the market with their goods. " * 30)
-    config = schema.Perplexity(str(file), 4, 1.01, 8.0)
+    config = PerplexityOptions(str(file), 4, 1.01, 8.0)
     texts = ["the people carry goods to the river", "xq zzk 9##7 jjw vvq", ""]
     decision = Perplexity(config).decide(Batch("train", ["0", "1", "2"], texts, None, [None] * 3))
     assert decision.drop == {1: "perplexity too high", 2: "perplexity too low"}
     assert decision.scores["perplexity"][0] < 8 < decision.scores["perplexity"][1]
     with pytest.raises(ConfigError, match="cannot be read"):
-        Perplexity.inputs(schema.Perplexity(str(tmp_path / "no.txt"), 4, None, None))
+        Perplexity.inputs(PerplexityOptions(str(tmp_path / "no.txt"), 4, None, None))

@@ -3,14 +3,13 @@
 import pytest
 from benchmarks import personal
 
-from finecomb.config.schema import cleaner as schema
 from finecomb.core.errors import ConfigError
-from finecomb.data.cleaner.normalise import Controls, Ligatures
-from finecomb.data.cleaner.personal import PersonalData
+from finecomb.data.cleaner.steps.normalize import Controls, ControlsOptions, Ligatures, LigaturesOptions
+from finecomb.data.cleaner.steps.personal import PersonalData, PersonalDataOptions
 
 
 def clean(text: str, placeholder: str = "[{kind}]") -> str:
-    return PersonalData(schema.PersonalData(True, True, True, True, placeholder, ["US", "GB", "DE", "FR"])).rewrite(text)
+    return PersonalData(PersonalDataOptions(True, True, True, True, placeholder, ["US", "GB", "DE", "FR"])).rewrite(text)
 
 
 # The inputs that datatrove publishes for its own removal of personal data are facts about addresses.
@@ -219,7 +218,7 @@ def test_what_was_missed_or_took_its_neighbors(text, expected):
 
 def test_national_formats_are_those_of_the_chosen_regions():
     def phones(*regions):
-        config = schema.PersonalData(False, False, True, False, "[{kind}]", list(regions))
+        config = PersonalDataOptions(False, False, True, False, "[{kind}]", list(regions))
         return PersonalData(config).rewrite("415.555.2671, 0171 1234567, 612 34 56 78, +34 612 345 678")
 
     assert phones() == "415.555.2671, 0171 1234567, 612 34 56 78, [PHONE]"
@@ -245,7 +244,7 @@ def test_cards_need_their_check_digit_and_placeholders_have_the_users_form():
 
 
 def test_invisible_characters_go_and_words_do_not_run_together():
-    step = Controls(schema.Controls())
+    step = Controls(ControlsOptions())
     assert step.rewrite("co\u00adoperate \u202eabc\u202c \u2066x\u2069 \ufeffy\u200e\u200bz\ue000") == "cooperate abc x yz"
     assert (
         step.rewrite("one\x0ctwo\x0bthree\x85four\u2028five\u2029six\r\nseven\reight") == "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight"
@@ -256,4 +255,4 @@ def test_invisible_characters_go_and_words_do_not_run_together():
 
 
 def test_ligatures_become_letters_and_letters_stay():
-    assert Ligatures(schema.Ligatures()).rewrite("eﬃcient ﬁne ﬂow oﬀ ﬅ ﬆ æ œ ß") == "efficient fine flow off ſt st æ œ ß"
+    assert Ligatures(LigaturesOptions()).rewrite("eﬃcient ﬁne ﬂow oﬀ ﬅ ﬆ æ œ ß") == "efficient fine flow off ſt st æ œ ß"

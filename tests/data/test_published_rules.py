@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from finecomb.config.locate import conf_dir
-from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner import quality
 from finecomb.data.cleaner.step import Batch
+from finecomb.data.cleaner.steps import quality
+from finecomb.data.cleaner.steps.quality import C4Options, FineWebOptions, GopherQualityOptions, GopherRepetitionOptions
 
 PROSE = (
     "The boats that cross the river carry people to the market. They come with their goods and leave with what they have not sold. "
@@ -48,7 +48,7 @@ def values(name: str, step: str, **changes: Any) -> dict[str, Any]:
     ],
 )
 def test_gopher_repetition(text, reason):
-    assert judged(quality.GopherRepetition, schema.GopherRepetition(**values("gopher", "gopher_repetition")), text)[0] == reason
+    assert judged(quality.GopherRepetition, GopherRepetitionOptions(**values("gopher", "gopher_repetition")), text)[0] == reason
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_gopher_repetition(text, reason):
 )
 def test_gopher_quality(text, reason):
     given = values("gopher", "gopher_quality", min_words=10, max_words=1000)
-    assert judged(quality.GopherQuality, schema.GopherQuality(**given), text)[0] == reason
+    assert judged(quality.GopherQuality, GopherQualityOptions(**given), text)[0] == reason
 
 
 LINES = "\n".join(f"This is line number {n} of a text that says a little more each time." for n in range(6))
@@ -84,13 +84,13 @@ LINES = "\n".join(f"This is line number {n} of a text that says a little more ea
     ],
 )
 def test_c4(text, reason):
-    assert judged(quality.C4, schema.C4(**values("c4", "c4")), text)[0] == reason
+    assert judged(quality.C4, C4Options(**values("c4", "c4")), text)[0] == reason
 
 
 def test_c4_takes_lines_of_policies_out():
     given = values("c4", "c4", min_sentences=0, min_words_per_line=0)
     text = "We say that this page uses cookies to count you.\nA line that may well stay here."
-    assert judged(quality.C4, schema.C4(**given), text) == (None, "A line that may well stay here.")
+    assert judged(quality.C4, C4Options(**given), text) == (None, "A line that may well stay here.")
 
 
 @pytest.mark.parametrize(
@@ -104,4 +104,4 @@ def test_c4_takes_lines_of_policies_out():
     ],
 )
 def test_fineweb(text, reason, changes):
-    assert judged(quality.FineWeb, schema.FineWeb(**values("fineweb", "fineweb", **changes)), text)[0] == reason
+    assert judged(quality.FineWeb, FineWebOptions(**values("fineweb", "fineweb", **changes)), text)[0] == reason

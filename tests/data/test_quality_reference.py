@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from finecomb.config.locate import conf_dir
-from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner import quality
 from finecomb.data.cleaner.step import Batch
+from finecomb.data.cleaner.steps import quality
+from finecomb.data.cleaner.steps.quality import FineWebOptions, GopherQualityOptions, GopherRepetitionOptions
 from finecomb.data.cleaner.word_arrays import chunks, scan
 from finecomb.data.cleaner.words import words
 
@@ -81,7 +81,7 @@ def test_long_words_have_hashes_of_their_own():
 @pytest.mark.parametrize("seed", [1, 2])
 def test_repetition(seed):
     texts = mixture(seed)
-    found = scores(quality.GopherRepetition(schema.GopherRepetition(**values("gopher", "gopher_repetition"))), texts)
+    found = scores(quality.GopherRepetition(GopherRepetitionOptions(**values("gopher", "gopher_repetition"))), texts)
     for row, text in enumerate(texts):
         own = words(text)
         size = max(1, sum(map(len, own)))
@@ -100,7 +100,7 @@ def test_quality():
     texts = mixture(3)
     stop = [*values("gopher", "gopher_quality")["stop_words"], "的", "της", "With"]
     given = values("gopher", "gopher_quality") | {"language": None, "stop_words": stop}
-    found = scores(quality.GopherQuality(schema.GopherQuality(**given)), texts)
+    found = scores(quality.GopherQuality(GopherQualityOptions(**given)), texts)
     for row, text in enumerate(texts):
         own, lines, tokens = words(text), [line for line in text.splitlines() if line.strip()], text.split()
         count = max(1, len(own))
@@ -119,7 +119,7 @@ def test_quality():
 
 def test_fineweb():
     texts = mixture(4)
-    found = scores(quality.FineWeb(schema.FineWeb(**values("fineweb", "fineweb"))), texts)
+    found = scores(quality.FineWeb(FineWebOptions(**values("fineweb", "fineweb"))), texts)
     for row, text in enumerate(texts):
         lines = [line.strip() for line in text.split("\n") if line.strip()]
         again = [line for place, line in enumerate(lines) if line in lines[:place]]

@@ -17,7 +17,7 @@ import pytest
 import finecomb
 from finecomb.core.errors import ConfigError
 from finecomb.data import engine as engines
-from finecomb.data.cleaner.near import NearDuplicates
+from finecomb.data.cleaner.steps.near import NearDuplicates
 from finecomb.data.engine import ATTEMPTS
 from finecomb.data.ray_engine import RayEngine
 

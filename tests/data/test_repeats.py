@@ -8,7 +8,7 @@ from data_configs import clean
 
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
-from finecomb.data.cleaner import repeats
+from finecomb.data.cleaner.steps import repeats
 from finecomb.data.cleaner.words import words
 from finecomb.data.dataset.rows import Rows
 
@@ -172,7 +172,7 @@ def test_no_repeated_paragraph_disappears_and_none_is_left_twice(least, seed):
 
 def judged_one_by_one(step, texts, least):
     """Rows asked one after the other, with their texts at hand: what stays of each, and None where it is dropped."""
-    keys = [step.parts([text]).hashes.tolist() for text in texts]
+    keys = [step.find_parts([text]).hashes.tolist() for text in texts]
     seen: set[int] = set()
     after: list[str | None] = []
     for row, text in enumerate(texts):

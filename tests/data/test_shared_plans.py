@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner.duplicates import Duplicates
-from finecomb.data.cleaner.overlap import RepeatedLines
 from finecomb.data.cleaner.step import Batch, Sketch
+from finecomb.data.cleaner.steps.duplicates import Duplicates, DuplicatesOptions
+from finecomb.data.cleaner.steps.overlap import RepeatedLines, RepeatedLinesOptions
 from finecomb.data.texts import Texts
 
 LINES = [f"line {number % 13} of some words\nown line {number % 97} here\nand number {number}" for number in range(400)]
@@ -34,7 +33,7 @@ def sketched(step):
 
 
 @pytest.mark.parametrize(
-    "step", [Duplicates(schema.Duplicates(True)), Duplicates(schema.Duplicates(False)), RepeatedLines(schema.RepeatedLines(5, 2))],
+    "step", [Duplicates(DuplicatesOptions(True)), Duplicates(DuplicatesOptions(False)), RepeatedLines(RepeatedLinesOptions(5, 2))],
     ids=["duplicates", "duplicates of each split", "repeated lines"],
 )  # fmt: skip
 def test_a_shared_plan_is_the_plan_of_one(step):

@@ -8,8 +8,8 @@ from data_configs import clean
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.core.errors import ConfigError
 from finecomb.data import cleaner
-from finecomb.data.cleaner import spelling
 from finecomb.data.cleaner.corrections import likelihood
+from finecomb.data.cleaner.steps import spelling
 from finecomb.data.dataset.rows import Rows
 
 VALUES = {"min_length": 4, "max_count": 20, "min_ratio": 10, "two_edits_from": 9, "dictionary": None, "map": None}

@@ -176,7 +176,7 @@ def test_tokens_keep_marks_with_their_letters_and_part_chinese_where_asked():
     assert cut("characters", "北京ok \U00020bb7野2") == ["北", "京", "ok", "\U00020bb7", "野", "2"]
     assert cut("whitespace", "don't\u00a0go\r\n") == ["don't", "go"]
     assert cut("[A-Z][a-z]+| .", "AnnBob c") == ["Ann", "Bob", "c"]
-    with pytest.raises(ConfigError, match="no tokeniser"):
+    with pytest.raises(ConfigError, match="is not a tokenizer"):
         tokens.tokeniser("(")
 
 

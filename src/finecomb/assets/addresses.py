@@ -9,10 +9,7 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import socket
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from aiohttp import TCPConnector
+from typing import Any
 
 # Their last 32 bits are an IPv4 address: NAT64 (RFC 6052), IPv4-translated (RFC 7915), and IPv4-compatible (RFC 4291, deprecated).
 _CARRIERS = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")))
@@ -22,10 +19,6 @@ _LOCAL = tuple(map(ipaddress.ip_network, ("64:ff9b:1::/48", "fec0::/10")))
 
 class PrivateAddress(OSError):
     """A server's name leads to an address that is not public."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.strerror = message  # what aiohttp shows of an OSError
 
 
 def is_public(address: str) -> bool:
@@ -49,19 +42,13 @@ def is_public(address: str) -> bool:
     return all(each.is_global and not each.is_multicast for each in carried)
 
 
-def check_address(host: str, address: str) -> None:
-    """Raise PrivateAddress unless the address that `host` was resolved to is public."""
-    if not is_public(address):
-        raise PrivateAddress(f"{host} is {address}, which is not a public address")
-
-
 def connect_public(address: tuple[str, int], timeout: Any = None, source_address: tuple[str, int] | None = None, **_: Any) -> socket.socket:
     """`socket.create_connection` to the public addresses of a host, in the resolver's order. Raises PrivateAddress where it has none."""
     host, port = address
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    public = [each for each in found if is_public(str(each[4][0]))]
+    resolved_all = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    public = [each for each in resolved_all if is_public(str(each[4][0]))]
     if not public:
-        listed = ", ".join(dict.fromkeys(str(each[4][0]) for each in found))
+        listed = ", ".join(dict.fromkeys(str(each[4][0]) for each in resolved_all))
         raise PrivateAddress(f"{host} is {listed}, which is not a public address")
     failed: OSError | None = None
     for *_family, resolved in public:
@@ -84,20 +71,3 @@ class PublicHTTPConnection(http.client.HTTPConnection):
 
 class PublicHTTPSConnection(http.client.HTTPSConnection, PublicHTTPConnection):
     """TLS over a checked connection: HTTPSConnection.connect calls the next class's connect first."""
-
-
-def public_connector(*, allow_private: bool = False, **options: Any) -> TCPConnector:
-    """A connector for aiohttp. A host without a public address fails with ClientConnectorError, which says so.
-
-    allow_private: connect to any address. options: for TCPConnector (limit, limit_per_host, resolver, ...).
-    """
-    from aiohttp import TCPConnector
-
-    return TCPConnector(**options) if allow_private else TCPConnector(socket_factory=_checked_socket, **options)
-
-
-def _checked_socket(found: Any) -> socket.socket:
-    """The socket for one resolved address (family, type, protocol, name, address), which is checked before it is opened."""
-    family, kind, protocol, _, address = found
-    check_address("the server", str(address[0]))
-    return socket.socket(family, kind, protocol)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from finecomb.core import atomic
 from finecomb.core.errors import ConfigError, Problem
 
 _CHUNK = 1 << 20
@@ -104,13 +105,8 @@ def mark_used(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder of the cache. A folder is renamed first: a kill leaves it whole or gone, never in part in its place."""
-    parent = cache_dir() / "staging"
-    parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=parent))
-    with suppress(FileNotFoundError):
-        os.replace(path, aside / path.name)
-    shutil.rmtree(aside, ignore_errors=True)
+    """Remove a file or folder of the cache, whole or not at all."""
+    atomic.remove(path, cache_dir() / "staging")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from finecomb.assets.cache import ABANDONED_SECONDS, IN_USE, cache_dir, free, re
 
 _GROUPS = ("shards",)  # folders of kinds
 _NO_KIND = ("locks",)
-_UNFINISHED = ("staging", "partial")
+_UNFINISHED = ("staging",)
 _LOCKED_BY_NAME = ("distributions", "members", "downloads")
 _NOT_OF_PREPARE = (*_UNFINISHED, *_LOCKED_BY_NAME, "encoded")
 

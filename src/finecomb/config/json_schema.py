@@ -47,7 +47,7 @@ class _Definitions:
 
     def refer(self, cls: type) -> Schema:
         """A reference to the definition of a dataclass."""
-        name = cls.__name__
+        name = cls.__name__.removesuffix("Options")
         if name not in self.found:
             self.found[name] = {}
             self.found[name] = {"description": _summary(cls), **self._object(cls)}

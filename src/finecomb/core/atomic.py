@@ -6,8 +6,9 @@ import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,24 +45,73 @@ def is_full(error: BaseException | None) -> bool:
     return False
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader, or a crash at any moment, sees the old file or the new one.
+@contextmanager
+def file(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to: a reader, or a crash at any moment, sees the old file or the new one. Nothing is left on an error.
 
     Raises:
         ConfigError: the disk is full; the old file, if any, is untouched.
     """
-    with told_when_full(path):
-        temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = _beside(path)
+    try:
+        with told_when_full(path):
+            yield temporary
+            replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def directory(path: Path, *, keep: bool = False) -> Iterator[Path]:
+    """A new directory beside `path` to fill, which takes its place when the work inside is done. Nothing is left on an error.
+
+    keep: a directory that is there by then stays, since another process made the same; else it is replaced (it is moved away first, so that
+    a crash between two renames leaves none, never one in part).
+
+    Raises:
+        ConfigError: the disk is full.
+    """
+    temporary = _beside(path)
+    try:
+        with told_when_full(path):
+            temporary.mkdir()
+            yield temporary
+            _place(temporary, path, keep=keep)
+            sync_directory(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove(path: Path, trash: Path) -> None:
+    """Remove a file or directory; it is moved into the directory `trash` first, so that a kill leaves it whole or gone, never in part."""
+    aside = _beside(trash / path.name)
+    aside.mkdir(parents=True)
+    with suppress(FileNotFoundError):
+        os.replace(path, aside / path.name)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _place(source: Path, target: Path, *, keep: bool) -> None:
+    while True:
         try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_directory(path.parent)
+            os.replace(source, target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        if keep:
+            return
+        remove(target, target.parent)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` as a `file`."""
+    with file(path) as temporary, temporary.open("xb") as out:
+        out.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -77,8 +127,8 @@ def write_json(path: Path, value: Any) -> None:
 def replace(source: Path, target: Path) -> None:
     """Move a complete file into its place and make the move last."""
     with told_when_full(target):
-        with source.open("rb") as file:
-            os.fsync(file.fileno())
+        with source.open("rb") as complete:
+            os.fsync(complete.fileno())
         os.replace(source, target)
         sync_directory(target.parent)
 

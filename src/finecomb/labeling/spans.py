@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.annotator import label_model
 from finecomb.data.annotator.label_model import ABSTAIN
-from finecomb.data.annotator.terms import Terms, compiled, read_terms
+from finecomb.data.annotator.terms import Terms, read_terms
+from finecomb.data.patterns import compiled
 from finecomb.labeling.documents import Span
 from finecomb.labeling.tokens import tokeniser
 

@@ -9,9 +9,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
 
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.data.patterns import compiled
 from finecomb.labeling.documents import Malformed, Span
 
 # Start and end of each token, in code points; no token holds white space.
@@ -39,14 +39,11 @@ def tokeniser(name: str) -> Tokeniser:
     if name in TOKENISERS:
         known = _tokens(name == "characters")
         return lambda text: [match.span() for match in known.finditer(text)]
-    import re2
-
-    options = re2.Options()
-    options.log_errors = False
     try:
-        pattern: Any = re2.compile(name, options)
-    except re2.error as error:
-        raise ConfigError(Problem(f"{name!r} is no tokeniser: {error}", "--tokens", f"{', '.join(TOKENISERS)}, or a pattern")) from error
+        pattern = compiled(name, "--tokens")
+    except ConfigError as error:
+        what = f"{name!r} is not a tokenizer: {error.problems[0].what}"
+        raise ConfigError(Problem(what, "--tokens", f"{', '.join(TOKENISERS)}, or a pattern")) from error
     return lambda text: [piece for match in pattern.finditer(text) for piece in _without_space(text, *match.span())]
 
 

@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from finecomb.core.atomic import replace, told_when_full
+from finecomb.core import atomic
 from finecomb.training.callbacks import Best
 from finecomb.training.callbacks.weight_averaging import best_state
 from finecomb.training.interruption import Interruption, time_to_agree
@@ -35,15 +35,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write a checkpoint that is complete or absent. Raises ConfigError when the disk is full."""
         target = Path(path)
-        temporary = target.with_name(f".{target.name}.tmp")
-        with told_when_full(target):
-            try:
-                # To a file of ours: with a path, torch's own writer hides what went wrong.
-                with temporary.open("wb") as file:
-                    torch.save(checkpoint, file)
-                replace(temporary, target)
-            finally:
-                temporary.unlink(missing_ok=True)
+        # To a file of ours: with a path, torch's own writer hides what went wrong.
+        with atomic.file(target) as temporary, temporary.open("wb") as out:
+            torch.save(checkpoint, out)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         """Read a checkpoint without running anything it holds."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from finecomb.config.computing import version_of
-from finecomb.core.atomic import replace, told_when_full
+from finecomb.core import atomic
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.learning.task import TaskRunner
 
@@ -126,16 +125,11 @@ def _encoded_rows(split: Any, tokenizer: Any, task: TaskRunner, max_length: int)
 
 def _write(path: Path, rows: pa.RecordBatch) -> None:
     """Write an Arrow file that is complete or absent; several processes may do so at once."""
-    with told_when_full(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            rows = rows.replace_schema_metadata({DIGEST: _digest(rows)})
-            with pa.ipc.new_file(str(temporary), rows.schema) as writer:
-                writer.write_batch(rows)
-            replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic.file(path) as temporary:
+        rows = rows.replace_schema_metadata({DIGEST: _digest(rows)})
+        with pa.ipc.new_file(str(temporary), rows.schema) as writer:
+            writer.write_batch(rows)
 
 
 def _open(path: Path) -> Encoded | None:

@@ -21,7 +21,7 @@ from torch import Tensor
 from finecomb.config import plugins
 from finecomb.config.plugins import lower_is_better
 from finecomb.config.schema.task import VARIANT_OF
-from finecomb.core.atomic import replace, told_when_full
+from finecomb.core import atomic
 from finecomb.learning.loss import LossFunction
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.learning.tuning import Tuned
@@ -205,7 +205,5 @@ def write_predictions(path: Path, evaluation: Evaluation, split: Split, task: Ta
     Columns: id; those of the task (label, prediction, correct, probabilities or value, logits); loss.
     """
     columns = {"id": split.ids, **task.table(evaluation.kept, split.labels), "loss": evaluation.losses.tolist()}
-    with told_when_full(path):
-        temporary = path.with_name(f".{path.name}.tmp")
+    with atomic.file(path) as temporary:
         pa.parquet.write_table(pa.table(columns), temporary)
-        replace(temporary, path)

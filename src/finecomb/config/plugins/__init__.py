@@ -11,7 +11,7 @@ plug-in's folder, and Python is needed only for a choice with a schema or code o
     CHOICES with the group "callbacks"     one Lightning callback by name, configured by `callbacks.NAME.KEY=VALUE`; null: off
     METRICS = {"name": Metric(function)}   metrics, computed on every evaluation, by `compare` and by `runs verify`
     LABELING_FUNCTIONS = {"name": f}      f(text) -> label or None, for `annotator.functions.RULE.function=name`
-    CLEANING_STEPS = {"shout": (ShoutSchema, Shout)}   a dataclass of `option` fields; a class that extends one of data/cleaner/step.py
+    CLEANING_STEPS = {"shout": (ShoutOptions, Shout)}   cleaning steps, as in the files of data/cleaner/steps (see CONTRIBUTING.md)
     PREDICATES = {"is_polite": is_polite}  text -> bool or number, for the step `predicate`
                                            (`cleaner.steps.polite={step: predicate, function: is_polite, min_score: 1, max_score: null}`)
 
@@ -31,6 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Optional
 
+from finecomb.config.cleaning_steps import shipped
 from finecomb.config.plugins.module import plugin_of, run_file
 from finecomb.config.plugins.parts import Choice, Labeling, Metric, Own, Plugin
 from finecomb.config.schema import (
@@ -202,7 +203,8 @@ def labeling_functions() -> dict[str, Labeling]:
 
 def cleaning_steps() -> Mapping[str, type]:
     """Schema classes of cleaning steps by kind: the shipped ones and those of plug-ins."""
-    return {**cleaner.STEPS, **{name: own.value[0] for name, own in own_steps().items()}}
+    options = {kind: step.options for kind, step in shipped().items()}
+    return options | {name: own.value[0] for name, own in own_steps().items()}
 
 
 def own_steps() -> Mapping[str, Own]:

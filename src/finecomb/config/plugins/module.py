@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
+from finecomb.config.cleaning_steps import shipped
 from finecomb.config.plugins.builders import mismatch, signature_text
 from finecomb.config.plugins.hashing import hash_of_code
 from finecomb.config.plugins.parts import Choice, Labeling, Metric, Own, Plugin
-from finecomb.config.schema import callbacks, cleaner
+from finecomb.config.schema import callbacks
 from finecomb.config.schema.task import FACTS
 from finecomb.config.schema.train import GROUPS, Config
 from finecomb.config.schema.tuning import OPTIMIZER_FAMILY, LearningRates
@@ -75,7 +76,7 @@ def plugin_of(module: ModuleType, conf: Path | None, path: Path, loaded: Sequenc
         *_of_names([choice for choice in choices if isinstance(choice, Choice)], where, taken),
         *_of_metrics(metrics, where, {name for plugin in loaded for name in plugin.metrics}),
         *_of_labeling(labeling, where),
-        *_of_steps(steps, where, {*cleaner.STEPS, *(name for plugin in loaded for name in plugin.steps)}),
+        *_of_steps(steps, where, {*shipped(), *(name for plugin in loaded for name in plugin.steps)}),
         *_of_predicates(functions, where, {name for plugin in loaded for name in plugin.predicates}),
     ]
     if problems:

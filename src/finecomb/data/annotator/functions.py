@@ -16,7 +16,8 @@ from finecomb.config import plugins
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.annotator.dependence import REPEATS
 from finecomb.data.annotator.label_model import ABSTAIN, Fitted, Votes
-from finecomb.data.annotator.terms import Terms, compiled, read_terms
+from finecomb.data.annotator.terms import Terms, read_terms
+from finecomb.data.patterns import compiled
 
 CONDITIONS = ("words", "gazetteer", "pattern", "function", "min_words", "max_words", "min_characters", "max_characters")
 KEYS = ("label", *CONDITIONS)

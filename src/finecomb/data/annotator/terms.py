@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.core.errors import ConfigError, Problem, nearest
+from finecomb.data.patterns import compiled
 from finecomb.data.scripts import UNSPACED
 
 _MEMORY = 1 << 29  # bytes that RE2 may use for a pattern: some 500,000 terms
@@ -23,7 +24,8 @@ class Terms:
         found = sorted({term.strip() for term in terms if term.strip()}, key=lambda term: (-len(term), term))
         sides = [(_bounded(term[0]), term, _bounded(term[-1])) for term in found]
         self._sides = {
-            (left, right): compiled("|".join(map(_escaped, each)), where, longest=True) for (left, right), each in _by_side(sides)
+            (left, right): compiled("|".join(map(_escaped, each)), where, any_case=True, longest=True)
+            for (left, right), each in _by_side(sides)
         }
         bounded = [
             ("(?:^|[^\\pL\\pN_])" if left else "") + f"(?:{'|'.join(map(_escaped, each))})" + ("(?:$|[^\\pL\\pN_])" if right else "")
@@ -64,21 +66,6 @@ def read_terms(name: str, where: str) -> list[str]:
     if not terms:
         raise ConfigError(Problem(f"{path} holds no term", where, "one term in each line"))
     return terms
-
-
-def compiled(pattern: str, where: str, *, longest: bool = False) -> Any:
-    """An RE2 pattern. longest: of all matches at a place the longest, in upper or lower case. Raises ConfigError where RE2 refuses it."""
-    import re2
-
-    options = re2.Options()
-    options.log_errors, options.max_mem = False, _MEMORY
-    options.longest_match, options.case_sensitive = longest, not longest
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        shown = pattern if len(pattern) <= 80 else f"{pattern[:77]}..."
-        hint = "patterns are those of RE2: no look-around and no back references, so that no text can make them slow"
-        raise ConfigError(Problem(f"the pattern {shown!r} cannot be used: {error}", where, hint=hint)) from error
 
 
 def _bounded(character: str) -> bool:

@@ -19,8 +19,7 @@ from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.augmenter import noise, rewording
 from finecomb.data.augmenter.back_translation import BackTranslation, Translate
 from finecomb.data.augmenter.counterfactual import Counterfactual, terms
-from finecomb.data.augmenter.marked import Edit, Marked, Span
-from finecomb.data.augmenter.operation import UNCHANGED, Operation
+from finecomb.data.augmenter.operation import UNCHANGED, Edit, Operation, Refusal
 from finecomb.data.augmenter.words import Protection, negations
 from finecomb.data.chance import Draws, share
 
@@ -34,7 +33,7 @@ class New:
 
     origin: int
     copy: int
-    texts: tuple[Marked, ...]
+    texts: Texts
 
 
 @dataclass
@@ -81,16 +80,15 @@ class Augment:
         columns = []
         for number, column in enumerate(texts):
             draws = [Draws(self.seed, f"augmenter {name} {copy} {number}", ids[row]) for row, copy in asked]
-            columns.append(operation.apply([Marked(column[row]) for row, _ in asked], draws))
+            columns.append(operation.apply([column[row] for row, _ in asked], draws))
         added = Added()
         for at, (row, copy) in enumerate(asked):
             made = [column[at] for column in columns]
-            found = tuple(Marked(texts[number][row]) if isinstance(each, str) else each for number, each in enumerate(made))
-            plain = tuple(marked.text for marked in found)
-            reason = _refusal(made) or (KNOWN if plain in known else HELD_OUT if held_out(plain) else None)
+            new = tuple(texts[number][row] if isinstance(each, Refusal) else each for number, each in enumerate(made))
+            reason = _refusal(made) or (KNOWN if new in known else HELD_OUT if held_out(new) else None)
             if reason is None:
-                known.add(plain)
-                added.rows.append(New(row, copy, found))
+                known.add(new)
+                added.rows.append(New(row, copy, new))
             else:
                 added.refused[reason] += 1
         return added
@@ -99,12 +97,12 @@ class Augment:
         return int(rate) + (share(self.seed, f"augmenter {name} rate", key) < rate % 1)
 
 
-def _refusal(made: Sequence[Marked | str]) -> str | None:
+def _refusal(made: Sequence[str | Refusal]) -> str | None:
     """Why there is no new row: no text changed, or one must not be changed."""
-    reasons = [each for each in made if isinstance(each, str)]
-    if hard := [reason for reason in reasons if reason != UNCHANGED]:
-        return hard[0]
-    return UNCHANGED if len(reasons) == len(made) else None
+    reasons = [each for each in made if isinstance(each, Refusal)]
+    if hard := [refusal for refusal in reasons if refusal != UNCHANGED]:
+        return hard[0].reason
+    return UNCHANGED.reason if len(reasons) == len(made) else None
 
 
 def build(config: schema.Augmenter, *, translate: Translate | None = None) -> Augment | None:
@@ -113,8 +111,8 @@ def build(config: schema.Augmenter, *, translate: Translate | None = None) -> Au
     translate: the function of back-translation operations. Raises ConfigError for operations that cannot be used.
     """
     if (own := find_build("augmenter", config.name)) and translate is None:
-        found: Augment = own(config)
-        return found
+        augment: Augment = own(config)
+        return augment
     if not isinstance(config, schema.Operations):
         return None
     if not config.operations:
@@ -194,4 +192,4 @@ def _operation(kind: str, config: Any, language: str, where: str, protection: Pr
     raise ValueError(f"no operation named {kind}")
 
 
-__all__ = ["Added", "Augment", "Edit", "Marked", "New", "Operation", "Span", "build"]
+__all__ = ["Added", "Augment", "Edit", "New", "Operation", "Refusal", "build"]

@@ -15,7 +15,6 @@ The list is tab-separated, one rule on a line, `term<TAB>counterpart<TAB>way`:
 A term in small letters is found in any case and its counterpart takes that case; one with a capital (a name) is found only with a capital.
 Terms end at letters, digits, marks and hyphens, so `he` is not found in `the` or `he-man`, but in `he's`; in scripts without spaces they
 are found wherever they stand, the longest first. before_noun is a rule of thumb: "I gave her flowers" is taken for a determiner.
-A text with a term inside a span gets no counterfactual either: half of it would tell of another person.
 """
 
 from __future__ import annotations
@@ -25,15 +24,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.data.augmenter.marked import Edit, Marked
-from finecomb.data.augmenter.operation import EditOperation
+from finecomb.data.augmenter.operation import Edit, EditOperation, Refusal
 from finecomb.data.augmenter.rewording import in_case_of
 from finecomb.data.augmenter.words import lines_of, marks, shipped, words
 from finecomb.data.chance import Draws
 from finecomb.data.scripts import UNSPACED
 
 WAYS = ("", "one", "before_noun", "otherwise", "function", "keep", "refuse")
-IN_SPAN, AMBIGUOUS = "a term inside a span", "a term with no certain counterpart"
+AMBIGUOUS = Refusal("a term with no certain counterpart")
 
 
 class Terms:
@@ -85,9 +83,9 @@ class Terms:
         """Where terms stand that are to be swapped or refused."""
         return [match for match in self._pattern.finditer(text) if self.listed(match[0]) is not None]
 
-    def listed(self, found: str) -> str | None:
-        """A found text as the list has it; None for a name without its capital."""
-        plain = found.replace("’", "'")
+    def listed(self, term: str) -> str | None:
+        """A term of a text as the list has it; None for a name without its capital."""
+        plain = term.replace("’", "'")
         named = plain[:1].upper() + plain[1:].lower() if plain[:1].isupper() else plain
         candidates = (plain, named, plain.lower())
         known = (self.swap, self.before_noun, self.refused)
@@ -119,15 +117,13 @@ class Counterfactual(EditOperation):
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
 
-    def edits(self, marked: Marked, draws: Draws) -> list[Edit] | str:
+    def edits(self, text: str, draws: Draws) -> list[Edit] | Refusal:
         """See EditOperation. Nothing is drawn: every term is swapped."""
         edits = []
-        for match in self._terms.find(marked.text):
-            counterpart = self._terms.counterpart(marked.text, match)
+        for match in self._terms.find(text):
+            counterpart = self._terms.counterpart(text, match)
             if counterpart is None:
                 return AMBIGUOUS
-            if not marked.free(*match.span()):
-                return IN_SPAN
             edits.append(Edit(*match.span(), counterpart))
         return edits
 

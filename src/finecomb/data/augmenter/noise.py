@@ -6,8 +6,7 @@ import functools
 import re
 
 from finecomb.config.schema import augmenter as schema
-from finecomb.data.augmenter.marked import Edit, Marked
-from finecomb.data.augmenter.operation import EditOperation, how_many
+from finecomb.data.augmenter.operation import Edit, EditOperation, Refusal, how_many
 from finecomb.data.augmenter.words import Protection
 from finecomb.data.chance import Draws
 
@@ -29,14 +28,14 @@ _CONFUSED = (
 def neighbours(layout: str) -> dict[str, str]:
     """For each letter of a keyboard the letters beside it, above and below."""
     rows = _ROWS[layout]
-    found: dict[str, str] = {}
+    neighbors: dict[str, str] = {}
     for number, row in enumerate(rows):
         for column, key in enumerate(row):
             beside = [row[at] for at in (column - 1, column + 1) if 0 <= at < len(row)]
             above = [rows[number - 1][at] for at in (column, column + 1) if number > 0 and at < len(rows[number - 1])]
             below = [rows[number + 1][at] for at in (column - 1, column) if number + 1 < len(rows) and 0 <= at < len(rows[number + 1])]
-            found[key] = "".join([*beside, *above, *below])
-    return found
+            neighbors[key] = "".join([*beside, *above, *below])
+    return neighbors
 
 
 class Keyboard(EditOperation):
@@ -45,11 +44,11 @@ class Keyboard(EditOperation):
     def __init__(self, config: schema.Keyboard, protection: Protection) -> None:
         self._strength, self._keys, self._protection = config.strength, neighbours(config.layout), protection
 
-    def edits(self, marked: Marked, draws: Draws) -> list[Edit] | str:
+    def edits(self, text: str, draws: Draws) -> list[Edit] | Refusal:
         """See EditOperation."""
         places = [
             word.start + at
-            for word in self._protection.touchable(marked)
+            for word in self._protection.touchable(text)
             for at, letter in enumerate(word.text)
             if letter in self._keys or (letter.isupper() and letter.lower() in self._keys)
         ]
@@ -57,7 +56,7 @@ class Keyboard(EditOperation):
             return []
         edits = []
         for place in draws.some(places, how_many(self._strength, len(places))):
-            letter = marked.text[place]
+            letter = text[place]
             typed = draws.one(self._keys[letter.lower()])
             edits.append(Edit(place, place + 1, typed.upper() if letter.isupper() else typed))
         return edits
@@ -76,11 +75,11 @@ class Ocr(EditOperation):
     def __init__(self, config: schema.Ocr, protection: Protection) -> None:
         self._strength, self._protection = config.strength, protection
 
-    def edits(self, marked: Marked, draws: Draws) -> list[Edit] | str:
+    def edits(self, text: str, draws: Draws) -> list[Edit] | Refusal:
         """See EditOperation."""
         places = [
             (word.start + match.start(), word.start + match.end(), match[0])
-            for word in self._protection.touchable(marked)
+            for word in self._protection.touchable(text)
             for match in _CONFUSABLE.finditer(word.text)
         ]
         chosen = draws.some(places, how_many(self._strength, len(places))) if places else []
@@ -94,8 +93,8 @@ class Case(EditOperation):
         self._strength, self._protection = config.strength, protection
         self._change = {"flip": str.swapcase, "lower": str.lower, "upper": str.upper}[config.to]
 
-    def edits(self, marked: Marked, draws: Draws) -> list[Edit] | str:
+    def edits(self, text: str, draws: Draws) -> list[Edit] | Refusal:
         """See EditOperation."""
-        found = [word for word in self._protection.touchable(marked) if self._change(word.text) != word.text]
-        chosen = draws.some(found, how_many(self._strength, len(found))) if found else []
+        touchable = [word for word in self._protection.touchable(text) if self._change(word.text) != word.text]
+        chosen = draws.some(touchable, how_many(self._strength, len(touchable))) if touchable else []
         return [Edit(word.start, word.end, self._change(word.text)) for word in chosen]

@@ -1,7 +1,7 @@
 """The four operations of EDA (Wei & Zou 2019, "EDA: Easy Data Augmentation", EMNLP): words replaced, put in, exchanged, left out.
 
-Unlike the paper's, deletion takes a fixed share of the words instead of tossing for each, and every operation spares protected words and
-spans. The paper's advice is strength 0.05 to 0.1, and fewer new rows the more there are already: rate 4 each for 500, 1 each from 5,000 on.
+Unlike the paper's, deletion takes a fixed share of the words instead of tossing for each, and every operation spares protected
+words. The paper's advice is strength 0.05 to 0.1, and fewer new rows the more there are already: rate 4 each for 500, 1 each from 5,000 on.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from pathlib import Path
 
 from finecomb.config.schema import augmenter as schema
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.data.augmenter.marked import Edit, Marked
-from finecomb.data.augmenter.operation import EditOperation, how_many
+from finecomb.data.augmenter.operation import Edit, EditOperation, Refusal, how_many
 from finecomb.data.augmenter.words import Protection, Word, lines_of, shipped
 from finecomb.data.chance import Draws
 
@@ -23,11 +22,11 @@ class Deletion(EditOperation):
     def __init__(self, config: schema.Deletion, protection: Protection) -> None:
         self._strength, self._protection = config.strength, protection
 
-    def edits(self, marked: Marked, draws: Draws) -> list[Edit] | str:
+    def edits(self, text: str, draws: Draws) -> list[Edit] | Refusal:
         """See EditOperation."""
-        found = self._protection.touchable(marked)
-        gone = draws.some(found, min(how_many(self._strength, len(found)), len(found) - 1)) if len(found) > 1 else []
-        cuts = sorted(_with_space(marked, word) for word in gone)
+        touchable = self._protection.touchable(text)
+        gone = draws.some(touchable, min(how_many(self._strength, len(touchable)), len(touchable) - 1)) if len(touchable) > 1 else []
+        cuts = sorted(_with_space(text, word) for word in gone)
         joined: list[Edit] = []
         for cut in cuts:  # two words at the end may ask for the same white space
             start = max(cut.start, joined[-1].end) if joined else cut.start
@@ -35,12 +34,12 @@ class Deletion(EditOperation):
         return joined
 
 
-def _with_space(marked: Marked, word: Word) -> Edit:
-    text, start, end = marked.text, word.start, word.end
-    while end < len(text) and text[end].isspace() and marked.free(start, end + 1):
+def _with_space(text: str, word: Word) -> Edit:
+    start, end = word.start, word.end
+    while end < len(text) and text[end].isspace():
         end += 1
     if end == word.end and end == len(text):
-        while start > 0 and text[start - 1].isspace() and marked.free(start - 1, end):
+        while start > 0 and text[start - 1].isspace():
             start -= 1
     return Edit(start, end, "")
 
@@ -51,13 +50,13 @@ class Swap(EditOperation):
     def __init__(self, config: schema.Swap, protection: Protection) -> None:
         self._strength, self._protection = config.strength, protection
 
-    def edits(self, marked: Marked, draws: Draws) -> list[Edit] | str:
+    def edits(self, text: str, draws: Draws) -> list[Edit] | Refusal:
         """See EditOperation."""
-        found = self._protection.touchable(marked)
-        if len(found) < 2:
+        touchable = self._protection.touchable(text)
+        if len(touchable) < 2:
             return []
-        pairs = max(1, round(self._strength * len(found) / 2))
-        chosen = draws.some(found, 2 * min(pairs, len(found) // 2))
+        pairs = max(1, round(self._strength * len(touchable) / 2))
+        chosen = draws.some(touchable, 2 * min(pairs, len(touchable) // 2))
         return [
             Edit(one.start, one.end, other.text)
             for first, second in zip(chosen[::2], chosen[1::2], strict=True)
@@ -74,8 +73,8 @@ class Thesaurus:
         for line in lines:
             words = [word.strip() for word in line.split("\t") if word.strip()]
             for word in words:
-                mine = self._others.setdefault(word.casefold(), [])
-                mine += [other for other in words if other != word and other not in mine]
+                synonyms = self._others.setdefault(word.casefold(), [])
+                synonyms += [other for other in words if other != word and other not in synonyms]
 
     def of(self, word: str) -> list[str]:
         """Synonyms of a word, in its case; none where it is not listed."""
@@ -111,11 +110,11 @@ class Synonyms(EditOperation):
     def __init__(self, config: schema.Synonyms, protection: Protection, thesaurus: Thesaurus) -> None:
         self._strength, self._protection, self._thesaurus = config.strength, protection, thesaurus
 
-    def edits(self, marked: Marked, draws: Draws) -> list[Edit] | str:
+    def edits(self, text: str, draws: Draws) -> list[Edit] | Refusal:
         """See EditOperation."""
-        found = self._protection.touchable(marked)
-        known = [(word, others) for word in found if (others := self._thesaurus.of(word.text))]
-        chosen = draws.some(known, how_many(self._strength, len(found))) if known else []
+        touchable = self._protection.touchable(text)
+        known = [(word, others) for word in touchable if (others := self._thesaurus.of(word.text))]
+        chosen = draws.some(known, how_many(self._strength, len(touchable))) if known else []
         return [Edit(word.start, word.end, draws.one(others)) for word, others in chosen]
 
     def inputs(self) -> list[str]:
@@ -131,13 +130,13 @@ class Insertion(EditOperation):
     def __init__(self, config: schema.Insertion, protection: Protection, thesaurus: Thesaurus) -> None:
         self._strength, self._protection, self._thesaurus = config.strength, protection, thesaurus
 
-    def edits(self, marked: Marked, draws: Draws) -> list[Edit] | str:
+    def edits(self, text: str, draws: Draws) -> list[Edit] | Refusal:
         """See EditOperation."""
-        found = self._protection.touchable(marked)
-        known = [others for word in found if (others := self._thesaurus.of(word.text.lower()))]
+        touchable = self._protection.touchable(text)
+        known = [others for word in touchable if (others := self._thesaurus.of(word.text.lower()))]
         if not known:
             return []
-        places = draws.some([word.start for word in found], how_many(self._strength, len(found)))
+        places = draws.some([word.start for word in touchable], how_many(self._strength, len(touchable)))
         return [Edit(place, place, f"{draws.one(draws.one(known))} ") for place in places]
 
     def inputs(self) -> list[str]:

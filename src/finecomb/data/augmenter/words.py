@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.data.augmenter.marked import Marked
 from finecomb.data.scripts import UNSPACED
 
 LISTS = Path(__file__).parent / "lists"
@@ -32,9 +31,9 @@ class Word(NamedTuple):
 @functools.cache
 def marks() -> str:
     """Combining marks, as the inside of a character class: they belong to the letter before them."""
-    found = [*(code for code in range(0x20000) if unicodedata.category(chr(code)).startswith("M"))]
+    codes = [code for code in range(0x20000) if unicodedata.category(chr(code)).startswith("M")]
     runs: list[list[int]] = []
-    for code in found:
+    for code in codes:
         if runs and code == runs[-1][1] + 1:
             runs[-1][1] = code
         else:
@@ -68,15 +67,11 @@ class Protection:
         plain = word.casefold().replace("’", "'")
         return plain in self.words or (self._contractions and plain.endswith("n't"))
 
-    def touchable(self, marked: Marked) -> list[Word]:
-        """The words of a text that may be touched: in no span, and not protected."""
-        taken = [match.span() for match in self._phrases.finditer(marked.text)] if self._phrases is not None else []
+    def touchable(self, text: str) -> list[Word]:
+        """The words of a text that may be changed: those that are not protected."""
+        taken = [match.span() for match in self._phrases.finditer(text)] if self._phrases is not None else []
         return [
-            word
-            for word in words(marked.text)
-            if marked.free(word.start, word.end)
-            and word.text not in self
-            and all(word.end <= start or word.start >= end for start, end in taken)
+            word for word in words(text) if word.text not in self and all(word.end <= start or word.start >= end for start, end in taken)
         ]
 
 

@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from finecomb.config.schema import cleaner as schema
+if TYPE_CHECKING:
+    from finecomb.data.cleaner.steps.spelling import SpellingOptions
 
 # Likelihoods of slips relative to one letter too many. Chosen on linux-doc, Python's documentation and film reviews by
 # benchmarks/spelling.py, which has newspaper editorials besides.
@@ -36,7 +38,7 @@ class Correction:
 
 
 def corrections(
-    lower: Counter[str], capital: Counter[str], elsewhere: frozenset[str], known: Mapping[str, int], config: schema.Spelling
+    lower: Counter[str], capital: Counter[str], elsewhere: frozenset[str], known: Mapping[str, int], config: SpellingOptions
 ) -> list[Correction]:
     """The corrections, the most frequent first.
 

@@ -22,8 +22,8 @@ import numpy as np
 
 from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner import stage
-from finecomb.data.cleaner.language import LanguageGate
 from finecomb.data.cleaner.step import CorpusStep, Scorer, Sketch, Step
+from finecomb.data.cleaner.steps.language import LanguageGate
 from finecomb.data.engine import Engine, LocalEngine
 from finecomb.data.shards import Folder, Shard, absolute, advanced, key_of, load_facts, relative, root, run_tasks, save_facts
 

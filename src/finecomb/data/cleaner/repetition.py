@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.data.cleaner.word_arrays import I64, U64, WordArrays, mixed
-
-_PRIME = np.uint64(0x9E3779B97F4A7C15)
+from finecomb.data.cleaner.word_arrays import WordArrays
+from finecomb.data.cleaner.word_hashes import I64, PRIME, U64, mixed
 
 
 def repeated_characters(arrays: WordArrays, top: Sequence[int], covered: Sequence[int]) -> dict[str, I64]:
@@ -29,7 +28,7 @@ def repeated_characters(arrays: WordArrays, top: Sequence[int], covered: Sequenc
     before = np.concatenate([[0], np.cumsum(arrays.lengths)])
     found: dict[str, I64] = {}
     # Grams of different texts never count as the same.
-    grams = mixed(words + texts.astype(np.uint64) * _PRIME)
+    grams = mixed(words + texts.astype(np.uint64) * PRIME)
     places: I64 = np.arange(len(words))
     for n in range(2, max([*top, *covered]) + 1):
         places, grams = _prolonged(places, grams, words, left, n)
@@ -51,7 +50,7 @@ def _prolonged(places: I64, grams: U64, words: U64, left: I64, n: int) -> tuple[
     follows &= left[places] >= n
     kept = places[follows]
     with np.errstate(over="ignore"):
-        return kept, mixed(grams[follows] * _PRIME + words[kept + n - 1])
+        return kept, mixed(grams[follows] * PRIME + words[kept + n - 1])
 
 
 def _repeated(places: I64, grams: U64) -> tuple[I64, U64, I64, I64]:

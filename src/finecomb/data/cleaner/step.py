@@ -42,6 +42,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.id)
 
+    def columns(self) -> list[Sequence[str]]:
+        """The texts, and those of pairs."""
+        return [self.text] if self.text_pair is None else [self.text, self.text_pair]
+
 
 @dataclass
 class Decision:

@@ -10,18 +10,16 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from finecomb.data.cleaner.word_hashes import I64, PRIME, U64, mixed
 from finecomb.data.scripts import UNSPACED
 
-U64: TypeAlias = NDArray[np.uint64]
-I64: TypeAlias = NDArray[np.int64]
 CHUNK = 1 << 18  # characters at once: what fits the caches is faster than fewer, larger pieces
 _WORD, _ALONE, _SPACE, _LETTER = 1, 2, 4, 8
-_PRIME = np.uint64(0x9E3779B97F4A7C15)
 _PAD = 8  # so many NULs follow the last text, so that eight bytes can be read at each word
 
 
@@ -58,13 +56,13 @@ class WordArrays:
         data, width = self.codes.view(np.uint8), self.codes.itemsize
         eight = np.ndarray((len(data) - 7,), dtype="<u8", buffer=data, strides=(1,))
         at, left = self.begins * width, self.lengths * width
-        found = mixed((eight[at] & _MASKS[np.minimum(left, 8)]) + left.astype(np.uint64) * _PRIME)
+        found = mixed((eight[at] & _MASKS[np.minimum(left, 8)]) + left.astype(np.uint64) * PRIME)
         rest = np.flatnonzero(left > 8)
         while len(rest):
             at[rest] += 8
             left[rest] -= 8
             with np.errstate(over="ignore"):
-                found[rest] = mixed(found[rest] * _PRIME + (eight[at[rest]] & _MASKS[np.minimum(left[rest], 8)]))
+                found[rest] = mixed(found[rest] * PRIME + (eight[at[rest]] & _MASKS[np.minimum(left[rest], 8)]))
             rest = rest[left[rest] > 8]
         return found
 
@@ -139,14 +137,6 @@ def _coded(text: str) -> tuple[NDArray[Any], NDArray[np.uint8]]:
             codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
         return codes, _kinds()[codes]
     return np.frombuffer(data, dtype=np.uint8), np.frombuffer(data.translate(_kinds()[:256].tobytes()), dtype=np.uint8)
-
-
-def mixed(values: U64) -> U64:
-    """The finalizer of MurmurHash3 (Appleby, public domain): every bit of the input reaches every bit of the output."""
-    with np.errstate(over="ignore"):
-        values = (values ^ (values >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-        values = (values ^ (values >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-        return values ^ (values >> np.uint64(33))
 
 
 @functools.cache

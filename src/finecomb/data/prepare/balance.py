@@ -14,7 +14,7 @@ from finecomb.core.errors import ConfigError, Problem
 from finecomb.data import augmenter as augmenters
 from finecomb.data import sampler as samplers
 from finecomb.data.chance import rank
-from finecomb.data.cleaner.language import require_language
+from finecomb.data.cleaner.steps.language import require_language
 from finecomb.data.cleaner.words import spaced
 from finecomb.data.dataset.manifest import Manifest
 from finecomb.data.dataset.rows import Rows
@@ -97,7 +97,7 @@ def _augment(augment: augmenters.Augment, done: Balanced) -> None:
     ids = list(train.id)
     for number, (name, added) in enumerate(augment.run(ids, columns, lambda texts: _plain(texts) in held_out)):
         step = f"augmenter.{name}"
-        new = [(row.origin, number, f"{ids[row.origin]}+{name}{row.copy}", tuple(m.text for m in row.texts)) for row in added.rows]
+        new = [(row.origin, number, f"{ids[row.origin]}+{name}{row.copy}", row.texts) for row in added.rows]
         grown = size + sum(_bytes(texts) for *_, texts in new)
         done.funnel.append(_entry(step, count, count + len(new), {"rows added": len(new)}, size, grown))
         done.records[step] = {"added": len(new), "not_added": dict(sorted(added.refused.items()))}

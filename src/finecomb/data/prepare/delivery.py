@@ -17,8 +17,9 @@ from finecomb.assets import hash_file, lock
 from finecomb.assets.cache import staging
 from finecomb.config.schema.dataset import Require
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.data.cleaner import near_index, spelling
-from finecomb.data.cleaner.language import identify
+from finecomb.data.cleaner import near_index
+from finecomb.data.cleaner.steps import spelling
+from finecomb.data.cleaner.steps.language import identify
 from finecomb.data.dataset.manifest import FORMAT, MANIFEST
 from finecomb.data.dataset.prepared import PreparedFolder, read_rows, write_parquet
 from finecomb.data.dataset.rows import Rows

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from finecomb.assets import cache_dir, hash_directory
 from finecomb.config.schema.model import FAMILIES, Model, TinyModel
+from finecomb.core import atomic
 from finecomb.learning.model.source import ModelSource
 from finecomb.learning.model.tokenizer import tiny_tokenizer
 from finecomb.learning.quiet import quiet
@@ -105,12 +104,9 @@ def tiny_directory(choice: Model, source: ModelSource) -> Path:
     model = tiny_model(tiny_config(choice, tokenizer), init_seed=choice.init_seed)
     heads = tuple(f"{path}." for path in FAMILIES[source.model_type].head)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent) as scratch, quiet():
+    # Another process may be first; what it wrote is the same.
+    with atomic.directory(directory, keep=True) as scratch, quiet():
         model.save_pretrained(scratch, state_dict={name: value for name, value in model.state_dict().items() if not name.startswith(heads)})
         tokenizer.save_pretrained(scratch)
-        (Path(scratch) / _HASH).write_text(hash_directory(Path(scratch)), encoding="utf-8")
-        # Another process may have been first; what it wrote is the same.
-        with contextlib.suppress(OSError):
-            Path(scratch).rename(directory)
-        Path(scratch).mkdir(exist_ok=True)
+        (scratch / _HASH).write_text(hash_directory(scratch), encoding="utf-8")
     return directory

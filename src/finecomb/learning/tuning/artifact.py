@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from transformers import AutoConfig, AutoTokenizer
 from finecomb.assets import cache_dir, hash_file
 from finecomb.config.schema import tuning as schema
 from finecomb.config.schema.model import EMBEDDED_BASE
+from finecomb.core import atomic
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.learning.heads import HEADS, Head
 from finecomb.learning.precision import set_precision
@@ -155,15 +155,10 @@ def _shared_file(key: str, write: Callable[[Path], object], intact: Callable[[Pa
     if path.exists() and intact(path):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=path.parent)
-    os.close(handle)
-    try:
-        write(Path(scratch))
+    with atomic.file(path) as scratch:
+        write(scratch)
         # Many artifacts are links to this one file: nobody should write to it in place.
-        os.chmod(scratch, 0o444)
-        os.replace(scratch, path)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
+        scratch.chmod(0o444)
     return path
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.assets import cache_dir, lock
-from finecomb.assets.polite import Polite, Refused, TooLarge
+from finecomb.assets.client import FileClient, Refused, TooLarge
 from finecomb.config.schema.dataset import CommonCrawl
 from finecomb.core import atomic
 from finecomb.core.errors import ConfigError, Problem
@@ -66,7 +66,7 @@ class Store:
         return digest.hexdigest()
 
 
-def collect(config: CommonCrawl, client: Polite) -> Store:
+def collect(config: CommonCrawl, client: FileClient) -> Store:
     """The records of the captures that the config asks for, fetched as far as they were not fetched before."""
     facts = [config.index, config.url, config.match, config.data, config.statuses, config.mime_types, config.languages]
     key = hashlib.sha256(json.dumps(facts, ensure_ascii=False).encode()).hexdigest()[:32]
@@ -82,7 +82,7 @@ def collect(config: CommonCrawl, client: Polite) -> Store:
     return store
 
 
-def _wanted(config: CommonCrawl, client: Polite, store: Store) -> Iterator[Capture]:
+def _wanted(config: CommonCrawl, client: FileClient, store: Store) -> Iterator[Capture]:
     """The captures of the index, in its order, that pass the filters, within the budgets of records and bytes."""
     taken = size = 0
     for line in _lines(config, client, store.folder):
@@ -117,7 +117,7 @@ def _unwanted(line: dict[str, Any], config: CommonCrawl) -> str | None:
     return None
 
 
-def _lines(config: CommonCrawl, client: Polite, folder: Path) -> Iterator[dict[str, Any]]:
+def _lines(config: CommonCrawl, client: FileClient, folder: Path) -> Iterator[dict[str, Any]]:
     """The index's answer, page after page, each asked for once."""
     query = {"url": config.url or "", "matchType": config.match, "output": "json"}
     counted = _kept(config, client, folder / "pages.json", {**query, "showNumPages": "true"})
@@ -136,7 +136,7 @@ def _lines(config: CommonCrawl, client: Polite, folder: Path) -> Iterator[dict[s
             yield item if isinstance(item, dict) else {}
 
 
-def _kept(config: CommonCrawl, client: Polite, file: Path, query: dict[str, str]) -> bytes:
+def _kept(config: CommonCrawl, client: FileClient, file: Path, query: dict[str, str]) -> bytes:
     """One answer of the index, kept."""
     if not file.exists():
         url = f"{config.index}?{urllib.parse.urlencode(query)}"
@@ -173,7 +173,7 @@ def _done(store: Store) -> list[dict[str, Any]]:
     return found
 
 
-def _fetch(config: CommonCrawl, client: Polite, store: Store, capture: Capture, at: int) -> dict[str, Any]:
+def _fetch(config: CommonCrawl, client: FileClient, store: Store, capture: Capture, at: int) -> dict[str, Any]:
     """Fetch one record behind the `at` bytes that are complete, and log it."""
     problem = None
     begun = (store.records.stat().st_size if store.records.exists() else 0) - at

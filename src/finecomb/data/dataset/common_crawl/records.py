@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
+# Goes up when the same archive gives other pages.
+VERSION = 2
 _CHUNK = 1 << 18
 _MAGIC = b"\x1f\x8b\x08"
+_HEAD = b"WARC/1.1\r\nWARC-Type: response\r\nContent-Type: application/http; msgtype=response\r\nContent-Length: %d\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -138,62 +141,31 @@ class Page:
 
 
 def http_page(block: bytes, limit: int) -> Page:
-    """A response's status, type and body. limit: bytes of the body, decompressed."""
-    head, separator, body = block.partition(b"\r\n\r\n")
-    if not separator:
-        head, separator, body = block.partition(b"\n\n")
-    first, *lines = head.decode("latin-1").splitlines() or [""]
-    words = first.split(" ", 2)
-    if not words[0].startswith("HTTP/") or len(words) < 2:
-        return Page(problem="no HTTP response")
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        headers[name.strip().lower()] = value.strip()
-    mime, _, rest = headers.get("content-type", "").partition(";")
-    charset = next((part.split("=", 1)[1].strip(" \"'") for part in rest.split(";") if part.strip().lower().startswith("charset=")), None)
-    if "chunked" in headers.get("transfer-encoding", "").lower():
-        body = _unchunked(body)
+    """A response's status, type and body, decoded by fastwarc (chunks; gzip, deflate, brotli). limit: bytes of the body, decompressed."""
     try:
-        body = _decoded(body, headers.get("content-encoding", "").lower(), limit)
-    except ValueError as error:
-        return Page(words[1], mime.strip().lower(), charset, problem=str(error))
-    return Page(words[1], mime.strip().lower(), charset or None, body)
-
-
-def _unchunked(body: bytes) -> bytes:
-    """The chunks' content; a body that is not in chunks, because the archive undid them, as it is."""
-    pieces: list[bytes] = []
-    at = 0
-    while True:
-        end = body.find(b"\r\n", at)
-        try:
-            size = int(body[at:end].split(b";")[0], 16) if 0 <= end - at <= 200 else -1
-        except ValueError:
-            size = -1
-        if size < 0:
-            return b"".join(pieces) if pieces else body
-        if size == 0:
-            return b"".join(pieces)
-        pieces.append(body[end + 2 : end + 2 + size])
-        at = end + 2 + size + 2
-
-
-def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
-    """The body without its content encoding. Raises ValueError for one that is unknown or gives too many bytes."""
-    if encoding in ("gzip", "x-gzip", "deflate") and (encoding == "deflate" or body.startswith(_MAGIC[:2])):
-        for bits in (47,) if encoding != "deflate" else (47, -15):
-            unzip = zlib.decompressobj(wbits=bits)
-            try:
-                found = unzip.decompress(body, limit + 1)
-            except zlib.error:
-                continue
-            if len(found) > limit:
-                raise ValueError("page too large, decompressed")
-            return found
-        raise ValueError(f"damaged content encoding {encoding}")
-    if encoding == "br" and body[:1] not in (b"<", b" ", b"\n"):
-        raise ValueError("content encoding br")
+        response, decoded = _response(block, "all"), True
+        body = response.reader.read(limit + 1)
+    except OSError:
+        response, decoded = _response(block, "none"), False
+        body = response.reader.read(limit + 1)
+    headers = response.http_headers
+    if headers is None or headers.status_code is None:
+        return Page(problem="no HTTP response")
+    charset = response.http_charset
+    page = Page(str(headers.status_code), (response.http_content_type or "").lower(), charset or None)
+    encoding = (headers.get("Content-Encoding") or headers.get("Transfer-Encoding") or "").lower()
+    # A body that is markup as it is: the archive undid the encoding and kept the header.
+    if not decoded and not body.lstrip().startswith(b"<"):
+        return replace(page, problem=f"damaged content encoding {encoding}")
     if len(body) > limit:
-        raise ValueError("page too large")
-    return body
+        return replace(page, problem="page too large, decompressed" if encoding and decoded else "page too large")
+    return replace(page, body=body)
+
+
+def _response(block: bytes, decode: Literal["none", "all"]) -> Any:
+    """The content of a WARC record as a response of fastwarc."""
+    from fastwarc.warc import WarcRecord
+
+    response = WarcRecord.from_bytes(_HEAD % len(block) + block + b"\r\n\r\n")
+    response.parse_http(auto_decode=decode, quirks_mode=True)
+    return response

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.assets import cache_dir, hash_file
-from finecomb.assets.polite import Manners, Polite, fetch_whole
+from finecomb.assets.client import FetchPolicy, FileClient, fetch_whole
 from finecomb.config.computing import raised
 from finecomb.config.schema.dataset import CommonCrawl
 from finecomb.core.errors import ConfigError, Problem
@@ -41,11 +41,6 @@ class CommonCrawlSource:
         self._archives: dict[str, Path] | None = None
         self._store: Store | None = None
 
-    def _manners(self) -> Manners:
-        fetch = self._config.fetch
-        return Manners(fetch.user_agent, fetch.allow_private, fetch.delay, fetch.retries, fetch.backoff, fetch.connect_timeout,
-                       fetch.read_timeout, fetch.answer_timeout, fetch.least_rate)  # fmt: skip
-
     def _paths(self) -> dict[str, Path]:
         """Name -> file of each archive; what has an address is fetched and kept."""
         if self._archives is None:
@@ -53,7 +48,7 @@ class CommonCrawlSource:
             for name in self._config.archives:
                 if "://" in name:
                     place = cache_dir() / "fetched" / hashlib.sha256(name.encode()).hexdigest()[:32]
-                    self._archives[name] = fetch_whole(name, place, self._manners(), limit=self._config.fetch.max_bytes)
+                    self._archives[name] = fetch_whole(name, place, FetchPolicy.of(self._config.fetch), limit=self._config.fetch.max_bytes)
                     continue
                 found = sorted(glob.glob(name)) if glob.has_magic(name) else [str(existing(Path(name), "dataset.archives"))]
                 if not found:
@@ -63,7 +58,7 @@ class CommonCrawlSource:
 
     def _fetched(self) -> Store:
         if self._store is None:
-            with Polite(self._manners()) as client:
+            with FileClient(FetchPolicy.of(self._config.fetch)) as client:
                 self._store = collect(self._config, client)
         return self._store
 

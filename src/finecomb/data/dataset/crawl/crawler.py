@@ -11,18 +11,16 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from finecomb.assets.connections import REDIRECTS
 from finecomb.config.schema.dataset import Crawl
-from finecomb.data.dataset.crawl.fetch import REDIRECTS, Answer, Failed, ask, open_session
+from finecomb.data.dataset.crawl.fetch import Answer, Failed, Fetcher
 from finecomb.data.dataset.crawl.robots import LIMIT_BYTES, Rules
 from finecomb.data.dataset.crawl.store import TOO_DEEP, Address, Store
 from finecomb.data.dataset.crawl.urls import Refused, Scope, canonical, host_of, origin, shown
 from finecomb.data.dataset.crawl.warc import Warc
 from finecomb.data.dataset.extract import Limits, links
-
-if TYPE_CHECKING:
-    from aiohttp import ClientSession
 
 WARC = "pages.warc.gz"
 _LONGEST_WAIT = 300.0  # seconds; a server that wants more is not asked again in this crawl
@@ -60,9 +58,9 @@ class Crawler:
         tasks: set[asyncio.Task[None]] = set()
         status = _Status(self._store)
         try:
-            async with open_session(self._config, self._scope.knows_host) as session:
+            with Fetcher(self._config, self._scope.knows_host) as fetcher:
                 while True:
-                    wait = self._start(session, tasks)
+                    wait = self._start(fetcher, tasks)
                     if not tasks and wait is None:
                         break
                     if tasks:
@@ -87,7 +85,7 @@ class Crawler:
             return "page budget"
         return "byte budget" if self._received >= self._config.max_bytes else None
 
-    def _start(self, session: ClientSession, tasks: set[asyncio.Task[None]]) -> float | None:
+    def _start(self, fetcher: Fetcher, tasks: set[asyncio.Task[None]]) -> float | None:
         """Start what may start now. Returns in how many seconds more may, or None where nothing waits or no more is allowed."""
         waits: list[float] = []
         for where in self._store.origins():
@@ -108,7 +106,7 @@ class Crawler:
                 self._store.start(address)
                 site.under_way += 1
                 site.quiet_until = time.monotonic() + self._delay(site)
-                tasks.add(asyncio.create_task(self._visit(session, site, where, address)))
+                tasks.add(asyncio.create_task(self._visit(fetcher, site, where, address)))
         return max(0.01, min(waits)) if waits else None
 
     def _has_room(self, site: _Site) -> bool:
@@ -119,11 +117,11 @@ class Crawler:
     def _delay(self, site: _Site) -> float:
         return max(self._config.delay, site.rules.delay if site.rules is not None else 0.0)
 
-    async def _visit(self, session: ClientSession, site: _Site, where: str, address: Address) -> None:
+    async def _visit(self, fetcher: Fetcher, site: _Site, where: str, address: Address) -> None:
         """Ask for one address and write down what came of it."""
         try:
             if site.rules is None:
-                site.rules = await self._rules(session, where)
+                site.rules = await self._rules(fetcher, where)
                 self._add_sitemaps(where, site.rules)
                 await asyncio.sleep(self._delay(site))
                 site.quiet_until = time.monotonic() + self._delay(site)
@@ -133,7 +131,7 @@ class Crawler:
                 return
             page = address.kind == "page"
             limit = self._config.page_bytes if page else _SITEMAP_BYTES
-            answer = await ask(session, address.url, limit=limit, wanted=_is_html if page else None)
+            answer = await fetcher.fetch(address.url, limit=limit, wanted=_is_html if page else None)
             self._received += len(answer.raw)
             if answer.status in REDIRECTS:
                 self._redirect(address, answer)
@@ -157,7 +155,7 @@ class Crawler:
         else:
             self._store.end(address, "failed", str(failure), received=failure.received)
 
-    async def _rules(self, session: ClientSession, where: str) -> Rules:
+    async def _rules(self, fetcher: Fetcher, where: str) -> Rules:
         """The rules of an origin: kept ones, else its robots.txt. Where that cannot be had, nothing is asked (RFC 9309 2.3.1)."""
         agent = self._config.user_agent
         if (kept := self._store.rules(where, time.time() - _ROBOTS_SECONDS)) is not None:
@@ -165,7 +163,7 @@ class Crawler:
         url, text, refused = f"{where}/robots.txt", None, None
         for attempt in range(self._config.retries + 1):
             try:
-                text, refused = await self._robots(session, url), None
+                text, refused = await self._robots(fetcher, url), None
                 break
             except Failed as failure:
                 missing = re.fullmatch(r"status 4\d\d", str(failure)) is not None and not failure.again
@@ -177,10 +175,10 @@ class Crawler:
         self._store.set_rules(where, text, refused)
         return Rules(text, agent, refused=refused)
 
-    async def _robots(self, session: ClientSession, url: str) -> str:
+    async def _robots(self, fetcher: Fetcher, url: str) -> str:
         """The text of robots.txt, over at most five redirects inside the allowed hosts (RFC 9309 2.3.1.2)."""
         for _ in range(6):
-            answer = await ask(session, url, limit=16 * LIMIT_BYTES, wanted=None)
+            answer = await fetcher.fetch(url, limit=16 * LIMIT_BYTES, wanted=None)
             if answer.status not in REDIRECTS:
                 return answer.body[:LIMIT_BYTES].decode("utf-8", "replace").replace("\0", "")
             try:

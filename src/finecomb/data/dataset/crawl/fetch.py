@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import email.utils
-import socket
-import time
+import asyncio
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from email.message import Message
-from typing import TYPE_CHECKING, Any
+from http.client import HTTPException, HTTPResponse
 
-from finecomb.assets.addresses import public_connector
+from finecomb.assets.addresses import PrivateAddress
+from finecomb.assets.connections import LATER, REDIRECTS, CannotConnect, Connections, Expired, body, retry_after
 from finecomb.config.schema.dataset import Crawl
+from finecomb.data.dataset.crawl.urls import host_of
 
-if TYPE_CHECKING:
-    from aiohttp import ClientResponse, ClientSession
-
-REDIRECTS = (301, 302, 303, 307, 308)
-_AGAIN = (429, 500, 502, 503, 504)
-_CHUNK = 1 << 16
+_HEADERS = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.1", "Accept-Encoding": "gzip, deflate"}
 
 
 class Failed(Exception):
@@ -51,87 +46,83 @@ class Answer:
         return ", ".join(value for key, value in self.headers if key.lower() == name)
 
 
-def open_session(config: Crawl, knows_host: Callable[[str], bool]) -> ClientSession:
-    """A client that keeps no cookies, uses no proxy, resolves only names that `knows_host` allows, and connects only to public addresses
-    unless the config says otherwise."""
-    from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
-    from aiohttp.abc import AbstractResolver
-    from aiohttp.resolver import ThreadedResolver
+class Fetcher:
+    """Fetches pages in threads: keeps no cookies, uses no proxy, connects only to hosts that `knows_host` allows, and only to public
+    addresses unless the config says otherwise."""
 
-    class Guarded(AbstractResolver):
-        """Names outside the crawl are not looked up, so that not even a name server learns of them."""
+    def __init__(self, config: Crawl, knows_host: Callable[[str], bool]) -> None:
+        self._knows_host = knows_host
+        self._threads = ThreadPoolExecutor(config.concurrency, "crawl")
+        self._connections = Connections(
+            config.user_agent,
+            allow_private=config.allow_private,
+            connect_timeout=config.connect_timeout,
+            head_timeout=config.read_timeout,
+            read_timeout=config.read_timeout,
+            total_timeout=config.total_timeout,
+            proxied=False,
+            keep=config.concurrency,
+        )
 
-        def __init__(self) -> None:
-            self._inner = ThreadedResolver()
+    def __enter__(self) -> Fetcher:
+        return self
 
-        async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> Any:
-            if not knows_host(host if port in (80, 443) else f"{host}:{port}"):
-                raise OSError(f"{host} is outside the crawl")
-            return await self._inner.resolve(host, port, family)
+    def __exit__(self, *_: object) -> None:
+        self._connections.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
-        async def close(self) -> None:
-            await self._inner.close()
+    async def fetch(self, url: str, *, limit: int, wanted: Callable[[str], bool] | None) -> Answer:
+        """Fetch one address. Raises Failed, whatever went wrong.
 
-    connector = public_connector(
-        allow_private=config.allow_private, resolver=Guarded(), limit=config.concurrency, limit_per_host=config.host_concurrency
-    )
-    timeout = ClientTimeout(total=config.total_timeout, sock_connect=config.connect_timeout, sock_read=config.read_timeout)
-    headers = {"User-Agent": config.user_agent, "Accept": "text/html,application/xhtml+xml,*/*;q=0.1", "Accept-Encoding": "gzip, deflate"}
-    return ClientSession(
-        connector=connector, timeout=timeout, headers=headers, cookie_jar=DummyCookieJar(), auto_decompress=False, trust_env=False,
-        max_line_size=16_384, max_field_size=32_768,
-    )  # fmt: skip
+        limit: most bytes of the decoded body. wanted: whether a content type ("" when none is given) is read at all; None: any.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: self._fetch(url, limit, wanted))
 
-
-async def ask(session: ClientSession, url: str, *, limit: int, wanted: Callable[[str], bool] | None) -> Answer:
-    """Fetch one address. Raises Failed, whatever went wrong.
-
-    limit: most bytes of the decoded body. wanted: whether a content type ("" when none is given) is read at all; None: any.
-    """
-    import aiohttp
-    from yarl import URL
-
-    try:
-        async with session.get(URL(url, encoded=True), allow_redirects=False) as response:
-            return await _read(response, limit, wanted)
-    except aiohttp.ServerTimeoutError as error:
-        raise Failed("server does not answer", again=True) from error
-    except TimeoutError as error:
-        raise Failed("took too long") from error
-    except aiohttp.ClientConnectorError as error:
-        private = "not a public address" in str(error)  # the connection may have failed for several addresses of one host
-        raise Failed("private address" if private else "cannot connect", again=not private) from error
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise Failed(f"broken answer ({type(error).__name__})", again=isinstance(error, aiohttp.ClientConnectionError)) from error
+    def _fetch(self, url: str, limit: int, wanted: Callable[[str], bool] | None) -> Answer:
+        # Names outside the crawl are not looked up, so that not even a name server learns of them.
+        if not self._knows_host(host_of(url)):
+            raise Failed("cannot connect", again=True)
+        try:
+            with self._connections.request(url, _HEADERS) as response:
+                return _read(response, limit, wanted)
+        except PrivateAddress as error:
+            raise Failed("private address") from error
+        except CannotConnect as error:
+            raise Failed("cannot connect", again=True) from error
+        except Expired as error:
+            raise Failed("took too long") from error
+        except TimeoutError as error:
+            raise Failed("server does not answer", again=True) from error
+        except (OSError, HTTPException, ValueError) as error:
+            raise Failed(f"broken answer ({type(error).__name__})", again=isinstance(error, OSError)) from error
 
 
-async def _read(response: ClientResponse, limit: int, wanted: Callable[[str], bool] | None) -> Answer:
+def _read(response: HTTPResponse, limit: int, wanted: Callable[[str], bool] | None) -> Answer:
     """The response, read to its end only where it is of use."""
-    status = response.status
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
-    content_type, charset = _content_type(response.headers.get("Content-Type", ""))
+    status, headers = response.status, response.getheaders()
+    content_type = response.headers.get_content_type() if response.headers.get("Content-Type") else ""
+    named = response.headers.get_param("charset")
+    charset = named if isinstance(named, str) and named else None
     if status in REDIRECTS:
         location = response.headers.get("Location")
         if not location:
             raise Failed("redirect to nowhere")
         return Answer(status, response.reason or "", headers, b"", b"", content_type, charset, location)
     if status != 200:
-        raise Failed(f"status {status}", again=status in _AGAIN, wait=_retry_after(response.headers.get("Retry-After")))
+        raise Failed(f"status {status}", again=status in LATER, wait=retry_after(response.headers.get("Retry-After")))
     if wanted is not None and not wanted(content_type):
         raise Failed(f"content type {content_type[:60] or 'missing'}")
-    announced = response.headers.get("Content-Length", "")
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    if announced.isdigit() and int(announced) > limit:
+    if (response.length or 0) > limit:
         raise Failed("page too large")
-    raw, body = bytearray(), bytearray()
-    decoder = _Decoder(encoding)
-    async for chunk in response.content.iter_chunked(_CHUNK):
+    raw, content = bytearray(), bytearray()
+    decoder = _Decoder(response.headers.get("Content-Encoding", "").strip().lower())
+    for chunk in body(response):
         raw += chunk
-        body += decoder.feed(chunk, limit + 1 - len(body))
-        if len(body) > limit or len(raw) > limit:
+        content += decoder.feed(chunk, limit + 1 - len(content))
+        if len(content) > limit or len(raw) > limit:
             raise Failed("page too large", received=len(raw))
     decoder.finish()
-    return Answer(status, response.reason or "", headers, bytes(body), bytes(raw), content_type, charset)
+    return Answer(status, response.reason or "", headers, bytes(content), bytes(raw), content_type, charset)
 
 
 class _Decoder:
@@ -160,21 +151,3 @@ class _Decoder:
         """Raise Failed where the compressed stream is not whole."""
         if self._state is not None and not self._state.eof:
             raise Failed("broken compression")
-
-
-def _content_type(header: str) -> tuple[str, str | None]:
-    message = Message()
-    message["Content-Type"] = header or "x/missing"
-    charset = message.get_param("charset")
-    kind = message.get_content_type() if header else ""
-    return kind, charset if isinstance(charset, str) and charset else None
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds, from a number of them or a date."""
-    if not value:
-        return None
-    if value.strip().isdigit():
-        return float(value)
-    date = email.utils.parsedate_tz(value)
-    return None if date is None else max(0.0, email.utils.mktime_tz(date) - time.time())

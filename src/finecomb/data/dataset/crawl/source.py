@@ -18,10 +18,11 @@ from finecomb.config.schema.dataset import Crawl
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.crawl.crawler import Crawler
 from finecomb.data.dataset.crawl.store import Page, Store
-from finecomb.data.dataset.crawl.urls import Scope, pattern
+from finecomb.data.dataset.crawl.urls import Scope
 from finecomb.data.dataset.extract import Limits, extract, made_by, require_web
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.source import Raw
+from finecomb.data.patterns import compiled
 
 # Goes up when the same answers give other pages.
 VERSION = 1
@@ -46,7 +47,7 @@ class CrawlSource:
             )
         self._config = config
         self._scope = Scope(config)
-        self._labels = [(label, pattern(text, f"dataset.labels.{label}")) for label, text in config.labels.items()]
+        self._labels = [(label, compiled(text, f"dataset.labels.{label}")) for label, text in config.labels.items()]
 
     @property
     def directory(self) -> Path:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from typing import Any
 
 from finecomb.assets.addresses import is_public
 from finecomb.config.schema.dataset import Crawl
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.data.patterns import compiled
 
 _LONGEST = 2048
 _PORTS = {"http": 80, "https": 443}
@@ -88,8 +88,8 @@ class Scope:
 
     def __init__(self, config: Crawl) -> None:
         self._allow_private = config.allow_private
-        self._include = [pattern(text, "dataset.include") for text in config.include]
-        self._exclude = [pattern(text, "dataset.exclude") for text in config.exclude]
+        self._include = [compiled(text, "dataset.include") for text in config.include]
+        self._exclude = [compiled(text, "dataset.exclude") for text in config.exclude]
         self.start = _starts(config)
         hosts = [host_of(url) for url in self.start] if config.hosts is None else [host.lower().rstrip(".") for host in config.hosts]
         self._exact = {host for host in hosts if not host.startswith("*.")}
@@ -143,16 +143,3 @@ def _starts(config: Crawl) -> list[str]:
     if problems or not found:
         raise ConfigError(problems or Problem("no address to start at", "dataset.start", hint="dataset.start=[https://site.example/]"))
     return list(dict.fromkeys(found))
-
-
-def pattern(text: str, where: str) -> Any:
-    """A pattern of RE2. Raises ConfigError for what it does not know."""
-    import re2
-
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(text, options)
-    except re2.error as error:
-        hint = "patterns are those of RE2: no look-around and no back references"
-        raise ConfigError(Problem(f"the pattern {text[:200]!r} cannot be used: {error}", where, hint=hint)) from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from finecomb.core.errors import ConfigError, Problem
@@ -17,41 +19,125 @@ from finecomb.data.dataset.lines import Decoder, fault, groups
 LARGEST_ARRAY = 256 << 20
 
 
+# What pyarrow reads and Python's reader does not, or otherwise: other names of numbers, and numbers too long or nested too deeply for it.
+_NO_NUMBER = re.compile(r"[:,\[]\s*-?(?:Inf|NaN)")
+_LONG_NUMBER = re.compile(r"\d{4000}")
+_DEEP = 900
+
+
+@dataclass
+class _Piece:
+    """What was read since the last piece. columns: one function for each run of rows, from a name to its cells."""
+
+    columns: list[Callable[[str], list[Any]]] = field(default_factory=list)
+    names: dict[str, None] = field(default_factory=dict)
+    lines: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, items: list[dict[str, Any]]) -> None:
+        """Rows as objects."""
+        self.names.update((name, None) for item in items for name in item)
+        self.columns.append(lambda name: [item.get(name) for item in items])
+
+    def table(self, file: File) -> Table:
+        """The piece as a table."""
+        columns = self.columns
+
+        def column(name: str) -> list[Any]:
+            return [cell for cells in columns for cell in cells(name)]
+
+        return Table(file.name, list(self.names), column, self.lines, "line", self.numbers, self.broken, open_names=True)
+
+
 def json_lines(file: File, how: How) -> Iterator[Table]:
-    """An object in each line; a line that holds none is left out and named."""
-    items: list[dict[str, Any]] = []
-    lines: list[int] = []
-    numbers: list[int] = []
-    broken: list[Broken] = []
-    size, count = 0, Numbers()
+    """An object in each line; a line that holds none is left out and named.
+
+    The first piece tells which columns are needed and of which type they are; later blocks of lines are read by pyarrow where it reads them
+    as Python's reader does, else by that.
+    """
+    piece, count = _Piece(), Numbers()
+    types: dict[str, Any] | None = None
     damaged: Damaged | None = None
     for group in groups(file, how.encoding):
         for wrong in group.broken:
-            broken.append(wrong)
+            piece.broken.append(wrong)
             count.take()
-        for line, text in enumerate(group.lines, start=group.first):
-            if not text or text.isspace():
-                continue
-            size += len(text)
-            number = count.take()
-            if group.tainted and (found := fault(text, how.encoding, line)):
-                broken.append(found)
-                continue
-            item = _object(text, line)
-            if isinstance(item, Broken):
-                broken.append(item)
-                continue
-            items.append(item)
-            lines.append(line)
-            numbers.append(number)
-        if size >= PIECE:
-            yield _table(file, items, lines, numbers, broken, "line")
-            items, lines, numbers, broken, size = [], [], [], [], 0
+        numbered = [(line, text) for line, text in enumerate(group.lines, start=group.first) if text and not text.isspace()]
+        piece.size += sum(len(text) for _, text in numbered)
+        column = _by_arrow([text for _, text in numbered], types) if types and not group.tainted else None
+        if column is not None:
+            piece.columns.append(column)
+            piece.lines += [line for line, _ in numbered]
+            piece.numbers += [count.take() for _ in numbered]
+        else:
+            _by_line(piece, numbered, count, how.encoding, tainted=group.tainted)
+        if piece.size >= PIECE:
+            table = piece.table(file)
+            yield table
+            types = _types(table, how) if types is None and len(table) else types
+            piece = _Piece()
         damaged = group.damaged
-    if items or broken:
-        yield _table(file, items, lines, numbers, broken, "line")
+    if piece.lines or piece.broken:
+        yield piece.table(file)
     if damaged is not None:
         raise damaged
+
+
+def _by_line(piece: _Piece, numbered: list[tuple[int, str]], count: Numbers, encoding: str, *, tainted: bool) -> None:
+    items: list[dict[str, Any]] = []
+    for line, text in numbered:
+        number = count.take()
+        item = (fault(text, encoding, line) if tainted else None) or _object(text, line)
+        if isinstance(item, Broken):
+            piece.broken.append(item)
+            continue
+        items.append(item)
+        piece.lines.append(line)
+        piece.numbers.append(number)
+    piece.add(items)
+
+
+def _types(table: Table, how: How) -> dict[str, Any]:
+    """The needed columns of a table with their types for pyarrow; nothing where one holds others than texts, or whole numbers."""
+    import pyarrow
+
+    kinds = {frozenset({str}): pyarrow.string(), frozenset({int}): pyarrow.int64()}
+    try:
+        wanted = how.choose(table.names)
+    except ConfigError:
+        return {}
+    types = {name: kinds.get(frozenset(map(type, table.column(name))) - {type(None)}) for name in wanted}
+    return types if all(types.values()) else {}
+
+
+def _by_arrow(texts: list[str], types: dict[str, Any]) -> Callable[[str], list[Any]] | None:
+    """The columns of some lines, or None where one of them may be broken or read otherwise."""
+    import pyarrow
+    import pyarrow.json
+
+    block = "\n".join(texts)
+    if not texts or not all(text[0] == "{" and text.rstrip("\r")[-1:] == "}" for text in texts):
+        return None
+    if ("Inf" in block or "NaN" in block) and _NO_NUMBER.search(block):
+        return None
+    if any(len(text) > 2 * _DEEP and (text.count("[") + text.count("{") > _DEEP or _LONG_NUMBER.search(text)) for text in texts):
+        return None
+    options = pyarrow.json.ParseOptions(explicit_schema=pyarrow.schema(types), unexpected_field_behavior="ignore")
+    try:
+        data = block.encode()
+        reading = pyarrow.json.ReadOptions(use_threads=False, block_size=len(data) + 1)
+        table = pyarrow.json.read_json(pyarrow.BufferReader(data), read_options=reading, parse_options=options)
+    except (pyarrow.ArrowException, UnicodeEncodeError):
+        return None
+    if len(table) != len(texts):
+        return None
+
+    def column(name: str) -> list[Any]:
+        return table.column(name).to_pylist() if name in types else [json.loads(text).get(name) for text in texts]
+
+    return column
 
 
 def _object(text: str, line: int) -> dict[str, Any] | Broken:

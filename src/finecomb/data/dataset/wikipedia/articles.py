@@ -108,7 +108,7 @@ def _add(out: Articles, page: Page, rules: Rules) -> None:
     problem = page.broken
     if reason is None:
         try:
-            converted = to_text(page.text, page.title, rules.wiki)
+            converted = to_text(page.text, rules.wiki)
         except (RecursionError, ValueError) as error:
             reason, problem, converted = "broken", f"wikitext that cannot be read: {error}", Converted()
         if problem is None and len(converted.text) < rules.min_characters:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from finecomb.data.dataset.wikipedia.quantities import subscript, superscript
+from finecomb.data.dataset.wikipedia.templates import subscript, superscript
 
 # Ends a line where HTML does; no marker of lists begins behind it.
 LINE = "\ue003"

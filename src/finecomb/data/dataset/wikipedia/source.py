@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.assets import cache_dir, hash_file
-from finecomb.assets.polite import Manners, fetch_whole
+from finecomb.assets.client import FetchPolicy, fetch_whole
 from finecomb.config.computing import raised
 from finecomb.config.schema.dataset import Fetch, Wikipedia
 from finecomb.core import atomic
@@ -35,7 +35,7 @@ from finecomb.data.dataset.wikipedia.languages import CODES
 from finecomb.data.dataset.wikipedia.wikitext import wiki_of
 
 # Goes up when the same dump and config give other rows.
-VERSION = 1
+VERSION = 2
 _BATCH_BYTES, _BATCH_PAGES = 4_000_000, 500
 # Below so many bytes of a dump, starting processes takes longer than the work.
 _WORTH_PROCESSES = 3_000_000
@@ -90,7 +90,7 @@ class WikipediaSource:
         sections = config.drop_sections.get(site.language, [])
         names = [] if config.disambiguation else config.disambiguation_templates.get(site.language, [])
         return Rules(
-            wiki_of(site.language, site.namespaces, CODES, [str(name) for name in sections]),
+            wiki_of(site.namespaces, CODES, [str(name) for name in sections]),
             site,
             frozenset(config.namespaces),
             frozenset(str(name).lower() for name in names),
@@ -175,9 +175,8 @@ def _local(name: str, key: str, fetch: Fetch) -> Path:
         if path.is_dir():
             raise ConfigError(Problem(f"{path} is a folder", key, hint="name a file in it"))
         return path
-    manners = Manners(fetch.user_agent, fetch.allow_private, fetch.delay, fetch.retries, fetch.backoff, fetch.connect_timeout,
-                      fetch.read_timeout, fetch.answer_timeout, fetch.least_rate)  # fmt: skip
-    return fetch_whole(name, cache_dir() / "fetched" / hashlib.sha256(name.encode()).hexdigest()[:32], manners, limit=fetch.max_bytes)
+    folder = cache_dir() / "fetched" / hashlib.sha256(name.encode()).hexdigest()[:32]
+    return fetch_whole(name, folder, FetchPolicy.of(fetch), limit=fetch.max_bytes)
 
 
 def _is_bzip2(path: Path) -> bool:

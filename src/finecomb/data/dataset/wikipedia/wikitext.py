@@ -1,7 +1,6 @@
 """Wikitext to plain text. Templates that carry text are expanded, everything else that is not prose is dropped and counted.
 
-The parser of reference is mwparserfromhell. Most paragraphs hold nothing but links, emphasis and flat templates: for these, regular
-expressions give the same text (tests/data/test_wikipedia.py compares both on real articles) at many times the speed.
+mwparserfromhell reads every block of lines that holds markup.
 """
 
 from __future__ import annotations
@@ -9,25 +8,19 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from finecomb.data.dataset.wikipedia.arguments import arguments
 from finecomb.data.dataset.wikipedia.markup import blocks, clean, literal, without_extensions
-from finecomb.data.dataset.wikipedia.templates import FUNCTIONS, handler
+from finecomb.data.dataset.wikipedia.templates import Arguments, handler
 
 # Stands where a template was dropped, so that the brackets and commas around it can be tidied; not a character of any text.
 DROPPED = "\ue002"
-_LINK = re.compile(r"\[\[([^\[\]{}|<>\n]+)(?:\|([^\[\]{}<>|\n]*))?\]\]")
-_TEMPLATE = re.compile(r"\{\{([^{}\[\]|<>]+)((?:\|[^{}\[\]<>]*)?)\}\}")
 _TABLE = re.compile(r"[ \t:]*\{\|.*\n[ \t]*\|\}\s*|\s*<table\b.*</table\s*>\s*", re.DOTALL | re.IGNORECASE)
-_OPENING = re.compile(r"\{\{([^{}\[\]|<>\n]+)[|\n]")
-_BRACES = re.compile(r"\{\{+|\}\}+")
-_EXTERNAL = re.compile(r"\[((?:https?:|ftp:)?//[^\s\[\]<>{}|\"]+)(?:[ \t]+([^\[\]<>{}\n]*))?\]")
 _HELD = re.compile("\ue000(\\d+)\ue001")
 _COMPLEX = re.compile(r"[{}<>\[\]]")
 _MARKERS = re.compile(r"(?m)^[*#:;]+[ \t]*")
-_INNER_MARKERS = re.compile(r"(?<=\n)[*#:;]+[ \t]*")
 _QUOTES = re.compile(r"'{2,}")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 _FILES = ("file", "image", "media")
@@ -38,11 +31,10 @@ _HEADING = re.compile(r"(?m)^(={1,6})[ \t]*(.+?)[ \t]*\1[ \t]*$")
 class Wiki:
     """What converting needs to know of a wiki.
 
-    language: its code. namespaces: names of its namespaces of files and categories, in lower case, beside the English ones.
+    namespaces: names of its namespaces of files and categories, in lower case, beside the English ones.
     prefixes: codes that link to the same article in another language. drop_sections: headings, in lower case, whose sections go.
     """
 
-    language: str = "en"
     namespaces: frozenset[str] = frozenset()
     prefixes: frozenset[str] = frozenset()
     drop_sections: frozenset[str] = frozenset()
@@ -55,32 +47,27 @@ class Converted:
     text: str = ""
     templates: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
-    parsed: int = 0  # characters that the parser of reference had to read
 
 
-def to_text(wikitext: str, title: str, wiki: Wiki, *, reference: bool = False) -> Converted:
-    """The prose of a page. reference: let mwparserfromhell read every paragraph, also those that need no parser."""
+def to_text(wikitext: str, wiki: Wiki) -> Converted:
+    """The prose of a page."""
     out = Converted()
     held: list[str] = []
     source = literal(wikitext)
     source = without_extensions(source, held, out.left_out)
-    renderer = _Renderer(title, wiki, out, held)
+    renderer = _Renderer(wiki, out, held)
     pieces: list[tuple[int, str]] = []  # (level of a heading or 0, text)
     for level, block in _kept(blocks(source), wiki, out, renderer):
-        text = None if reference else renderer.simple(block)
-        if text is None:
-            out.parsed += len(block)
-            text = renderer.parsed(block)
-        pieces.append((level, renderer.released(text)))
+        pieces.append((level, renderer.released(renderer.text(block))))
     out.text = clean("\n".join(_without_empty(pieces)))
     return out
 
 
-def _kept(found: Sequence[str], wiki: Wiki, out: Converted, renderer: _Renderer) -> list[tuple[int, str]]:
+def _kept(all_blocks: Sequence[str], wiki: Wiki, out: Converted, renderer: _Renderer) -> list[tuple[int, str]]:
     """Blocks with their heading's level, without the sections that are to be dropped."""
     kept: list[tuple[int, str]] = []
     dropping = 0
-    for block in found:
+    for block in all_blocks:
         heading = _HEADING.fullmatch(block.strip())
         level = len(heading[1]) if heading else 0
         if heading and dropping and level <= dropping:
@@ -114,72 +101,21 @@ def _without_empty(pieces: list[tuple[int, str]]) -> list[str]:
 
 
 class _Renderer:
-    """Turns blocks of one page to text, by regular expressions or by the parser; both ask the same functions what a thing prints."""
+    """Turns blocks of one page to text."""
 
-    def __init__(self, title: str, wiki: Wiki, out: Converted, held: list[str]) -> None:
-        self._title, self._wiki, self._out, self._held = title, wiki, out, held
+    def __init__(self, wiki: Wiki, out: Converted, held: list[str]) -> None:
+        self._wiki, self._out, self._held = wiki, out, held
 
-    def simple(self, block: str) -> str | None:
-        """The text of a block that holds only links and flat templates, or None where it holds more."""
+    def text(self, block: str) -> str:
+        """The text of a block; only one with markup inside is parsed."""
         if not _COMPLEX.search(block):
-            return self._plain(block)
+            return self._inline(_QUOTES.sub("", _MARKERS.sub("", block)))
         if _TABLE.fullmatch(block):
             self._out.left_out["table"] += 1
             return ""
-        if (whole := self._whole(block)) is not None:
-            return whole
-        if "{|" in block or "{{{" in block or "<" in block or "[[http" in block:
-            return None
-        before = (Counter(self._out.templates), Counter(self._out.left_out), len(self._held))
-        text = _LINK.sub(self._simple_link, block)
-        files = self._out.left_out.total()
-        text = _TEMPLATE.sub(lambda m: self._hold(self._flat(m[1], m[2])), text)
-        # A file inside a dropped template is part of it: the parser, which reads from the outside, decides.
-        unsure = files > before[1].total() and self._out.templates.total() > before[0].total()
-        text = _LINK.sub(self._simple_link, text)
-        text = _EXTERNAL.sub(lambda m: self._hold(self.inline(m[2] or "").strip()), text)
-        if unsure or _COMPLEX.search(text):
-            self._out.templates, self._out.left_out = before[0], before[1]
-            del self._held[before[2] :]
-            return None
-        return self._plain(text)
+        import mwparserfromhell
 
-    def _whole(self, block: str) -> str | None:
-        """The mark of a dropped template where the block is nothing else, however much is inside it (an infobox); else None."""
-        named = _OPENING.match(block)
-        if named is None or block[-2:] != "}}" or block.count("{{") < 2:
-            return None
-        name = " ".join(self._value(named[1]).replace("_", " ").split())
-        if ":" in name or handler(name.lower(), self._wiki.language) is not None:
-            return None
-        depth = 0
-        for mark in _BRACES.finditer(block):
-            size = len(mark[0])
-            depth += size // 2 if mark[0][0] == "{" else -(size // 2)
-            if size % 2 or (depth <= 0 and mark.end() < len(block)):
-                return None
-        return self.template(name, list) if depth == 0 else None
-
-    def _simple_link(self, found: re.Match[str]) -> str:
-        return self._hold(self.link(self.inline(found[1]), None if found[2] is None else self.inline(found[2])))
-
-    def _flat(self, name: str, rest: str) -> str:
-        def pairs() -> list[tuple[str | None, str]]:
-            found: list[tuple[str | None, str]] = []
-            for part in rest[1:].split("|") if rest else ():
-                key, equals, value = part.partition("=")
-                found.append((self.released(key), self._value(value)) if equals else (None, self._value(part)))
-            return found
-
-        return self.template(self._value(name), pairs)
-
-    def _value(self, text: str) -> str:
-        """An argument; a marker of lists is one only behind a line feed."""
-        return self.released(self.inline(_INNER_MARKERS.sub("", text)))
-
-    def _hold(self, text: str) -> str:
-        self._held.append(text)
-        return f"\ue000{len(self._held) - 1}\ue001"
+        return self._code(mwparserfromhell.parse(block, skip_style_tags=True))
 
     def released(self, text: str) -> str:
         """The text with what was held back in its place."""
@@ -187,16 +123,41 @@ class _Renderer:
             text = _HELD.sub(lambda m: self._held[int(m[1])], text)
         return text
 
-    def _plain(self, text: str) -> str:
-        return self.inline(_MARKERS.sub("", text))
-
-    def inline(self, text: str) -> str:
-        """Running text: entities are resolved, the quotation marks of emphasis go."""
-        if "''" in text:
-            text = _QUOTES.sub("", text)
+    def _inline(self, text: str) -> str:
         return _ENTITY.sub(lambda m: html.unescape(m[0]), text) if "&" in text else text
 
-    def link(self, target: str, shown: str | None) -> str:
+    def _code(self, code: Any) -> str:
+        text = ""
+        for node in code.nodes if code is not None else ():
+            # In `; term: meaning` the colon is a mark of lists to the parser, and a colon to the reader.
+            colon = type(node).__name__ == "Tag" and node.wiki_markup == ":" and text.rpartition("\n")[2].strip()
+            text += ":" if colon else self._node(node)
+        return text
+
+    def _node(self, node: Any) -> str:
+        match type(node).__name__:
+            case "Text":
+                return self._inline(_QUOTES.sub("", str(node)))
+            case "HTMLEntity":
+                return self._inline(str(node))
+            case "Wikilink":
+                return self._link(self._code(node.title), None if node.text is None else self._code(node.text))
+            case "Template":
+                return self._template(node)
+            case "ExternalLink":
+                return self._code(node.title).strip() if node.brackets else str(node.url)
+            case "Heading":
+                return "\n" + self._code(node.title) + "\n"
+            case "Argument":
+                return self._code(node.default)
+            case "Tag" if str(node.tag).strip().lower() == "table":
+                self._out.left_out["table"] += 1
+                return ""
+            case "Tag" if not node.wiki_markup:  # what else the parser makes tags of are the marks of lists
+                return self._code(node.contents)
+        return ""
+
+    def _link(self, target: str, shown: str | None) -> str:
         """What [[target|shown]] prints: nothing for files, categories and links to other languages."""
         target = self.released(target).strip()
         prefix = target.partition(":")[0].strip().lower() if ":" in target else ""
@@ -210,28 +171,31 @@ class _Renderer:
         bare = target.removeprefix(":")
         return re.sub(r"\s*\([^()]*\)$", "", bare.rpartition(":")[2]) if shown is not None else bare
 
-    def template(self, name: str, pairs: Callable[[], list[tuple[str | None, str]]]) -> str:
+    def _template(self, node: Any) -> str:
         """What a template prints, or the mark of a dropped one, whose arguments are not looked at."""
-        known = " ".join(name.replace("_", " ").split())
-        # Behind the colon of a parser function stands text, whose case counts; a template's own name is known by its lower case.
-        head, colon, tail = known.partition(":")
-        key = head.lower() + colon + tail if colon and head.lower() in FUNCTIONS else known.lower()
-        prints = handler(key, self._wiki.language)
-        text = prints(arguments(pairs(), self._title, self._wiki.language)) if prints else None
+        name = " ".join(self.released(self._code(node.name)).replace("_", " ").split()).lower()
+        prints = handler(name)
+        text = prints(self._arguments(node)) if prints else None
         if text is None:
-            counted = head.lower() if colon and (head.startswith("#") or head.isupper()) else known.lower()
-            self._out.templates[counted[:80]] += 1
+            head = name.partition(":")[0]
+            self._out.templates[(head if head.startswith("#") else name)[:80]] += 1
             return DROPPED
         return text
 
-    def parsed(self, block: str) -> str:
-        """The text of any block, read by mwparserfromhell."""
-        from finecomb.data.dataset.wikipedia.reference import render
+    def _arguments(self, node: Any) -> Arguments:
+        """A later argument of the same name wins, as in MediaWiki."""
+        given: dict[str, str] = {}
+        following = 1
+        for each in node.params:
+            name = self._code(each.name).strip().lower() if each.showkey else str(following)
+            following += not each.showkey
+            given[name] = self.released(self._code(each.value)).strip()
+        numbers = [int(name) for name in given if name.isdigit() and len(name) < 3]
+        positional = [given.get(str(number), "") for number in range(1, max(numbers, default=0) + 1)]
+        return Arguments(positional, {name: value for name, value in given.items() if not name.isdigit()})
 
-        return render(block, self, self._out.left_out)
 
-
-def wiki_of(language: str, namespaces: Mapping[int, str], prefixes: frozenset[str], drop_sections: Sequence[str]) -> Wiki:
+def wiki_of(namespaces: Mapping[int, str], prefixes: frozenset[str], drop_sections: Sequence[str]) -> Wiki:
     """A wiki by the head of its dump: namespace 6 holds files, 14 categories, -2 media."""
     own = frozenset(namespaces[key].lower() for key in (6, 14, -2) if namespaces.get(key))
-    return Wiki(language, own, prefixes, frozenset(name.lower() for name in drop_sections))
+    return Wiki(own, prefixes, frozenset(name.lower() for name in drop_sections))

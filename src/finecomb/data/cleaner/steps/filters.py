@@ -4,27 +4,39 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.config.schema import cleaner as schema
+from finecomb.config.schema.base import option
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.step import Batch, Decision, Scorer, Step
 from finecomb.data.cleaner.word_arrays import chunks
 from finecomb.data.cleaner.words import unspaced_share
+from finecomb.data.patterns import compiled
 
 PAIR = " (text_pair)"  # after reasons and scores of the second text of a pair
 _AT_ONCE = 1 << 21  # characters searched as one
 
 
+@dataclass
+class LengthOptions:
+    """Too short and too long texts go."""
+
+    min_characters: Optional[int] = option("least number of characters; null: no bound", low=0)
+    max_characters: Optional[int] = option("most characters", low=1)
+    min_words: Optional[int] = option("least number of words", low=0)
+    max_words: Optional[int] = option("most words", low=1)
+
+
 class Length(Scorer):
     """Keeps texts of a length between two bounds, in characters and in words."""
 
-    def __init__(self, config: schema.Length) -> None:
+    def __init__(self, config: LengthOptions) -> None:
         self._config = config
 
     def measure(self, batch: Batch) -> dict[str, NDArray[Any]]:
@@ -51,20 +63,13 @@ class Length(Scorer):
         return {"characters": (config.min_characters, config.max_characters), "words": (config.min_words, config.max_words)}
 
 
-def compiled(pattern: str, where: str, *, any_case: bool) -> Any:
-    """A pattern of RE2, whose time is linear in the text whatever the pattern. Raises ConfigError for what it does not know."""
-    import re2
+@dataclass
+class PatternsOptions:
+    """Texts go by regular expressions (RE2: linear time)."""
 
-    options = re2.Options()
-    options.case_sensitive = not any_case
-    options.log_errors = False
-    options.max_mem = 256 << 20
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        told = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        hint = "patterns are those of RE2: no look-around and no back references, so that no text can make them slow"
-        raise ConfigError(Problem(f"the pattern {pattern[:200]!r} cannot be used: {told}", where, hint=hint)) from error
+    drop: list[str] = option("texts that match any of these go")
+    keep: list[str] = option("texts that match none of these go; empty: no such rule")
+    any_case: bool = option("capitals do not count")
 
 
 class Patterns(Step):
@@ -72,7 +77,7 @@ class Patterns(Step):
 
     LIBRARIES = ("google-re2",)
 
-    def __init__(self, config: schema.Patterns) -> None:
+    def __init__(self, config: PatternsOptions) -> None:
         self._drop = _Alternatives(config.drop, "cleaner.steps.patterns.drop", any_case=config.any_case)
         self._keep = _Alternatives(config.keep, "cleaner.steps.patterns.keep", any_case=config.any_case)
 
@@ -121,6 +126,15 @@ class _Alternatives:
         return [pattern for pattern, search in zip(self.patterns, self._each, strict=True) if search.search(data)]
 
 
+@dataclass
+class WordListOptions:
+    """Texts with words of a list go."""
+
+    words: list[str] = option("words or phrases")
+    file: Optional[str] = option("a file with one on each line")
+    max_count: int = option("how many occurrences are still kept", low=0)
+
+
 class WordList(Scorer):
     """Drops texts in which words of a list occur too often. A word counts where no letter or digit touches it; in scripts without spaces
     anywhere."""
@@ -130,7 +144,7 @@ class WordList(Scorer):
     MEASURED_BY = ("words", "file")
     VERSION = 2
 
-    def __init__(self, config: schema.WordList) -> None:
+    def __init__(self, config: WordListOptions) -> None:
         listed = [*config.words, *_lines(config.file)]
         if not listed:
             raise ConfigError(Problem("the list of words is empty", "cleaner.steps.word_list", "words: [...] or file: PATH"))
@@ -190,7 +204,7 @@ class WordList(Scorer):
         return {"listed_words": (None, self._most), f"listed_words{PAIR}": (None, self._most)}
 
     @staticmethod
-    def inputs(config: schema.WordList) -> list[str]:
+    def inputs(config: WordListOptions) -> list[str]:
         """What the list says, whatever its file is called."""
         return _lines(config.file)
 
@@ -205,7 +219,7 @@ def _before(data: bytes, place: int) -> int:
 
 def _columns(batch: Batch) -> list[tuple[str, Sequence[str]]]:
     """The texts, and those of pairs with what is said of them."""
-    return [("", batch.text)] if batch.text_pair is None else [("", batch.text), (PAIR, batch.text_pair)]
+    return list(zip(("", PAIR), batch.columns(), strict=False))
 
 
 def _unspaced(word: str) -> bool:
@@ -219,3 +233,10 @@ def _lines(file: str | None) -> list[str]:
         return [line.strip() for line in Path(file).expanduser().read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(Problem(f"the list of words cannot be read: {error}", str(file), hint="one word on each line, UTF-8")) from error
+
+
+CLEANING_STEPS = {
+    "length": (LengthOptions, Length),
+    "patterns": (PatternsOptions, Patterns),
+    "word_list": (WordListOptions, WordList),
+}

@@ -17,9 +17,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
-from finecomb.config.schema import cleaner as schema
+from finecomb.config.schema.base import option
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.corrections import corrections
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, TextRewrite
@@ -34,13 +34,25 @@ _ENOUGH, _FOREIGN = 10, 0.6  # words that a text must have to be judged, and the
 HEAD = "wrong\tright\tcount\tcount_right"
 
 
+@dataclass
+class SpellingOptions:
+    """Rare misspellings are corrected by one map for the whole corpus."""
+
+    min_length: int = option("shorter words are left alone", low=2)
+    max_count: int = option("words that occur more often are left alone", low=1)
+    min_ratio: int = option("the correction is at least so many times as frequent in the corpus", low=1)
+    two_edits_from: int = option("words of this length on may differ in two edits", low=3)
+    dictionary: Optional[str] = option("a file of words, one on each line, or hunspell's .dic; null: English, as it comes with symspellpy")
+    map: Optional[str] = option("a map that was written before and perhaps edited; null: build one")
+
+
 class Spelling(CorpusStep, TextRewrite):
     """Applies a map of corrections: that of `map`, or one built from the training texts, which the report and corrections.tsv show."""
 
     VERSION = 2
     LIBRARIES = ("symspellpy",)
 
-    def __init__(self, config: schema.Spelling) -> None:
+    def __init__(self, config: SpellingOptions) -> None:
         self._config = config
         self._map: dict[str, str] = {}
         if config.map is not None:
@@ -109,7 +121,7 @@ class Spelling(CorpusStep, TextRewrite):
         return {"corrections": state["corrections"], "given": self._config.map is not None}
 
     @staticmethod
-    def inputs(config: schema.Spelling) -> list[Any]:
+    def inputs(config: SpellingOptions) -> list[Any]:
         """What the files say, whatever they are called."""
         given = [read_map(Path(config.map))] if config.map is not None else []
         return [*given, *([sorted(dictionary(config.dictionary))] if config.dictionary is not None else [])]
@@ -198,3 +210,6 @@ def read_map(path: Path) -> dict[str, str]:
 def write_map(rows: Iterable[Mapping[str, Any]]) -> str:
     """The map as text: a line for each correction, to be edited by deleting lines or changing the second word."""
     return "\n".join([HEAD, *(f"{row['wrong']}\t{row['right']}\t{row['count']}\t{row['count_right']}" for row in rows)]) + "\n"
+
+
+CLEANING_STEPS = {"spelling": (SpellingOptions, Spelling)}

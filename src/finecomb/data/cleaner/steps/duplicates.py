@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import xxhash
 
-from finecomb.config.schema import cleaner as schema
+from finecomb.config.schema.base import option
 from finecomb.data.cleaner.among import in_range, repeated
 from finecomb.data.cleaner.shingles import utf8
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch
 
 _PART = 1 << 22  # rows for each task of the plan
+
+
+@dataclass
+class DuplicatesOptions:
+    """Exact duplicates go, before any split is carved."""
+
+    across: bool = option("also drop training and validation rows whose text stands in a later split (test wins, then validation)")
 
 
 class Duplicates(CorpusStep):
@@ -26,7 +34,7 @@ class Duplicates(CorpusStep):
     VERSION = 2
     SKETCHED_BY = ()
 
-    def __init__(self, config: schema.Duplicates) -> None:
+    def __init__(self, config: DuplicatesOptions) -> None:
         self._across = config.across
 
     def sketch(self, batch: Batch) -> Facts:
@@ -103,3 +111,6 @@ def _digests(batch: Batch) -> list[bytes]:
 def _bytes(texts: Any) -> tuple[memoryview, list[int]]:
     data, bounds = utf8(texts)
     return data.data, bounds.tolist()
+
+
+CLEANING_STEPS = {"duplicates": (DuplicatesOptions, Duplicates)}

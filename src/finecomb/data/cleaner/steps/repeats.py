@@ -17,10 +17,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from finecomb.config.schema import cleaner as schema
+from finecomb.config.schema.base import option
 from finecomb.data.cleaner.shingles import hashed
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch
-from finecomb.data.cleaner.word_arrays import I64, U64, scan
+from finecomb.data.cleaner.word_arrays import scan
+from finecomb.data.cleaner.word_hashes import I64, U64
 from finecomb.data.cleaner.words import words
 
 Range = tuple[int, int]
@@ -82,7 +83,7 @@ class Repeats(CorpusStep):
         self._least = min_words_left
 
     @abstractmethod
-    def parts(self, texts: Sequence[str]) -> Parts:
+    def find_parts(self, texts: Sequence[str]) -> Parts:
         """The parts of all texts."""
 
     @abstractmethod
@@ -94,8 +95,8 @@ class Repeats(CorpusStep):
         return dict(vars(self._parts(batch)))
 
     def _parts(self, batch: Batch) -> Parts:
-        found = self.parts(batch.text)
-        return found if batch.text_pair is None else found.joined(self.parts(batch.text_pair))
+        found = self.find_parts(batch.text)
+        return found if batch.text_pair is None else found.joined(self.find_parts(batch.text_pair))
 
     def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
         """Hashes of parts that occur more than once, sorted, and the number of the part that stays for each; the rows that are dropped; and
@@ -108,7 +109,7 @@ class Repeats(CorpusStep):
     def carry_out(self, batch: Batch, state: Facts) -> Decision:
         """Take out what is not the first. The score is the share of a row's characters that stood before."""
         decision = Decision()
-        columns = _columns(batch)
+        columns = batch.columns()
         removed = np.zeros(len(batch))
         size = np.sum([[len(text) for text in texts] for texts in columns], axis=0) if len(batch) else removed
         dropped = set((_within(state["dropped"], batch.start, len(batch)) - batch.start).tolist())
@@ -276,7 +277,7 @@ class Units(Repeats):
         super().__init__(min_words_left)
         self._unit, self._run, self._min_words = unit, run, min_words
 
-    def parts(self, texts: Sequence[str]) -> Parts:
+    def find_parts(self, texts: Sequence[str]) -> Parts:
         """Of runs with enough words."""
         found: list[tuple[int, int, int]] = []
         offsets, counts = [0], []
@@ -304,13 +305,30 @@ class Units(Repeats):
                 yield first, (run[0][0][0], run[-1][0][1]), part
 
 
+@dataclass
+class SentencesOptions:
+    """Of spans of sentences that stand more than once all but one go (C4: three sentences)."""
+
+    span: int = option("sentences in a span", low=1)
+    min_words_left: int = option("texts that lose a span and are left with fewer words go, unless they hold the last copy of one", low=0)
+
+
 class Sentences(Units):
     """C4's rule: of a span of three sentences that stands more than once in the corpus all but one go (Raffel et al. 2020, section 2.2)."""
 
     SKETCHED_BY = ("span",)
 
-    def __init__(self, config: schema.Sentences) -> None:
+    def __init__(self, config: SentencesOptions) -> None:
         super().__init__(_SENTENCE, config.span, 0, config.min_words_left)
+
+
+@dataclass
+class ParagraphsOptions:
+    """Of paragraphs or lines that stand more than once all but the first go."""
+
+    unit: str = option("what is compared; paragraphs are parted by blank lines", allowed=("paragraph", "line"))
+    min_words: int = option("shorter ones are left alone", low=0)
+    min_words_left: int = option("texts that lose some and are left with fewer words go, unless they hold the last copy of one", low=0)
 
 
 class Paragraphs(Units):
@@ -318,8 +336,16 @@ class Paragraphs(Units):
 
     SKETCHED_BY = ("unit", "min_words")
 
-    def __init__(self, config: schema.Paragraphs) -> None:
+    def __init__(self, config: ParagraphsOptions) -> None:
         super().__init__(_LINE if config.unit == "line" else _PARAGRAPH, 1, config.min_words, config.min_words_left)
+
+
+@dataclass
+class SubstringsOptions:
+    """Of long runs of words that stand more than once all but the first go (Lee et al. 2022)."""
+
+    min_words: int = option("runs of so many words or more are found", low=5, high=1000)
+    min_words_left: int = option("texts that lose some and are left with fewer words go, unless they hold the last copy of one", low=0)
 
 
 class Substrings(Repeats):
@@ -331,11 +357,11 @@ class Substrings(Repeats):
 
     SKETCHED_BY = ("min_words",)
 
-    def __init__(self, config: schema.Substrings) -> None:
+    def __init__(self, config: SubstringsOptions) -> None:
         super().__init__(config.min_words_left)
         self._n = config.min_words
 
-    def parts(self, texts: Sequence[str]) -> Parts:
+    def find_parts(self, texts: Sequence[str]) -> Parts:
         """Every run of the length; texts that are shorter have none."""
         hashes, offsets = hashed(texts, self._n)
         counts = np.diff(offsets)
@@ -356,10 +382,6 @@ class Substrings(Repeats):
         return [(begins[first], stop[first + self._n]) for first in range(len(begins) - self._n + 1)]
 
 
-def _columns(batch: Batch) -> list[Sequence[str]]:
-    return [batch.text] if batch.text_pair is None else [batch.text, batch.text_pair]
-
-
 def _without(text: str, ranges: Sequence[Range]) -> tuple[str, int]:
     """The text without some ranges, in order of their beginnings, and how many characters went."""
     kept, place = [], 0
@@ -369,3 +391,10 @@ def _without(text: str, ranges: Sequence[Range]) -> tuple[str, int]:
         place = max(place, end)
     left = "".join([*kept, text[place:]]).strip()
     return left, len(text) - len(left)
+
+
+CLEANING_STEPS = {
+    "sentences": (SentencesOptions, Sentences),
+    "paragraphs": (ParagraphsOptions, Paragraphs),
+    "substrings": (SubstringsOptions, Substrings),
+}

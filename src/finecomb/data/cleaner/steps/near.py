@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
-from finecomb.config.schema import cleaner as schema
+from finecomb.config.schema.base import option
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner import near_index
 from finecomb.data.cleaner.lsh import Rows, Settled, bands, candidates, components, curve, parted, settle
@@ -24,6 +25,28 @@ _MEMBERS = 10
 _PART = 1 << 25  # n-gram hashes for each task of the plan
 
 
+@dataclass
+class NearDuplicatesOptions:
+    """Near-duplicates go: MinHash and LSH, every candidate checked by exact Jaccard similarity."""
+
+    threshold: float = option("Jaccard similarity of word n-grams from which texts count as the same", low=0.05, high=1.0)
+    ngram: int = option("words in an n-gram", low=1, high=50)
+    permutations: int = option(
+        "length of the signatures; bands are chosen so that 95 % of pairs at the threshold are found", low=8, high=1024
+    )
+    keep: str = option(
+        "which row of a cluster stays; all: none goes, and splits are carved by cluster",
+        allowed=("first", "longest", "best_score", "source_priority", "all"),
+    )
+    score: Optional[str] = option(
+        "keep=best_score: the score of an earlier step, as step.score; the row with the highest stays", before=None
+    )
+    sources: list[str] = option("keep=source_priority: sources of the rows, in the order in which their rows stay", before=[])
+    index: Optional[str] = option("a folder that prepare left with write_index=true: rows near to one of its rows go too", before=None)
+    write_index: bool = option("prepare writes an index of the rows it delivers, for later corpora", before=False)
+    max_cluster_share: float = option("warn when one cluster holds a greater share of all rows", low=0, high=1, before=0.1)
+
+
 class NearDuplicates(CorpusStep):
     """Drops rows whose text is nearly that of a row that stays.
 
@@ -36,14 +59,14 @@ class NearDuplicates(CorpusStep):
     LIBRARIES = ("rensa",)
     SKETCHED_BY = ("ngram", "permutations", "score", "sources")
 
-    def __init__(self, config: schema.NearDuplicates) -> None:
+    def __init__(self, config: NearDuplicatesOptions) -> None:
         self._config = config
         self._bands = bands(config.threshold, config.permutations)
         self.groups_by = "cluster" if config.keep == "all" else None
         _check(config)
 
     @staticmethod
-    def inputs(config: schema.NearDuplicates) -> str | None:
+    def inputs(config: NearDuplicatesOptions) -> str | None:
         """What the result depends on besides the values: the content of the index."""
         return None if config.index is None else near_index.content(Path(config.index))
 
@@ -228,7 +251,7 @@ def _splits(sketches: Sequence[Sketch]) -> Any:
     return np.concatenate([np.zeros(0, np.int8), *(np.full(each.rows, SPLITS.index(each.split), np.int8) for each in sketches)])
 
 
-def _check(config: schema.NearDuplicates) -> None:
+def _check(config: NearDuplicatesOptions) -> None:
     """Values that belong together."""
     if (config.keep == "best_score") != (config.score is not None):
         raise ConfigError(Problem("keep=best_score and score=STEP.SCORE belong together", "near_duplicates.score"))
@@ -236,3 +259,6 @@ def _check(config: schema.NearDuplicates) -> None:
         raise ConfigError(Problem("keep=source_priority and a list of sources belong together", "near_duplicates.sources"))
     if config.keep == "all" and config.index is not None:
         raise ConfigError(Problem("with keep=all no row goes, so that there is nothing to do with an index", "near_duplicates.index"))
+
+
+CLEANING_STEPS = {"near_duplicates": (NearDuplicatesOptions, NearDuplicates)}

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finecomb.config import plugins
-from finecomb.config.schema import cleaner as schema
+from finecomb.config.schema.base import option
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.cleaner.step import Batch, Decision, Scorer
+
+
+@dataclass
+class PredicateOptions:
+    """A function of a plug-in's PREDICATES judges each text."""
+
+    function: str = option("its name there; it takes a text and returns true or false, or a number")
+    min_score: Optional[float] = option("least number that is kept, true being 1; null: no bound")
+    max_score: Optional[float] = option("greatest number that is kept; null: no bound")
 
 
 class Predicate(Scorer):
@@ -19,7 +29,7 @@ class Predicate(Scorer):
 
     MEASURED_BY = ("function",)
 
-    def __init__(self, config: schema.Predicate) -> None:
+    def __init__(self, config: PredicateOptions) -> None:
         self._config, self._function = config, _found(config.function).value
 
     def measure(self, batch: Batch) -> dict[str, NDArray[Any]]:
@@ -45,7 +55,7 @@ class Predicate(Scorer):
         return {self._config.function: (self._config.min_score, self._config.max_score)}
 
     @staticmethod
-    def inputs(config: schema.Predicate) -> str:
+    def inputs(config: PredicateOptions) -> str:
         """The file that the function stands in."""
         return _found(config.function).sha256
 
@@ -59,3 +69,6 @@ def _found(name: str) -> plugins.Own:
         )
         raise ConfigError(Problem(f"no plug-in offers a function {name}", "cleaner.steps.predicate.function", ", ".join(known), hint))
     return known[name]
+
+
+CLEANING_STEPS = {"predicate": (PredicateOptions, Predicate)}

@@ -10,18 +10,17 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from finecomb.config.schema import cleaner as schema
+from finecomb.config.schema.base import option
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.step import Batch, Decision, Scorer
-from finecomb.data.cleaner.word_arrays import U64, mixed
+from finecomb.data.cleaner.word_hashes import PRIME, U64, mixed
 
-_PRIME = np.uint64(0x9E3779B97F4A7C15)
 _AT_ONCE = 1 << 17  # characters scored at once
 _WHERE = "cleaner.steps.perplexity.reference"
 
@@ -106,15 +105,26 @@ def _context(codes: U64, length: int) -> U64:
 
 def _added(context: U64, codes: U64) -> U64:
     with np.errstate(over="ignore"):
-        return mixed(context * _PRIME + codes)
+        return mixed(context * PRIME + codes)
+
+
+@dataclass
+class PerplexityOptions:
+    """Texts unlike a reference go, by a model of its characters."""
+
+    reference: str = option("a text file that is like what is to be kept")
+    order: int = option("characters in an n-gram of the model", low=1, high=10)
+    min_perplexity: Optional[float] = option("least perplexity for each character; null: no bound", low=1)
+    max_perplexity: Optional[float] = option("greatest perplexity for each character; null: no bound", low=1)
 
 
 class Perplexity(Scorer):
     """Keeps texts whose perplexity per character, by a model of the reference, lies between two bounds."""
 
+    VERSION = 2
     MEASURED_BY = ("reference", "order")
 
-    def __init__(self, config: schema.Perplexity) -> None:
+    def __init__(self, config: PerplexityOptions) -> None:
         self._config = config
 
     def measure(self, batch: Batch) -> dict[str, NDArray[Any]]:
@@ -135,7 +145,7 @@ class Perplexity(Scorer):
         return {"perplexity": (self._config.min_perplexity, self._config.max_perplexity)}
 
     @staticmethod
-    def inputs(config: schema.Perplexity) -> str:
+    def inputs(config: PerplexityOptions) -> str:
         """What the reference says, whatever its file is called."""
         return xxhash.xxh3_128_hexdigest(_reference(config.reference).encode("utf-8", "replace"))
 
@@ -154,3 +164,6 @@ def _reference(file: str) -> str:
     if not text.strip():
         raise ConfigError(Problem(f"the reference {file} is empty", _WHERE, hint="a file of text that is like what you want to keep"))
     return text
+
+
+CLEANING_STEPS = {"perplexity": (PerplexityOptions, Perplexity)}

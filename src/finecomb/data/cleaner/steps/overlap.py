@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.config.schema import cleaner as schema
+from finecomb.config.schema.base import option
 from finecomb.data.cleaner.among import Among, in_range
 from finecomb.data.cleaner.shingles import hashed
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, joined_arrow
+from finecomb.data.cleaner.word_hashes import PRIME
 from finecomb.data.cleaner.words import words
 from finecomb.data.texts import Texts
 
 _SHOWN = 20
 _PART = 1 << 22  # lines for each task of the plan
-_BASE = 0x9E3779B97F4A7C15
+
+
+@dataclass
+class DecontaminateOptions:
+    """Training and validation rows that share long n-grams with a held-out split are dropped."""
+
+    ngram: int = option("words in an n-gram", low=2, high=50)
+    max_matches: int = option("n-grams in more rows of a held-out split than this are phrases and do not count", low=1)
 
 
 class Decontaminate(CorpusStep):
@@ -32,7 +41,7 @@ class Decontaminate(CorpusStep):
     SKETCHED_BY = ("ngram",)
     AFTER_SPLIT = True
 
-    def __init__(self, config: schema.Decontaminate) -> None:
+    def __init__(self, config: DecontaminateOptions) -> None:
         self._config = config
 
     def sketch(self, batch: Batch) -> Facts:
@@ -100,6 +109,14 @@ def _sums(of_hashes: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[n
     return totals[offsets[1:]] - totals[offsets[:-1]]
 
 
+@dataclass
+class RepeatedLinesOptions:
+    """Lines that stand in many texts are taken out."""
+
+    max_texts: int = option("a line may stand in so many training texts", low=1)
+    min_words: int = option("shorter lines are left alone", low=0)
+
+
 class RepeatedLines(CorpusStep):
     """Removes lines that stand in many texts: navigation, licenses, signatures. A text left without words goes.
 
@@ -109,7 +126,7 @@ class RepeatedLines(CorpusStep):
     VERSION = 2
     SKETCHED_BY = ("min_words",)
 
-    def __init__(self, config: schema.RepeatedLines) -> None:
+    def __init__(self, config: RepeatedLinesOptions) -> None:
         self._config = config
 
     def sketch(self, batch: Batch) -> Facts:
@@ -187,7 +204,7 @@ class _Lines:
         self.counted = counts >= max(1, min_words)
         # A polynomial of the words' hashes, so that their order counts.
         place = np.arange(len(of_words)) - np.repeat(offsets[:-1], counts)
-        powers = np.full(int(counts.max(initial=0)) + 1, _BASE, dtype=np.uint64)
+        powers = np.full(int(counts.max(initial=0)) + 1, PRIME, dtype=np.uint64)
         powers[0] = 1
         with np.errstate(over="ignore"):
             np.multiply.accumulate(powers, out=powers)
@@ -211,3 +228,6 @@ def _without(texts: Texts, common: NDArray[np.uint64], min_words: int) -> dict[i
     lines = _Lines(texts, min_words)
     kept = ~(lines.counted & np.isin(lines.keys, common))
     return {row: lines.of(kept, row) for row in np.unique(lines.rows[~kept]).tolist()}
+
+
+CLEANING_STEPS = {"decontaminate": (DecontaminateOptions, Decontaminate), "repeated_lines": (RepeatedLinesOptions, RepeatedLines)}

@@ -6,10 +6,12 @@ import functools
 import html
 import re
 import unicodedata
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Optional
 
-from finecomb.config.schema import cleaner as schema
+from finecomb.config.schema.base import option
 from finecomb.data.cleaner.step import TextRewrite
+from finecomb.data.patterns import compiled
 
 # What UTF-8 read as another encoding looks like: two or more characters of Latin-1 or Windows-1252 in a row, or an escape of its own.
 _SUSPICIOUS = re.compile(
@@ -55,12 +57,17 @@ _LIGATURES = str.maketrans(
 )
 
 
+@dataclass
+class MojibakeOptions:
+    """Text decoded by a wrong encoding is mended (ftfy)."""
+
+
 class Mojibake(TextRewrite):
     """Mends text that was decoded by a wrong encoding (ftfy; Speer 2019). Texts without a trace of it are not looked at twice."""
 
     LIBRARIES = ("ftfy",)
 
-    def __init__(self, config: schema.Mojibake) -> None:
+    def __init__(self, config: MojibakeOptions) -> None:
         from ftfy import TextFixerConfig
 
         self._config = TextFixerConfig(
@@ -77,6 +84,11 @@ class Mojibake(TextRewrite):
         return ftfy.fix_text(text, self._config)
 
 
+@dataclass
+class ControlsOptions:
+    """Control and zero-width characters go; line ends become line feeds."""
+
+
 class Controls(TextRewrite):
     """Removes control and zero-width characters, soft hyphens, marks of direction and of byte order; line ends become line feeds.
 
@@ -86,7 +98,7 @@ class Controls(TextRewrite):
     VERSION = 2
     LIBRARIES = ("google-re2",)
 
-    def __init__(self, config: schema.Controls) -> None:
+    def __init__(self, config: ControlsOptions) -> None:
         pass
 
     def rewrite(self, text: str) -> str:
@@ -114,10 +126,13 @@ def _single() -> list[str]:
 @functools.cache
 def _quick() -> Any:
     """What is removed or is a line end to be changed, for RE2, which sees in a fraction of the time that a text holds none."""
-    import re2
-
     listed = "".join(f"\\x{{{ord(char):x}}}" for char in [*_single(), "\r", "\x85", "\u2028", "\u2029"])
-    return re2.compile(rf"[{listed}\x{{e000}}-\x{{f8ff}}\x{{fdd0}}-\x{{fdef}}\x{{fffe}}\x{{ffff}}\x{{f0000}}-\x{{10ffff}}]")
+    return compiled(rf"[{listed}\x{{e000}}-\x{{f8ff}}\x{{fdd0}}-\x{{fdef}}\x{{fffe}}\x{{ffff}}\x{{f0000}}-\x{{10ffff}}]", "controls")
+
+
+@dataclass
+class HtmlOptions:
+    """Tags, scripts and entities go."""
 
 
 class Html(TextRewrite):
@@ -125,7 +140,7 @@ class Html(TextRewrite):
 
     VERSION = 3
 
-    def __init__(self, config: schema.Html) -> None:
+    def __init__(self, config: HtmlOptions) -> None:
         pass
 
     def rewrite(self, text: str) -> str:
@@ -157,10 +172,15 @@ def _before(pattern: re.Pattern[str], text: str, last: int) -> str:
     return pattern.sub(" ", text[:end]) + text[end:]
 
 
+@dataclass
+class LowercaseOptions:
+    """Lower case."""
+
+
 class Lowercase(TextRewrite):
     """Lower case, by Unicode's rules."""
 
-    def __init__(self, config: schema.Lowercase) -> None:
+    def __init__(self, config: LowercaseOptions) -> None:
         pass
 
     def rewrite(self, text: str) -> str:
@@ -168,10 +188,15 @@ class Lowercase(TextRewrite):
         return text.lower()
 
 
+@dataclass
+class PunctuationOptions:
+    """Plain quotes and dashes."""
+
+
 class Punctuation(TextRewrite):
     """Typographic quotes, dashes and ellipses become those of a keyboard."""
 
-    def __init__(self, config: schema.Punctuation) -> None:
+    def __init__(self, config: PunctuationOptions) -> None:
         pass
 
     def rewrite(self, text: str) -> str:
@@ -179,10 +204,15 @@ class Punctuation(TextRewrite):
         return text if text.isascii() else text.translate(_QUOTES)
 
 
+@dataclass
+class LigaturesOptions:
+    """Typographic ligatures become their letters."""
+
+
 class Ligatures(TextRewrite):
     """Typographic ligatures, as text taken from pages for print has them, become their letters."""
 
-    def __init__(self, config: schema.Ligatures) -> None:
+    def __init__(self, config: LigaturesOptions) -> None:
         pass
 
     def rewrite(self, text: str) -> str:
@@ -190,10 +220,18 @@ class Ligatures(TextRewrite):
         return text if text.isascii() else text.translate(_LIGATURES)
 
 
+@dataclass
+class PlaceholdersOptions:
+    """One word for every URL, and for every number."""
+
+    url: Optional[str] = option("what stands for a URL; null: URLs stay")
+    number: Optional[str] = option("what stands for a number; null: numbers stay")
+
+
 class Placeholders(TextRewrite):
     """Puts one word in the place of every URL and, on request, of every number."""
 
-    def __init__(self, config: schema.Placeholders) -> None:
+    def __init__(self, config: PlaceholdersOptions) -> None:
         self._url, self._number = config.url, config.number
 
     def rewrite(self, text: str) -> str:
@@ -201,3 +239,14 @@ class Placeholders(TextRewrite):
         if self._url is not None and ("://" in text or "www." in text.lower()):
             text = _URL.sub(lambda _: str(self._url), text)
         return text if self._number is None else _NUMBER.sub(lambda _: str(self._number), text)
+
+
+CLEANING_STEPS = {
+    "mojibake": (MojibakeOptions, Mojibake),
+    "controls": (ControlsOptions, Controls),
+    "html": (HtmlOptions, Html),
+    "ligatures": (LigaturesOptions, Ligatures),
+    "lowercase": (LowercaseOptions, Lowercase),
+    "punctuation": (PunctuationOptions, Punctuation),
+    "placeholders": (PlaceholdersOptions, Placeholders),
+}

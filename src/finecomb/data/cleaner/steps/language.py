@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from finecomb.config.schema import cleaner as schema
+from finecomb.config.schema.base import option
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Scorer, Sketch
 from finecomb.data.cleaner.words import unspaced_share
@@ -34,12 +35,20 @@ def identify(text: str) -> tuple[str, float]:
     return str(code), float(probability)
 
 
+@dataclass
+class LanguageOptions:
+    """Texts in other languages go (py3langid)."""
+
+    keep: list[str] = option("ISO 639-1 codes of the languages that stay")
+    min_score: float = option("least probability of the language", low=0.0, high=1.0)
+
+
 class Language(Scorer):
     """Keeps texts that are in one of the wanted languages with at least the probability given."""
 
     LIBRARIES = ("py3langid",)
 
-    def __init__(self, config: schema.Language) -> None:
+    def __init__(self, config: LanguageOptions) -> None:
         self._wanted, self._least = set(config.keep), config.min_score
 
     def measure(self, batch: Batch) -> dict[str, NDArray[Any]]:
@@ -112,3 +121,6 @@ class LanguageGate(CorpusStep):
     def carry_out(self, batch: Batch, state: Facts) -> Decision:
         """All rows pass."""
         return Decision()
+
+
+CLEANING_STEPS = {"language": (LanguageOptions, Language)}

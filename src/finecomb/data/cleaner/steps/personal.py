@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 
-from finecomb.config.schema import cleaner as schema
+from finecomb.config.schema.base import option
 from finecomb.data.cleaner.phones import WORD, Phones
 from finecomb.data.cleaner.step import TextRewrite
 from finecomb.data.scripts import UNSPACED
@@ -30,6 +31,21 @@ _DIGITS = re.compile(r"\d(?:[ -]?\d){12}")
 _DOTS = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
 
 
+@dataclass
+class PersonalDataOptions:
+    """Placeholders for e-mail and IP addresses, phone and card numbers."""
+
+    email: bool = option("e-mail addresses become [EMAIL]")
+    ip: bool = option("public IPv4 and IPv6 addresses become [IP]")
+    phone: bool = option("phone numbers become [PHONE]")
+    card: bool = option("card numbers with a right check digit become [CARD]")
+    placeholder: str = option("what is put there; {kind} becomes EMAIL, IP, PHONE or CARD", before="[{kind}]")
+    regions: list[str] = option(
+        "countries whose national phone formats are found, as ISO 3166 codes; numbers with + are found of every country",
+        before=["US", "GB", "DE", "FR"],
+    )
+
+
 class PersonalData(TextRewrite):
     """Puts placeholders such as [EMAIL] in the place of what is found. Names and postal addresses are not found by patterns.
 
@@ -39,7 +55,7 @@ class PersonalData(TextRewrite):
     VERSION = 3
     LIBRARIES = ("phonenumbers",)
 
-    def __init__(self, config: schema.PersonalData) -> None:
+    def __init__(self, config: PersonalDataOptions) -> None:
         self._config = config
         self._phones = Phones(config.regions) if config.phone else None
 
@@ -102,3 +118,6 @@ def _is_public(found: str) -> bool:
         # Others are not given out, and are hexadecimal numbers with colons by chance.
         return address in _UNICAST and address.is_global
     return address.is_global
+
+
+CLEANING_STEPS = {"personal_data": (PersonalDataOptions, PersonalData)}

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.config.schema import cleaner as schema
+from finecomb.config.schema.base import option
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.repetition import repeated_characters
 from finecomb.data.cleaner.step import Batch, Decision, Scorer, Step
@@ -62,6 +63,23 @@ class Rules(Scorer):
         return {score: (low, high) for score, (low, high, _) in self._rules.items()}
 
 
+@dataclass
+class GopherQualityOptions:
+    """Gopher's quality rules (arXiv:2112.11446)."""
+
+    language: Optional[str] = option("language the stop words are of: mostly other texts are refused; null: do not ask")
+    min_words: int = option("least number of words", low=0)
+    max_words: int = option("most words", low=1)
+    min_mean_word_length: float = option("least mean word length", low=0)
+    max_mean_word_length: float = option("greatest mean word length", low=0)
+    max_symbols_per_word: float = option("most hash signs for each word, and most ellipses", low=0)
+    max_bullet_lines: float = option("greatest share of lines that begin with a bullet", low=0, high=1)
+    max_ellipsis_lines: float = option("greatest share of lines that end in an ellipsis", low=0, high=1)
+    min_alphabetic_words: float = option("least share of words with a letter", low=0, high=1)
+    min_stop_words: int = option("least number of different stop words, as they are written", low=0)
+    stop_words: list[str] = option("the stop words")
+
+
 class GopherQuality(Rules):
     """Gopher's quality rules: number and mean length of words, symbols, bullets, ellipses, alphabetic words, stop words.
 
@@ -71,7 +89,7 @@ class GopherQuality(Rules):
     VERSION = 2
     MEASURED_BY = ("stop_words",)
 
-    def __init__(self, config: schema.GopherQuality) -> None:
+    def __init__(self, config: GopherQualityOptions) -> None:
         super().__init__()
         self.language, self._stop = config.language, set(config.stop_words)
         self._rules = {
@@ -126,10 +144,24 @@ def _touches(outside: str, inside: str) -> bool:
     return bool(outside) and _TOUCHING.match(outside) is not None and _TOUCHING.match(inside) is not None
 
 
+@dataclass
+class GopherRepetitionOptions:
+    """Gopher's repetition rules (arXiv:2112.11446), as shares."""
+
+    max_duplicate_lines: float = option("of lines", low=0, high=1)
+    max_duplicate_paragraphs: float = option("of paragraphs", low=0, high=1)
+    max_duplicate_line_characters: float = option("of characters, in duplicated lines", low=0, high=1)
+    max_duplicate_paragraph_characters: float = option("of characters, in duplicated paragraphs", low=0, high=1)
+    max_top_ngram_characters: list[float] = option("of characters, in the most frequent 2-, 3- and 4-gram")
+    max_repeated_ngram_characters: list[float] = option("of characters, in repeated 5- to 10-grams")
+
+
 class GopherRepetition(Rules):
     """Gopher's repetition rules: duplicated lines and paragraphs, the most frequent and all repeated n-grams, as shares of characters."""
 
-    def __init__(self, config: schema.GopherRepetition) -> None:
+    VERSION = 2
+
+    def __init__(self, config: GopherRepetitionOptions) -> None:
         super().__init__()
         self._rules = {
             "duplicate_lines": (None, config.max_duplicate_lines, "duplicated lines"),
@@ -168,12 +200,23 @@ def _repeated(parts: list[str]) -> tuple[float, int]:
     return (len(parts) - len(different)) / len(parts), sum(map(len, parts)) - sum(map(len, different))
 
 
+@dataclass
+class FineWebOptions:
+    """FineWeb's own rules (arXiv:2406.17557)."""
+
+    min_terminal_lines: float = option("least share of lines that end in punctuation", low=0, high=1)
+    short_line: int = option("a line of at most so many characters is short", low=1)
+    max_short_lines: float = option("greatest share of short lines", low=0, high=1)
+    max_duplicate_line_characters: float = option("greatest share of characters in duplicated lines", low=0, high=1)
+    max_newlines_per_word: float = option("most line ends for each word", low=0)
+
+
 class FineWeb(Rules):
     """FineWeb's own rules, beyond Gopher's and C4's: line ends, short lines, duplicated lines, words per line."""
 
     MEASURED_BY = ("short_line",)
 
-    def __init__(self, config: schema.FineWeb) -> None:
+    def __init__(self, config: FineWebOptions) -> None:
         super().__init__()
         self._short = config.short_line
         self._rules = {
@@ -202,10 +245,23 @@ class FineWeb(Rules):
         }
 
 
+@dataclass
+class C4Options:
+    """C4's rules (Raffel et al. 2020)."""
+
+    language: str = option("language the rules are of: mostly other texts are refused")
+    terminal_punctuation: bool = option("lines that do not end in punctuation go")
+    min_words_per_line: int = option("lines with fewer words go", low=0)
+    max_word_length: int = option("lines with a longer word go", low=1)
+    no_braces: bool = option("texts with a brace go: they are code")
+    remove_citations: bool = option("[1], [edit] and [citation needed] go")
+    min_sentences: int = option("texts with fewer sentences go", low=0)
+
+
 class C4(Step):
     """C4's rules: bad lines go, then texts with placeholder text, code, or too few sentences. Its bad words are `word_list`'s task."""
 
-    def __init__(self, config: schema.C4) -> None:
+    def __init__(self, config: C4Options) -> None:
         self._config, self.language = config, config.language
 
     def decide(self, batch: Batch) -> Decision:
@@ -248,3 +304,11 @@ class C4(Step):
     def thresholds(self) -> dict[str, tuple[float | None, float | None]]:
         """The least number of sentences."""
         return {"sentences": (self._config.min_sentences, None)}
+
+
+CLEANING_STEPS = {
+    "gopher_quality": (GopherQualityOptions, GopherQuality),
+    "gopher_repetition": (GopherRepetitionOptions, GopherRepetition),
+    "c4": (C4Options, C4),
+    "fineweb": (FineWebOptions, FineWeb),
+}
