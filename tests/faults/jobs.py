@@ -26,6 +26,7 @@ class FakeBatch:
 class FakeTrainer:
     devices: int
     threads: int = 1
+    accelerator: str = "cpu"
     num_nodes: int = 1
 
 
@@ -47,6 +48,7 @@ class FakeConfig:
     fake: dict[str, Any]
     batch: FakeBatch
     trainer: FakeTrainer
+    rerun: str | None = None
     monitor: FakeMonitor = field(default_factory=FakeMonitor)
     logger: FakeLogger = field(default_factory=FakeLogger)
 
@@ -55,10 +57,10 @@ def job(
     output_dir: Path, lr: float = 0.5, *, rerun: str | None = None, processes: int = 1, group: str | None = None, **fake: Any
 ) -> Frozen:
     fingerprint = hashlib.sha256(f"{lr} {processes} {fake}".encode()).hexdigest()[:12]
-    config = FakeConfig(lr, fake, FakeBatch(fake.get("batch", 4)), FakeTrainer(devices=processes))
+    config = FakeConfig(lr, fake, FakeBatch(fake.get("batch", 4)), FakeTrainer(devices=processes), rerun)
     record = RunRecord(fingerprint, "fake", overrides=[f"lr={lr}"], group=group)
     run = directory.create(output_dir, to_plain(config), record)
-    return Frozen(run, config, record, [f"lr={lr}"], rerun=rerun, processes=processes, threads=1, gpu=False, label=f"lr={lr}")
+    return Frozen(run, config, record, label=f"lr={lr}")
 
 
 if __name__ == "__main__":

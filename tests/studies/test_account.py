@@ -36,10 +36,10 @@ def test_max_steps_that_max_epochs_do_not_reach_are_reported_before_training(tmp
     # 3 epochs of 80 examples in batches of 8 are 30 steps.
     MANIFEST.write(tmp_path)
     trainer = SimpleNamespace(max_epochs=3, max_steps=max_steps)
-    config = SimpleNamespace(dataset=SimpleNamespace(name="mine"), batch=SimpleNamespace(size=8), trainer=trainer)
+    config = SimpleNamespace(dataset=SimpleNamespace(name="mine"), batch=SimpleNamespace(size=8), trainer=trainer, rerun=None)
     record = RunRecord("0" * 12, "run", inputs=Inputs(PreparedInput(str(tmp_path))))
     run = directory.create(tmp_path / "runs", {}, record)
-    job = Frozen(run, config, record, [], rerun=None, processes=1, threads=1, gpu=False, label="run")
+    job = Frozen(run, config, record, label="run")
     tell_data([job, job])
     lines = [line for line in capsys.readouterr().err.splitlines() if "max_steps" in line]
     expected = "trainer.max_steps=31 is not reached: trainer.max_epochs=3 ends training after 30 steps (data mine, batch.size=8)"

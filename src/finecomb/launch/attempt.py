@@ -101,13 +101,13 @@ def begin(index: int, job: Frozen, backend: Backend, *, again: bool) -> Attempt 
         ConfigError: the directory is damaged, or the job cannot run on this backend.
     """
     run = job.run
-    if job.rerun != "all" and run.result() is not None:
+    if job.config.rerun != "all" and run.result() is not None:
         return _reuse(job)
     backend.check(job)
     lock = run.lock().acquire()
     try:
         state = run.state(ours=True)
-        stays = {"finished": job.rerun != "all", "failed": job.rerun is None and not again}
+        stays = {"finished": job.config.rerun != "all", "failed": job.config.rerun is None and not again}
         if not stays.get(state, False):
             return _start(index, job, state, backend, lock)
     except BaseException:
@@ -137,7 +137,7 @@ def _write_frozen(job: Frozen, *, keep_threads: bool) -> int:
     """
     run = job.run
     frozen, before = run.config, run.record
-    threads = int(frozen["trainer"]["threads"]) if keep_threads else job.threads
+    threads = int(frozen["trainer"]["threads"]) if keep_threads else int(job.config.trainer.threads)
     config = to_plain(replace(job.config, trainer=replace(job.config.trainer, threads=threads)))
     record = before.updated(job.record)
     if config != frozen or record != before:

@@ -58,20 +58,23 @@ class Checked:
 class Frozen:
     """One job with its run directory.
 
-    config, record: what this command would write there, should the run be started. rerun: failed: run it again if it has failed;
-    all: if it has finished, too.
-    label: what tables call it.
+    config, record: what this command writes there when the run is started. label: what tables call it.
     """
 
     run: RunDirectory
     config: Config
     record: RunRecord
-    overrides: list[str]
-    rerun: str | None
-    processes: int
-    threads: int
-    gpu: bool
     label: str
+
+    @property
+    def processes(self) -> int:
+        """Processes on each machine, one for each device."""
+        return int(self.config.trainer.devices)
+
+    @property
+    def gpu(self) -> bool:
+        """Whether each process needs a GPU."""
+        return self.config.trainer.accelerator == "gpu"
 
 
 def freeze(composition: Composition, *, group: str | None = None, slots: int = 1) -> Frozen:
@@ -158,17 +161,7 @@ def place(checked: Checked, *, group: str | None = None) -> Frozen:
         plugins=checked.plugin_dirs,
     )
     run = directory.create(checked.output_dir, to_plain(config), record)
-    return Frozen(
-        run=run,
-        config=config,
-        record=record,
-        overrides=checked.overrides,
-        rerun=config.rerun,
-        processes=int(config.trainer.devices),
-        threads=int(config.trainer.threads),
-        gpu=config.trainer.accelerator == "gpu",
-        label=run.path.name,
-    )
+    return Frozen(run, config, record, label=run.path.name)
 
 
 def code_of(config: Config) -> dict[str, str]:

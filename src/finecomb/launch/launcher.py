@@ -40,14 +40,15 @@ def launch(frozen: Sequence[Frozen], policy: Policy | None = None, *, progress: 
         ConfigError: a job cannot run on the policy's backend, or a single run is held by another process.
         Interruption: Ctrl-C or SIGTERM; the workers have been stopped and their runs are marked interrupted.
     """
-    policy = _completed(policy or Policy())
-    assert policy.backend is not None
+    policy = policy or Policy()
+    backend = policy.backend or LocalBackend()
     for job in frozen:
-        policy.backend.check(job)
+        backend.check(job)
     waits = len(frozen) > 1 if sweep is None else sweep
     processes = max((job.processes for job in frozen), default=1)
     slots = how_many(policy.slots, needs_gpu=any(job.gpu for job in frozen), processes=processes, machine=this_machine())
-    outcomes = _run(Listed(frozen), replace(policy, slots=slots), progress=progress, waits=waits, expected=len(frozen))
+    policy = replace(policy, slots=slots, backend=backend)
+    outcomes = _run(Listed(frozen), policy, progress=progress, waits=waits, expected=len(frozen))
     return outcomes + [Outcome(job.run, "not started") for job in frozen[len(outcomes) :]]
 
 
@@ -56,11 +57,7 @@ def launch_feed(feed: Feed, policy: Policy, *, progress: bool = True, expected: 
 
     Raises as `launch` does. policy.slots None means one.
     """
-    return _run(feed, replace(_completed(policy), slots=policy.slots or 1), progress=progress, waits=True, expected=expected)
-
-
-def _completed(policy: Policy) -> Policy:
-    return replace(policy, backend=policy.backend or LocalBackend())
+    return _run(feed, policy, progress=progress, waits=True, expected=expected)
 
 
 def _run(feed: Feed, policy: Policy, *, progress: bool, waits: bool, expected: int | None) -> list[Outcome]:
@@ -76,6 +73,7 @@ class _Launcher:
 
     def __init__(self, feed: Feed, policy: Policy, *, waits: bool, table: LiveTable, signals: Signals) -> None:
         self.feed, self.policy, self.table, self.signals = feed, policy, table, signals
+        self.backend = policy.backend or LocalBackend()
         self.queue = JobQueue(feed)
         self.held = HeldRuns(forever=waits)
         self.retries = Retries(policy.retries)
@@ -134,9 +132,8 @@ class _Launcher:
 
     def _begin(self, index: int) -> None:
         job = self.queue.jobs[index]
-        assert self.policy.backend is not None
         try:
-            begun = begin(index, job, self.policy.backend, again=self.retries.is_again(index))
+            begun = begin(index, job, self.backend, again=self.retries.is_again(index))
         except ConfigError as error:
             begun = Outcome(job.run, "failed", error=str(error), user_error=True)
         if isinstance(begun, Outcome):

@@ -73,7 +73,7 @@ def _labeling_lines(record: dict[str, Any]) -> list[str]:
 
 def tell_data(jobs: Iterable[Frozen]) -> None:
     """Print, once and on standard error, the funnel of each prepared folder that jobs still to be trained use, and steps never reached."""
-    waiting = [job for job in jobs if job.rerun == "all" or not (job.run.path / "result.json").exists()]
+    waiting = [job for job in jobs if job.config.rerun == "all" or not (job.run.path / "result.json").exists()]
     named = {job.record.inputs.data.directory: job.config.dataset.name for job in waiting}
     manifests = {directory: Manifest.read(Path(directory)) for directory in named}
     for directory, name in named.items():

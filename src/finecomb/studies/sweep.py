@@ -149,7 +149,7 @@ def _remark(outcome: Outcome) -> str:
 
 
 def _entry(job: Frozen) -> dict[str, Any]:
-    return {"run": job.run.path.name, "fingerprint": job.run.fingerprint, "overrides": job.overrides}
+    return {"run": job.run.path.name, "fingerprint": job.run.fingerprint, "overrides": job.record.overrides}
 
 
 def varying(overrides: Sequence[Sequence[str]]) -> list[str]:
