@@ -77,12 +77,14 @@ digests: $(READY_DEV)
 bench: $(READY_DEV)
 	@$(BIN)/python -m benchmarks
 
-# Everything is resolved first; what finecomb itself needs is then resolved to the same versions.
+# Everything is resolved first, to the locked versions where these still fit (UPGRADE=--upgrade: to the newest); what finecomb itself
+# needs is then resolved to the same versions.
 LOCK := --universal --python-version 3.11 --generate-hashes --override .lock/override.txt --no-header --no-annotate --quiet
 
 lock:
 	@mkdir -p .lock && printf 'torch==$(TORCH) ; sys_platform == "never"\n' > .lock/override.txt
-	@uv pip compile pyproject.toml --group build --group dev --group docs --all-extras $(LOCK) --output-file .lock/everything.txt
+	@cat requirements.lock requirements-dev.lock > .lock/everything.txt
+	@uv pip compile pyproject.toml --group build --group dev --group docs --all-extras $(UPGRADE) $(LOCK) --output-file .lock/everything.txt
 	@uv pip compile pyproject.toml --group build --constraint .lock/everything.txt $(LOCK) --output-file .lock/needed.txt
 	@$(PYTHON) scripts/split_lock.py .lock/everything.txt .lock/needed.txt
 	@rm -r .lock

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+import finecomb
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -64,6 +66,11 @@ def test_an_editable_install_sees_the_repository(tmp_path: Path) -> None:
         pytest.skip("finecomb is not installed in editable mode from this repository")
     assert Path(package) == ROOT / "src" / "finecomb" / "__init__.py"
     assert Path(conf) == ROOT / "conf"
+
+
+def test_the_version_stands_in_one_place_and_the_citation_has_it(wheel: Path) -> None:
+    assert wheel.name.split("-")[1] == finecomb.__version__
+    assert f"\nversion: {finecomb.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def names(lock: str) -> set[str]:

@@ -7,10 +7,10 @@ import threading
 import pytest
 
 from finecomb.core.errors import ConfigError
-from finecomb.data.annotator import storage
-from finecomb.data.annotator.documents import Document, Malformed, Span, settled
-from finecomb.data.annotator.server import LARGEST, Server
-from finecomb.data.annotator.session import Session, Task, asked
+from finecomb.labeling import storage
+from finecomb.labeling.documents import Document, Malformed, Span, settled
+from finecomb.labeling.server import LARGEST, Server
+from finecomb.labeling.session import Session, Task, asked
 
 ROWS = [Document("a", "\U0001f600 Ann"), Document("b", "two"), Document("c", "three", ("bad",), confidence=0.7, origin="m")]
 TASK = Task(["good", "bad"], ["PER"])

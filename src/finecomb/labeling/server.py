@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.data.annotator.session import Session
+from finecomb.labeling.session import Session
 
 HOST = "127.0.0.1"
 LARGEST = 1 << 20  # bytes of a request's body
@@ -74,7 +74,7 @@ class Server(ThreadingHTTPServer):
 
 
 def _page(name: str, token: str) -> bytes:
-    return (files("finecomb.data.annotator") / "page" / name).read_text(encoding="utf-8").replace("{{token}}", token).encode()
+    return (files("finecomb.labeling") / "page" / name).read_text(encoding="utf-8").replace("{{token}}", token).encode()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import accumulate
 
-from finecomb.data.annotator.documents import Document, Malformed, Span
+from finecomb.labeling.documents import Document, Malformed, Span
 
 CODE_POINTS, UTF_16 = "code-points", "utf-16"
 COUNTS = (CODE_POINTS, UTF_16)

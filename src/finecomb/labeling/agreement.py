@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from finecomb.data.annotator.documents import Document, Span
 from finecomb.data.annotator.label_model import ABSTAIN
+from finecomb.labeling.documents import Document, Span
 
 # [rows, annotators]: index of the category, ABSTAIN where it is missing.
 Ratings: TypeAlias = NDArray[np.int64]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from finecomb.data.annotator.documents import (
+from finecomb.labeling.documents import (
     Bad,
     Document,
     Imported,
@@ -22,9 +22,9 @@ from finecomb.data.annotator.documents import (
     optional_text,
     text_of,
 )
-from finecomb.data.annotator.formats.options import SUGGESTION, Options, Written, digest_of, offered
-from finecomb.data.annotator.offsets import CODE_POINTS, Offsets, span_of
-from finecomb.data.annotator.tokens import tokeniser, unaligned
+from finecomb.labeling.formats.options import SUGGESTION, Options, Written, digest_of, offered
+from finecomb.labeling.offsets import CODE_POINTS, Offsets, span_of
+from finecomb.labeling.tokens import tokeniser, unaligned
 
 _META = ("origin", "confidence", "time")
 

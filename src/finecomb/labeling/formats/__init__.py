@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from finecomb.data.annotator import storage
-from finecomb.data.annotator.documents import Document, Imported
-from finecomb.data.annotator.formats import argilla, conll, doccano, fasttext, label_studio, prodigy
-from finecomb.data.annotator.formats.options import Options, Written
+from finecomb.labeling import storage
+from finecomb.labeling.documents import Document, Imported
+from finecomb.labeling.formats import argilla, conll, doccano, fasttext, label_studio, prodigy
+from finecomb.labeling.formats.options import Options, Written
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from finecomb.data.annotator import storage
-from finecomb.data.annotator.documents import Bad, Document, Imported, Malformed, Span, checked
-from finecomb.data.annotator.formats.options import Options, Written, place, unmarked
-from finecomb.data.annotator.tokens import scheme_of, to_runs, to_tags, tokeniser
+from finecomb.labeling import storage
+from finecomb.labeling.documents import Bad, Document, Imported, Malformed, Span, checked
+from finecomb.labeling.formats.options import Options, Written, place, unmarked
+from finecomb.labeling.tokens import scheme_of, to_runs, to_tags, tokeniser
 
 _START = "-DOCSTART-"
 _SPACE = re.compile(r"\s*")

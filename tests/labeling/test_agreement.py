@@ -11,9 +11,10 @@ from statsmodels.stats.inter_rater import aggregate_raters
 from statsmodels.stats.inter_rater import fleiss_kappa as reference_fleiss
 
 from finecomb.core.errors import ConfigError
-from finecomb.data.annotator import agreement, label_model, queue
-from finecomb.data.annotator.consensus import consensus
-from finecomb.data.annotator.documents import Document, Span
+from finecomb.data.annotator import label_model
+from finecomb.labeling import agreement, queue
+from finecomb.labeling.consensus import consensus
+from finecomb.labeling.documents import Document, Span
 
 
 def ratings(seed, rows, raters, categories, missing):

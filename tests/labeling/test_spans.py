@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from finecomb.core.errors import ConfigError
-from finecomb.data.annotator import spans
+from finecomb.labeling import spans
 
 RULES = {
     "cities": {"label": "PLACE", "words": ["Paris", "New York", "北京", "York"]},

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from finecomb.data.annotator.documents import (
+from finecomb.labeling.documents import (
     Bad,
     Document,
     Imported,
@@ -24,8 +24,8 @@ from finecomb.data.annotator.documents import (
     optional_text,
     text_of,
 )
-from finecomb.data.annotator.formats.options import Options, Written, offered, place
-from finecomb.data.annotator.offsets import CODE_POINTS, Offsets, span_of, unsure
+from finecomb.labeling.formats.options import Options, Written, offered, place
+from finecomb.labeling.offsets import CODE_POINTS, Offsets, span_of, unsure
 
 CLASS, SPANS, TEXT = "label", "spans", "text"
 _STATUS = {"accept": "submitted", "ignore": "discarded"}

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.annotator import label_model
-from finecomb.data.annotator.documents import Span
 from finecomb.data.annotator.label_model import ABSTAIN
 from finecomb.data.annotator.terms import Terms, compiled, read_terms
-from finecomb.data.annotator.tokens import tokeniser
+from finecomb.labeling.documents import Span
+from finecomb.labeling.tokens import tokeniser
 
 Floats: TypeAlias = NDArray[np.float64]
 OUTSIDE = "O"
@@ -48,6 +50,18 @@ class SpanRule:
         if isinstance(self.finder, Terms):
             return self.finder.spans(text)
         return [match.span() for match in self.finder.finditer(text) if match.end() > match.start()]
+
+
+def read_rules(path: Path) -> dict[str, Any]:
+    """Rules by name from a YAML file. Raises ConfigError when it cannot be read or holds no mapping."""
+    try:
+        rules = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        what = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise ConfigError(Problem(f"{path} cannot be read: {what}", "--rules", hint="a YAML file of rules by name")) from error
+    if not isinstance(rules, dict):
+        raise ConfigError(Problem(f"{path} holds no rules", "--rules", "NAME: {label: LABEL, words: [...]}"))
+    return {str(name): values for name, values in rules.items()}
 
 
 def build(rules: Mapping[str, Any]) -> list[SpanRule]:

@@ -7,7 +7,7 @@ import pytest
 
 from finecomb import cli
 from finecomb.core.errors import ConfigError
-from finecomb.data.annotator import label_errors
+from finecomb.labeling import label_errors
 
 cleanlab_filter = pytest.importorskip("cleanlab.filter", reason="the reference needs cleanlab")
 

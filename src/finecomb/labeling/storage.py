@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from finecomb.data.annotator.documents import (
+from finecomb.labeling.documents import (
     Bad,
     Document,
     Imported,
@@ -22,7 +22,7 @@ from finecomb.data.annotator.documents import (
     optional_text,
     text_of,
 )
-from finecomb.data.annotator.offsets import CODE_POINTS, Offsets, span_of
+from finecomb.labeling.offsets import CODE_POINTS, Offsets, span_of
 
 COLUMNS = ("id", "text", "label", "annotator", "origin", "confidence")
 _OPTIONAL = ("annotator", "answer", "origin", "confidence", "time")

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from finecomb.data.annotator.documents import (
+from finecomb.labeling.documents import (
     Bad,
     Document,
     Imported,
@@ -25,8 +25,8 @@ from finecomb.data.annotator.documents import (
     optional_text,
     text_of,
 )
-from finecomb.data.annotator.formats.options import SUGGESTION, Options, Written, digest_of, place
-from finecomb.data.annotator.offsets import UTF_16, Offsets, span_of, unsure
+from finecomb.labeling.formats.options import SUGGESTION, Options, Written, digest_of, place
+from finecomb.labeling.offsets import UTF_16, Offsets, span_of, unsure
 
 ID = "example_id"
 _META = ("annotator", "answer", "origin", "confidence", "time")

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.data.annotator.documents import Malformed, Span
+from finecomb.labeling.documents import Malformed, Span
 
 # Start and end of each token, in code points; no token holds white space.
 Tokeniser = Callable[[str], list[tuple[int, int]]]

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from finecomb.core.errors import ConfigError
-from finecomb.data.annotator import storage, tokens
-from finecomb.data.annotator.documents import Document, Malformed, Span, last_wins
-from finecomb.data.annotator.formats import FORMATS, Options
-from finecomb.data.annotator.offsets import Offsets
+from finecomb.labeling import storage, tokens
+from finecomb.labeling.documents import Document, Malformed, Span, last_wins
+from finecomb.labeling.formats import FORMATS, Options
+from finecomb.labeling.offsets import Offsets
 
 PIECES = [
     "Ann", "ice cream", "\U0001f600", "\U0001f468\u200d\U0001f692", "e\u0301te\u0301", "\u0928\u092e\u0938\u094d\u0924\u0947",

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from finecomb.data.annotator.documents import (
+from finecomb.labeling.documents import (
     Bad,
     Document,
     Imported,
@@ -25,8 +25,8 @@ from finecomb.data.annotator.documents import (
     optional_text,
     text_of,
 )
-from finecomb.data.annotator.formats.options import Options, Written, offered, place
-from finecomb.data.annotator.offsets import CODE_POINTS, Offsets, span_of
+from finecomb.labeling.formats.options import Options, Written, offered, place
+from finecomb.labeling.offsets import CODE_POINTS, Offsets, span_of
 
 CLASS, SPANS, TEXT, ID = "label", "spans", "text", "example_id"
 # Fields of a JSON_MIN row that hold neither data nor answers.

@@ -17,9 +17,9 @@ from typing import Any
 
 from finecomb.core.atomic import sync_directory, told_when_full
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.data.annotator import storage
-from finecomb.data.annotator.documents import Document, Malformed, Span, fault, last_wins, names_of, number_of, refuse, text_of, unique
-from finecomb.data.annotator.offsets import UTF_16, Offsets, span_of
+from finecomb.labeling import storage
+from finecomb.labeling.documents import Document, Malformed, Span, fault, last_wins, names_of, number_of, refuse, text_of, unique
+from finecomb.labeling.offsets import UTF_16, Offsets, span_of
 from finecomb.runs.lock import Held, Lock
 
 _NAME = re.compile(r"\w[\w.@+-]{0,63}")

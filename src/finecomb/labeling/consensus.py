@@ -12,8 +12,8 @@ import numpy as np
 
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.annotator import label_model
-from finecomb.data.annotator.agreement import Panel
-from finecomb.data.annotator.documents import Document, Span
+from finecomb.labeling.agreement import Panel
+from finecomb.labeling.documents import Document, Span
 
 METHODS = ("majority", "dawid_skene")
 _MOST = 126  # categories: votes are bytes

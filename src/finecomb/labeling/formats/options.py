@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from finecomb.data.annotator.documents import Bad, Document, Span
+from finecomb.labeling.documents import Bad, Document, Span
 
 # Field of a tool's row that holds the digest of the suggestion it was exported with.
 SUGGESTION = "suggestion"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from finecomb.data.annotator.documents import Bad, Document, Imported, checked
-from finecomb.data.annotator.formats.options import Options, Written, place, unmarked
+from finecomb.labeling.documents import Bad, Document, Imported, checked
+from finecomb.labeling.formats.options import Options, Written, place, unmarked
 
 _MARK = "__label__"
 
