@@ -11,7 +11,7 @@ from data_configs import make_cleaner, make_dataset
 from finecomb.config.schema.dataset import Require
 from finecomb.data.prepare import prepare
 from finecomb.data.prepare.delivery import deliver
-from finecomb.studies.account import tell_data
+from finecomb.studies.summary import tell_data
 
 DECONTAMINATE = {"decontaminate": {"ngram": 13, "max_matches": 10}}
 

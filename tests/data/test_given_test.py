@@ -10,7 +10,7 @@ from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.prepare import prepare
-from finecomb.studies.account import funnel_lines
+from finecomb.studies.summary import funnel_lines
 
 
 def rows(texts):

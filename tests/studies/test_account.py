@@ -4,7 +4,7 @@ import pytest
 
 from finecomb.launch.freeze import Frozen
 from finecomb.runs import directory
-from finecomb.studies.account import funnel_lines, tell_data, truncation_line
+from finecomb.studies.summary import funnel_lines, tell_data, truncation_line
 
 MANIFEST = {
     "rows": {"train": 80, "test": 15},

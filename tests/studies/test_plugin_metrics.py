@@ -11,7 +11,7 @@ from finecomb.config import plugins
 from finecomb.config.plugins.parts import Metric, Plugin
 from finecomb.core.errors import ConfigError
 from finecomb.runs import plugin_metrics
-from finecomb.studies.scores import Labels, ordered, score_rows, scorer, zero_divisions
+from finecomb.studies.analysis.scores import Labels, ordered, score_rows, scorer, zero_divisions
 
 NAMES = ["low", "middle", "high"]
 

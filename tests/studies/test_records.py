@@ -16,9 +16,11 @@ from finecomb.launch.outcome import Outcome
 from finecomb.runs import index, sync, wandb_folder, wandb_project
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.wandb_folder import WandbRun
-from finecomb.studies import mirrored, report, verify
-from finecomb.studies.changed import changed_answers
-from finecomb.studies.table import compare
+from finecomb.studies import report
+from finecomb.studies.analysis.changed import changed_answers
+from finecomb.studies.report import verify
+from finecomb.studies.report.comparison import compare
+from finecomb.studies.wandb_sweep import mirrored
 
 
 def mirror(number, tuning, seed, value, code=0):
@@ -225,7 +227,7 @@ def test_the_committed_tables_follow_from_the_committed_answers(path):
 
 
 def test_a_study_is_mirrored_as_one_run_without_a_secret(tmp_path, monkeypatch):
-    from finecomb.studies import wandb_summary
+    from finecomb.studies.wandb_sweep import wandb_summary
 
     secret = "0123456789abcdef0123456789abcdef01234567"
     monkeypatch.setenv("WANDB_API_KEY", secret)
@@ -243,7 +245,7 @@ def test_a_study_is_mirrored_as_one_run_without_a_secret(tmp_path, monkeypatch):
 
 
 def test_a_wandb_report_without_its_package_is_refused(monkeypatch):
-    from finecomb.studies import wandb_summary
+    from finecomb.studies.wandb_sweep import wandb_summary
 
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     with pytest.raises(ConfigError, match="needs the package wandb-workspaces"):

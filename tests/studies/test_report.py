@@ -11,8 +11,8 @@ from synthetic import frames
 
 from finecomb.core.errors import ConfigError
 from finecomb.studies import report
+from finecomb.studies.analysis.analyze import analyse
 from finecomb.studies.report import tables
-from finecomb.studies.report.analysis import analyse
 from finecomb.studies.report.figures import pareto_front
 from finecomb.studies.report.write import write
 

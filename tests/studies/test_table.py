@@ -14,9 +14,9 @@ from sklearn.metrics import f1_score
 
 from finecomb import cli
 from finecomb.core.errors import ConfigError
-from finecomb.studies import verify
-from finecomb.studies.render import markdown
-from finecomb.studies.table import compare, render
+from finecomb.studies.report import verify
+from finecomb.studies.report.comparison import compare, render
+from finecomb.studies.report.render import markdown
 
 NAMES = ["negative", "positive"]
 
@@ -317,7 +317,7 @@ def test_a_table_of_nine_runs_on_two_thousand_examples_takes_under_two_seconds_a
             make_run(tuning, seed, columns=columns | {"prediction": [NAMES[each] for each in guess]})
     code = f"""
 import resource, sys
-from finecomb.studies.table import compare, render
+from finecomb.studies.report.comparison import compare, render
 print(render(compare([{runs!r}])))
 assert not {{"torch", "transformers", "sklearn", "datasets"}} & set(sys.modules), set(sys.modules)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_utime)

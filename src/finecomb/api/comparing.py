@@ -12,9 +12,10 @@ from pathlib import Path
 from finecomb.config import plugins, renamed
 from finecomb.config.plain import flatten
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.studies import mirrored, table
-from finecomb.studies.arms import ComparedRun, shown
-from finecomb.studies.table import Comparison
+from finecomb.studies.analysis.arms import ComparedRun, shown
+from finecomb.studies.report import comparison as table
+from finecomb.studies.report.comparison import Comparison
+from finecomb.studies.wandb_sweep import mirrored
 
 _WILDCARDS = frozenset("*?[")
 

@@ -13,9 +13,12 @@ from finecomb.config.schema.logger import Logger, Wandb
 from finecomb.launch import freeze
 from finecomb.launch.launcher import Policy
 from finecomb.runs.wandb_account import mode
-from finecomb.studies import plan, report, study, wandb_summary
-from finecomb.studies.dry_run import DryRun, dry_run
+from finecomb.studies import report
+from finecomb.studies.plan import study
+from finecomb.studies.plan import study_plan as plan
+from finecomb.studies.plan.dry_run import DryRun, dry_run
 from finecomb.studies.report.table import ReportTable
+from finecomb.studies.wandb_sweep import wandb_summary
 
 
 class Study:

@@ -39,7 +39,7 @@ def main(args: list[str]) -> int:
     given = parser.parse_args(args)
     load_plugins(given)
     where = _where(given.where)
-    from finecomb.studies import mirrored
+    from finecomb.studies.wandb_sweep import mirrored
 
     mirrors = [word for word in given.runs if mirrored.is_mirror(word)]
     if mirrors and len(mirrors) < len(given.runs):
@@ -55,7 +55,7 @@ def main(args: list[str]) -> int:
         )
         return 0
     from finecomb.api.comparing import compare
-    from finecomb.studies.render import render
+    from finecomb.studies.report.render import render
 
     found = compare(
         given.runs,
@@ -94,7 +94,7 @@ def _two(words: Sequence[str]) -> None:
 
     from finecomb.runs import index, show
     from finecomb.runs.directory import RunDirectory
-    from finecomb.studies.changed import changed_answers
+    from finecomb.studies.analysis.changed import changed_answers
 
     console = Console(highlight=False)
     first, second = (RunDirectory(Path(word)) for word in words)

@@ -52,7 +52,7 @@ def main(args: list[str]) -> int:
 
         check_logger(Composition.of(config))
     from finecomb.api.preparing import prepare
-    from finecomb.studies.account import funnel_lines
+    from finecomb.studies.summary import funnel_lines
 
     data = prepare(config, workers=options.workers, progress=True)
     for line in funnel_lines(data.folder.manifest, config.dataset.name):
@@ -63,7 +63,7 @@ def main(args: list[str]) -> int:
     for pair, found in data.report["overlap"].items():
         print(f"  {pair}: {found['exact']:,} rows the same, {found['near']:,} nearly, {found['ngram_13']:,} share 13 words")
     if options.wandb:
-        from finecomb.studies.data_mirror import mirror
+        from finecomb.studies.wandb_sweep.data_mirror import mirror
 
         mirror(data.report, folder, config.logger)
     print(folder)

@@ -14,11 +14,21 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1]
 # Covered by the test: each of their files is a computing module or listed in IDLE.
-COVERED = ("learning", "training", "data", "studies/statistics")
+COVERED = ("learning", "training", "data", "studies/analysis/statistics")
 # Stable name -> file below SOURCE, for modules whose file is no longer NAME.py.
 MOVED: Mapping[str, str] = {
     "data/prepare/labelling": "data/prepare/labeling.py",
     "learning/tuning/artefact": "learning/tuning/artifact.py",
+    "studies/references": "studies/analysis/references.py",
+    "studies/report/analysis": "studies/analysis/analyze.py",
+    "studies/scores": "studies/analysis/scores.py",
+    "studies/statistics/budget": "studies/analysis/statistics/budget.py",
+    "studies/statistics/corrected": "studies/analysis/statistics/corrected.py",
+    "studies/statistics/metrics": "studies/analysis/statistics/metrics.py",
+    "studies/statistics/resampling": "studies/analysis/statistics/resampling.py",
+    "studies/statistics/seeds": "studies/analysis/statistics/seeds.py",
+    "studies/statistics/significance": "studies/analysis/statistics/significance.py",
+    "studies/statistics/two_way": "studies/analysis/statistics/two_way.py",
     "training/artefact": "training/artifact.py",
     "training/callbacks/validate": "training/callbacks/best.py",
 }
@@ -117,7 +127,7 @@ IDLE = (
     "data/cleaner/__init__", "data/dataset/__init__", "data/dataset/source", "data/dataset/formats/__init__",
     "data/dataset/common_crawl/__init__", "data/dataset/crawl/__init__", "data/dataset/crawl/warc", "data/dataset/wikipedia/__init__",
     "data/prepare/__init__", "data/prepare/page",
-    "studies/statistics/__init__",
+    "studies/analysis/statistics/__init__",
 )  # fmt: skip
 
 _VERSION = re.compile(r"^VERSION\s*(?::[^=]*)?=\s*[\"']?([\w.]+)", re.MULTILINE)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from finecomb.studies.cells import NO_SHARE
-from finecomb.studies.report.analysis import Analysis, ColumnTable, Row
-from finecomb.studies.report.frames import CONFIRM, Frames
+from finecomb.studies.analysis.analyze import Analysis, ColumnTable, Row
+from finecomb.studies.analysis.frames import CONFIRM, Frames
+from finecomb.studies.report.formatting import NO_SHARE
 from finecomb.studies.report.tables import heading
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.studies.report import frames, tables
-from finecomb.studies.report.analysis import Analysis, analyse
-from finecomb.studies.report.frames import Frames
+from finecomb.studies.analysis import frames
+from finecomb.studies.analysis.analyze import Analysis, analyse
+from finecomb.studies.analysis.frames import Frames
+from finecomb.studies.report import tables
 from finecomb.studies.report.write import write
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from finecomb.core.atomic import write_text
+from finecomb.studies.analysis.analyze import analyse
+from finecomb.studies.analysis.frames import Frames
 from finecomb.studies.report import tables
-from finecomb.studies.report.analysis import analyse
 from finecomb.studies.report.figures import figures
-from finecomb.studies.report.frames import Frames
 from finecomb.studies.report.page import page
 from finecomb.studies.report.reproduce import reproduce
 

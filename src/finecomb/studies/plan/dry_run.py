@@ -21,9 +21,9 @@ from finecomb.launch.freeze import check
 from finecomb.launch.slots import planned
 from finecomb.runs import show
 from finecomb.runs.directory import RunDirectory, find
-from finecomb.studies import study as studies
-from finecomb.studies import tune
-from finecomb.studies.plan import ASKED, Job, StudyPlan, confirm_jobs
+from finecomb.studies.plan import study as studies
+from finecomb.studies.plan.study_plan import ASKED, Job, StudyPlan, confirm_jobs
+from finecomb.studies.search import tune
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from finecomb.config.plugins import lower_is_better
-from finecomb.studies.report.frames import CONFIRM, REFERENCE, TRIAL, Frames
-from finecomb.studies.scores import Labels, Predictions, best, scorer, zero_divisions
-from finecomb.studies.statistics import Floats, Interval, budget, significance, two_way
-from finecomb.studies.statistics.corrected import LEVEL, corrected
-from finecomb.studies.statistics.seeds import Summary, probability_of_improvement, seeds_needed, smallest_p, summary, t_interval
+from finecomb.studies.analysis.frames import CONFIRM, REFERENCE, TRIAL, Frames
+from finecomb.studies.analysis.scores import Labels, Predictions, best, scorer, zero_divisions
+from finecomb.studies.analysis.statistics import Floats, Interval, budget, significance, two_way
+from finecomb.studies.analysis.statistics.corrected import LEVEL, corrected
+from finecomb.studies.analysis.statistics.seeds import Summary, probability_of_improvement, seeds_needed, smallest_p, summary, t_interval
 
 if TYPE_CHECKING:
     import pandas as pd

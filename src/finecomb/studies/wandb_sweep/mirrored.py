@@ -10,9 +10,9 @@ from typing import Any
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.runs import wandb_folder, wandb_project
 from finecomb.runs.wandb_folder import WandbRun
-from finecomb.studies import arms
-from finecomb.studies.cells import NONE, interval_text, pipes, writer_of
-from finecomb.studies.statistics.seeds import summary, t_interval
+from finecomb.studies.analysis import arms
+from finecomb.studies.analysis.statistics.seeds import summary, t_interval
+from finecomb.studies.report.formatting import NONE, interval_text, pipes, writer_of
 
 TRIAL = "trial"  # tag, and role in run.json, of a run by which a study chooses a setting
 # Keys of a mirrored config that are no setting.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from finecomb.studies.statistics import Interval
+from finecomb.studies.analysis.statistics import Interval
 
 # Metrics whose values are no share of anything stay as they are; the others are shown in percent.
 NO_SHARE = ("pearson", "spearman", "mcc", "rmse", "mae")

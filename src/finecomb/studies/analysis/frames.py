@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from finecomb.core import atomic, files
 from finecomb.runs import provenance
 from finecomb.runs.directory import RunDirectory
-from finecomb.studies.arms import ComparedRun
+from finecomb.studies.analysis.arms import ComparedRun
 
 if TYPE_CHECKING:
     import pandas as pd

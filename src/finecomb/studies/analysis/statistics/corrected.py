@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from finecomb.runs.class_metrics import Floats
-from finecomb.studies.statistics.significance import holm
-from finecomb.studies.statistics.two_way import Difference, Parts
+from finecomb.studies.analysis.statistics.significance import holm
+from finecomb.studies.analysis.statistics.two_way import Difference, Parts
 
 LEVEL = 0.05
 # Where the range was simulated to hold its level: up to here, with fewer rows than twice the seeds.

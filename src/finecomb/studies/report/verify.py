@@ -9,12 +9,13 @@ import numpy as np
 
 from finecomb.config.plugins import metrics
 from finecomb.core.errors import ConfigError
-from finecomb.studies import arms, report
-from finecomb.studies.arms import ComparedRun
-from finecomb.studies.report import frames, reproduce, tables
-from finecomb.studies.report.analysis import analyse
-from finecomb.studies.scores import Labels, read_predictions, scorer, zero_divisions
-from finecomb.studies.statistics import CLASS_METRICS, NUMBER_METRICS
+from finecomb.studies import report
+from finecomb.studies.analysis import arms, frames
+from finecomb.studies.analysis.analyze import analyse
+from finecomb.studies.analysis.arms import ComparedRun
+from finecomb.studies.analysis.scores import Labels, read_predictions, scorer, zero_divisions
+from finecomb.studies.analysis.statistics import CLASS_METRICS, NUMBER_METRICS
+from finecomb.studies.report import reproduce, tables
 
 # Metrics are computed here in float64, and were in the run from the same answers.
 TOLERANCE = 1e-6

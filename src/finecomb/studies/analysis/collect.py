@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from finecomb.core.errors import ConfigError
 from finecomb.runs.index import short_error
-from finecomb.studies import arms, caveats, references
-from finecomb.studies.report import frames
-from finecomb.studies.report.frames import CONFIRM, REFERENCE, Frames, Place
-from finecomb.studies.scores import read_predictions
+from finecomb.studies.analysis import arms, caveats, frames, references
+from finecomb.studies.analysis.frames import CONFIRM, REFERENCE, Frames, Place
+from finecomb.studies.analysis.scores import read_predictions
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from finecomb.studies.plan import Column
-    from finecomb.studies.study import Answer, Answered
+    from finecomb.studies.plan.study import Answer, Answered
+    from finecomb.studies.plan.study_plan import Column
 
 FIRST_COLUMNS = ("column", "arm", "role", "trial", "seed", "setting", "run", "state")
 COLUMNS_OF_EXAMPLES = ("column", "arm", "seed", "split", "id", "label", "prediction")

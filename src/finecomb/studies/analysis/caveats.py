@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from finecomb.config.plugins import lower_is_better
 from finecomb.launch.outcome import in_pieces
 from finecomb.runs.provenance import differences
-from finecomb.studies import references, statistics
-from finecomb.studies.arms import Arm, ComparedRun
-from finecomb.studies.statistics.corrected import few_seeds, uneven_seeds
+from finecomb.studies.analysis import references, statistics
+from finecomb.studies.analysis.arms import Arm, ComparedRun
+from finecomb.studies.analysis.statistics.corrected import few_seeds, uneven_seeds
 
 if TYPE_CHECKING:
-    from finecomb.studies.table import Comparison, Row
+    from finecomb.studies.report.comparison import Comparison, Row
 
 # Predictions hold float64 logits, from which the recorded metric was computed in the same precision.
 _TOLERANCE = 1e-5

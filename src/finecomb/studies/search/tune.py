@@ -18,7 +18,7 @@ from finecomb.config import plugins
 from finecomb.config.compose import compose
 from finecomb.config.overrides import override
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.studies.plan import Arm, Column, Job, StudyPlan, Tune
+from finecomb.studies.plan.study_plan import Arm, Column, Job, StudyPlan, Tune
 from finecomb.studies.search.space import Choice, Dimension, Range
 
 AUTO = "auto"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from finecomb.runs.directory import RunDirectory
-from finecomb.studies.scores import Predictions, read_predictions
+from finecomb.studies.analysis.scores import Predictions, read_predictions
 
 SAMPLE = 10
 

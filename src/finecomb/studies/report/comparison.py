@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from finecomb.config import plugins
 from finecomb.config.plugins import lower_is_better
 from finecomb.core.errors import ConfigError, Problem, nearest
-from finecomb.studies import arms, caveats, statistics
-from finecomb.studies import references as reference_rows
-from finecomb.studies.arms import Arm, ComparedRun
-from finecomb.studies.render import check_output, markdown, render, write
-from finecomb.studies.scores import Labels, Predictions, Score, read_predictions, score_rows
+from finecomb.studies.analysis import arms, caveats, statistics
+from finecomb.studies.analysis import references as reference_rows
+from finecomb.studies.analysis.arms import Arm, ComparedRun
+from finecomb.studies.analysis.scores import Labels, Predictions, Score, read_predictions, score_rows
+from finecomb.studies.report.render import check_output, markdown, render, write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ class Comparison:
         """One row for each arm and reference; for each metric its value, interval, difference, p value and seed deviation, then costs."""
         import pandas as pd
 
-        from finecomb.studies.render import plain_rows
+        from finecomb.studies.report.render import plain_rows
 
         return pd.DataFrame(plain_rows(self)).set_index("row")
 
@@ -107,7 +107,7 @@ class Comparison:
 
     def report(self, metric: str | None = None, *, name: str = "comparison") -> ReportTable:
         """A study's tables, tests and figures of these rows for one metric (None: the first); `.save(folder)` writes them."""
-        from finecomb.studies.report.any_runs import collect_runs
+        from finecomb.studies.analysis.any_runs import collect_runs
         from finecomb.studies.report.table import ReportTable
 
         arms_of_rows = [Arm(row.label, row.runs) for row in self.rows if row.kind == "arm" and row.runs]

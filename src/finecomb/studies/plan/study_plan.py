@@ -4,7 +4,7 @@ name: tuning_methods                       # the folder's name unless given
 question: Which way of tuning is best ...?
 base: [dataset=movie_reviews, ...]         # overrides of every job; a mapping key: value is the same
 arms: {full: tuning=full, ...}             # name: overrides; or name: {overrides, seeds, space}
-grid, zip, list, ablate: [...]             # blocks that add arms (finecomb.studies.blocks)
+grid, zip, list, ablate: [...]             # blocks that add arms (finecomb.studies.plan.blocks)
 columns: {sst2: {overrides: dataset=sst2, metric: accuracy}}   # the table's columns; without it there is one
 seeds: [1, 2, 3]                           # or a number n, meaning 0 to n - 1
 metric: accuracy                           # without the split; default: what the task monitors
@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.core.errors import ConfigError, Problem, nearest
-from finecomb.studies import references
-from finecomb.studies.blocks import BLOCKS, Draft, expand, override_list
-from finecomb.studies.study_file import StudyFile
+from finecomb.studies.analysis import references
+from finecomb.studies.plan.blocks import BLOCKS, Draft, expand, override_list
+from finecomb.studies.plan.study_file import StudyFile
 
 ONE_COLUMN = ""
 KEYS = ("name", "question", "base", "arms", *BLOCKS, "columns", "seeds", "metric", "baseline", "references", "tune")

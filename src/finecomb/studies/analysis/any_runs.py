@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.core.errors import ConfigError
-from finecomb.studies import references
-from finecomb.studies.arms import Arm, ComparedRun
-from finecomb.studies.report import frames
-from finecomb.studies.report.collect import COLUMNS_OF_CURVES, COLUMNS_OF_EXAMPLES, FIRST_COLUMNS, examples_of
-from finecomb.studies.report.frames import CONFIRM, REFERENCE, Frames, Place
+from finecomb.studies.analysis import frames, references
+from finecomb.studies.analysis.arms import Arm, ComparedRun
+from finecomb.studies.analysis.collect import COLUMNS_OF_CURVES, COLUMNS_OF_EXAMPLES, FIRST_COLUMNS, examples_of
+from finecomb.studies.analysis.frames import CONFIRM, REFERENCE, Frames, Place
 
 
 def collect_runs(

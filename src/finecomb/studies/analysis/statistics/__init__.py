@@ -2,8 +2,8 @@
 training been repeated (`seeds`); `two_way` answers for both together, and decides. Everything is numpy and scipy on arrays."""
 
 from finecomb.runs.class_metrics import CLASS_METRICS, Floats, class_scores, zero_divisions
-from finecomb.studies.statistics.metrics import NUMBER_METRICS, number_scores
-from finecomb.studies.statistics.resampling import (
+from finecomb.studies.analysis.statistics.metrics import NUMBER_METRICS, number_scores
+from finecomb.studies.analysis.statistics.resampling import (
     LEVEL,
     RESAMPLES,
     Interval,

@@ -14,9 +14,9 @@ from finecomb.config import plugins
 from finecomb.config.plugins import lower_is_better
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.runs import plugin_metrics
-from finecomb.studies import statistics
-from finecomb.studies.statistics import Floats, Interval, Spread, two_way
-from finecomb.studies.statistics.corrected import LEVEL, corrected
+from finecomb.studies.analysis import statistics
+from finecomb.studies.analysis.statistics import Floats, Interval, Spread, two_way
+from finecomb.studies.analysis.statistics.corrected import LEVEL, corrected
 
 
 @dataclass(frozen=True)

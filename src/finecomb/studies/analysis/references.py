@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from finecomb.core.errors import ConfigError, Problem, nearest
-from finecomb.studies.scores import Predictions, ordered
+from finecomb.studies.analysis.scores import Predictions, ordered
 
 # Stated under each table. alpha is scikit-learn's default.
 SETTINGS = {

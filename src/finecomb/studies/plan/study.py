@@ -18,12 +18,12 @@ from finecomb.launch.launcher import Outcome, Policy, launch
 from finecomb.launch.slots import planned
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import short_error
-from finecomb.studies import tune
-from finecomb.studies.account import tell_data
-from finecomb.studies.plan import ASKED, Job, StudyPlan, confirm_jobs
+from finecomb.studies.analysis.statistics import CLASS_METRICS, NUMBER_METRICS
+from finecomb.studies.plan.study_plan import ASKED, Job, StudyPlan, confirm_jobs
+from finecomb.studies.search import tune
 from finecomb.studies.search.engine import Search, Settings
 from finecomb.studies.search.space import Dimension
-from finecomb.studies.statistics import CLASS_METRICS, NUMBER_METRICS
+from finecomb.studies.summary import tell_data
 
 Cell = tuple[str, str]  # arm, column
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finecomb.config.overrides import override, value_text
-from finecomb.studies.study_file import StudyFile
+from finecomb.studies.plan.study_file import StudyFile
 
 BLOCKS = ("grid", "zip", "list", "ablate")
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal
 
 from finecomb.core.atomic import write_text
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.studies.cells import NO_SHARE, NONE, bytes_text, interval_text, pipes, writer_of
+from finecomb.studies.report.formatting import NO_SHARE, NONE, bytes_text, interval_text, pipes, writer_of
 
 if TYPE_CHECKING:
-    from finecomb.studies.table import Comparison, Row
+    from finecomb.studies.report.comparison import Comparison, Row
 
 _ROOMY = 100
 _SUFFIXES = (".md", ".csv")

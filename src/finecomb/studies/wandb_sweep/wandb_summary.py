@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.studies.analysis.analyze import analyse
+from finecomb.studies.analysis.frames import CONFIRM, Frames
 from finecomb.studies.report import tables
-from finecomb.studies.report.analysis import analyse
-from finecomb.studies.report.frames import CONFIRM, Frames
 
 JOB_TYPE = "summary"
 
