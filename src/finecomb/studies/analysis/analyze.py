@@ -1,4 +1,8 @@
-"""The numbers of a study, computed from its frames alone: scores, intervals, tests, costs, and what makes them less comparable."""
+"""The numbers of a study or comparison, computed from its frames alone: scores, intervals, tests, costs, and caveats.
+
+A comparison is a study without a plan: it may have several metrics of one column, its references are rows like any other, p is corrected
+within each metric, and its rows are in the order of their scores.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +23,23 @@ from finecomb.studies.analysis.statistics.seeds import Summary, probability_of_i
 if TYPE_CHECKING:
     import pandas as pd
 
+    from finecomb.studies.analysis.arms import ComparedRun
+
 COSTS = ("parameters_trainable", "stored_bytes", "artifact_bytes", "train_s", "peak_bytes", "tokens_per_s")
+# Predictions hold float64 logits, from which the recorded metric was computed in the same precision.
+_TOLERANCE = 1e-5
 BETTER, WORSE, NOT_SHOWN, ONE_SEED, UNDEFINED = "better", "worse", "no difference shown", "cannot tell: one seed", "cannot tell: undefined"
 
 
 @dataclass
 class Row:
-    """One arm or reference in one column.
+    """One arm or reference in one column, for one metric.
 
     values: by seed. own: its mean with the interval over seeds and examples. to_baseline, to_best: differences, None for that row itself.
     p: corrected for every comparison with a baseline in the study. sign_flip: paired by seed, None unless both have the same seeds.
     needed: seeds of each arm that would show the difference seen, None where none would or nothing is known. best: also for each of several
-    equal arms. zero_divisions: seeds whose value is 0 / 0 and counts as 0.
+    equal arms. zero_divisions: seeds whose value is 0 / 0 and counts as 0. runs: behind the row, where they were read here.
+    competes: is tested, and may be the best.
     """
 
     arm: str
@@ -60,11 +69,49 @@ class Row:
     spread: float | None = None
     source: str = ""
     zero_divisions: int = 0
+    learning_rate: float | None = None
+    competes: bool = True
+    runs: list[ComparedRun] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """The name of the row."""
+        return self.arm
+
+    @property
+    def value(self) -> float | None:
+        """The mean over seeds; nan where the metric is undefined, None where nothing was measured."""
+        return self.own.value if self.own else self.published
+
+    @property
+    def interval(self) -> Interval | None:
+        """For other seeds and examples; of one seed, and of a reference, for other examples alone."""
+        return self.own and (self.own.interval or self.own.over_examples)
+
+    @property
+    def std(self) -> float | None:
+        """Standard deviation over seeds (n - 1); None for one seed."""
+        return self.described.deviation if self.described and self.kind == "arm" else self.spread
+
+    @property
+    def difference(self) -> float | None:
+        """To the baseline; None for the baseline itself."""
+        return self.to_baseline and self.to_baseline.value
+
+    @property
+    def difference_interval(self) -> Interval | None:
+        """As `interval`, paired by example."""
+        return self.to_baseline and (self.to_baseline.interval or self.to_baseline.over_examples)
+
+    @property
+    def better(self) -> bool | None:
+        """Whether it is better or worse than the baseline; None where no difference is shown."""
+        return {BETTER: True, WORSE: False}.get(self.verdict)
 
 
 @dataclass
 class ColumnTable:
-    """A column of the study: rows (arms in the study's order, then references), what was measured, and warnings."""
+    """One metric of a column of the study: rows (arms in the study's order, then references), what was measured, and warnings."""
 
     name: str
     metric: str
@@ -74,6 +121,11 @@ class ColumnTable:
     rows: list[Row]
     facts: dict[str, Any]
     warnings: list[str]
+
+    def rank(self, row: Row) -> tuple[bool, bool, float, str]:
+        """Sorts arms by score, best first, then references likewise; rows without a score come last."""
+        value = float("nan") if row.value is None else row.value
+        return row.kind != "arm", value != value, (1 if self.lower_is_better else -1) * value if value == value else 0.0, row.arm
 
     @property
     def lower_is_better(self) -> bool:
@@ -92,26 +144,43 @@ class Analysis:
 
 def analyse(frames: Frames) -> Analysis:
     """Compute everything; deterministic."""
-    columns = [_column(frames, column) for column in frames.facts["columns"]]
-    _correct(columns, best_row=frames.facts["baseline"] == "best")
+    columns = [
+        _column(frames, column, metric) for column in frames.facts["columns"] for metric in column.get("metrics", [column["metric"]])
+    ]
+    _correct(columns, best_row=frames.facts["baseline"] == "best", comparison=is_comparison(frames))
+    if is_comparison(frames):
+        place = {row.arm: number for number, row in enumerate(sorted(columns[0].rows, key=columns[0].rank))}
+        for column in columns:
+            column.rows.sort(key=lambda row: place[row.arm])
     for column in columns:
         for row in column.rows:
             _judge(row, column.lower_is_better)
     return Analysis(frames.facts, columns, [*frames.facts.get("warnings", []), *_study_warnings(frames)])
 
 
-def _correct(columns: Sequence[ColumnTable], *, best_row: bool) -> None:
-    """Fill in the corrected p. A named baseline: Holm over the study. The best row: within each column, and for the number of columns."""
-    compared = [[row for row in column.rows if row.kind == "arm" and row.to_baseline is not None] for column in columns]
-    families = [rows for rows in compared if rows] if best_row else [[row for rows in compared for row in rows]]
+def is_comparison(frames: Frames) -> bool:
+    """Whether the runs were named by the user, and not by a study."""
+    return frames.facts.get("of") == "runs"
+
+
+def _correct(columns: Sequence[ColumnTable], *, best_row: bool, comparison: bool) -> None:
+    """Fill in the corrected p.
+
+    A named baseline: Holm over the study. The best row: within each column, and for the number of columns. Metrics of a comparison are
+    views of the same answers, and p is corrected within each.
+    """
+    compared = [[row for row in column.rows if row.competes and row.to_baseline is not None] for column in columns]
+    families = [rows for rows in compared if rows] if best_row or comparison else [[row for rows in compared for row in rows]]
+    factor = 1 if comparison else len(families)
     for rows in families:
         candidates = sum(not row.to_baseline.undefined for row in rows if row.to_baseline) + 1
         found = corrected([row.to_baseline for row in rows if row.to_baseline], rows=candidates if best_row else None)
         for row, p in zip(rows, found, strict=True):
-            row.p = p if p is None or not best_row else min(1.0, p * len(families))
+            row.p = p if p is None or not best_row else min(1.0, p * factor)
 
 
-def _column(frames: Frames, column: dict[str, Any]) -> ColumnTable:
+def _column(frames: Frames, column: dict[str, Any], metric: str) -> ColumnTable:
+    column = {**column, "metric": metric}
     results = frames.results[frames.results["column"] == column["name"]]
     examples = frames.examples[frames.examples["column"] == column["name"]]
     warnings: list[str] = []
@@ -121,7 +190,7 @@ def _column(frames: Frames, column: dict[str, Any]) -> ColumnTable:
     counted = len(next(iter(measured.values()))[0].ids) if measured else 0
     left_out = _score_rows(rows, measured, score, counted)
     _count_zero_divisions(column, rows, measured)
-    arms = [row for row in rows if row.kind == "arm" and row.values is not None]
+    arms = [row for row in rows if row.competes and row.values is not None]
     baseline, best_arm = (_named(arms, name, column["metric"]) for name in (frames.facts["baseline"], "best"))
     for row in rows:
         if row.values is not None and baseline is not None and row is not baseline:
@@ -145,6 +214,8 @@ def _rows(frames: Frames, column: dict[str, Any], results: pd.DataFrame) -> list
         same = mine[mine["machine"] == machines.index[0]] if len(machines) else mine
         row.costs = {name: _mean(same, name) for name in COSTS}
         _add_trials(row, results[(results["role"] == TRIAL) & (results["arm"] == arm["name"])], f"validation/{column['metric']}")
+        rates = mine["learning_rate"].dropna().tolist() if "learning_rate" in mine else []
+        row.learning_rate = rates[0] if rates else None
         rows.append(row)
     for reference in frames.facts["references"]:
         if reference["kind"] == "fitted":
@@ -153,6 +224,8 @@ def _rows(frames: Frames, column: dict[str, Any], results: pd.DataFrame) -> list
         elif column["name"] in reference["scores"]:
             value, spread = reference["scores"][column["name"]], reference["spread"].get(column["name"])
             rows.append(Row(reference["name"], "published", published=value, spread=spread, source=reference["source"]))
+    for row in rows:
+        row.competes = row.kind == "arm" or (is_comparison(frames) and row.kind == "fitted")
     return rows
 
 
@@ -243,11 +316,18 @@ def _named(arms: Sequence[Row], name: str, metric: str) -> Row | None:
     return defined[best([row.own.value for row in defined if row.own], metric)] if defined else None
 
 
+def _difference(row: Row, baseline: Row, left_out: dict[str, Floats]) -> two_way.Difference:
+    assert row.values is not None
+    assert baseline.values is not None
+    seedless = {"seedless": row.kind != "arm", "theirs_seedless": baseline.kind != "arm"}
+    return two_way.difference(row.values, baseline.values, left_out[row.arm], left_out[baseline.arm], **seedless)
+
+
 def _compare(row: Row, baseline: Row, left_out: dict[str, Floats]) -> None:
     assert row.values is not None
     assert baseline.values is not None
-    row.to_baseline = two_way.difference(row.values, baseline.values, left_out[row.arm], left_out[baseline.arm], seedless=row.kind != "arm")
-    if row.kind != "arm":
+    row.to_baseline = _difference(row, baseline, left_out)
+    if row.kind != "arm" or baseline.kind != "arm":
         return
     row.improvement = probability_of_improvement(row.values.tolist(), baseline.values.tolist())
     if row.seeds == baseline.seeds and len(row.seeds) > 1:
@@ -266,11 +346,7 @@ def _mark_best(arms: Sequence[Row], best_arm: Row | None, left_out: dict[str, Fl
     if best_arm is None or best_arm.values is None or best_arm.own is None:
         return
     others = [row for row in arms if row is not best_arm and row.own is not None and np.isfinite(row.own.value)]
-    found = [
-        two_way.difference(row.values, best_arm.values, left_out[row.arm], left_out[best_arm.arm])
-        for row in others
-        if row.values is not None
-    ]
+    found = [_difference(row, best_arm, left_out) for row in others]
     best_arm.best = True
     for row, difference, p in zip(others, found, corrected(found, rows=len(others) + 1), strict=True):
         # Means of equal values may differ in the last digit.
@@ -279,7 +355,7 @@ def _mark_best(arms: Sequence[Row], best_arm: Row | None, left_out: dict[str, Fl
 
 
 def _judge(row: Row, lower: bool) -> None:
-    if row.to_baseline is None or row.kind != "arm":
+    if row.to_baseline is None or not row.competes:
         return
     if row.p is None:
         row.verdict = UNDEFINED if row.to_baseline.undefined else ONE_SEED
@@ -293,9 +369,14 @@ def _column_warnings(frames: Frames, column: dict[str, Any], rows: Sequence[Row]
     found = []
     for row in rows:
         if row.kind == "arm" and row.missing:
-            found.append(f"{row.arm}: seeds {', '.join(map(str, row.missing))} are missing; its numbers are of {len(row.seeds)} seeds")
+            why = dict.fromkeys(each["why"] for each in frames.facts["missing"] if each["arm"] == row.arm and each["role"] == CONFIRM)
+            reasons = f" ({', '.join(why)})" if any(why) else ""
+            missing = f"seeds {', '.join(map(str, row.missing))} are missing{reasons}"
+            found.append(f"{row.arm}: {missing}; its numbers are of {len(row.seeds)} seeds")
         if row.edges:
             found.append(f"{row.arm}: the chosen {' '.join(row.edges)} is at the edge of what was tried; a better one may lie beyond")
+        if line := _recorded_otherwise(row, column["metric"], results):
+            found.append(line)
     confirmed = results[results["role"] == CONFIRM]
     of_rows = {int(value) for value in confirmed["train_rows"].dropna()} if "train_rows" in confirmed else set()
     if confirmed["data"].nunique() > 1:
@@ -305,6 +386,18 @@ def _column_warnings(frames: Frames, column: dict[str, Any], rows: Sequence[Row]
         usual = confirmed["machine"].value_counts().index[0]
         found.append(f"runs were made on {confirmed['machine'].nunique()} machines; cost columns are of {usual} alone")
     return found
+
+
+def _recorded_otherwise(row: Row, metric: str, results: pd.DataFrame) -> str | None:
+    """That the answers of a row do not give what its runs recorded, or None."""
+    runs = results[(results["role"] == CONFIRM) & (results["arm"] == row.arm)]
+    split = next((split for split in ("test", "validation") if f"{split}/{metric}" in runs), None)
+    if row.kind != "arm" or row.own is None or split is None or runs[f"{split}/{metric}"].isna().any():
+        return None
+    mean = float(runs[f"{split}/{metric}"].astype(float).mean())
+    if abs(mean - row.own.value) <= _TOLERANCE:
+        return None
+    return f"{row.arm}: the predictions give {metric} {row.own.value:.6f}, the runs recorded {mean:.6f}"
 
 
 def _study_warnings(frames: Frames) -> list[str]:

@@ -1,9 +1,9 @@
-"""The numbers of a table: predictions read from run directories, laid side by side by example, scored and resampled together."""
+"""Predictions read from run directories, laid side by side by example, and their metrics under any weights of the examples."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ from finecomb.config.plugins import lower_is_better
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.runs import plugin_metrics
 from finecomb.studies.analysis import statistics
-from finecomb.studies.analysis.statistics import Floats, Interval, Spread, two_way
-from finecomb.studies.analysis.statistics.corrected import LEVEL, corrected
+from finecomb.studies.analysis.statistics import Floats
 
 
 @dataclass(frozen=True)
@@ -30,27 +29,6 @@ class Predictions:
     def same_examples(self, other: Predictions) -> bool:
         """Whether both are about the same examples with the same labels, so that they pair."""
         return self.ids == other.ids and self.label == other.label
-
-
-@dataclass(frozen=True)
-class Score:
-    """One metric of one row: its value averaged over seeds, and what chance may have added.
-
-    value: nan where the metric is undefined. interval: over seeds and test examples together, or with one seed over examples alone, which
-    `seeds` tells. difference, difference_interval: to the row it is compared with (None for that row itself), likewise, paired by example.
-    p: of the difference, corrected for all rows (`statistics.corrected`); None with one seed, or where the metric is undefined with some
-    examples left out. better: True or False when p is below 5 %, else None. zero_divisions: runs whose value is 0 / 0 and counts as 0.
-    """
-
-    value: float
-    interval: Interval
-    spread: Spread
-    difference: float | None = None
-    difference_interval: Interval | None = None
-    p: float | None = None
-    better: bool | None = None
-    seeds: bool = False
-    zero_divisions: int = 0
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -145,76 +123,9 @@ def _indicators(values: Sequence[Any], index: dict[str, int]) -> NDArray[np.floa
     return matrix
 
 
-@dataclass(frozen=True)
-class _Side:
-    """A row's metric: of each run, with each group of examples left out, and averaged over seeds on each resample of the examples."""
-
-    values: Floats
-    left_out: Floats
-    samples: Floats
-    seedless: bool
-
-
-def score_rows(
-    rows: Sequence[Sequence[Predictions]], metrics: Sequence[str], labels: Labels, baseline: int | None, seedless: Sequence[bool]
-) -> list[dict[str, Score]]:
-    """Scores of each row, a row being one or more runs (seeds) on the same examples; `baseline` None: the best row of each metric.
-
-    seedless: rows that come out the same whatever the seed, as references do.
-    """
-    runs = [each for row in rows for each in row]
-    score = scorer(runs, metrics, labels)
-    undefined = zero_divisions(runs, metrics, labels)
-    examples = len(rows[0][0].ids)
-    plain = score(np.ones((1, examples)))[0]
-    resampled = statistics.bootstrap(score, examples)
-    left_out = two_way.replicates(score, examples)
-    ends = np.cumsum([len(row) for row in rows])
-    members = [slice(end - len(row), end) for end, row in zip(ends, rows, strict=True)]
-    found: list[dict[str, Score]] = [{} for _ in rows]
-    for column, metric in enumerate(metrics):
-        sides = [
-            _Side(plain[member, column], left_out[:, member, column], resampled[:, member, column].mean(axis=1), fixed)
-            for member, fixed in zip(members, seedless, strict=True)
-        ]
-        counted = [int(undefined[member, column].sum()) for member in members]
-        for scores, each, count in zip(found, _scores(sides, metric, baseline), counted, strict=True):
-            scores[metric] = replace(each, zero_divisions=count)
-    return found
-
-
-def _scores(sides: Sequence[_Side], metric: str, baseline: int | None) -> list[Score]:
-    """Scores of all rows in one metric, with corrected differences to the row of index `baseline`, or to the best."""
-    means = [float(side.values.mean()) for side in sides]
-    against = best(means, metric) if baseline is None else baseline
-    scores = [_own_score(side) for side in sides]
-    others = [row for row in range(len(sides)) if row != against]
-    differences = [_difference(sides[row], sides[against]) for row in others]
-    rows = sum(mean == mean for mean in means) if baseline is None else None
-    for row, difference, p in zip(others, differences, corrected(differences, rows=rows), strict=True):
-        between = difference.over_examples if difference.undefined else difference.interval
-        between = between or statistics.paired_difference(sides[row].samples, sides[against].samples)
-        better = (difference.value > 0) != (lower_is_better(metric)) if p is not None and p < LEVEL else None
-        scores[row] = replace(scores[row], difference=difference.value, difference_interval=between, p=p, better=better)
-    return scores
-
-
 def best(values: Sequence[float], metric: str) -> int:
     """Index of the best value, the first of equals; a metric that is undefined (nan) is never best, unless all are."""
     array = np.asarray(values, dtype=np.float64)
     worst = np.inf if lower_is_better(metric) else -np.inf
     array = np.where(np.isnan(array), worst, array)
     return int(array.argmin() if lower_is_better(metric) else array.argmax())
-
-
-def _own_score(side: _Side) -> Score:
-    own = two_way.difference(side.values, None, side.left_out, None, seedless=side.seedless)
-    # References have no seeds to vary; the bootstrap over examples says all there is to say of them, and of single runs.
-    measured = own.interval if own.interval is not None and not side.seedless else None
-    interval = own.over_examples if own.undefined else measured or statistics.percentile_interval(side.samples)
-    return Score(float(side.values.mean()), interval, statistics.spread(side.values.tolist()), seeds=measured is not None)
-
-
-def _difference(side: _Side, against: _Side) -> two_way.Difference:
-    sides = side.values, against.values, side.left_out, against.left_out
-    return two_way.difference(*sides, seedless=side.seedless, theirs_seedless=against.seedless)

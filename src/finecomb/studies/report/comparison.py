@@ -1,130 +1,164 @@
-"""`finecomb compare`: which way of tuning was better, said no more firmly than the runs allow.
+"""`finecomb compare`: which way of tuning was better, stated no more firmly than the runs allow.
 
 A row is an arm (runs that differ in the seed alone) or a reference. What would make a number mislead, such as an unfinished seed, other
-training data or other code, is told under the table and never averaged away; runs tested on different examples are refused.
+training data or other code, is a warning under the table and never averaged away; runs tested on different examples are refused.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finecomb.config import plugins
-from finecomb.config.plugins import lower_is_better
+from finecomb.core.atomic import write_text
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.studies.analysis import arms, caveats, statistics
-from finecomb.studies.analysis import references as reference_rows
-from finecomb.studies.analysis.arms import Arm, ComparedRun
-from finecomb.studies.analysis.scores import Labels, Predictions, Score, read_predictions, score_rows
-from finecomb.studies.report.render import check_output, markdown, render, write
+from finecomb.studies.analysis.analyze import Row
+from finecomb.studies.analysis.arms import ComparedRun
+from finecomb.studies.analysis.collect import collect_runs
+from finecomb.studies.analysis.frames import Frames
+from finecomb.studies.analysis.references import check as check_references
+from finecomb.studies.report import tables
+from finecomb.studies.report.formatting import NONE, writer_of
+from finecomb.studies.report.report import ReportTable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from finecomb.studies.report.table import Figure, ReportTable
-
-__all__ = ["Comparison", "Row", "compare", "render"]
-
-# What a table shows unless asked otherwise, by the task's variant; the first decides the order of the rows.
+# What a table shows unless requested otherwise, by the task's variant; the first decides the order of the rows.
 SHOWN = {
     "sequence_classification": ("accuracy", "f1_macro"),
     "sequence_classification multi_label": ("f1_macro", "f1_micro"),
     "regression": ("pearson", "spearman"),
 }
+SUFFIXES = (".md", ".csv", ".tex")
 
 
-@dataclass
-class Row:
-    """One arm or reference. Costs are None where nothing was measured; seconds are the mean over seeds, memory is the most of any."""
-
-    label: str
-    kind: str
-    scores: dict[str, Score] = field(default_factory=dict)
-    runs: list[ComparedRun] = field(default_factory=list)
-    learning_rate: float | None = None
-    trainable: int | None = None
-    stored_bytes: int | None = None
-    train_seconds: float | None = None
-    peak_bytes: int | None = None
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds that the scores are averaged over."""
-        return [run.seed for run in self.runs]
-
-
-@dataclass
-class Comparison:
+class Comparison(ReportTable):
     """A table of runs: scores with intervals over seeds and examples, differences to the baseline, costs. Notebooks show it as tables.
 
+    It is the report of a study without a plan: `.plot()`, `.to_latex()`, `.to_html()` and `.save(folder)` are those of a study.
+
     Attributes:
-        rows: Best first, references last.
-        metrics: Names without the split; the first decides the order of the rows.
-        split: What the rows were measured on.
-        examples: How many examples that split has.
-        baselines: For each metric, the label of the row that others are compared with.
-        notes: How to read the table.
-        warnings: What makes rows less comparable.
-        baseline, references, command: What was requested, for the report.
+        remarks: Notes of the caller, shown with `notes`.
     """
 
-    rows: list[Row]
-    metrics: list[str]
-    split: str
-    examples: int
-    baselines: dict[str, str]
-    notes: list[str]
-    warnings: list[str]
-    baseline: str = "best"
-    references: tuple[str, ...] = ()
-    command: str = ""
+    def __init__(self, collected: Frames, grouped: Sequence[arms.Arm]) -> None:
+        super().__init__(collected)
+        self.remarks: list[str] = []
+        missing = {(each["arm"], each["seed"]) for each in collected.facts["missing"]}
+        seeds = {arm["name"]: arm["seeds"] for arm in collected.facts["arms"]}
+        measured = {
+            arm.label: [run for seed, run in zip(seeds[arm.label], arm.runs, strict=True) if (arm.label, seed) not in missing]
+            for arm in grouped
+        }
+        for column in self.analysis.columns:
+            for row in column.rows:
+                row.runs = measured.get(row.arm, [])
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row for each arm and reference; for each metric its value, interval, difference, p value and seed deviation, then costs."""
-        import pandas as pd
+    @property
+    def metrics(self) -> list[str]:
+        """Names without the split; the first decides the order of the rows."""
+        return [column.metric for column in self.analysis.columns]
 
-        from finecomb.studies.report.render import plain_rows
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of the first metric: best first, references last."""
+        return self.analysis.columns[0].rows
 
-        return pd.DataFrame(plain_rows(self)).set_index("row")
+    def row(self, label: str, metric: str | None = None) -> Row:
+        """The numbers of one row for a metric (None: the first): `value`, `interval`, `difference`, `p`, `better`, `std`, `costs`.
+
+        Raises:
+            KeyError: There is no such row or metric.
+        """
+        rows = {(column.metric, row.arm): row for column in self.analysis.columns for row in column.rows}
+        return rows[metric or self.metrics[0], label]
+
+    @property
+    def split(self) -> str:
+        """What the rows were measured on."""
+        return self.analysis.columns[0].split
+
+    @property
+    def examples(self) -> int:
+        """How many examples that split has."""
+        return self.analysis.columns[0].examples
+
+    @property
+    def baselines(self) -> dict[str, str]:
+        """For each metric, the label of the row that others are compared with."""
+        return {column.metric: column.baseline for column in self.analysis.columns}
+
+    @property
+    def grids(self) -> list[tables.Grid]:
+        """The tables of a study, and the runs behind the rows with their paths."""
+        cells = []
+        for row in self.rows:
+            for run in row.runs:
+                values = [_recorded(run.recorded(f"{self.split}/{metric}"), metric) for metric in self.metrics]
+                cells.append([row.label, str(run.seed), *values, str(run.path)])
+        return [*super().grids, tables.Grid("the runs behind the rows", ["", "seed", *self.metrics, "record"], cells)]
+
+    @property
+    def notes(self) -> list[str]:
+        """How to read the tables."""
+        return [*super().notes, *self.remarks]
 
     def to_markdown(self) -> str:
         """The tables with warnings and notes, as Markdown."""
-        return markdown(self)
+        return tables.markdown_of(self.grids, self.warnings, self.notes)
 
-    def to_latex(self, metric: str | None = None) -> str:
-        r"""One booktabs table of a metric (None: the first): needs `\usepackage{booktabs}`."""
-        return self.report(metric).to_latex()
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each arm and reference; for each metric its value, interval, difference, p value and std over seeds, then costs."""
+        import pandas as pd
 
-    def plot(self, kind: str = "intervals", metric: str | None = None) -> Figure:
-        """Draw `intervals`, `pareto` or `learning_curves` of a metric (None: the first) as SVG, which a notebook shows.
+        return pd.DataFrame(self._wide()).set_index("row")
 
-        Raises:
-            ConfigError: There is no such figure of these runs.
-        """
-        return self.report(metric).plot(kind)
+    def export(self, path: Path) -> None:
+        """Write a .md, .tex or .csv file; next to a CSV a second one, <name>_runs.csv, with a line for each run behind it."""
+        if path.suffix == ".csv":
+            write_text(path, _csv(self._wide()))
+            write_text(path.with_name(f"{path.stem}_runs.csv"), _csv(self._runs()))
+        else:
+            write_text(path, self.to_markdown() if path.suffix == ".md" else self.to_latex())
 
-    def report(self, metric: str | None = None, *, name: str = "comparison") -> ReportTable:
-        """A study's tables, tests and figures of these rows for one metric (None: the first); `.save(folder)` writes them."""
-        from finecomb.studies.analysis.any_runs import collect_runs
-        from finecomb.studies.report.table import ReportTable
+    def _wide(self) -> list[dict[str, object]]:
+        """One row for each arm and reference, as numbers; None where nothing was measured."""
+        wide = []
+        for number, first in enumerate(self.rows):
+            plain: dict[str, object] = {"row": first.arm, "kind": first.kind, "seeds": " ".join(str(run.seed) for run in first.runs)}
+            for column in self.analysis.columns:
+                row, metric = column.rows[number], column.metric
+                own, between = row.interval, row.difference_interval
+                plain |= {
+                    metric: row.value,
+                    f"{metric}_low": own and own.low,
+                    f"{metric}_high": own and own.high,
+                    f"{metric}_compared_with": column.baseline,
+                    f"{metric}_difference": row.difference,
+                    f"{metric}_difference_low": between and between.low,
+                    f"{metric}_difference_high": between and between.high,
+                    f"{metric}_p": row.p,
+                    f"{metric}_distinguishable": None if row.p is None else row.better is not None,
+                    f"{metric}_std": row.std,
+                }
+            costs = {"learning_rate": first.learning_rate, "trainable_parameters": first.costs.get("parameters_trainable")}
+            costs |= {"stored_bytes": first.costs.get("stored_bytes"), "training_seconds": first.costs.get("train_s")}
+            wide.append(plain | costs | {"peak_memory_bytes": first.costs.get("peak_bytes")})
+        return wide
 
-        arms_of_rows = [Arm(row.label, row.runs) for row in self.rows if row.kind == "arm" and row.runs]
-        return ReportTable(
-            collect_runs(
-                arms_of_rows,
-                metric or self.metrics[0],
-                name=name,
-                command=self.command,
-                baseline=self.baseline,
-                fitted=self.references,
-                warnings=self.warnings,
-            )
-        )
-
-    def _repr_markdown_(self) -> str:
-        return self.to_markdown()
+    def _runs(self) -> list[dict[str, object]]:
+        return [
+            {"row": row.label, "seed": run.seed}
+            | {metric: run.recorded(f"{self.split}/{metric}") for metric in self.metrics}
+            | {"record": str(run.path)}
+            for row in self.rows
+            for run in row.runs
+        ]
 
 
 def compare(
@@ -134,185 +168,95 @@ def compare(
     metrics: Sequence[str] | None = None,
     baseline: str = "best",
     output: Path | None = None,
-    wanted: Callable[[ComparedRun], bool] | None = None,
+    accept: Callable[[ComparedRun], bool] | None = None,
     by: str | None = None,
     command: str = "",
 ) -> Comparison:
     """Compare runs given by run directories, folders of them or sweep records.
 
-    references: rows to add, `majority` and `tfidf_logistic`. metrics: names without the split; None: the task's usual two.
-    baseline: `best` (of each metric), or the label of the row that all are compared with. output: a .md or .csv file to write as well.
-    wanted: which of the runs to take; None: all. by: a key of the config whose values are the rows; None: everything but the seed.
-    command: what the user typed, for the report.
+    Args:
+        paths: Run directories, folders of them or sweep records.
+        references: Rows to add, `majority` and `tfidf_logistic`.
+        metrics: Names without the split; None: the task's usual two.
+        baseline: `best` (of each metric), or the label of the row that all are compared with.
+        output: A .md, .tex or .csv file to write as well.
+        accept: Which of the runs to take; None: all.
+        by: A key of the config whose values are the rows; None: everything but the seed.
+        command: What the user typed, for the report.
 
     Raises:
-        ConfigError: nothing to compare, runs of different tasks or test examples, an unknown metric, reference or row.
+        ConfigError: Nothing to compare, runs of different tasks or test examples, an unknown metric, reference or row.
     """
-    reference_rows.check(references)
+    check_references(references)
     check_output(output)
-    found = chosen(paths, wanted)
-    shown = shown_metrics(found, metrics)
-    split = "test" if any(run.predictions("test") for run in found) else "validation"
-    grouped, warnings = grouped_runs(found, by)
-    rows, answers = _measured(grouped, split)
-    warnings += caveats.of_arms(grouped, split)
-    for name, (prediction, parameters) in _references(references, rows, answers, split, warnings).items():
-        rows.append(Row(name, "reference", trainable=parameters))
-        answers[name] = [prediction]
-    baselines = _score(rows, answers, shown, baseline)
-    warnings += caveats.of_records(rows, shown, split)
-    examples = len(next(iter(answers.values()))[0].ids)
-    ordered = _ordered(rows, shown[0])
-    comparison = Comparison(ordered, shown, split, examples, baselines, [], warnings, baseline, tuple(references), command)
-    comparison.notes = caveats.notes(comparison, by_name=baseline != "best")
+    runs = [run for run in map(arms.read, arms.find(paths)) if accept is None or accept(run)]
+    if not runs:
+        raise ConfigError(Problem("no run matches", ", ".join(paths), hint="`finecomb runs` lists the runs there are"))
+    shown = shown_metrics(runs, metrics)
+    split = "test" if any(run.predictions("test") for run in runs) else "validation"
+    grouped, warnings = caveats.without_repeats(arms.group(runs))
+    if by is not None:
+        grouped, notes = arms.by_key(grouped, by)
+        warnings += notes
+    measured = [arm.label for arm in grouped if any(run.predictions(split) for run in arm.runs)]
+    if not measured:
+        states = ", ".join(sorted({run.state for arm in grouped for run in arm.runs}))
+        what = f"there is nothing to compare yet: no run is finished and has predictions ({states})"
+        raise ConfigError(Problem(what, hint="start the runs again; those that were interrupted resume"))
+    collected = collect_runs(grouped, shown, split, command=command, baseline=baseline, fitted=references, warnings=warnings)
+    labels = [*measured, *(each["name"] for each in collected.facts["references"])]
+    if baseline not in ("best", *labels):
+        close = nearest(baseline, labels)
+        hint = f"did you mean {close}?" if close else ""
+        raise ConfigError(Problem(f"no row is called {baseline}", allowed=", ".join(["best", *labels]), hint=hint))
+    comparison = Comparison(collected, grouped)
     if output is not None:
-        write(comparison, output)
+        comparison.export(output)
     return comparison
 
 
-def chosen(paths: Sequence[str], wanted: Callable[[ComparedRun], bool] | None) -> list[ComparedRun]:
-    """The runs of these paths that are wanted. Raises ConfigError when there is none."""
-    found = [run for run in map(arms.read, arms.find(paths)) if wanted is None or wanted(run)]
-    if not found:
-        raise ConfigError(Problem("no run matches", ", ".join(paths), hint="`finecomb runs` lists the runs there are"))
-    return found
+def check_output(path: Path | None) -> None:
+    """Raise ConfigError for a file that cannot be written, before anything is computed."""
+    if path is None:
+        return
+    if path.suffix not in SUFFIXES:
+        hint = f"write {path.with_suffix('.md')}"
+        raise ConfigError(Problem(f"--output {path}: the ending is not known", allowed=", ".join(SUFFIXES), hint=hint))
+    if not path.parent.is_dir():
+        raise ConfigError(Problem(f"--output {path}: there is no folder {path.parent}", hint="make the folder first"))
 
 
-def grouped_runs(found: Sequence[ComparedRun], by: str | None) -> tuple[list[Arm], list[str]]:
-    """Arms of runs, and what a reader must know of how they were made. by: see `compare`."""
-    grouped, warnings = caveats.without_repeats(arms.group(found))
-    if by is None:
-        return grouped, warnings
-    grouped, told = arms.by_key(grouped, by)
-    return grouped, warnings + told
-
-
-def shown_metrics(found: Sequence[ComparedRun], asked: Sequence[str] | None) -> list[str]:
-    """Metrics of a table of these runs, those asked for or the usual ones. Raises ConfigError for what cannot be shown."""
-    variants = sorted({run.task for run in found})
+def shown_metrics(runs: Sequence[ComparedRun], requested: Sequence[str] | None) -> list[str]:
+    """Metrics of a table of these runs, those requested or the usual ones. Raises ConfigError for what cannot be shown."""
+    variants = sorted({run.task for run in runs})
     if len(variants) > 1:
         what = f"the runs are of different tasks: {', '.join(variants)}"
         raise ConfigError(Problem(what, hint="compare runs of one task at a time"))
     if variants[0] not in SHOWN:
         raise ConfigError(Problem(f"runs of the task {variants[0]} cannot be compared", allowed=", ".join(SHOWN)))
     allowed = list(statistics.NUMBER_METRICS if variants[0] == "regression" else statistics.CLASS_METRICS)
-    if any(len(run.label_names) != 2 for run in found if run.state == "finished") or "multi_label" in variants[0]:
+    if any(len(run.label_names) != 2 for run in runs if run.state == "finished") or "multi_label" in variants[0]:
         allowed = [metric for metric in allowed if not metric.endswith("_binary")]
     allowed = [metric for metric in (*allowed, *plugins.metrics(variants[0])) if metric in plugins.metric_names(variants[0])]
-    shown = list(dict.fromkeys(asked or SHOWN[variants[0]]))
-    unknown = [metric for metric in shown if metric not in allowed]
-    if unknown:
-        guesses = {metric: nearest(metric, allowed) for metric in unknown}
-        raise ConfigError(
-            [
-                Problem(
-                    f"{metric} has no interval over test examples here",
-                    allowed=", ".join(allowed),
-                    hint=f"did you mean {guess}?" if guess else "",
-                )
-                for metric, guess in guesses.items()
-            ]
-        )
+    shown = list(dict.fromkeys(requested or SHOWN[variants[0]]))
+    problems = []
+    for metric in shown:
+        if metric not in allowed:
+            guess = nearest(metric, allowed)
+            hint = f"did you mean {guess}?" if guess else ""
+            problems.append(Problem(f"{metric} has no interval over test examples here", allowed=", ".join(allowed), hint=hint))
+    if problems:
+        raise ConfigError(problems)
     return shown
 
 
-def _measured(grouped: Sequence[Arm], split: str) -> tuple[list[Row], dict[str, list[Predictions]]]:
-    """A row for each arm, and the predictions of its finished runs; raises ConfigError unless all are about the same examples."""
-    rows, answers = [], {}
-    for arm in grouped:
-        files = {run.path: run.predictions(split) for run in arm.runs}
-        rate = arm.runs[0].config["optimizer"]["lr"]
-        row = Row(arm.label, "arm", runs=[run for run in arm.runs if files[run.path] is not None], learning_rate=rate)
-        rows.append(row)
-        if row.runs:
-            answers[arm.label] = [read_predictions(path) for path in files.values() if path is not None]
-            _add_costs(row)
-    if not answers:
-        states = ", ".join(sorted({run.state for arm in grouped for run in arm.runs}))
-        what = f"there is nothing to compare yet: no run is finished and has predictions ({states})"
-        raise ConfigError(Problem(what, hint="ask for the runs again; those that were interrupted resume"))
-    _check_same_examples(answers, split)
-    return rows, answers
+def _recorded(value: float | None, metric: str) -> str:
+    return NONE if value is None else writer_of(metric)(value, False)
 
 
-def _check_same_examples(answers: dict[str, list[Predictions]], split: str) -> None:
-    sets: list[tuple[Predictions, list[str]]] = []
-    for label, predictions in answers.items():
-        for each in predictions:
-            labels = next((labels for known, labels in sets if each.same_examples(known)), None)
-            if labels is None:
-                sets.append((each, labels := []))
-            labels.append(label)
-    if len(sets) > 1:
-        what = f"the runs were not evaluated on the same {split} examples, so no table can hold them"
-        groups = "; ".join(f"{', '.join(dict.fromkeys(labels))}: {len(each.ids)} examples" for each, labels in sets)
-        raise ConfigError(Problem(what, where=groups, hint="compare runs of one data set and one dataset.split.seed at a time"))
-
-
-def _add_costs(row: Row) -> None:
-    first = row.runs[0]
-    seconds = [run.fact("time.train_s") for run in row.runs]
-    peaks = [run.fact("memory.peak_bytes") for run in row.runs]
-    row.trainable, row.stored_bytes = first.fact("parameters.trainable"), first.fact("parameters.stored_bytes")
-    row.train_seconds = sum(seconds) / len(seconds) if None not in seconds else None
-    row.peak_bytes = max(peaks) if None not in peaks else None
-
-
-def _references(
-    names: Sequence[str], rows: Sequence[Row], answers: dict[str, list[Predictions]], split: str, warnings: list[str]
-) -> dict[str, tuple[Predictions, int]]:
-    """Answers of the references, fitted on the training split of the first measured row; a warning where that cannot be had."""
-    if not names:
-        return {}
-    first = next(row for row in rows if row.runs)
-    if len({each.data.get("content_hash") for row in rows for each in row.runs}) > 1:
-        warnings.append(f"references are fitted on the training data of {first.label}; other rows were trained on other data")
-    data = first.runs[0].data
-    try:
-        found = reference_rows.answers(names, Path(data["directory"]), data["content_hash"], split)
-    except ConfigError as error:
-        warnings.append(f"no reference rows: {error}")
-        return {}
-    if all(answers[first.label][0].same_examples(predictions) for predictions, _ in found.values()):
-        return found
-    warnings.append(f"no reference rows: the prepared data in {data['directory']} hold other {split} examples than the runs answered")
-    return {}
-
-
-def _score(rows: list[Row], answers: dict[str, list[Predictions]], metrics: list[str], baseline: str) -> dict[str, str]:
-    """Fill the scores of the rows; returns the label of each metric's baseline."""
-    measured = [row for row in rows if row.label in answers]
-    labels = [row.label for row in measured]
-    if baseline != "best" and baseline not in labels:
-        close = nearest(baseline, labels)
-        hint = f"did you mean {close}?" if close else ""
-        raise ConfigError(Problem(f"no row is called {baseline}", allowed=", ".join(["best", *labels]), hint=hint))
-    index = None if baseline == "best" else labels.index(baseline)
-    seedless = [row.kind == "reference" for row in measured]
-    scored = score_rows([answers[label] for label in labels], metrics, _labels(measured, answers), index, seedless)
-    for row, scores in zip(measured, scored, strict=True):
-        row.scores = scores
-    return {metric: next(row.label for row in measured if row.scores[metric].difference is None) for metric in metrics}
-
-
-def _labels(measured: Sequence[Row], answers: dict[str, list[Predictions]]) -> Labels:
-    first = next(row.runs[0] for row in measured if row.runs)
-    if first.task == "regression":
-        return Labels(None)
-    seen = {name for each in answers.values() for run in each for side in (run.label, run.prediction) for name in _names(side)}
-    return Labels([*first.label_names, *sorted(seen - set(first.label_names))], exclusive="multi_label" not in first.task)
-
-
-def _names(values: Sequence[object]) -> set[str]:
-    return {str(name) for value in values for name in (value if isinstance(value, list) else [value])}
-
-
-def _ordered(rows: Sequence[Row], metric: str) -> list[Row]:
-    """Arms by score, best first, then references likewise; rows without a score come last."""
-    sign = 1 if lower_is_better(metric) else -1
-
-    def key(row: Row) -> tuple[bool, bool, float, str]:
-        value = row.scores[metric].value if row.scores else float("nan")
-        return row.kind == "reference", value != value, sign * value if value == value else 0.0, row.label
-
-    return sorted(rows, key=key)
+def _csv(rows: Sequence[dict[str, object]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from finecomb.config.plugins import metrics
 from finecomb.core.errors import ConfigError
-from finecomb.studies import report
 from finecomb.studies.analysis import arms, frames
-from finecomb.studies.analysis.analyze import analyse
+from finecomb.studies.analysis.analyze import ColumnTable, Row
 from finecomb.studies.analysis.arms import ComparedRun
 from finecomb.studies.analysis.scores import Labels, read_predictions, scorer, zero_divisions
 from finecomb.studies.analysis.statistics import CLASS_METRICS, NUMBER_METRICS
-from finecomb.studies.report import reproduce, tables
+from finecomb.studies.report.report import ReportTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Metrics are computed here in float64, and were in the run from the same answers.
 TOLERANCE = 1e-6
@@ -59,28 +62,27 @@ def _run(run: ComparedRun) -> Iterator[str]:
 
 def verify_study(folder: Path) -> list[str]:
     """What does not hold in a study's results: metrics of runs that their answers do not give, files that the frames do not give."""
-    found = frames.read(folder)
-    analysis = analyse(found)
-    wrong = []
-    for column in analysis.columns:
-        for row in column.rows:
-            runs = found.results[
-                (found.results["column"] == column.name) & (found.results["arm"] == row.arm) & (found.results["role"] == frames.CONFIRM)
-            ]
-            recorded = runs.sort_values("seed")[f"{column.split}/{column.metric}"].tolist() if len(runs) else []
-            for seed, was, value in zip(row.seeds, recorded, row.values if row.values is not None else [], strict=False):
-                if row.kind == "arm" and abs(float(was) - float(value)) > TOLERANCE:
-                    wrong.append(f"{column.name} {row.arm} seed {seed}: recorded {column.metric} {was:.6f}, the answers give {value:.6f}")
-    derived = {
-        "table.md": tables.markdown(analysis),
-        "table.tex": tables.latex(analysis),
-        "results.csv": tables.csv(found),
-        "reproduce.md": reproduce.reproduce(found),
-    }
-    wrong += [f"{name} is not what the answers give" for name, text in derived.items() if (folder / name).read_text() != text]
+    report = ReportTable(frames.read(folder))
+    wrong = [line for column in report.analysis.columns for row in column.rows for line in _recorded(report.frames.results, column, row)]
+    for name, text in report.derived().items():
+        if not (folder / name).is_file():
+            wrong.append(f"{name} is missing")
+        elif (folder / name).read_text() != text:
+            wrong.append(f"{name} is not what the answers give")
     return wrong
+
+
+def _recorded(results: pd.DataFrame, column: ColumnTable, row: Row) -> Iterator[str]:
+    """Runs of a row whose recorded metric their answers do not give."""
+    name = f"{column.split}/{column.metric}"
+    if row.kind != "arm" or row.values is None or name not in results:
+        return
+    runs = results[(results["column"] == column.name) & (results["arm"] == row.arm) & (results["role"] == frames.CONFIRM)]
+    for seed, recorded, value in zip(row.seeds, runs.sort_values("seed")[name].tolist(), row.values, strict=False):
+        if abs(float(recorded) - float(value)) > TOLERANCE:
+            yield f"{column.name} {row.arm} seed {seed}: recorded {column.metric} {recorded:.6f}, the answers give {value:.6f}"
 
 
 def is_study(path: Path) -> bool:
     """Whether a folder holds a study's results."""
-    return (path / report.frames.FACTS).is_file()
+    return (path / frames.FACTS).is_file()
