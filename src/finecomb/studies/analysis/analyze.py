@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from finecomb.studies.analysis.arms import ComparedRun
 
-COSTS = ("parameters_trainable", "stored_bytes", "artifact_bytes", "train_s", "peak_bytes", "tokens_per_s")
+SIZES, COSTS = ("parameters_trainable", "stored_bytes", "artifact_bytes"), ("train_s", "peak_bytes", "tokens_per_s")
 # Predictions hold float64 logits, from which the recorded metric was computed in the same precision.
 _TOLERANCE = 1e-5
 BETTER, WORSE, NOT_SHOWN, ONE_SEED, UNDEFINED = "better", "worse", "no difference shown", "cannot tell: one seed", "cannot tell: undefined"
@@ -86,7 +86,7 @@ class Row:
     @property
     def interval(self) -> Interval | None:
         """For other seeds and examples; of one seed, and of a reference, for other examples alone."""
-        return self.own and (self.own.interval or self.own.over_examples)
+        return (self.own.interval or self.own.over_examples) if self.own else None
 
     @property
     def std(self) -> float | None:
@@ -96,12 +96,12 @@ class Row:
     @property
     def difference(self) -> float | None:
         """To the baseline; None for the baseline itself."""
-        return self.to_baseline and self.to_baseline.value
+        return self.to_baseline.value if self.to_baseline else None
 
     @property
     def difference_interval(self) -> Interval | None:
         """As `interval`, paired by example."""
-        return self.to_baseline and (self.to_baseline.interval or self.to_baseline.over_examples)
+        return (self.to_baseline.interval or self.to_baseline.over_examples) if self.to_baseline else None
 
     @property
     def better(self) -> bool | None:
@@ -207,14 +207,14 @@ def _rows(frames: Frames, column: dict[str, Any], results: pd.DataFrame) -> list
     confirmed = results[results["role"] == CONFIRM]
     machines = confirmed["machine"].value_counts()
     for arm in frames.facts["arms"]:
-        mine = confirmed[confirmed["arm"] == arm["name"]]
-        row = Row(arm["name"], "arm", sorted(int(seed) for seed in mine["seed"]))
+        runs = confirmed[confirmed["arm"] == arm["name"]]
+        row = Row(arm["name"], "arm", sorted(int(seed) for seed in runs["seed"]))
         row.missing = [seed for seed in arm["seeds"] if seed not in row.seeds]
         row.setting, row.edges = " ".join(arm["chosen"][column["name"]]), list(arm["edges"][column["name"]])
-        same = mine[mine["machine"] == machines.index[0]] if len(machines) else mine
-        row.costs = {name: _mean(same, name) for name in COSTS}
+        same = runs[runs["machine"] == machines.index[0]] if len(machines) else runs
+        row.costs = {name: _mean(runs, name) for name in SIZES} | {name: _mean(same, name) for name in COSTS}
         _add_trials(row, results[(results["role"] == TRIAL) & (results["arm"] == arm["name"])], f"validation/{column['metric']}")
-        rates = mine["learning_rate"].dropna().tolist() if "learning_rate" in mine else []
+        rates = runs["learning_rate"].dropna().tolist() if "learning_rate" in runs else []
         row.learning_rate = rates[0] if rates else None
         rows.append(row)
     for reference in frames.facts["references"]:
@@ -247,8 +247,7 @@ def _answers(rows: Sequence[Row], examples: pd.DataFrame, warnings: list[str]) -
     """By arm the answers of each seed. An arm that answered other examples than most is left out, and said so."""
     found: dict[str, list[Predictions]] = {}
     for row in rows:
-        mine = examples[examples["arm"] == row.arm]
-        groups = [group for _, group in mine.groupby("seed", sort=True)]
+        groups = [group for _, group in examples[examples["arm"] == row.arm].groupby("seed", sort=True)]
         if groups:
             found[row.arm] = [Predictions(tuple(group["id"]), group["label"].tolist(), group["prediction"].tolist()) for group in groups]
     sets: dict[Any, list[str]] = {}

@@ -71,7 +71,8 @@ def _cell(row: Row, column: ColumnTable, spread: Spread) -> str:
     if row.own is None:
         return "not measured"
     between = row.own.interval if row.kind == "arm" else None
-    width = row.std if spread == "std" else between and (between.high - between.low) / 2
+    half = None if between is None else (between.high - between.low) / 2
+    width = row.std if spread == "std" else half
     text = show(row.own.value, False) + ("" if width is None else rf" $\pm$ {show(width, False)}")
     text = rf"\textbf{{{text}}}" if row.best else rf"\underline{{{text}}}" if row.as_good else text
     return text + _MARKS.get(row.verdict, "")
