@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -60,6 +64,40 @@ def test_an_editable_install_sees_the_repository(tmp_path: Path) -> None:
         pytest.skip("finecomb is not installed in editable mode from this repository")
     assert Path(package) == ROOT / "src" / "finecomb" / "__init__.py"
     assert Path(conf) == ROOT / "conf"
+
+
+def names(lock: str) -> set[str]:
+    return set(re.findall(r"(?m)^([\w.-]+)==", (ROOT / lock).read_text()))
+
+
+def test_the_two_locks_share_no_package_and_the_first_holds_what_is_declared() -> None:
+    needed, more = names("requirements.lock"), names("requirements-dev.lock")
+    assert not needed & more
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    declared = {re.split(r"[\s<>=!~\[;]", each)[0].lower() for each in project["project"]["dependencies"]} - {"torch"}
+    assert declared <= needed
+    groups = [
+        *project["project"]["optional-dependencies"].values(),
+        project["dependency-groups"]["dev"],
+        project["dependency-groups"]["docs"],
+    ]
+    assert {re.split(r"[\s<>=!~\[;]", each)[0].lower() for group in groups for each in group} <= needed | more
+    assert not needed & {"ray", "sphinx", "pytest", "cleanlab", "statsmodels", "trafilatura"}
+
+
+def test_what_is_imported_when_a_module_loads_is_in_the_first_lock() -> None:
+    """What an extra brings is imported where it is used, behind an error that names the extra."""
+    owners = importlib.metadata.packages_distributions()
+    needed = names("requirements.lock") | {"torch"}
+    outside = {}
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            for top in {module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names) - {"finecomb", "hydra_plugins"}:
+                if not {owner.lower().replace("_", "-") for owner in owners[top]} & needed:
+                    outside[f"{path.relative_to(ROOT)}: {top}"] = owners[top]
+    assert not outside
 
 
 def test_make_without_a_target_lists_every_target() -> None:

@@ -26,13 +26,17 @@ if TYPE_CHECKING:
     from finecomb.api.training import train as train
     from finecomb.config.schema.train import Config as Config
     from finecomb.core.errors import ConfigError as ConfigError
+    from finecomb.data.engine import LocalEngine as LocalEngine
+    from finecomb.data.ray_engine import RayEngine as RayEngine
     from finecomb.serving.predictor import Predictor as Predictor
 
 __version__ = "0.1.0"
 __all__ = [
     "Config",
     "ConfigError",
+    "LocalEngine",
     "Predictor",
+    "RayEngine",
     "Run",
     "RunFailed",
     "Study",
@@ -47,7 +51,9 @@ __all__ = [
 _MODULES = {
     "Config": "finecomb.config.schema.train",
     "ConfigError": "finecomb.core.errors",
+    "LocalEngine": "finecomb.data.engine",
     "Predictor": "finecomb.serving.predictor",
+    "RayEngine": "finecomb.data.ray_engine",
     "Run": "finecomb.api.run",
     "RunFailed": "finecomb.api.run",
     "Study": "finecomb.api.study",

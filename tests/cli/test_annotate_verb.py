@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
@@ -212,3 +213,35 @@ def test_lines_of_a_person_that_were_taken_back_are_not_exported(folder, capsys)
     assert annotate(capsys, "export", "ann.jsonl", "--format", "prodigy", "--output", "out.jsonl")[0] == 0
     tasks = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
     assert [(task["meta"]["id"], task.get("label"), task.get("answer")) for task in tasks] == [("a", "y", "accept"), ("b", None, None)]
+
+
+def test_rules_mark_spans_that_the_page_and_conll_take(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("news.csv").write_text("id,text\na,Ms. Smith left New York\nb,nothing here\n")
+    Path("rules.yaml").write_text("cities: {label: PLACE, words: [New York]}\ntitles: {label: PERSON, pattern: '(?:Ms|Mr)\\. [A-Z]\\w+'}\n")
+    assert cli.main(["annotate", "mark", "news.csv", "--rules", "rules.yaml", "--output", "spans.jsonl"]) == 0
+    assert "2 spans in 1 of 2 rows, by 2 rules" in capsys.readouterr().err
+    first, second = map(json.loads, Path("spans.jsonl").read_text().splitlines())
+    assert [(span["text"], span["label"]) for span in first["spans"]] == [("Ms. Smith", "PERSON"), ("New York", "PLACE")]
+    assert (first["origin"], second["spans"]) == ("cities, titles", [])
+    assert cli.main(["annotate", "export", "spans.jsonl", "--format", "conll", "--output", "tags.conll"]) == 0
+    assert "B-PERSON" in Path("tags.conll").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cities: [Paris]\n", "a label and one of words"),
+        ("- a\n", "holds no rules"),
+        ("a: {label: [", "cannot be read"),
+        (None, "cannot be read"),
+    ],
+)
+def test_rules_that_cannot_be_used_are_one_screen(text, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("news.csv").write_text("id,text\na,Paris\n")
+    if text is not None:
+        Path("rules.yaml").write_text(text)
+    assert cli.main(["annotate", "mark", "news.csv", "--rules", "rules.yaml", "--output", "spans.jsonl"]) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("spans.jsonl").exists()

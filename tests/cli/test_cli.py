@@ -204,7 +204,7 @@ class Fake:
     """Stands in for freeze and launch: notes what it got, and returns the outcome it was told."""
 
     def __init__(self, monkeypatch, tmp_path, state="finished", **outcome):
-        from finecomb.launch.launcher import Outcome
+        from finecomb.launch.outcome import Outcome
         from finecomb.runs.directory import RunDirectory
 
         folder = tmp_path / "runs" / "a-0123456789ab"

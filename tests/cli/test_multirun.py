@@ -58,7 +58,7 @@ def test_the_sweeps_record_names_its_runs_in_the_order_of_the_jobs(sweep):
     record = json.loads((folder / "runs" / "sweeps" / "latest.json").read_text())
     assert record["runs"] == [made(folder)[name].path.name for name in ("full", "lora")]
     assert [job["overrides"][0] for job in record["jobs"]] == ["tuning=full", "tuning=lora"]
-    (group,) = {run.record["group"] for run in made(folder).values()}
+    (group,) = {run.record.group for run in made(folder).values()}
     assert group.startswith("files-tiny-")
 
 
@@ -70,7 +70,7 @@ def test_wandb_has_one_run_for_each_job_with_group_job_type_config_metrics_and_e
     for name, run in made(folder).items():
         found = mirrored[name]
         assert found.id.startswith(run.fingerprint)
-        assert (found.project, found.group, found.exit_code) == ("finecomb", run.record["group"], 0)
+        assert (found.project, found.group, found.exit_code) == ("finecomb", run.record.group, 0)
         assert {"tuning=" + name, "model=tiny"} <= set(found.tags)
         assert {key: found.config[key] for key in flatten(run.config)} == flatten(run.config)
         assert not any(isinstance(value, dict) and value for value in found.config.values())

@@ -15,6 +15,7 @@ from finecomb.core.errors import ConfigError
 from finecomb.core.machine import Machine
 from finecomb.runs import directory
 from finecomb.runs.directory import RunDirectory
+from finecomb.runs.record import RunRecord
 
 LAPTOP = Machine(cores=4, gpus=0, bf16=False)
 # Overrides; fingerprint on LAPTOP and digest of the settings, recorded before any key was renamed.
@@ -134,22 +135,23 @@ def test_a_frozen_config_of_an_earlier_version_is_read_under_the_new_names(overr
     assert "accumulate_grad_batches" in old["trainer"]
     assert "micro_batches" not in old["batch"]
     assert from_plain(old) == config
-    record = {"choices": {"tuning": config.tuning.name}, "overrides": ["trainer.precision=32", "trainer.workers=1", "seed=3"]}
-    run = directory.create(tmp_path, "run", "0123456789ab", old, record)
+    choices, overrides = {"tuning": config.tuning.name}, ["trainer.precision=32", "trainer.workers=1", "seed=3"]
+    run = directory.create(tmp_path, old, RunRecord("0123456789ab", "run", choices=choices, overrides=overrides))
     run.write_result({"config": old, "metrics": {}})
     again = RunDirectory(run.path)
     assert again.config == plain
     assert again.result()["config"] == plain
-    assert again.record["choices"] == record["choices"]
-    assert again.record["overrides"] == ["trainer.precision=32-true", "trainer.num_workers=1", "seed=3"]
+    assert again.record.choices == choices
+    assert again.record.overrides == ["trainer.precision=32-true", "trainer.num_workers=1", "seed=3"]
 
 
 def test_a_record_with_an_old_choice_is_read_under_its_new_name(tmp_path):
-    record = {"choices": {"annotator": "labelling_functions"}, "overrides": ["annotator=labelling_functions", "seed=1"]}
-    run = directory.create(tmp_path, "run", "0123456789ab", {"annotator": {"name": "labelling_functions"}}, record)
+    choices, overrides = {"annotator": "labelling_functions"}, ["annotator=labelling_functions", "seed=1"]
+    record = RunRecord("0123456789ab", "run", choices=choices, overrides=overrides)
+    run = directory.create(tmp_path, {"annotator": {"name": "labelling_functions"}}, record)
     assert run.config == {"annotator": {"name": "labeling_functions"}}
-    assert run.record["choices"] == {"annotator": "labeling_functions"}
-    assert run.record["overrides"] == ["annotator=labeling_functions", "seed=1"]
+    assert run.record.choices == {"annotator": "labeling_functions"}
+    assert run.record.overrides == ["annotator=labeling_functions", "seed=1"]
 
 
 def test_a_choice_that_has_the_old_key_keeps_it():

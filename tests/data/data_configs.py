@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from finecomb.assets.cache import cache_dir
 from finecomb.config.schema import cleaner as cleaner_schema
 from finecomb.config.schema import dataset as schema
 from finecomb.config.sources import options, schema_of, values_of
@@ -65,7 +66,8 @@ class Result:
 
 def clean(recipe: Recipe, splits: Mapping[str, Rows], engine: Engine | None = None) -> Result:
     """Take rows through a recipe, as `prepare` does."""
-    folder = Path(tempfile.mkdtemp())
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=cache_dir()))
     shards = {split: list(write_shards(folder, split, [to_table(rows)])) for split, rows in splits.items()}
     cleaned = recipe.run(shards, engine)
     return Result(opened(cleaned.splits, folder / "opened"), cleaned)

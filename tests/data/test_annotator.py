@@ -11,8 +11,8 @@ from finecomb.config.schema.annotator import Annotator, LabelingFunctions
 from finecomb.core.errors import ConfigError
 from finecomb.data import annotator
 from finecomb.data.annotator import functions
-from finecomb.data.annotator.label_errors import suspects
 from finecomb.data.annotator.label_model import ABSTAIN, fit
+from finecomb.labeling.label_errors import suspects
 
 RULES = {
     "praise": {"label": "positive", "words": ["good", "great"]},

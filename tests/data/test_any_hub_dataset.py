@@ -46,17 +46,17 @@ COLUMNS = ("dataset.hub_id=owner/reviews", "dataset.columns.text=body", "dataset
 def test_train_alone_is_split_into_three(hub, write):
     write("hub/owner/reviews/data/train.jsonl", rows(0, 100))
     found = load(*COLUMNS, "dataset.revision=v1")
-    assert found.manifest["rows"] == {"train": 80, "validation": 10, "test": 10}
+    assert found.manifest.rows == {"train": 80, "validation": 10, "test": 10}
     assert found.label_names == ["bad", "good"]
-    assert found.manifest["source"] == "hub:owner/reviews/@v1"
+    assert found.manifest.source == "hub:owner/reviews/@v1"
     assert set(hub) == {"c0ffee"}
 
 
 def test_splits_that_the_hub_has_are_used_and_only_validation_is_split_from_train(hub, write):
     write("hub/owner/reviews/data/train.jsonl", rows(0, 100)), write("hub/owner/reviews/data/test.jsonl", rows(100, 30))
-    assert load(*COLUMNS).manifest["rows"] == {"train": 90, "validation": 10, "test": 30}
+    assert load(*COLUMNS).manifest.rows == {"train": 90, "validation": 10, "test": 30}
     write("hub/owner/reviews/data/validation.jsonl", rows(200, 20))
-    assert load(*COLUMNS).manifest["rows"] == {"train": 100, "validation": 20, "test": 30}
+    assert load(*COLUMNS).manifest.rows == {"train": 100, "validation": 20, "test": 30}
 
 
 def test_splits_may_be_named(hub, write):
@@ -70,7 +70,7 @@ def test_splits_may_be_named(hub, write):
     (problem,) = caught.value.problems
     assert (problem.where, problem.allowed, problem.hint) == ("dataset.splits", "full, held", "set dataset.splits.train=full")
     found = load(*COLUMNS, "dataset.splits.train=full", "dataset.splits.test=held")
-    assert found.manifest["rows"] == {"train": 54, "validation": 6, "test": 20}
+    assert found.manifest.rows == {"train": 54, "validation": 6, "test": 20}
     with pytest.raises(ConfigError, match="has no split hold"):
         load(*COLUMNS, "dataset.splits.train=full", "dataset.splits.test=hold")
 
@@ -96,7 +96,7 @@ def test_a_configuration_is_chosen_by_name(hub, write):
     with pytest.raises(ConfigError, match="owner/reviews has no configuration germn") as caught:
         load(*COLUMNS, "dataset.hub_config=germn")
     assert caught.value.problems[0].hint == "set dataset.hub_config=german"
-    assert load(*COLUMNS, "dataset.hub_config=german").manifest["rows"]["train"] == 24
+    assert load(*COLUMNS, "dataset.hub_config=german").manifest.rows["train"] == 24
 
 
 def test_numbers_of_classes_have_the_names_that_the_hub_states(hub, write):
@@ -119,13 +119,13 @@ def test_numbers_of_classes_have_the_names_that_the_hub_states(hub, write):
 def test_a_stream_finds_its_splits_too(hub, write):
     write("hub/owner/reviews/data/train.jsonl", rows(0, 100)), write("hub/owner/reviews/data/test.jsonl", rows(100, 30))
     found = load(*COLUMNS, "dataset.stream=true", "dataset.first=20")
-    assert found.manifest["rows"] == {"train": 18, "validation": 2, "test": 20}
+    assert found.manifest.rows == {"train": 18, "validation": 2, "test": 20}
 
 
 def test_a_regression_takes_numbers(hub, write):
     write("hub/owner/reviews/data/train.jsonl", [{"body": f"text number {n}", "stars": n / 10} for n in range(50)])
     found = load(*COLUMNS, "task=regression", "loss=mse", task="regression")
-    assert found.manifest["rows"]["train"] == 40
+    assert found.manifest.rows["train"] == 40
 
 
 def test_a_dataset_that_is_a_script_is_refused(hub, write):

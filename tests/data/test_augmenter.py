@@ -330,16 +330,16 @@ def test_only_train_grows_and_every_new_row_is_accounted_for(write: Any) -> None
         assert row["text"] != origin["text"]
         assert "isn't" in row["text"]
     manifest = found.manifest
-    assert manifest["straddling_groups"] == 0
-    entries = [entry for entry in manifest["funnel"] if entry["step"].startswith("augmenter.")]
+    assert manifest.straddling_groups == 0
+    entries = [entry for entry in manifest.funnel if entry["step"].startswith("augmenter.")]
     assert [entry["step"] for entry in entries] == [f"augmenter.{name}" for name in ("synonyms", "insertion", "swap", "deletion")]
     assert entries[0]["rows_in"] == len(before["train"])
-    assert entries[-1]["rows_out"] == len(after["train"]) == manifest["rows"]["train"]
+    assert entries[-1]["rows_out"] == len(after["train"]) == manifest.rows["train"]
     for entry in entries:
-        record = manifest["records"][entry["step"]]
+        record = manifest.records[entry["step"]]
         assert entry["rows_out"] - entry["rows_in"] == record["added"] == entry["reasons"]["rows added"]
         assert record["added"] + sum(record["not_added"].values()) == len(before["train"])
-        assert 0 < len([each for each in manifest["examples"] if each["step"] == entry["step"]]) <= 5
+        assert 0 < len([each for each in manifest.examples if each["step"] == entry["step"]]) <= 5
     assert found.key != plain.key
     assert prepared(write, config("none"), TEXTS).key == plain.key
 
@@ -347,7 +347,7 @@ def test_only_train_grows_and_every_new_row_is_accounted_for(write: Any) -> None
 def test_a_new_row_never_equals_a_row_of_any_split(write: Any) -> None:
     texts = [text for n in range(30) for text in (f"he came on day {n} to see the film", f"she came on day {n} to see the film")]
     found = prepared(write, config("counterfactual"), texts, columns={"group": None})
-    record = found.manifest["records"]["augmenter.counterfactual"]
+    record = found.manifest.records["augmenter.counterfactual"]
     assert record["added"] == 0
     assert set(record["not_added"]) == {"the same as another row", "the same as a row of validation or test"}
     assert sum(record["not_added"].values()) == 48

@@ -125,7 +125,7 @@ def test_a_full_disk_leaves_nothing_and_says_where(prepared, write, cache, monke
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("datasets.DatasetDict.save_to_disk", full)
+    monkeypatch.setattr("pyarrow.OSFile", full)
     with pytest.raises(ConfigError, match=r"the disk is full: about .* needed") as caught:
         prepared(write("a.csv", GOOD))
     assert str(cache) in caught.value.problems[0].where

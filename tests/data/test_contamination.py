@@ -9,6 +9,7 @@ import pytest
 from data_configs import make_cleaner, make_dataset
 
 from finecomb.config.schema.dataset import Require
+from finecomb.data.engine import LocalEngine
 from finecomb.data.prepare import prepare
 from finecomb.data.prepare.delivery import deliver
 from finecomb.studies.summary import tell_data
@@ -40,7 +41,7 @@ def delivered(write, tmp_path):
         columns = {"id": "id", "text": "text", "label": "label"}
         given = {name: files.get(name) for name in ("train", "validation", "test")}
         config = make_dataset("files", files=given, columns=columns, split=split or {})
-        prepared = prepare(config, cleaner, task_variant="sequence_classification", workers=workers)
+        prepared = prepare(config, cleaner, task_variant="sequence_classification", engine=LocalEngine(workers))
         told = deliver(prepared, tmp_path / "out", name="it", require=Require(None, None, None, None, None))
         return prepared, told, {name: table["id"][:] for name, table in prepared.load().items()}
 
@@ -68,7 +69,7 @@ def test_a_test_set_split_from_train_shares_no_long_run_of_words_with_train(deli
     assert {row["label"] for row in dropped} == {"a", "b"}
     scores = pyarrow.parquet.read_table(tmp_path / "out" / "scores.parquet").to_pylist()
     assert {row["id"] for row in scores if row["value"] > 0} == {name for _, name in gone}
-    assert after.manifest["records"]["decontaminate"]["protected"] == ["test", "validation"]
+    assert after.manifest.records["decontaminate"]["protected"] == ["test", "validation"]
     assert any(example["step"] == "decontaminate" for example in told["examples"])
 
 
@@ -112,7 +113,7 @@ def test_given_splits_are_compared_with_test_alone(delivered):
     prepared, told, _ = delivered(train=rows[:120], validation=rows[120:160], test=rows[160:])
     assert told["overlap"]["train/test"]["ngram_13"] == told["overlap"]["validation/test"]["ngram_13"] == 0
     assert told["overlap"]["train/validation"]["ngram_13"] > 0
-    assert prepared.manifest["records"]["decontaminate"]["protected"] == ["test"]
+    assert prepared.manifest.records["decontaminate"]["protected"] == ["test"]
 
 
 def test_without_a_split_to_protect_it_says_so(delivered, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 
 from finecomb.core import machine
-from finecomb.core.errors import ConfigError
+from finecomb.core.errors import ConfigError, Problem
 from finecomb.data import engine as engines
-from finecomb.data.engine import Engine
+from finecomb.data.engine import LocalEngine
+from finecomb.data.ray_engine import RayEngine
 
 
 def write_result(spec: dict[str, Any]) -> None:
@@ -28,18 +30,17 @@ def tasks(folder: Path, count: int, **deaths: int) -> list[dict[str, Any]]:
     return [{"name": f"t{n}", "path": str(folder / str(n)), "dies": deaths.get(f"t{n}", 0)} for n in range(count)]
 
 
-def run(specs: list[dict[str, Any]]) -> Engine:
-    engine = Engine(2)
+def run(specs: list[dict[str, Any]]) -> None:
+    engine = LocalEngine(2)
     try:
         engine.run(write_result, specs, size=1 << 30, what="testing")
     finally:
         engine.close()
-    return engine
 
 
 def test_tasks_of_a_killed_worker_are_repeated(tmp_path):
     specs = tasks(tmp_path, 20, t3=1)
-    assert run(specs).done == 20
+    run(specs)
     assert all(Path(spec["path"]).read_text() == "done" for spec in specs)
 
 
@@ -68,7 +69,7 @@ def test_few_tasks_are_submitted_at_a_time_however_many_there_are(monkeypatch):
 
     monkeypatch.setattr(engines, "ProcessPoolExecutor", Pool)
     done: list[int] = []
-    engine = Engine(2)
+    engine = LocalEngine(2)
     engine.run(lambda spec: done.append(spec["n"]), [{"n": n} for n in range(300)], size=1 << 30, what="testing")
     engine.close()
     assert sorted(done) == list(range(300))
@@ -81,12 +82,31 @@ def test_an_error_of_a_task_ends_all_and_is_raised_as_it_is(tmp_path):
         run(specs)
 
 
+def refuse(spec: dict[str, Any]) -> None:
+    raise ConfigError(Problem(f"refused {spec['name']}", "here", hint="a hint"))
+
+
+def test_the_users_error_comes_back_from_another_process_with_its_problems():
+    engine = LocalEngine(2)
+    with pytest.raises(ConfigError) as raised:
+        engine.run(refuse, [{"name": "a"}, {"name": "a"}], size=1 << 30, what="testing")
+    engine.close()
+    assert raised.value.problems == [Problem("refused a", "here", hint="a hint")]
+
+
+def test_ray_that_is_not_installed_is_the_users_error(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError) as raised:
+        RayEngine()
+    assert raised.value.problems[0].hint == "pip install 'finecomb[ray]'"
+
+
 def test_workers_follow_the_quota_of_the_control_group(monkeypatch):
     monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
     real = Path.read_text
     monkeypatch.setattr(Path, "is_file", lambda path: str(path) == "/sys/fs/cgroup/cpu.max")
     monkeypatch.setattr(Path, "read_text", lambda path, *a, **k: "300000 100000\n" if path.name == "cpu.max" else real(path, *a, **k))
-    assert Engine().workers == 3
+    assert LocalEngine().workers == 3
 
 
 def test_similarities_are_computed_where_the_system_reports_no_affinity(monkeypatch):

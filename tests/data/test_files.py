@@ -118,7 +118,7 @@ def test_several_labels_in_a_cell(prepared, write, cell):
         for row in split:
             names = [found.label_names[index] for index in row["label"]]
             assert names == sorted(every[int(row["text"].split()[1]) % 4])
-    assert found.manifest["label_counts"]["test"] == {"blue": 4, "green": 2, "red": 4}
+    assert found.manifest.label_counts["test"] == {"blue": 4, "green": 2, "red": 4}
 
 
 def test_label_order_is_by_number_where_labels_are_numbers(prepared, write):

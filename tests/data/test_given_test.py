@@ -9,6 +9,7 @@ from finecomb.config.fingerprint import fingerprint
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
 from finecomb.data.dataset.rows import Rows
+from finecomb.data.engine import LocalEngine
 from finecomb.data.prepare import prepare
 from finecomb.studies.summary import funnel_lines
 
@@ -30,7 +31,7 @@ def run(write):
         files = {
             name: str(write(f"{name}.jsonl", rows(splits[name]))) if name in splits else None for name in ("train", "validation", "test")
         }
-        return prepare(make_dataset("files", files=files), config, task_variant="sequence_classification", workers=1)
+        return prepare(make_dataset("files", files=files), config, task_variant="sequence_classification", engine=LocalEngine(1))
 
     return prepare_files
 
@@ -48,7 +49,7 @@ def test_no_row_of_a_given_test_set_is_dropped_and_what_it_shares_leaves_train(r
 
 def test_rows_that_would_have_gone_are_counted_and_warned_of(run):
     found = run(train=TRAIN, test=TEST)
-    kept = {(entry["step"], entry["split"]): entry["kept"] for entry in found.manifest["funnel"] if "kept" in entry}
+    kept = {(entry["step"], entry["split"]): entry["kept"] for entry in found.manifest.funnel if "kept" in entry}
     assert kept == {("empty", "test"): {"fewer than 1 characters": 1}, ("duplicates", "test"): {"duplicate with another label": 1}}
     lines = funnel_lines(found.manifest, "it")
     assert any("warning: 1 kept: fewer than 1 characters" in line for line in lines)
@@ -59,7 +60,7 @@ def test_the_test_set_is_cleaned_on_request_and_one_split_from_train_always_is(r
     assert sorted(run(train=TRAIN, test=TEST, keep=False).load()["test"]["text"][:]) == sorted(["twice", "once more", TRAIN[3]])
     both = [run(train=[*TRAIN, *TRAIN], keep=keep) for keep in (True, False)]
     assert both[0].content_hash == both[1].content_hash
-    assert sum(both[0].manifest["rows"].values()) == len(TRAIN)
+    assert sum(both[0].manifest.rows.values()) == len(TRAIN)
 
 
 WORDS = [
@@ -109,10 +110,10 @@ def test_the_value_is_no_part_of_a_fingerprint_for_the_rows_are():
 @pytest.mark.shared
 def test_official_test_sets_keep_their_size(shared):
     stsb = prepare(make_dataset("stsb", path=str(shared / "stsb")), make_cleaner(), task_variant="regression")
-    assert stsb.manifest["rows"]["test"] == 1_500
+    assert stsb.manifest.rows["test"] == 1_500
     if not (shared / "banking77").is_dir():
         pytest.skip(f"no Banking77 at {shared}")
     files = {"train": "train.csv", "validation": None, "test": "test.csv"}
     config = make_dataset("files", path=str(shared / "banking77"), files=files, columns={"label": "category"})
     banking = prepare(config, make_cleaner(), task_variant="sequence_classification")
-    assert banking.manifest["rows"]["test"] == 3_080
+    assert banking.manifest.rows["test"] == 3_080

@@ -24,7 +24,7 @@ def sst2(start, count, label=None):
 def test_glue_files_give_dev_as_test_and_carve_validation(write, tmp_path):
     write("glue/train.tsv", sst2(0, 100)), write("glue/dev.tsv", sst2(100, 20)), write("glue/test.tsv", sst2(200, 20, label=-1))
     found = load("sst2", path=str(tmp_path / "glue"))
-    assert found.manifest["rows"] == {"train": 90, "validation": 10, "test": 20}
+    assert found.manifest.rows == {"train": 90, "validation": 10, "test": 20}
     assert found.label_names == ["negative", "positive"]
     data = found.load()
     assert all(identifier.startswith("test:") for identifier in data["test"]["id"])
@@ -36,7 +36,7 @@ def test_glue_files_give_dev_as_test_and_carve_validation(write, tmp_path):
 
 def test_the_folder_may_be_named_by_configuration(write, tmp_path):
     write("glue/sst2/train.tsv", sst2(0, 50)), write("glue/sst2/dev.tsv", sst2(100, 9))
-    assert load("sst2", path=str(tmp_path / "glue")).manifest["rows"]["test"] == 9
+    assert load("sst2", path=str(tmp_path / "glue")).manifest.rows["test"] == 9
 
 
 def test_hidden_labels_are_refused(write, tmp_path):
@@ -63,7 +63,7 @@ def test_cola_needs_no_header(write, tmp_path):
     for name, start in (("train", 0), ("dev", 100)):
         write(f"cola/{name}.tsv", "".join(f"gj04\t{n % 2}\t*\tThis is {n}.\n" for n in range(start, start + 50)))
     found = load("cola", path=str(tmp_path / "cola"))
-    assert found.manifest["rows"] == {"train": 45, "validation": 5, "test": 50}
+    assert found.manifest.rows == {"train": 45, "validation": 5, "test": 50}
 
 
 def test_mrpc_and_rte_read_glue_names(write, tmp_path):
@@ -78,8 +78,8 @@ def test_mrpc_and_rte_read_glue_names(write, tmp_path):
             f"r/{name}.tsv",
             "index\tsentence1\tsentence2\tlabel\n" + "".join(f"{n}\tA {n}\tB {n}\t{names[n % 2]}\n" for n in range(start, start + 40)),
         )
-    assert load("mrpc", path=str(tmp_path / "m")).manifest["label_counts"]["test"] == {"not_equivalent": 20, "equivalent": 20}
-    assert load("rte", path=str(tmp_path / "r")).manifest["label_counts"]["test"] == {"entailment": 20, "not_entailment": 20}
+    assert load("mrpc", path=str(tmp_path / "m")).manifest.label_counts["test"] == {"not_equivalent": 20, "equivalent": 20}
+    assert load("rte", path=str(tmp_path / "r")).manifest.label_counts["test"] == {"entailment": 20, "not_entailment": 20}
 
 
 def shards(folder, split, start):
@@ -94,13 +94,13 @@ def test_shards_saved_folders_and_validation_files_are_found(tmp_path):
     for split, start in (("train", 0), ("test", 100), ("validation", 200)):
         shards(tmp_path / "imdb", split, start)
     found = load("imdb", path=str(tmp_path / "imdb"))
-    assert found.manifest["rows"] == {"train": 60, "validation": 60, "test": 60}
+    assert found.manifest.rows == {"train": 60, "validation": 60, "test": 60}
     tables = {
         name: datasets.Dataset.from_parquet([str(file) for file in sorted((tmp_path / "imdb").glob(f"{name}-*"))])
         for name in ("train", "test")
     }
     datasets.DatasetDict(tables).save_to_disk(str(tmp_path / "saved"))
-    assert load("imdb", path=str(tmp_path / "saved")).manifest["rows"] == {"train": 54, "validation": 6, "test": 60}
+    assert load("imdb", path=str(tmp_path / "saved")).manifest.rows == {"train": 54, "validation": 6, "test": 60}
 
 
 def test_two_files_of_one_split_and_a_folder_without_any_are_told(write, tmp_path):
@@ -141,9 +141,9 @@ def test_the_hubs_tables_are_read_by_commit(monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     found = load("sst2")
-    assert found.manifest["rows"] == {"train": 45, "validation": 5, "test": 20}
+    assert found.manifest.rows == {"train": 45, "validation": 5, "test": 20}
     assert asked == {"arguments": ("nyu-mll/glue", "sst2"), "revision": "c0ffee"}
-    assert found.manifest["source"] == "hub:nyu-mll/glue/sst2@main"
+    assert found.manifest.source == "hub:nyu-mll/glue/sst2@main"
 
 
 def test_without_network_the_ways_out_are_named_at_once(monkeypatch, tmp_path):
@@ -161,8 +161,8 @@ def test_without_network_the_ways_out_are_named_at_once(monkeypatch, tmp_path):
 def test_the_real_sst2(shared):
     found = load("sst2", path=str(shared / "sst2"))
     rows = list(csv.reader((shared / "sst2" / "dev.tsv").open(encoding="utf-8"), delimiter="\t", quoting=csv.QUOTE_NONE))[1:]
-    assert found.manifest["rows"] == {"train": 60_280, "validation": 6_698, "test": len(rows)}
-    duplicates = next(entry for entry in found.manifest["funnel"] if entry["step"] == "duplicates" and entry["split"] == "train")
+    assert found.manifest.rows == {"train": 60_280, "validation": 6_698, "test": len(rows)}
+    duplicates = next(entry for entry in found.manifest.funnel if entry["step"] == "duplicates" and entry["split"] == "train")
     assert duplicates["reasons"] == {"duplicate": 366, "duplicate with another label": 5}
     for row in found.load()["test"]:
         text, label = rows[int(row["id"].removeprefix("test:"))]
@@ -172,5 +172,5 @@ def test_the_real_sst2(shared):
 @pytest.mark.shared
 def test_the_real_stsb_keeps_bare_quotation_marks(shared):
     found = load("stsb", "regression", path=str(shared / "stsb"))
-    assert found.manifest["rows"] == {"train": 5_130, "validation": 570, "test": 1_500}
+    assert found.manifest.rows == {"train": 5_130, "validation": 570, "test": 1_500}
     assert 'A dog in a "superman" shirt sleeps on a blanket.' in {text for table in found.load().values() for text in table["text"]}

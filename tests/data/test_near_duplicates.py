@@ -16,7 +16,7 @@ from finecomb.core.errors import ConfigError
 from finecomb.data import cleaner
 from finecomb.data.cleaner import lsh, near_index, shingles, word_hashes
 from finecomb.data.cleaner.near import NearDuplicates
-from finecomb.data.cleaner.step import Batch
+from finecomb.data.cleaner.step import Batch, Sketch
 from finecomb.data.cleaner.words import words
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.texts import Texts
@@ -279,6 +279,30 @@ def test_rows_near_to_an_earlier_corpus_go_with_that_reason(tmp_path):
         file.write(b"spoilt")
     with pytest.raises(ConfigError, match="is damaged"):
         run(later, index=str(tmp_path), threshold=0.71)
+
+
+@pytest.mark.parametrize("keep", ["first", "longest"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_tasks_that_share_a_plan_make_the_plan_of_one(keep, whole):
+    step = NearDuplicates(schema.NearDuplicates(0.7, 5, 128, keep, None, [], None, False, 1.0))
+    sketches, start = [], 0
+    for split, texts in (("test", corpus(80, 1)), ("train", corpus(300, 1)), ("train", corpus(200, 2) + corpus(50, 1))):
+        batch = Batch(split, [f"{split}{start + n}" for n in range(len(texts))], Texts.of(texts), None, ["x"] * len(texts))
+        sketches.append(Sketch(split, start, len(texts), step.sketch(batch), whole=whole and split == "test"))
+        start += len(texts)
+
+    class Corpus:
+        text = id = split = lambda self, row: str(row)
+
+    alone = step.plan(sketches, Corpus())
+    assert (alone["owner"] != np.arange(start)).sum() > 100
+    for parts in (2, 7):
+        shared = [step.plan_part(sketches, part, parts) for part in range(parts)]
+        assert min(len(each["rows"]) for each in shared) > 10
+        together = step.join(shared, sketches, Corpus())
+        assert together["record"] == alone["record"]
+        for name in ("owner", "similarity", "elsewhere"):
+            assert np.array_equal(together[name], alone[name])
 
 
 def test_one_cluster_of_a_large_share_is_warned_of():

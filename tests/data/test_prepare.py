@@ -11,6 +11,7 @@ import pytest
 from data_configs import make_cleaner, make_dataset, rows
 
 from finecomb.core.errors import ConfigError
+from finecomb.data.dataset.manifest import Manifest
 from finecomb.data.prepare import open_prepared, prepare
 from finecomb.data.prepare import rows as module
 
@@ -25,11 +26,9 @@ def test_the_contract_of_what_is_prepared(prepared, write):
     assert len(every) == len(set(every)) == 100
     assert "train:17" in every
     manifest = found.manifest
-    assert {"source", "license", "files", "rows", "label_counts", "label_names", "label_kind", "funnel", "unmapped", "hashes"} <= set(
-        manifest
-    )
-    assert manifest["rows"] == {name: len(table) for name, table in data.items()}
-    assert manifest["label_counts"]["train"] == {"bad": 40, "good": 40}
+    assert manifest == Manifest.read(found.directory)
+    assert manifest.rows == {name: len(table) for name, table in data.items()}
+    assert manifest.label_counts["train"] == {"bad": 40, "good": 40}
 
 
 def test_a_folder_of_the_earlier_format_is_read_under_the_new_names(prepared, write):
@@ -39,8 +38,7 @@ def test_a_folder_of_the_earlier_format_is_read_under_the_new_names(prepared, wr
     old["licence"], old["format"] = old.pop("license"), 1
     path.write_text(json.dumps(old))
     again = open_prepared(found.directory)
-    assert "licence" not in again.manifest
-    assert again.manifest["license"] == found.manifest["license"]
+    assert again.manifest.license == found.manifest.license
 
 
 def test_asked_again_nothing_is_read(prepared, write, monkeypatch):
@@ -100,10 +98,10 @@ def test_a_prepared_folder_is_taken_as_it_is_or_with_fewer_rows(prepared, write,
     same = prepare(make_dataset("prepared", path=str(copy)), make_cleaner(), task_variant="sequence_classification")
     assert (same.directory, same.content_hash) == (copy, first.content_hash)
     less = prepare(make_dataset("prepared", path=str(copy), limit={"train": 10}), make_cleaner(), task_variant="sequence_classification")
-    assert less.manifest["rows"] == {"train": 10, "validation": 10, "test": 10}
+    assert less.manifest.rows == {"train": 10, "validation": 10, "test": 10}
     assert less.load()["train"]["id"] == same.load()["train"]["id"][:10]
-    assert less.manifest["funnel"][-1]["reasons"] == {"beyond the limit": 70}
-    assert sum(less.manifest["label_counts"]["train"].values()) == 10
+    assert less.manifest.funnel[-1]["reasons"] == {"beyond the limit": 70}
+    assert sum(less.manifest.label_counts["train"].values()) == 10
     with pytest.raises(ConfigError, match="of kind 'class'"):
         prepare(make_dataset("prepared", path=str(copy)), make_cleaner(), task_variant="regression")
 
@@ -117,7 +115,7 @@ parts = {"columns": dataset.Columns, "split": dataset.Split, "limit": dataset.Li
 config = dataset.Files(**{key: parts[key](**value) if key in parts else value for key, value in given["dataset"].items()})
 found = prepare(config, cleaner.Cleaner(**given["cleaner"]), task_variant="sequence_classification")
 heavy = [name for name in ("torch", "transformers", "pytorch_lightning") if name in sys.modules]
-print(json.dumps([found.content_hash, found.manifest["examples"], heavy]))
+print(json.dumps([found.content_hash, found.manifest.examples, heavy]))
 """
 
 
@@ -131,7 +129,7 @@ def test_other_processes_get_the_same_rows_and_import_no_torch(prepared, write, 
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         content_hash, examples, heavy = json.loads(done.stdout)
         assert content_hash == here.content_hash
-        assert examples == here.manifest["examples"]
+        assert examples == here.manifest.examples
         assert heavy == []
 
 

@@ -140,15 +140,15 @@ def test_preparing_balances_train_alone_and_counts_it(write: Any) -> None:
     plain = prepared(write, None)
     found = prepared(write, config(by="label_group"))
     assert found.key != plain.key
-    assert {split: rows for split, rows in found.manifest["rows"].items() if split != "train"} == {"validation": 24, "test": 24}
+    assert {split: rows for split, rows in found.manifest.rows.items() if split != "train"} == {"validation": 24, "test": 24}
     ids = found.load()["train"]["id"]
     assert len(ids) == len(set(ids)) == 240
     assert sum("#" in each for each in ids) == 120
     assert "train95#10" in ids or "train95#11" in ids
-    entry = found.manifest["funnel"][-1]
+    entry = found.manifest.funnel[-1]
     assert (entry["step"], entry["split"], entry["rows_in"], entry["rows_out"]) == ("sampler", "train", 120, 240)
     assert entry["reasons"] == {"copies added": 120}
-    assert found.manifest["records"]["sampler"]["cells"]["y / a"] == {"rows": 6, "rows_out": 60}
+    assert found.manifest.records["sampler"]["cells"]["y / a"] == {"rows": 6, "rows_out": 60}
 
 
 def test_weights_are_a_column_and_without_them_the_content_is_what_it_was(write: Any) -> None:
@@ -159,8 +159,8 @@ def test_weights_are_a_column_and_without_them_the_content_is_what_it_was(write:
     assert "weight" not in found.load()["test"].column_names
     assert found.content_hash != plain.content_hash
     assert prepared(write, config(method="weights", strength=0.0)).load()["train"]["weight"][:] == pytest.approx([1.0] * 120)
-    hashes = {split: digest for split, digest in found.manifest["hashes"].items() if split != "train"}
-    assert hashes.items() <= plain.manifest["hashes"].items()
+    hashes = {split: digest for split, digest in found.manifest.hashes.items() if split != "train"}
+    assert hashes.items() <= plain.manifest.hashes.items()
 
 
 def test_rows_left_out_are_among_the_dropped(write: Any) -> None:
@@ -179,12 +179,12 @@ def test_a_prepared_folder_can_be_balanced_once_and_not_cut_afterwards(write: An
         return prepare(dataset, make_cleaner(), sampler=sampling, task_variant="sequence_classification")
 
     found = reuse(plain.directory, config(by="group"))
-    assert found.manifest["rows"]["train"] == 132
+    assert found.manifest.rows["train"] == 132
     with pytest.raises(ConfigError, match="have been balanced before: sampler"):
         reuse(found.directory, config())
     with pytest.raises(ConfigError, match="a part of rows that were balanced"):
         reuse(found.directory, train=50)
-    assert reuse(found.directory, test=5).manifest["rows"] == {"train": 132, "validation": 24, "test": 5}
+    assert reuse(found.directory, test=5).manifest.rows == {"train": 132, "validation": 24, "test": 5}
 
 
 def test_weights_twice_and_labels_that_are_no_classes_are_refused_before_anything_is_read(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ def ids(found):
 
 def test_what_is_given_decides_what_is_carved(prepared, write):
     train, validation, test = (write(f"{name}.jsonl", rows(100, start=start)) for name, start in (("a", 0), ("b", 100), ("c", 200)))
-    sizes = lambda **given: prepared(train, **given).manifest["rows"]  # noqa: E731
+    sizes = lambda **given: prepared(train, **given).manifest.rows  # noqa: E731
     assert sizes() == {"train": 80, "validation": 10, "test": 10}
     assert sizes(test=test) == {"train": 90, "validation": 10, "test": 100}
     assert sizes(validation=validation) == {"train": 100, "validation": 100}
@@ -24,7 +24,7 @@ def test_what_is_given_decides_what_is_carved(prepared, write):
 
 
 def test_every_split_has_the_shares_of_the_labels(prepared, write):
-    counts = prepared(write("a.jsonl", rows(1000, LABELS))).manifest["label_counts"]
+    counts = prepared(write("a.jsonl", rows(1000, LABELS))).manifest.label_counts
     assert counts == {
         "train": {"a": 400, "b": 240, "c": 160},
         "validation": {"a": 50, "b": 30, "c": 20},
@@ -33,7 +33,7 @@ def test_every_split_has_the_shares_of_the_labels(prepared, write):
 
 
 def test_a_rare_label_stays_in_train(prepared, write):
-    counts = prepared(write("a.jsonl", [*rows(99), {"text": "the only one", "label": "rare"}])).manifest["label_counts"]
+    counts = prepared(write("a.jsonl", [*rows(99), {"text": "the only one", "label": "rare"}])).manifest.label_counts
     assert [counts[split]["rare"] for split in ("train", "validation", "test")] == [1, 0, 0]
 
 
@@ -71,7 +71,7 @@ def test_limits_are_nested_and_come_after_splitting(prepared, write):
 
 
 def test_limited_rows_are_counted(prepared, write):
-    funnel = prepared(write("a.jsonl", rows(500)), limit={"train": 100}).manifest["funnel"]
+    funnel = prepared(write("a.jsonl", rows(500)), limit={"train": 100}).manifest.funnel
     assert funnel[-1] == {
         "step": "limit",
         "split": "train",
@@ -90,15 +90,15 @@ def test_groups_never_straddle_what_is_carved(prepared, write, stratify):
     assert not groups["train"] & groups["test"]
     assert not groups["train"] & groups["validation"]
     assert not groups["validation"] & groups["test"]
-    assert found.manifest["straddling_groups"] == 0
-    assert 80 <= found.manifest["rows"]["test"] <= 120
-    assert 80 <= found.manifest["rows"]["validation"] <= 120
+    assert found.manifest.straddling_groups == 0
+    assert 80 <= found.manifest.rows["test"] <= 120
+    assert 80 <= found.manifest.rows["validation"] <= 120
 
 
 def test_groups_that_straddle_given_files_are_counted(prepared, write):
     one, two = ([row | {"who": who} for row, who in zip(rows(20, start=start), "ab" * 10, strict=True)] for start in (0, 50))
     found = prepared(write("a.jsonl", one), validation=write("b.jsonl", two), columns={"group": "who"})
-    assert found.manifest["straddling_groups"] == 2
+    assert found.manifest.straddling_groups == 2
 
 
 def test_duplicates_never_straddle_carved_splits(prepared, write):
@@ -106,4 +106,4 @@ def test_duplicates_never_straddle_carved_splits(prepared, write):
     found = prepared(write("a.jsonl", items))
     texts = [text for table in found.load().values() for text in table["text"]]
     assert len(texts) == len(set(texts)) == 150
-    assert prepared(write("a.jsonl", items), cleaner=make_cleaner("none")).manifest["rows"]["train"] == 480
+    assert prepared(write("a.jsonl", items), cleaner=make_cleaner("none")).manifest.rows["train"] == 480

@@ -26,10 +26,10 @@ def plain(path, **changes):
 def test_rows_without_labels_are_cleaned_and_split(corpus):
     found = prepare(plain(corpus), make_cleaner(), task_variant=None)
     assert (found.label_kind, found.label_names, found.columns) == ("none", None, ["id", "text"])
-    assert found.manifest["rows"] == {"train": 80, "validation": 10, "test": 10}
+    assert found.manifest.rows == {"train": 80, "validation": 10, "test": 10}
     assert found.load()["train"].column_names == ["id", "text"]
-    assert found.manifest["label_counts"] == {"train": {}, "validation": {}, "test": {}}
-    assert next(entry for entry in found.manifest["funnel"] if entry["step"] == "duplicates")["reasons"] == {"duplicate": 1}
+    assert found.manifest.label_counts == {"train": {}, "validation": {}, "test": {}}
+    assert next(entry for entry in found.manifest.funnel if entry["step"] == "duplicates")["reasons"] == {"duplicate": 1}
 
 
 def test_labels_that_are_there_may_be_left_unread(write):

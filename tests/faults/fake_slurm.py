@@ -40,9 +40,10 @@ if NAME == "sbatch":
     (HERE / f"{number}.job").write_text(str(process.pid))
     print(f"{number};cluster")
 elif NAME == "squeue":
+    own = next((word.partition("=")[2] for word in sys.argv if word.startswith("--jobs=")), None)
     for path in HERE.glob("*.job"):
-        if alive(int(path.read_text())):
-            print(f"{path.stem}|RUNNING")
+        if alive(int(path.read_text())) and own in (None, path.stem):
+            print("RUNNING" if own else f"{path.stem}|RUNNING|None")
 elif NAME == "scancel":
     process = int((HERE / f"{sys.argv[-1]}.job").read_text())
     if "--signal=TERM" in sys.argv:  # to the job's steps, not to its script

@@ -29,7 +29,7 @@ def stop(number, frame) -> None:
     if fake.get("stubborn"):
         return
     run.set_status("interrupted", error="asked to end by SIGTERM")
-    os._exit(1)
+    os._exit(143)
 
 
 def fail(error: str, code: int) -> None:
@@ -54,7 +54,7 @@ if fake.get("die") and run.status().attempt == 1:
     os.kill(os.getpid(), signal.SIGKILL)
 if fake.get("fail") and run.status().attempt <= fake["fail"]:
     fail("Traceback (most recent call last):\n  somewhere\nValueError: no luck", 1)
-if fake.get("memory") is not None and fake["batch"] / run.record.get("pieces", 1) > fake["memory"]:
+if fake.get("memory") is not None and fake["batch"] / (run.record.pieces or 1) > fake["memory"]:
     fail("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", 1)
 if fake.get("user_error"):
     fail("the labels are wrong", 2)

@@ -18,7 +18,7 @@ from test_resume import Killed, _attempt, _everything, _kill_at, _run, assert_eq
 from tiny_runs import make_run
 from torch import Tensor
 
-from finecomb.learning import optimizer
+from finecomb.learning import heads, optimizer
 from finecomb.learning.tuning import tuned as tuned_module
 from finecomb.training import callbacks, datamodule, evaluate, module, parts, worker
 from finecomb.training.batching import Plan
@@ -152,10 +152,10 @@ def mean_of_batch_means(patch: pytest.MonkeyPatch) -> None:
     rows: list[Tensor] = []
     collect, score = evaluate.collect, evaluate.score
 
-    def remembering(forward: Any, batches: Any, **how: Any) -> Tensor:
+    def remembering(keep: Any, batches: Any, **how: Any) -> Tensor:
         kept = list(batches)
         rows[:] = [batch.index for batch in kept]
-        return collect(forward, kept, **how)
+        return collect(keep, kept, **how)
 
     def averaging(*arguments: Any) -> Any:
         right = score(*arguments)
@@ -185,8 +185,8 @@ def dropped_tail_in_evaluation(patch: pytest.MonkeyPatch) -> None:
 def reordered_predictions(patch: pytest.MonkeyPatch) -> None:
     """Logits come back in the order in which they were computed, by length."""
 
-    def in_order_of_computing(forward: Any, batches: Any, **_: Any) -> Tensor:
-        return torch.cat([forward(batch.inputs).detach() for batch in batches]).double()
+    def in_order_of_computing(keep: Any, batches: Any, **_: Any) -> Tensor:
+        return torch.cat([keep(batch) for batch in batches]).double()
 
     patch.setattr(evaluate, "collect", in_order_of_computing)
 
@@ -217,7 +217,7 @@ def decay_on_norms(patch: pytest.MonkeyPatch) -> None:
 
 def unshifted_prompts(patch: pytest.MonkeyPatch) -> None:
     """The head reads where the text would end without the virtual tokens."""
-    original = tuned_module.classify
+    original = heads.classify
 
     def unshifted(core: Any, inputs: dict[str, Tensor]) -> Tensor:
         if "inputs_embeds" not in inputs:
@@ -226,7 +226,7 @@ def unshifted_prompts(patch: pytest.MonkeyPatch) -> None:
         last = inputs["attention_mask"].sum(1) - 1 - 3
         return core.score(hidden[torch.arange(len(last)), last])
 
-    patch.setattr(tuned_module, "classify", unshifted)
+    patch.setattr(heads, "classify", unshifted)
 
 
 def random_numbers_of_the_process(patch: pytest.MonkeyPatch) -> None:

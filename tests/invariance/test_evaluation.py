@@ -30,7 +30,7 @@ def check_batch_sizes(parts: Parts) -> None:
     one = evaluation(parts, 1)
     for size in (7, 64):
         other = evaluation(parts, size)
-        assert torch.allclose(one.logits, other.logits, rtol=TOLERANCE, atol=TOLERANCE)
+        assert torch.allclose(one.kept, other.kept, rtol=TOLERANCE, atol=TOLERANCE)
         assert one.metrics.keys() == other.metrics.keys()
         for name, value in one.metrics.items():
             assert value == pytest.approx(other.metrics[name], abs=TOLERANCE), name
@@ -46,7 +46,7 @@ def check_each_alone(parts: Parts) -> None:
         inputs = {name: torch.as_tensor(tokens[name])[None] for name in parts.backbone.tokenizer.model_input_names}
         with torch.no_grad():
             alone = parts.tuned.forward(inputs)[0]
-        assert torch.allclose(alone, found.logits[row], rtol=TOLERANCE, atol=TOLERANCE), f"row {row}"
+        assert torch.allclose(alone, found.kept[row], rtol=TOLERANCE, atol=TOLERANCE), f"row {row}"
 
 
 @pytest.mark.parametrize("tuning", TUNINGS)
@@ -66,7 +66,7 @@ def test_every_family_gives_an_example_its_own_logits(family: str, tuning: str, 
 def test_fp32_stays_within_rounding(data_folder: Path) -> None:
     parts = parts_of(cell_config(data_folder, "single", "full"), double=False)
     one, other = evaluation(parts, 1), evaluation(parts, 64)
-    assert torch.allclose(one.logits, other.logits, rtol=1e-5, atol=1e-6)  # measured: 2e-7
+    assert torch.allclose(one.kept, other.kept, rtol=1e-5, atol=1e-6)  # measured: 2e-7
     assert one.metrics["loss"] == pytest.approx(other.metrics["loss"], rel=1e-6)
     assert one.metrics["accuracy"] == other.metrics["accuracy"]
 
@@ -90,11 +90,11 @@ def test_metrics_of_groups_are_over_the_rows_of_the_group(tmp_path: Path) -> Non
     parts = parts_of(tiny_config(make_data(tmp_path / "data", group=True)))
     found, split = evaluation(parts, 4), parts.data.splits["test"]
     assert split.groups is not None
-    right = found.logits.argmax(1) == found.targets
+    right = found.kept.argmax(1) == found.targets
     for group in ("a", "b"):
         rows = torch.tensor([name == group for name in split.groups])
         assert found.named("test")[f"test/accuracy@group={group}"] == pytest.approx(float(right[rows].double().mean()))
-        expected = torch.nn.functional.cross_entropy(found.logits[rows], found.targets[rows])
+        expected = torch.nn.functional.cross_entropy(found.kept[rows], found.targets[rows])
         assert found.named("test")[f"test/loss@group={group}"] == pytest.approx(float(expected))
     for name, worst, best in (("accuracy", min, max), ("loss", max, min)):
         of_groups = [found.metrics[f"{name}@group={group}"] or 0.0 for group in ("a", "b")]

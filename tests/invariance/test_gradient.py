@@ -99,7 +99,8 @@ def _with_soft_labels(source: Path, target: Path, soft: Callable[[int], list[flo
     train_rows = splits["train"]
     splits["train"] = dataclasses.replace(train_rows, soft=[soft(label) for label in train_rows.label])
     hashes = {name: rows.sha256() for name, rows in splits.items()}
-    write(target, splits, prepared.manifest | {"hashes": hashes, "content_hash": content_hash(splits, "class", prepared.label_names)})
+    content = content_hash(hashes, "class", prepared.label_names)
+    write(target, splits, dataclasses.replace(prepared.manifest, hashes=hashes, content_hash=content))
     return target
 
 

@@ -82,7 +82,7 @@ def test_validation_test_and_prediction_give_the_numbers_of_a_run_at_any_batch_s
         rows = {name: row for batch in batches for name, row in zip(batch["ids"], batch["logits"], strict=True)}
         ids = parts.data.splits["test"].ids
         assert sorted(rows) == sorted(ids)
-        assert torch.allclose(torch.stack([rows[name] for name in ids]), evaluated(parts, "test").logits, atol=TOLERANCE)
+        assert torch.allclose(torch.stack([rows[name] for name in ids]), evaluated(parts, "test").kept, atol=TOLERANCE)
         assert sum(len(batch["answers"]) for batch in batches) == len(ids)
 
 
@@ -117,7 +117,7 @@ def test_a_limited_validation_logs_the_rows_it_saw_and_never_sets_the_best_value
     trainer = plain_trainer(parts.config, [best], **limits)
     trainer.fit(built, parts.data)
     assert built.evaluation is not None
-    assert len(built.evaluation.logits) == 2 * (limits.get("limit_val_batches", 1))
+    assert len(built.evaluation.kept) == 2 * (limits.get("limit_val_batches", 1))
     assert float(trainer.callback_metrics["validation/loss"]) == built.evaluation.metrics["loss"]
     assert (best.best, best.epochs_without) == (None, 0)
     whole = Best(Monitor(metric="loss", mode="min"))

@@ -134,8 +134,12 @@ def test_a_model_divided_between_two_ranks_gives_the_plain_gradient(name: str, o
         check_same(expected, _outcome(outcomes, f"sharded {name}", rank), TOLERANCE)
 
 
-def test_a_divided_model_that_is_killed_resumes_bit_for_bit(outcomes: Path) -> None:
-    _check_resumed(outcomes, "sharded resumed", "sharded killed", alone="sharded alone")
+@pytest.mark.parametrize("name", ["sharded", "sharded adamw"])
+def test_a_divided_model_that_is_killed_resumes_bit_for_bit(name: str, outcomes: Path) -> None:
+    _check_resumed(outcomes, f"{name} resumed", f"{name} killed", alone=f"{name} alone")
+
+
+def test_the_checkpoint_of_a_divided_model_has_the_form_of_any_other(outcomes: Path) -> None:
     last = checkpoint.load(outcomes / "sharded alone" / "checkpoints" / checkpoint.LAST)
     by_ddp = checkpoint.load(outcomes / "alone" / "checkpoints" / checkpoint.LAST)
     for part in ("state_dict", "optimizer_states"):

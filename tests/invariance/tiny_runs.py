@@ -14,12 +14,14 @@ from finecomb.config.plain import from_plain, to_plain
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.train import Config
 from finecomb.core.machine import Machine
+from finecomb.data.dataset.manifest import Manifest
 from finecomb.data.dataset.prepared import content_hash, write
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.prepare import open_prepared
 from finecomb.learning.model import inspect
 from finecomb.runs import directory
 from finecomb.runs.directory import RunDirectory
+from finecomb.runs.record import Inputs, ModelInput, PreparedInput, RunRecord
 
 WORDS = [
     "good",
@@ -90,11 +92,11 @@ def make_data(
     for split, rows in splits.items():
         flat = [index for label in rows.label for index in (label if isinstance(label, list) else [label])]
         counts[split] = {name: flat.count(index) for index, name in enumerate(names or [])}
-    manifest = {
-        "source": "made up", "license": "none", "files": {}, "rows": {name: len(rows) for name, rows in splits.items()},
-        "label_kind": kind, "label_names": names, "label_counts": counts, "columns": ["id", "text", "label"], "funnel": [], "unmapped": 0,
-        "hashes": {name: rows.sha256() for name, rows in splits.items()}, "content_hash": content_hash(splits, kind, names), "key": "",
-    }  # fmt: skip
+    hashes = {name: rows.sha256() for name, rows in splits.items()}
+    manifest = Manifest(
+        rows={name: len(rows) for name, rows in splits.items()}, label_kind=kind, label_names=names, label_counts=counts,
+        columns=["id", "text", "label"], source="made up", license="none", hashes=hashes, content_hash=content_hash(hashes, kind, names),
+    )  # fmt: skip
     write(target, splits, manifest)
     return target
 
@@ -112,16 +114,11 @@ def make_run(folder: Path, data: Path, *overrides: str, name: str = "run") -> Ru
     """A frozen run, as the launcher would make it."""
     config = tiny_config(data, *overrides)
     prepared, source = open_prepared(data), inspect(config.model)
-    inputs = {
-        "data": {"directory": str(data), "key": "", "content_hash": prepared.content_hash},
-        "model": {
-            "directory": str(source.directory) if source.directory else None,
-            "sha256": source.sha256,
-            "model_type": source.model_type,
-        },
-    }
-    record = {"inputs": inputs, "choices": {}, "overrides": list(overrides), "group": None, "job_type": config.tuning.name, "plugins": []}
-    return directory.create(folder, name, f"{abs(hash(name)):012x}"[:12], to_plain(config), record)
+    model = ModelInput(str(source.directory) if source.directory else None, source.sha256, source.model_type)
+    inputs = Inputs(PreparedInput(str(data), content_hash=prepared.content_hash), model)
+    fingerprint = f"{abs(hash(name)):012x}"[:12]
+    record = RunRecord(fingerprint, name, inputs=inputs, overrides=list(overrides), job_type=config.tuning.name)
+    return directory.create(folder, to_plain(config), record)
 
 
 def frozen_config(run: RunDirectory) -> Config:

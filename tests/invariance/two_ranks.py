@@ -19,6 +19,7 @@ from harness import TASKS, TUNINGS, ZERO_WEIGHTS, Outcome, cell_config, prepared
 from test_resume import Killed, _kill_at
 from tiny_runs import tiny_config
 
+from finecomb.config.compose import compose
 from finecomb.config.schema.train import Config
 from finecomb.runs.directory import RunDirectory
 from finecomb.training import callbacks, module, worker
@@ -116,6 +117,12 @@ def main(data: Path, outcomes: Path) -> None:
     sharded(data, outcomes, keep)
 
 
+def by_adamw(config: Config) -> Config:
+    """The same training by an optimizer that keeps two tensors and a count for each parameter."""
+    adamw = compose(["optimizer=adamw", "optimizer.lr=1e-3"]).config.optimizer
+    return dataclasses.replace(config, optimizer=adamw)
+
+
 def note_shares(patch: pytest.MonkeyPatch, shares: dict[str, float]) -> None:
     """Note which share of the model, of its gradient and of the optimizer's state this rank holds."""
     original = Module.on_before_optimizer_step
@@ -153,9 +160,10 @@ def sharded(data: Path, outcomes: Path, keep: Callable[[Outcome, str], None]) ->
         config = tiny_config(prepared(data, "single"), *EXPERIMENT, f"trainer.precision={precision}")
         keep(train(folder, config, double=False), f"sharded experiment in {precision}")
     resumed = with_split(cell_config(data, "single", "full", *FSDP, *RESUMED), parts=2, devices=2)
-    alone, killed = (shared_run(outcomes, f"sharded {name}") for name in ("alone", "killed"))
-    keep(train(folder, resumed, run=alone), "sharded alone")
-    keep(killed_and_resumed(killed, resumed, step=6), "sharded resumed")
+    for name, config in (("sharded", resumed), ("sharded adamw", by_adamw(resumed))):
+        alone, killed = (shared_run(outcomes, f"{name} {kind}") for kind in ("alone", "killed"))
+        keep(train(folder, config, run=alone), f"{name} alone")
+        keep(killed_and_resumed(killed, config, step=6), f"{name} resumed")
     run, first = whole_run(outcomes, "two"), os.environ["RANK"] == "0"
     assert worker.attempt(run, first, time.monotonic()) == 0, run.status().error
 

@@ -13,10 +13,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 from jobs import FAKE, job
 
+from finecomb.config.plain import to_plain
 from finecomb.core.errors import ConfigError
-from finecomb.launch import launcher, workers
-from finecomb.launch.feed import Policy
-from finecomb.launch.launcher import exit_code, launch, launch_feed
+from finecomb.launch import attempt, launcher, workers
+from finecomb.launch.launcher import launch, launch_feed
+from finecomb.launch.outcome import exit_code
+from finecomb.launch.policy import Policy
 from finecomb.launch.signals import Interruption
 from finecomb.runs.directory import RunDirectory
 
@@ -55,7 +57,8 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint_and_logs_no_step_twice(t
 
 def test_a_resumed_run_keeps_its_number_of_threads(tmp_path):
     frozen = job(tmp_path)
-    frozen.run.freeze({**frozen.config, "trainer": {**frozen.config["trainer"], "threads": 3}}, frozen.run.record)
+    config = frozen.run.config
+    frozen.run.freeze({**config, "trainer": {**config["trainer"], "threads": 3}}, frozen.run.record)
     frozen.run.set_status("running")
     outcome = launch([frozen])[0]
     assert seen(outcome.run)["OMP_NUM_THREADS"] == "3"
@@ -231,7 +234,7 @@ def test_ctrl_c_and_sigterm_stop_the_workers_and_leave_an_interrupted_run(tmp_pa
 
 
 def test_a_worker_that_does_not_stop_is_made_to(tmp_path, monkeypatch):
-    monkeypatch.setattr(launcher, "PATIENCE_WITH_STOP", 0.3)
+    monkeypatch.setattr(attempt, "PATIENCE_WITH_STOP", 0.3)
     frozen = job(tmp_path, steps=1000, pause=0.05, stubborn=True)
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
     began = time.monotonic()
@@ -243,7 +246,7 @@ def test_a_worker_that_does_not_stop_is_made_to(tmp_path, monkeypatch):
 
 def test_several_machines_are_refused_with_the_command_to_use(tmp_path):
     frozen = job(tmp_path)
-    frozen.config["trainer"]["num_nodes"] = 2
+    frozen.config.trainer.num_nodes = 2
     with pytest.raises(ConfigError) as raised:
         launch([frozen])
     assert "finecomb.training.worker" in raised.value.problems[0].hint
@@ -279,8 +282,8 @@ def test_want_of_memory_splits_the_batch_until_it_fits(tmp_path):
     frozen = job(tmp_path, batch=8, memory=3)
     outcome = launch([frozen])[0]
     assert outcome.state == "finished"
-    assert outcome.run.record["pieces"] == 4  # of 2 examples each: 8 and 4 at once were too many
-    assert outcome.run.config == frozen.config
+    assert outcome.run.record.pieces == 4  # of 2 examples each: 8 and 4 at once were too many
+    assert outcome.run.config == to_plain(frozen.config)
     note = "computed in 4 micro-batches instead of 1 after running out of memory; with dropout, its steps differ from those in 1"
     assert note in outcome.notes
     again = launch([frozen])[0]

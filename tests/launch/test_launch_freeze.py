@@ -1,12 +1,12 @@
 """What happens before anything trains: checks, fingerprints, sweeps' names, slots."""
 
-import dataclasses
 import importlib.util
 from types import SimpleNamespace
 
 import pytest
 
 from finecomb.config import computing, plugins
+from finecomb.config.plain import to_plain
 from finecomb.core.errors import ConfigError
 from finecomb.core.machine import Machine
 from finecomb.launch import freeze as freezing
@@ -75,7 +75,7 @@ def test_moved_files_with_the_same_content_are_the_same_run(job, tmp_path, monke
     (tmp_path / "train.tsv").rename(tmp_path / "elsewhere" / "train.tsv")
     freezing.forget()
     moved = check(job(f"dataset.files.train={tmp_path / 'elsewhere' / 'train.tsv'}"))
-    assert moved.inputs["data"]["content_hash"] == first.inputs["data"]["content_hash"]
+    assert moved.inputs.data.content_hash == first.inputs.data.content_hash
     assert moved.fingerprint == first.fingerprint
 
 
@@ -235,9 +235,11 @@ def test_slots_follow_the_gpus_unless_asked():
 def test_jobs_get_the_gpus_that_the_fewest_others_use():
     gpus = Gpus(gpu_names(Machine(cores=1, gpus=2, bf16=False, gpu_bf16=False), {}))
     first, second = gpus.take(1), gpus.take(1)
-    assert {*first, *second} == {"0", "1"}
-    gpus.give_back(second)
-    assert gpus.take(1) == second
+    names = second.names
+    assert {*first.names, *names} == {"0", "1"}
+    second.give_back()
+    second.give_back()  # a second time does nothing
+    assert gpus.take(1).names == names
 
 
 def test_only_the_gpus_that_are_visible_are_handed_out():
@@ -246,7 +248,7 @@ def test_only_the_gpus_that_are_visible_are_handed_out():
     assert gpu_names(machine, {"CUDA_VISIBLE_DEVICES": ""}) == []
 
 
-def test_a_frozen_job_is_plain_data(job):
+def test_what_a_frozen_job_has_is_what_its_run_directory_says(job):
     frozen = freeze(job(), group="sweep")
-    assert frozen.record["group"] == frozen.run.record["group"] == "sweep"
-    assert dataclasses.asdict(frozen)["config"] == frozen.run.config
+    assert frozen.record.group == frozen.run.record.group == "sweep"
+    assert to_plain(frozen.config) == frozen.run.config

@@ -13,9 +13,10 @@ from jobs import FAKE, job
 from finecomb import cli
 from finecomb.core.errors import ConfigError
 from finecomb.launch import slurm, workers
-from finecomb.launch.feed import Listed, Policy
+from finecomb.launch.job_queue import Listed
 from finecomb.launch.launcher import launch, launch_feed
-from finecomb.launch.slurm import Slurm
+from finecomb.launch.policy import Policy
+from finecomb.launch.slurm import Slurm, SlurmBackend
 from finecomb.runs import index
 
 FAKE_SLURM = Path(__file__).parents[1] / "faults" / "fake_slurm.py"
@@ -47,20 +48,20 @@ def submitted(cluster):
 def test_each_job_is_submitted_once_with_what_was_asked_for(cluster, fake_worker, tmp_path):
     jobs = [job(tmp_path / "runs", lr) for lr in (0.1, 0.2, 0.3)]
     wanted = Slurm(7, 3, 1, mem_gb=1.5, account="lab", setup=("export SEEN=1",), additional_parameters={"no_requeue": True, "nice": 5})
-    outcomes = launch(jobs, Policy(2, slurm=wanted))
+    outcomes = launch(jobs, Policy(2, backend=SlurmBackend(wanted)))
     assert [outcome.state for outcome in outcomes] == ["finished"] * 3
     script = (jobs[0].run.logs / "slurm.sh").read_text()
     for line in ("--time=7", "--cpus-per-task=3", "--gpus-per-node=1", "--mem=1536M", "--account=lab", "--no-requeue", "--nice=5"):
         assert f"#SBATCH {line}\n" in script
     assert script.index("export SEEN=1") < script.index("srun ")
     assert "qos" not in script
-    launch(jobs, Policy(2, slurm=wanted))
+    launch(jobs, Policy(2, backend=SlurmBackend(wanted)))
     assert submitted(cluster) == 3
 
 
 def test_a_failure_is_told_and_tried_again_as_often_as_asked(cluster, fake_worker, tmp_path):
     first, second = job(tmp_path, 0.1, fail=1), job(tmp_path, 0.2, silent_death=True)
-    outcomes = launch([first, second], Policy(2, retries=1, slurm=Slurm()))
+    outcomes = launch([first, second], Policy(2, retries=1, backend=SlurmBackend(Slurm())))
     assert [outcome.state for outcome in outcomes] == ["finished", "failed"]
     assert "died before it could say so" in (outcomes[1].error or "")
     assert submitted(cluster) == 4
@@ -74,7 +75,7 @@ def test_a_job_that_leaves_the_queue_without_a_word_counts_as_interrupted(cluste
             subprocess.run(["scancel", "1"], check=True)
             return False
 
-    assert launch_feed(Kills([frozen]), Policy(1, slurm=Slurm()))[0].state == "interrupted"
+    assert launch_feed(Kills([frozen]), Policy(1, backend=SlurmBackend(Slurm())))[0].state == "interrupted"
 
 
 def test_a_search_stops_a_job_in_order(cluster, fake_worker, tmp_path):
@@ -82,7 +83,7 @@ def test_a_search_stops_a_job_in_order(cluster, fake_worker, tmp_path):
         def stop(self, job, lines):
             return True
 
-    outcome = launch_feed(Prunes([job(tmp_path, steps=200, pause=0.1)]), Policy(1, slurm=Slurm()))[0]
+    outcome = launch_feed(Prunes([job(tmp_path, steps=200, pause=0.1)]), Policy(1, backend=SlurmBackend(Slurm())))[0]
     assert outcome.state == "pruned"
     assert "asked to end by SIGTERM" not in (outcome.error or "")
 
@@ -90,9 +91,7 @@ def test_a_search_stops_a_job_in_order(cluster, fake_worker, tmp_path):
 def test_a_command_asked_again_waits_for_the_job_it_has_in_the_queue(cluster, fake_worker, tmp_path):
     frozen = job(tmp_path, steps=20, pause=0.1)
     frozen.run.make_folders()
-    lock = frozen.run.lock().acquire()
-    first = slurm.SlurmWorkers(frozen.run, lock, Slurm(), slurm.Queue(), ranks=1, nodes=1, threads=1)
-    second = slurm.SlurmWorkers(frozen.run, frozen.run.lock().acquire(), Slurm(), slurm.Queue(), ranks=1, nodes=1, threads=1)
+    first, second = (SlurmBackend(Slurm()).start(frozen, frozen.run.lock().acquire(), 1) for _ in range(2))
     assert (first.job, second.job, submitted(cluster)) == ("1", "1", 1)
     assert second.poll() is None
     assert second.wait(30)
@@ -101,7 +100,7 @@ def test_a_command_asked_again_waits_for_the_job_it_has_in_the_queue(cluster, fa
 
 
 def test_what_sbatch_refuses_is_the_users_error_in_its_own_words(cluster, fake_worker, tmp_path):
-    outcome = launch([job(tmp_path)], Policy(1, slurm=Slurm(partition="nowhere")))[0]
+    outcome = launch([job(tmp_path)], Policy(1, backend=SlurmBackend(Slurm(partition="nowhere"))))[0]
     assert (outcome.state, outcome.user_error) == ("failed", True)
     assert "invalid partition specified: nowhere" in outcome.error
     with pytest.raises(ConfigError, match="line break"):

@@ -63,7 +63,7 @@ class Make:
         return tuning.build(chosen).apply(self.backbone(model_type, seed=seed, **fields), seed=seed)
 
     def rows(self, tokenizer: Any, texts: list[str] | None = None, pairs: list[str] | None = None) -> list[dict[str, Any]]:
-        encoded = self.task().encode(tokenizer, texts or TEXTS, pairs, 40)
+        encoded = self.task().encode(tokenizer, {"text": texts or TEXTS} | ({"text_pair": pairs} if pairs else {}), 40)
         return [{name: column[index] for name, column in encoded.items()} for index in range(len(texts or TEXTS))]
 
     def batch(self, tokenizer: Any, texts: list[str] | None = None, labels: list[int] | None = None) -> Batch:

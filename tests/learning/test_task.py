@@ -15,7 +15,7 @@ LONG = "the worst film i have ever seen"
 
 def test_a_text_is_cut_at_max_length_and_what_is_cut_is_counted(make: Any) -> None:
     tokenizer = make.backbone("bert").tokenizer
-    encoded = make.task().encode(tokenizer, ["fun", LONG], None, 6)
+    encoded = make.task().encode(tokenizer, {"text": ["fun", LONG]}, 6)
     whole = tokenizer([LONG])["input_ids"][0]
     assert [len(ids) for ids in encoded["input_ids"]] == [len(tokenizer("fun")["input_ids"]), 6]
     assert encoded["truncated"] == [0, len(whole) - 6]
@@ -25,7 +25,7 @@ def test_a_text_is_cut_at_max_length_and_what_is_cut_is_counted(make: Any) -> No
 
 def test_of_a_pair_the_longer_text_is_cut_first(make: Any) -> None:
     tokenizer = make.backbone("bert").tokenizer
-    encoded = make.task().encode(tokenizer, [LONG, "fun"], ["great", "great"], 9)
+    encoded = make.task().encode(tokenizer, {"text": [LONG, "fun"], "text_pair": ["great", "great"]}, 9)
     kept = tokenizer.decode(encoded["input_ids"][0])
     assert "great" in kept
     assert len(encoded["input_ids"][0]) == 9
@@ -45,7 +45,7 @@ def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
 def test_of_a_pair_whose_texts_are_both_long_each_keeps_its_share(make: Any, model_type: str, first: int, second: int) -> None:
     tokenizer, room = make.backbone(model_type).tokenizer, 16
     max_length = room + tokenizer.num_special_tokens_to_add(pair=True)
-    encoded = make.task().encode(tokenizer, [" ".join(["good"] * first)], [" ".join(["film"] * second)], max_length)
+    encoded = make.task().encode(tokenizer, {"text": [" ".join(["good"] * first)], "text_pair": [" ".join(["film"] * second)]}, max_length)
     tokens = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0])
     kept = tokens.count("good"), tokens.count("film")
     assert kept == _longest_first(first, second, room)
@@ -118,5 +118,5 @@ def test_a_task_refuses_labels_that_it_cannot_use() -> None:
 
 
 def test_no_texts_make_empty_columns(make: Any) -> None:
-    encoded = make.task().encode(make.backbone("bert").tokenizer, [], None, 8)
+    encoded = make.task().encode(make.backbone("bert").tokenizer, {"text": []}, 8)
     assert encoded == {"input_ids": [], "token_type_ids": [], "attention_mask": [], "truncated": []}

@@ -287,7 +287,7 @@ def test_texts_that_outgrow_the_positions_are_told(make: Any) -> None:
 def test_the_longest_text_that_is_allowed_fits(make: Any, model_type: str) -> None:
     tuned = make.tuned(model_type, "prompt")
     tokenizer = tuned.backbone.tokenizer
-    encoded = make.task().encode(tokenizer, ["the good film " * 200], None, 187)
+    encoded = make.task().encode(tokenizer, {"text": ["the good film " * 200]}, 187)
     tuned.check_length(len(encoded["input_ids"][0]))
     rows = [{name: column[0] for name, column in encoded.items()}]
     assert bool(torch.isfinite(tuned.forward(make.task().collate(tokenizer, rows, None).inputs)).all())

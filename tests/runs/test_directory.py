@@ -12,12 +12,13 @@ from finecomb.core.errors import ConfigError
 from finecomb.runs import directory
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.lock import Held, Owner, read_owner
+from finecomb.runs.record import RunRecord
 
 CONFIG = {"seed": 0, "optimizer": {"lr": 1e-05, "betas": [0.9, 0.999]}, "name": None, "text": "1e-5", "flag": False, "umlaut": "ä"}
 
 
 def make(tmp_path, fingerprint="0123456789ab", **record):
-    return directory.create(tmp_path / "runs", "lora", fingerprint, CONFIG, record)
+    return directory.create(tmp_path / "runs", CONFIG, RunRecord(fingerprint, "lora", **record))
 
 
 def test_what_is_frozen_is_read_back_with_its_types(tmp_path):
@@ -26,21 +27,21 @@ def test_what_is_frozen_is_read_back_with_its_types(tmp_path):
     assert run.config == CONFIG
     assert type(run.config["optimizer"]["lr"]) is float
     assert type(run.config["text"]) is str
-    assert run.record["choices"] == {"tuning": "lora"}
+    assert run.record.choices == {"tuning": "lora"}
     assert run.fingerprint == "0123456789ab"
     assert run.state() == "created"
 
 
 def test_a_run_is_found_by_its_fingerprint_whatever_its_name(tmp_path):
     first = make(tmp_path)
-    second = directory.create(tmp_path / "runs", "another_name", "0123456789ab", {}, {})
+    second = directory.create(tmp_path / "runs", {}, RunRecord("0123456789ab", "another_name"))
     assert second.path == first.path
     assert second.config == CONFIG
     assert directory.find(tmp_path / "runs", "ffffffffffff") is None
 
 
 def _create(output_dir, number):
-    directory.create(output_dir, f"name{number}", "0123456789ab", CONFIG, {})
+    directory.create(output_dir, CONFIG, RunRecord("0123456789ab", f"name{number}"))
 
 
 def test_two_commands_that_make_one_run_at_once_make_one_directory(tmp_path):
@@ -203,7 +204,7 @@ def test_an_owner_on_another_machine_cannot_be_asked(tmp_path):
 
 
 def test_the_artifact_of_an_earlier_schema_is_found_under_its_old_name(tmp_path):
-    run = directory.create(tmp_path, "run", "0123456789ab", {}, {})
+    run = directory.create(tmp_path, {}, RunRecord("0123456789ab", "run"))
     assert run.artifact == run.path / "artifact"
     run.artifact.rename(run.path / "artefact")
     (run.path / "artefact" / "finecomb.json").write_text("{}")

@@ -7,17 +7,20 @@ from rich.console import Console
 from finecomb.core.errors import ConfigError
 from finecomb.runs import directory, index, show
 from finecomb.runs.index import DAMAGED
+from finecomb.runs.record import Inputs, PreparedInput, RunRecord
 
 
 def make(folder, number, accuracy=None, *, tuning="lora", group=None, metric="accuracy"):
     config = {"seed": number, "tuning": {"name": tuning}, "monitor": {"metric": metric}}
-    record = {
-        "choices": {"tuning": tuning},
-        "overrides": [f"tuning={tuning}", f"seed={number}"],
-        "group": group,
-        "inputs": {"data": {"content_hash": tuning}},
-    }
-    run = directory.create(folder, f"run{number}", f"{number:012x}", config, record)
+    record = RunRecord(
+        f"{number:012x}",
+        f"run{number}",
+        inputs=Inputs(PreparedInput(content_hash=tuning)),
+        choices={"tuning": tuning},
+        overrides=[f"tuning={tuning}", f"seed={number}"],
+        group=group,
+    )
+    run = directory.create(folder, config, record)
     if accuracy is not None:
         run.write_result(
             {"config": config, "metrics": {"validation/accuracy": accuracy, "validation/loss": 1 - accuracy}, "time": {"train_s": 3.0}}

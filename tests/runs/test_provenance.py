@@ -7,11 +7,12 @@ import sys
 import pytest
 
 from finecomb.runs import directory, provenance
+from finecomb.runs.record import RunRecord
 
 
 @pytest.fixture
 def run(tmp_path):
-    return directory.create(tmp_path, "r", "0123456789ab", {}, {})
+    return directory.create(tmp_path, {}, RunRecord("0123456789ab", "r"))
 
 
 def test_no_secret_of_the_environment_is_recorded(run, monkeypatch):

@@ -58,7 +58,7 @@ def trained(place):
 
 
 def recorded(run):
-    data = open_prepared(Path(run.record["inputs"]["data"]["directory"])).load()["test"]
+    data = open_prepared(Path(run.record.inputs.data.directory)).load()["test"]
     columns = parquet.read_table(run.predictions / "test.parquet").to_pydict()
     assert columns["id"] == list(data["id"])
     return data, columns

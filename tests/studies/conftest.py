@@ -13,6 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from finecomb.runs.directory import RunDirectory, create
+from finecomb.runs.record import Inputs, PreparedInput, RunRecord
 
 NAMES = ["negative", "positive"]
 
@@ -62,9 +63,9 @@ def make_run(tmp_path, truth):
         commit="c0ffee", metrics=None, label_names=NAMES, folder=tmp_path / "runs", **changes,
     ) -> RunDirectory:  # fmt: skip
         plain = frozen(tuning, seed, {key.replace("__", "."): value for key, value in changes.items()})
-        record = {"inputs": {"data": {"directory": str(directory), "content_hash": data}}, "choices": {}, "overrides": [], "group": None}
         fingerprint = hashlib.sha256(json.dumps([plain, data, commit]).encode()).hexdigest()[:12]
-        run = create(folder, f"movie_reviews-{tuning}-seed{seed}", fingerprint, plain, record)
+        inputs = Inputs(PreparedInput(str(directory), content_hash=data))
+        run = create(folder, plain, RunRecord(fingerprint, f"movie_reviews-{tuning}-seed{seed}", inputs=inputs))
         if finished:
             answers = guesses(truth, accuracy, seed=sum(map(ord, tuning)) + seed)
             if columns is None:

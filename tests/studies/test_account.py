@@ -1,19 +1,21 @@
-import json
+from types import SimpleNamespace
 
 import pytest
 
+from finecomb.data.dataset.manifest import Manifest
 from finecomb.launch.freeze import Frozen
 from finecomb.runs import directory
+from finecomb.runs.record import Inputs, PreparedInput, RunRecord
 from finecomb.studies.summary import funnel_lines, tell_data, truncation_line
 
-MANIFEST = {
-    "rows": {"train": 80, "test": 15},
-    "funnel": [
+MANIFEST = Manifest(
+    rows={"train": 80, "test": 15}, label_kind="class", label_names=[], label_counts={}, columns=["text"], content_hash="",
+    funnel=[
         {"step": "read", "split": "train", "rows_in": 100, "rows_out": 100, "changed": 0, "reasons": {}},
         {"step": "whitespace", "split": "train", "rows_in": 100, "rows_out": 100, "changed": 7, "reasons": {}},
         {"step": "duplicates", "split": "train", "rows_in": 100, "rows_out": 95, "changed": 0, "reasons": {"duplicate": 5}},
     ],
-}
+)  # fmt: skip
 
 
 def test_every_row_that_is_dropped_or_changed_is_told_with_its_reason_and_no_other_step():
@@ -32,10 +34,11 @@ def test_truncation_is_told_for_the_splits_that_have_any():
 @pytest.mark.parametrize(("max_steps", "reported"), [(31, True), (30, False), (7, False), (-1, False)])
 def test_max_steps_that_max_epochs_do_not_reach_are_reported_before_training(tmp_path, capsys, max_steps, reported):
     # 3 epochs of 80 examples in batches of 8 are 30 steps.
-    (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST))
-    config = {"dataset": {"name": "mine"}, "batch": {"size": 8}, "trainer": {"max_epochs": 3, "max_steps": max_steps}}
-    record = {"inputs": {"data": {"directory": str(tmp_path)}}}
-    run = directory.create(tmp_path / "runs", "run", "0" * 12, config, record)
+    MANIFEST.write(tmp_path)
+    trainer = SimpleNamespace(max_epochs=3, max_steps=max_steps)
+    config = SimpleNamespace(dataset=SimpleNamespace(name="mine"), batch=SimpleNamespace(size=8), trainer=trainer)
+    record = RunRecord("0" * 12, "run", inputs=Inputs(PreparedInput(str(tmp_path))))
+    run = directory.create(tmp_path / "runs", {}, record)
     job = Frozen(run, config, record, [], rerun=None, processes=1, threads=1, gpu=False, label="run")
     tell_data([job, job])
     lines = [line for line in capsys.readouterr().err.splitlines() if "max_steps" in line]

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +124,7 @@ def test_unfinished_runs_are_shown_and_not_averaged(make_run, runs):
 def test_a_run_restarted_in_smaller_pieces_is_reported(make_run, runs):
     make_run("full", 0)
     run = make_run("full", 1)
-    run.freeze(run.config, run.record | {"pieces": 4})
+    run.freeze(run.config, replace(run.record, pieces=4))
     (warning,) = compare([runs]).warnings
     assert warning.startswith(f"{run.path.name} was computed in 4 micro-batches instead of 1 after running out of memory")
     assert "with dropout, its steps differ" in warning

@@ -1,5 +1,6 @@
 """Runs read back: from W&B's folders and project, verified, compared in pairs, reproduced, uploaded."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from finecomb.core.errors import ConfigError
 from finecomb.launch.outcome import Outcome
 from finecomb.runs import index, sync, wandb_folder, wandb_project
 from finecomb.runs.directory import RunDirectory
+from finecomb.runs.record import RunRecord
 from finecomb.runs.wandb_folder import WandbRun
 from finecomb.studies.analysis import frames as frame_files
 from finecomb.studies.analysis.changed import changed_answers
@@ -193,17 +195,17 @@ def test_a_run_restarted_in_smaller_pieces_is_reproduced_in_these(trained, tmp_p
 
     launched = []
     original = RunDirectory.record.fget
-    monkeypatch.setattr(RunDirectory, "record", property(lambda run: original(run) | {"pieces": 2}))
+    monkeypatch.setattr(RunDirectory, "record", property(lambda run: dataclasses.replace(original(run), pieces=2)))
     monkeypatch.setattr(repeat, "launch", lambda jobs, **_: launched.extend(jobs) or [Outcome(jobs[0].run, "failed")])
     repeat.repeat(trained[0], tmp_path)
-    assert [job.record.get("pieces") for job in launched] == [2]
+    assert [job.record.pieces for job in launched] == [2]
 
 
 def test_only_a_finished_run_is_reproduced(tmp_path):
     from finecomb.runs import directory
     from finecomb.studies.repeat import repeat
 
-    run = directory.create(tmp_path, "r", "0123456789ab", {}, {})
+    run = directory.create(tmp_path, {}, RunRecord("0123456789ab", "r"))
     with pytest.raises(ConfigError, match="is created"):
         repeat(run)
 

@@ -1,6 +1,7 @@
 """Where a run is shown in W&B: its group is that of the question it helps to answer, and stays when arms or seeds are added."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -26,7 +27,7 @@ def groups(job, monkeypatch):
             jobs = [[*found, f"{key}={value}"] for found in jobs for value in values.split(",")]
         sweep = Sweep(console=Console(file=io.StringIO()))
         outcomes = sweep.run([job(*found) for found in jobs])
-        return {outcome.run.record["group"] for outcome in outcomes}
+        return {outcome.run.record.group for outcome in outcomes}
 
     return of
 
@@ -38,7 +39,7 @@ def test_a_group_stays_when_seeds_and_methods_are_added(groups, job):
     assert groups("tuning=full,lora,head", "seed=3,4") == {first}
     assert groups("tuning=head", "seed=5") == {first}
     assert groups("tuning=lora", "tuning.r=2,4", "seed=5") == {first}
-    assert freeze(job("tuning=bitfit", "seed=6")).run.record["group"] == first
+    assert freeze(job("tuning=bitfit", "seed=6")).run.record.group == first
 
 
 def test_settings_that_cannot_change_a_result_are_not_in_the_group(groups):
@@ -62,7 +63,7 @@ def test_what_is_swept_is_not_in_the_group_so_that_its_values_can_be_added_to(gr
 
 def test_an_explicit_group_is_that_of_every_run(groups, job):
     assert groups("tuning=full,lora", "logger=wandb", "logger.group=mine", "optimizer.lr=0.1,0.2") == {"mine"}
-    assert freeze(job("logger=wandb", "logger.group=mine", "seed=9"), group="a sweep").run.record["group"] == "mine"
+    assert freeze(job("logger=wandb", "logger.group=mine", "seed=9"), group="a sweep").run.record.group == "mine"
 
 
 def test_a_finished_run_keeps_its_group(groups, job):
@@ -75,7 +76,7 @@ def study(make_run):
     """Two reported runs of a study, and a trial at another learning rate."""
     for seed, rate, role in ((1, 1e-3, "confirm"), (2, 1e-3, "confirm"), (0, 0.5, "trial")):
         made = make_run("full", seed, optimizer__lr=rate, evaluate__test=role == "confirm")
-        made.freeze(made.config, {**made.record, "group": "losses", "role": role})
+        made.freeze(made.config, replace(made.record, group="losses", role=role))
 
 
 def test_compare_of_a_study_hides_its_trials_unless_requested(study, runs, capsys):

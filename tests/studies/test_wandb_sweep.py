@@ -135,7 +135,7 @@ def test_values_arrive_as_the_agent_would_pass_them(write, macro):
 
 
 def test_a_search_without_end_needs_a_number(write, monkeypatch):
-    from finecomb.launch.feed import Policy
+    from finecomb.launch.policy import Policy
 
     with pytest.raises(ConfigError, match="how many runs"):
         run.run(write(GOOD.replace("run_cap: 4\n", "")), count=None, policy=Policy())

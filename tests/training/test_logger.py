@@ -10,6 +10,7 @@ import wandb
 
 from finecomb.config.schema.logger import Logger, Wandb
 from finecomb.runs import directory, wandb_account, wandb_folder
+from finecomb.runs.record import RunRecord
 from finecomb.training import from_record, logger, tables, wandb_mirror
 from finecomb.training.mirrors import CsvMirror, Mirror
 
@@ -34,8 +35,9 @@ def run(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
-    record = {"choices": {"tuning": "lora", "experiment": None, "logger": "wandb"}, "group": "sweep-1", "job_type": "lora"}
-    return directory.create(tmp_path / "runs", "r", "0123456789ab", {"seed": 0, "tuning": {"name": "lora", "r": 8}}, record)
+    choices = {"tuning": "lora", "experiment": None, "logger": "wandb"}
+    record = RunRecord("0123456789ab", "r", choices=choices, group="sweep-1", job_type="lora")
+    return directory.create(tmp_path / "runs", {"seed": 0, "tuning": {"name": "lora", "r": 8}}, record)
 
 
 def test_a_failed_run_ends_offline_with_its_exit_code_and_what_it_logged(run):
@@ -84,7 +86,7 @@ def test_a_run_that_cannot_be_mirrored_from_its_record_is_not_marked(run, monkey
 
 def test_trials_and_confirmations_of_a_study_have_a_tag(run):
     for role in ("trial", "confirm"):
-        run.freeze(run.config, {**run.record, "role": role})
+        run.freeze(run.config, dataclasses.replace(run.record, role=role))
         assert role in wandb_mirror.arguments(run, WANDB)["tags"]
 
 

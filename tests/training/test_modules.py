@@ -32,12 +32,12 @@ def batch(*rows: int) -> Batch:
     return Batch({"rows": index}, None, index)
 
 
-def forward(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    return inputs["rows"][:, None].float()
+def keep(batch: Batch) -> torch.Tensor:
+    return batch.inputs["rows"][:, None].float()
 
 
 def test_logits_are_in_row_order_whatever_the_order_of_batches() -> None:
-    logits = collect(forward, [batch(3, 0), batch(2), batch(1)], rows=4, outputs=1, device=CPU)
+    logits = collect(keep, [batch(3, 0), batch(2), batch(1)], rows=4, width=1, device=CPU)
     assert logits[:, 0].tolist() == [0, 1, 2, 3]
     assert logits.dtype == torch.float64
 
@@ -45,7 +45,7 @@ def test_logits_are_in_row_order_whatever_the_order_of_batches() -> None:
 def check_each_row_once(rows: list[tuple[int, ...]], error: str) -> None:
     """Rows that were never computed, or more than once, are an error."""
     with pytest.raises(RuntimeError, match=error):
-        collect(forward, [batch(*each) for each in rows], rows=3, outputs=1, device=CPU)
+        collect(keep, [batch(*each) for each in rows], rows=3, width=1, device=CPU)
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ def test_a_row_that_is_evaluated_never_or_twice_is_an_error(rows: list[tuple[int
 def test_a_partial_evaluation_has_the_rows_it_saw_and_still_none_twice() -> None:
     collector = Collector(4, 1, CPU)
     for each in ((3,), (1,), (4,)):  # 4: a filler
-        collector.add(forward, batch(*each))
+        collector.add(keep, batch(*each))
     logits, rows = collector.gather(1, partial=True)
     assert (logits[:, 0].tolist(), rows.tolist()) == ([1, 3], [1, 3])
-    collector.add(forward, batch(1))
+    collector.add(keep, batch(1))
     with pytest.raises(RuntimeError, match="1 more than once"):
         collector.gather(1, partial=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import socket
@@ -106,7 +107,7 @@ def test_a_run_restarted_in_smaller_pieces_is_recorded_as_what_it_is(data: Path,
     settings = ["model.dropout=0.2", "trainer.max_steps=1", "evaluate.test=false"]
     whole, restarted = (make_run(tmp_path, data, *settings, name=name) for name in ("whole", "restarted"))
     planned = make_run(tmp_path, data, *settings, "batch.micro_batches=2", name="planned")
-    restarted.freeze(restarted.config, restarted.record | {"pieces": 2})
+    restarted.freeze(restarted.config, dataclasses.replace(restarted.record, pieces=2))
     assert [attempt(run) for run in (whole, restarted, planned)] == [0, 0, 0]
     assert [result(run)["training"]["micro_batches"] for run in (whole, restarted, planned)] == [1, 2, 2]
     assert result(restarted)["config"]["batch"]["micro_batches"] == 1

@@ -101,11 +101,11 @@ class _Filter:
         flat = flatten(run.config)
         if self.state is not None and run.state != self.state:
             return False
-        if self.group is not None and run.record.get("group") != self.group:
+        if self.group is not None and run.record.group != self.group:
             return False
         if any(shown(flat.get(key, flat.get(f"{key}.name"))) != shown(value) for key, value in self.where.items()):
             return False
-        if self.group is not None and not self.trials and run.record.get("role") == mirrored.TRIAL:
+        if self.group is not None and not self.trials and run.record.role == mirrored.TRIAL:
             self.hidden.append(run)
             return False
         return True

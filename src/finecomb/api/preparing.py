@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from finecomb.config.compose import Composition
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Config
 from finecomb.config.validate import unlabeled, validate
-from finecomb.data.dataset.prepared import Prepared as PreparedFolder
+from finecomb.data.dataset.prepared import PreparedFolder
+from finecomb.data.engine import Engine, LocalEngine
 from finecomb.launch.scoring import score
 
 if TYPE_CHECKING:
@@ -29,13 +31,15 @@ class Prepared:
         name: Dataset, cleaner and what balances, as file names have it.
     """
 
-    def __init__(self, config: Config, folder: PreparedFolder) -> None:
+    def __init__(self, config: Config, folder: PreparedFolder, engine: Engine, *, closes: bool) -> None:
+        """engine: compares the splits for the report. closes: whether it is closed after that."""
         self.config, self.folder = config, folder
+        self._engine, self._closes = engine, closes
         balancing = [each.name for each in (config.augmenter, config.sampler) if each.name != "none"]
         self.name = "-".join([config.dataset.name, config.cleaner.name, *balancing])
 
     def __repr__(self) -> str:
-        rows = ", ".join(f"{split} {count:,}" for split, count in self.folder.manifest["rows"].items())
+        rows = ", ".join(f"{split} {count:,}" for split, count in self.folder.manifest.rows.items())
         return f"Prepared({self.name}: {rows})"
 
     @property
@@ -73,7 +77,8 @@ class Prepared:
         from finecomb.data.dataset.prepared import read_rows
         from finecomb.data.prepare.delivery import facts
 
-        return facts(self.folder, read_rows(self.folder), self.name)
+        with self._running() as engine:
+            return facts(self.folder, read_rows(self.folder), self.name, engine)
 
     def write(self, output: str | os.PathLike[str] | None = None) -> Path:
         """Write Parquet files of rows, dropped rows and scores, data.json and report.html; returns the folder.
@@ -89,11 +94,20 @@ class Prepared:
         from finecomb.data.prepare.delivery import deliver
 
         folder = Path(output) if output is not None else Path("prepared") / f"{self.name}-{self.content_hash[:8]}"
-        self.report = deliver(self.folder, folder, name=self.name, require=self.config.dataset.require)
+        with self._running() as engine:
+            self.report = deliver(self.folder, folder, name=self.name, require=self.config.dataset.require, engine=engine)
         return folder
 
+    @contextmanager
+    def _running(self) -> Iterator[Engine]:
+        try:
+            yield self._engine
+        finally:
+            if self._closes:
+                self._engine.close()
 
-def prepare(config: Config, *, workers: int | None = None, progress: bool = False) -> Prepared:
+
+def prepare(config: Config, *, workers: int | None = None, engine: Engine | None = None, progress: bool = False) -> Prepared:
     """Read, clean, split, augment and balance the data of a config, exactly as training does. Nothing is trained.
 
     The rows are cached by content. Data without labels can be prepared too.
@@ -101,6 +115,8 @@ def prepare(config: Config, *, workers: int | None = None, progress: bool = Fals
     Args:
         config: What `compose` returned, changed or not.
         workers: Processes; None: one for each core. Their number changes nothing but the time.
+        engine: Runs the tasks instead of `workers` processes of this machine, such as `RayEngine(address)`, here and for the report. It is
+            not closed.
         progress: Whether to show progress on a terminal.
 
     Raises:
@@ -120,15 +136,19 @@ def prepare(config: Config, *, workers: int | None = None, progress: bool = Fals
     validate(config, composition.origins, trains=not cleaned_only)
     from finecomb.data.prepare import prepare as prepare_rows
 
-    folder = prepare_rows(
-        config.dataset,
-        config.cleaner,
-        config.annotator,
-        augmenter=config.augmenter,
-        sampler=config.sampler,
-        task_variant=None if cleaned_only else variant(config.task),
-        workers=workers,
-        progress=progress,
-        score=score,
-    )
-    return Prepared(config, folder)
+    running = engine or LocalEngine(workers, progress=progress)
+    try:
+        folder = prepare_rows(
+            config.dataset,
+            config.cleaner,
+            config.annotator,
+            augmenter=config.augmenter,
+            sampler=config.sampler,
+            task_variant=None if cleaned_only else variant(config.task),
+            engine=running,
+            score=score,
+        )
+    finally:
+        if engine is None:
+            running.close()
+    return Prepared(config, folder, running, closes=engine is None)

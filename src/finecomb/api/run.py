@@ -13,7 +13,6 @@ from finecomb.config.schema.derivation import Derivation
 from finecomb.config.schema.train import Config
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.launch.outcome import Outcome, exit_code
-from finecomb.launch.workers import log_path
 from finecomb.runs import index
 from finecomb.runs.directory import RunDirectory
 
@@ -104,11 +103,10 @@ class Run:
     def config(self) -> Config:
         """The resolved config, without any `auto`. Plug-ins that it was composed with are loaded."""
         record = self._directory.record
-        folders = tuple(record.get("plugins") or ())
+        folders = tuple(record.plugins)
         plugins.load(folders)
         config = from_plain(self._directory.config)
-        choices, overrides = record.get("choices") or {}, tuple(record.get("overrides") or ())
-        config.derivation = Derivation(choices, overrides, {}, folders, flatten(to_plain(config)))
+        config.derivation = Derivation(record.choices, tuple(record.overrides), {}, folders, flatten(to_plain(config)))
         return config
 
     @property
@@ -181,7 +179,7 @@ class RunFailed(Exception):
         self.run = Run._of(failed)
         self.status, self.user_error, self.error = failed.state, failed.user_error, failed.error or ""
         self.exit_code = exit_code(outcomes)
-        self.log = log_path(failed.run, 0)
+        self.log = failed.run.log_path(0)
         others = sum(outcome.state != "finished" for outcome in outcomes) - 1
         lines = [f"the run {self.run.name} is {failed.state}" + (f", and {others} more of {len(outcomes)}" if others else "")]
         lines += [self.error, f"log: {self.log}", *_tail(self.log)]

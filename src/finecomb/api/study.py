@@ -11,7 +11,7 @@ from pathlib import Path
 from finecomb.config.compose import compose
 from finecomb.config.schema.logger import Logger, Wandb
 from finecomb.launch import freeze
-from finecomb.launch.launcher import Policy
+from finecomb.launch.policy import Policy
 from finecomb.runs.wandb_account import mode
 from finecomb.studies.analysis import collect, frames
 from finecomb.studies.plan import study

@@ -31,6 +31,6 @@ def main(args: list[str]) -> int:
     if given.lint:
         print("\n".join(lint.summary(lint.lint(given.file, given.overrides))))
         return 0
-    from finecomb.launch.feed import Policy
+    from finecomb.launch.policy import Policy
 
     return run.run(given.file, count=given.count, policy=Policy(given.slots), extra=given.overrides, seed=given.seed)

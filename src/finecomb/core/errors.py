@@ -46,6 +46,10 @@ class ConfigError(Exception):
         # Python prints notes under a traceback: a script or a notebook shows hints as the command line does.
         self.add_note(problems_text(self.problems))
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[list[Problem]]]:
+        """Of the problems, not of the message: errors come back from other processes."""
+        return type(self), (self.problems,)
+
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The known name most like `name`, or None when nothing is close."""

@@ -1,7 +1,7 @@
-"""Tasks in local processes: a task is a function of plain values that writes files, so that any engine that can call it elsewhere would do.
+"""Where tasks run: a task is a function of plain values that writes files, so that any process that sees the cache can do it.
 
 Which process does a task, and when, changes nothing: a task writes its result at once or not at all, under a name that follows from all it
-depends on, and who needs a result looks for the name.
+depends on, and who needs a result looks for the name. Paths in a task's values are relative to the root of the cache.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from finecomb.config import plugins
 from finecomb.core.errors import ConfigError, Problem
@@ -31,41 +31,67 @@ ATTEMPTS = 2
 Task = Callable[[dict[str, Any]], None]
 
 
-class Engine:
-    """Runs tasks in `workers` processes, started when the first is worth one; with one worker, here.
+class Engine(Protocol):
+    """Runs tasks, in this process or in others.
 
-    The key `name` of a task's values names it in messages.
-    When a worker process ends without a result (killed, out of memory), the tasks that were running are repeated in new processes, one
-    at a time; a task whose worker ends again each time is the user's error.
+    The key `name` of a task's values names it in messages. A task whose process ends without a result (killed, out of memory, a lost
+    node) is repeated; one that ends its process every time is the user's error.
 
-    done, reused: how many tasks were computed, and how many were found done.
+    Attributes:
+        workers: How many tasks run at the same time.
+    """
+
+    workers: int
+
+    def run(self, work: Task, specs: Sequence[dict[str, Any]], *, size: int, what: str) -> None:
+        """Do all tasks.
+
+        Args:
+            work: The task; importable in other processes.
+            specs: The values of each task.
+            size: Bytes of text in all, by which an engine decides whether other processes are worth their start.
+            what: What the progress bar shows.
+
+        Raises:
+            ConfigError: A task ended its process each time. An error of a task is raised as it is, and ends the others.
+        """
+
+    def close(self) -> None:
+        """End the processes."""
+
+
+class LocalEngine:
+    """Runs tasks in `workers` processes of this machine, started when the first is worth one; with one worker, in this process.
+
+    Args:
+        workers: None: one for each core.
+        progress: Whether to show a progress bar on a terminal.
+
+    Example:
+        >>> config = finecomb.compose("dataset=files", "dataset.files.train=reviews.csv", "cleaner=basic")
+        >>> engine = finecomb.LocalEngine(2)
+        >>> data = [finecomb.prepare(config, engine=engine), finecomb.prepare(config, engine=engine)]
+        >>> engine.close()
     """
 
     def __init__(self, workers: int | None = None, *, progress: bool = False) -> None:
         self.workers = workers or cores()
-        self.done = self.reused = 0
         self._pool: ProcessPoolExecutor | None = None
-        self._progress = progress and sys.stderr.isatty()
+        self._progress = progress
 
-    def run(self, work: Task, specs: Sequence[dict[str, Any]], *, size: int, what: str, alone: bool = False) -> None:
-        """Do all tasks; the first error ends them. size: bytes of text in all. alone: only this process can do them."""
-        if not specs:
-            return
-        with self._told(what, len(specs)) as tick:
-            if alone or self.workers == 1 or len(specs) == 1 or size < WORTH_A_PROCESS:
+    def run(self, work: Task, specs: Sequence[dict[str, Any]], *, size: int, what: str) -> None:
+        """Do all tasks; see `Engine.run`."""
+        with progress_bar(what, len(specs), shown=self._progress) as tick:
+            if self.workers == 1 or not worth_processes(specs, size):
                 for spec in specs:
                     work(spec)
                     tick()
-            else:
-                self._in_processes(work, specs, tick)
-        self.done += len(specs)
-
-    def _in_processes(self, work: Task, specs: Sequence[dict[str, Any]], tick: Callable[[], None]) -> None:
-        todo = iter(specs)
-        while batch := self._until_broken(work, todo, tick):
-            for spec in batch:
-                self._alone(work, spec)
-                tick()
+                return
+            todo = iter(specs)
+            while lost := self._until_broken(work, todo, tick):
+                for spec in lost:
+                    self._alone(work, spec)
+                    tick()
 
     def _until_broken(self, work: Task, todo: Iterator[dict[str, Any]], tick: Callable[[], None]) -> list[dict[str, Any]]:
         """Do tasks until none is left or a worker process ends. Returns those without a result; empty when all are done."""
@@ -104,11 +130,7 @@ class Engine:
                 self.close()
             else:
                 return
-        what = f"the worker process of a task ended without a result, {1 + ATTEMPTS} times"
-        hint = (
-            "most often memory ran out and the system killed it (the kernel log shows this): free memory, use --workers 1, or shorten texts"
-        )
-        raise ConfigError(Problem(what, f"task {spec.get('name', spec)}", hint=hint))
+        raise ended_each_time(spec, "free memory, use --workers 1, or shorten texts")
 
     def _processes(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -116,27 +138,40 @@ class Engine:
         return self._pool
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes; the next task starts new ones."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
-    @contextmanager
-    def _told(self, what: str, count: int) -> Iterator[Callable[[], None]]:
-        """A bar on a terminal for what takes long; silence elsewhere."""
-        if not self._progress or count < 3:
-            yield lambda: None
-            return
-        from rich.console import Console
-        from rich.progress import Progress
 
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            job = bar.add_task(what, total=count)
-            yield lambda: bar.advance(job)
+def worth_processes(specs: Sequence[dict[str, Any]], size: int) -> bool:
+    """Whether tasks are many and large enough for other processes than this one."""
+    return len(specs) > 1 and size >= WORTH_A_PROCESS
+
+
+def ended_each_time(spec: dict[str, Any], hint: str) -> ConfigError:
+    """The error for a task that no process survived."""
+    what = f"the worker process of a task ended without a result, {1 + ATTEMPTS} times"
+    why = "most often memory ran out and the system killed it (the kernel log shows this)"
+    return ConfigError(Problem(what, f"task {spec.get('name', spec)}", hint=f"{why}: {hint}"))
+
+
+@contextmanager
+def progress_bar(what: str, count: int, *, shown: bool) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal for three tasks or more; nothing elsewhere. Yields the function to call after each task."""
+    if not shown or count < 3 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        job = bar.add_task(what, total=count)
+        yield lambda: bar.advance(job)
 
 
 def _begin(parent: int, plugin_dirs: list[str]) -> None:
-    """In a new process: know the same plug-ins, and end when the parent is gone, however it went."""
+    """In a new process: load the same plug-ins, and end when the parent is gone, however it ended."""
     plugins.load(plugin_dirs)
 
     def watch() -> None:

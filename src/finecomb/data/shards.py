@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from finecomb.assets import cache_dir, room_on_disk
 from finecomb.assets.cache import ABANDONED_SECONDS, mark_used, remove
+from finecomb.data.engine import Engine, Task
 
 # A shard is closed by the row that brings it to either of these.
 SHARD_BYTES, SHARD_ROWS = 8 << 20, 50_000
@@ -54,6 +55,25 @@ class Shard:
         for delta in self.deltas:
             table = _applied(table, read_arrow(delta))
         return table
+
+    def plain(self) -> dict[str, Any]:
+        """As a value of a task: paths are relative to the root of the cache."""
+        return vars(self) | {"path": relative(self.path), "deltas": [relative(delta) for delta in self.deltas]}
+
+    @staticmethod
+    def of(plain: Mapping[str, Any]) -> Shard:
+        """The shard of which `plain` was made, perhaps by a machine that has the cache at another path."""
+        return Shard(**{**plain, "path": absolute(plain["path"]), "deltas": tuple(map(absolute, plain["deltas"]))})
+
+
+def relative(path: Path) -> str:
+    """A path in the cache as tasks name it."""
+    return path.relative_to(cache_dir()).as_posix()
+
+
+def absolute(path: str) -> Path:
+    """A path that a task names, on this machine."""
+    return cache_dir() / path
 
 
 def root() -> Path:
@@ -137,9 +157,10 @@ def _applied(table: Any, delta: Any) -> Any:
 
 
 class Folder:
-    """A folder that holds the result of one task, complete with a file `done.json`, or nothing.
+    """A folder that holds the result of one task; it is complete once it has a file `done.json`, which names and hashes the others.
 
-    Files are written to a folder beside it, which takes its place at the end; where another process was faster, its result stays.
+    Files are written to a folder of a unique name, which takes its place at the end; `done.json` follows last, so that a reader sees all or
+    nothing where the renaming of a folder is not atomic. Where another process was faster, its result stays.
     """
 
     def __init__(self, path: Path) -> None:
@@ -148,14 +169,14 @@ class Folder:
     def facts(self) -> dict[str, Any] | None:
         """What `done.json` says, or None where the task has not been done or a file of it is not what was written."""
         try:
-            told: dict[str, Any] = json.loads((self.path / DONE).read_text(encoding="utf-8"))
-            whole = all(_hash_file(self.path / name) == digest for name, digest in told["files"].items())
+            facts: dict[str, Any] = json.loads((self.path / DONE).read_text(encoding="utf-8"))
+            whole = all(_hash_file(self.path / name) == digest for name, digest in facts["files"].items())
         except (OSError, ValueError, KeyError):
             return None
         if not whole:
             return None
         mark_used(self.path / DONE)
-        return told
+        return facts
 
     def make(self, write: Callable[[Path], dict[str, Any]]) -> None:
         """Let `write` fill a folder and return what `done.json` is to say; then put it in its place."""
@@ -163,17 +184,35 @@ class Folder:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             stage = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=_PART))
             try:
-                told = write(stage)
-                told["files"] = {file.name: _hash_file(file) for file in sorted(stage.iterdir())}
-                (stage / DONE).write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+                facts = write(stage)
+                facts["files"] = {file.name: _hash_file(file) for file in sorted(stage.iterdir())}
                 try:
                     os.replace(stage, self.path)
                 except OSError:
-                    if self.facts() is None:  # what is there is damaged, not another's result
-                        remove(self.path)
-                        os.replace(stage, self.path)
+                    if self.facts() is not None:
+                        return
+                    for name in facts["files"]:  # what is there is damaged, or another process is about to write the same
+                        os.replace(stage / name, self.path / name)
+                write_bytes(self.path / DONE, json.dumps(facts, ensure_ascii=False).encode())
             finally:
                 shutil.rmtree(stage, ignore_errors=True)
+
+
+def run_tasks(engine: Engine, work: Task, specs: Sequence[dict[str, Any]], sizes: Sequence[int], what: str) -> list[dict[str, Any]]:
+    """Do the tasks whose result is not in the cache yet; return what `done.json` of each says.
+
+    specs: `output` is the folder of the result. sizes: bytes of text of each.
+    """
+    folders = [Folder(absolute(spec["output"])) for spec in specs]
+    facts = [folder.facts() for folder in folders]
+    missing = [number for number, each in enumerate(facts) if each is None]
+    engine.run(work, [specs[number] for number in missing], size=sum(sizes[number] for number in missing), what=what)
+    for number in missing:
+        facts[number] = folders[number].facts()
+    for folder, each in zip(folders, facts, strict=True):
+        if each is None:
+            raise RuntimeError(f"the result of a task is missing: {folder.path}")
+    return [each for each in facts if each is not None]
 
 
 def _hash_file(path: Path) -> str:
@@ -216,8 +255,8 @@ def _mapped(path: Path) -> NDArray[Any]:
         shape, columns_first, kind = (np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0)(file)
         start = file.tell()
     with pyarrow.memory_map(str(path)) as source:
-        found = np.frombuffer(source.read_buffer(), dtype=kind, offset=start, count=int(np.prod(shape)))
-    return found.reshape(shape, order="F" if columns_first else "C")
+        array = np.frombuffer(source.read_buffer(), dtype=kind, offset=start, count=int(np.prod(shape)))
+    return array.reshape(shape, order="F" if columns_first else "C")
 
 
 def write_shards(folder: Path, split: str, tables: Iterable[Any]) -> Iterator[Shard]:
@@ -228,11 +267,11 @@ def write_shards(folder: Path, split: str, tables: Iterable[Any]) -> Iterator[Sh
     for number, table in enumerate(_cut(tables)):
         path, note = folder / f"{split}-{number:05d}.arrow", folder / f"{split}-{number:05d}.json"
         content = _as_file(table)
-        told: dict[str, Any] = {"key": xxhash.xxh3_128_hexdigest(content), "rows": len(table), "bytes": text_bytes(table)}
-        if not (path.is_file() and note.is_file() and json.loads(note.read_text()) == told):
+        facts: dict[str, Any] = {"key": xxhash.xxh3_128_hexdigest(content), "rows": len(table), "bytes": text_bytes(table)}
+        if not (path.is_file() and note.is_file() and json.loads(note.read_text()) == facts):
             write_bytes(path, content)
-            write_bytes(note, json.dumps(told).encode())
-        yield Shard(split, path, told["key"], told["rows"], told["bytes"])
+            write_bytes(note, json.dumps(facts).encode())
+        yield Shard(split, path, **facts)
 
 
 def _cut(tables: Iterable[Any]) -> Iterator[Any]:

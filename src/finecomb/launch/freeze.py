@@ -23,6 +23,7 @@ from finecomb.core.machine import this_machine
 from finecomb.launch.grouping import question
 from finecomb.runs import directory, wandb_account
 from finecomb.runs.directory import RunDirectory
+from finecomb.runs.record import Inputs, ModelInput, PreparedInput, RunRecord
 from finecomb.training.inputs import find, forget
 
 __all__ = ["Checked", "Frozen", "check", "check_all", "check_logger", "code_of", "forget", "freeze", "place"]
@@ -44,7 +45,7 @@ class Checked:
     choices: dict[str, str | None]
     fingerprint: str
     name: str
-    inputs: dict[str, Any]
+    inputs: Inputs
     plugin_dirs: list[str]
 
     @property
@@ -63,8 +64,8 @@ class Frozen:
     """
 
     run: RunDirectory
-    config: dict[str, Any]
-    record: dict[str, Any]
+    config: Config
+    record: RunRecord
     overrides: list[str]
     rerun: str | None
     processes: int
@@ -88,16 +89,16 @@ def freeze(composition: Composition, *, group: str | None = None, slots: int = 1
 def check_all(compositions: Sequence[Composition], *, slots: int = 1) -> list[Checked]:
     """`check` each job; raises one ConfigError with the problems of all of them, each naming the jobs that have it."""
     checked: list[Checked] = []
-    found: dict[Problem, list[str]] = {}
+    problems: dict[Problem, list[str]] = {}
     for composition in compositions:
         try:
             check_logger(composition)
             checked.append(check(composition, slots=slots))
         except ConfigError as error:
             for problem in error.problems:
-                found.setdefault(problem, []).append(" ".join(composition.overrides))
-    if found:
-        raise ConfigError(_of_jobs(problem, jobs, len(compositions)) for problem, jobs in found.items())
+                problems.setdefault(problem, []).append(" ".join(composition.overrides))
+    if problems:
+        raise ConfigError(_of_jobs(problem, jobs, len(compositions)) for problem, jobs in problems.items())
     return checked
 
 
@@ -114,13 +115,13 @@ def check(composition: Composition, *, slots: int = 1) -> Checked:
     machine = this_machine()
     if machine.shared:
         machine = dataclasses.replace(machine, cores=max(1, machine.cores // slots))
-    found = find(composition.config, composition.origins, machine=machine, score=score)
-    config, prepared, source = found.config, found.prepared, found.source
+    resolved = find(composition.config, composition.origins, machine=machine, score=score)
+    config, prepared, source = resolved.config, resolved.prepared, resolved.source
     _check_installed(config)
-    inputs = {
-        "data": {"directory": str(prepared.directory), "key": prepared.key, "content_hash": prepared.content_hash},
-        "model": {"directory": _text(source.directory), "sha256": source.sha256, "model_type": source.model_type, "hub_id": source.hub_id},
-    }
+    inputs = Inputs(
+        PreparedInput(str(prepared.directory), prepared.key, prepared.content_hash),
+        ModelInput(str(source.directory) if source.directory else None, source.sha256, source.model_type, source.hub_id),
+    )
     identity = fingerprint(config, {"data": prepared.content_hash, "model": source.sha256, **code_of(config)})
     # The choice that trainer=auto is on this machine counts as if it had been written.
     by_machine = {"trainer": config.trainer.name} if composition.choices.get("trainer") == "auto" else {}
@@ -145,20 +146,21 @@ def place(checked: Checked, *, group: str | None = None) -> Frozen:
     comes before both. A run that has finished keeps the group it had.
     """
     config = checked.config
-    record = {
-        "inputs": checked.inputs,
-        "choices": checked.choices,
-        "overrides": checked.overrides,
-        "group": getattr(config.logger, "group", None) or group or question([checked]),
-        "job_type": config.tuning.name,
-        "seed": config.seed,
-        "plugins": checked.plugin_dirs,
-    }
-    plain = to_plain(config)
-    run = directory.create(checked.output_dir, checked.name, checked.fingerprint, plain, record)
+    record = RunRecord(
+        fingerprint=checked.fingerprint,
+        name=checked.name,
+        inputs=checked.inputs,
+        choices=checked.choices,
+        overrides=checked.overrides,
+        group=getattr(config.logger, "group", None) or group or question([checked]),
+        job_type=config.tuning.name,
+        seed=config.seed,
+        plugins=checked.plugin_dirs,
+    )
+    run = directory.create(checked.output_dir, to_plain(config), record)
     return Frozen(
         run=run,
-        config=plain,
+        config=config,
         record=record,
         overrides=checked.overrides,
         rerun=config.rerun,
@@ -174,13 +176,13 @@ def code_of(config: Config) -> dict[str, str]:
 
     What made the data is not among it: their content says it.
     """
-    found = {f"version:{name}": version for name, version in versions_of_run(config.task.name, config.tuning.name).items()}
+    codes = {f"version:{name}": version for name, version in versions_of_run(config.task.name, config.tuning.name).items()}
     for group in (group for group in GROUPS if group not in _NO_TRAINING_CODE):
         name = getattr(config, group).name
-        found |= {f"code:{group}={name}": code for code in plugins.code(group, name)}
+        codes |= {f"code:{group}={name}": code for code in plugins.code(group, name)}
     callbacks = [name for name in plugins.callback_names() if getattr(config.callbacks, name, None) is not None]
-    found |= {f"code:callbacks.{name}": code for name in callbacks for code in plugins.code("callbacks", name)}
-    return found | {f"code:monitor.metric={name}": code for name in [config.monitor.metric] for code in plugins.metric_code(name)}
+    codes |= {f"code:callbacks.{name}": code for name in callbacks for code in plugins.code("callbacks", name)}
+    return codes | {f"code:monitor.metric={name}": code for name in [config.monitor.metric] for code in plugins.metric_code(name)}
 
 
 def _check_installed(config: Config) -> None:
@@ -199,7 +201,3 @@ def _of_jobs(problem: Problem, jobs: list[str], of: int) -> Problem:
         return problem
     which = f"job: {jobs[0]}" if len(jobs) == 1 else f"{len(jobs)} of {of} jobs, the first: {jobs[0]}"
     return dataclasses.replace(problem, where=f"{problem.where} ({which})" if problem.where else which)
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)

@@ -1,4 +1,4 @@
-"""What became of a job: its state made true once its worker has ended, and told in words."""
+"""The outcome of a job: the state of its run is made true once its worker has ended."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from finecomb.assets.cache import cache_dir, megabytes
 from finecomb.core import atomic
 from finecomb.core.errors import ConfigError, Problem, problems_text
-from finecomb.launch.workers import log_path
 from finecomb.runs.directory import RunDirectory
+from finecomb.runs.record import RunRecord
 
 # What allocators say when there is no room: torch on a GPU, torch on a CPU, Python.
 _NO_MEMORY = ("out of memory", "can't allocate memory", "MemoryError")
@@ -21,7 +20,7 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "MemoryError")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one job.
+    """The outcome of one job.
 
     state: finished, pruned, failed, interrupted, or "not started" (after a failure with fail_fast, or a stop).
     reused: finished before; nothing was trained. error: why it did not finish. user_error: the user can correct it.
@@ -50,38 +49,38 @@ def out_of_memory(outcome: Outcome) -> bool:
     return outcome.state == "failed" and any(word in (outcome.error or "") for word in _NO_MEMORY)
 
 
-def in_pieces(record: dict[str, Any], config: dict[str, Any]) -> str | None:
-    """That a run was computed in smaller micro-batches than its config says; None for any other run. record: its run.json."""
-    pieces, planned = record.get("pieces"), config["batch"]["micro_batches"]
-    if pieces is None:
+def in_pieces(record: RunRecord, planned: int) -> str | None:
+    """A note that a run was computed in smaller micro-batches than `planned` in its config; None for any other run."""
+    if record.pieces is None:
         return None
-    note = f"computed in {pieces} micro-batches instead of {planned} after running out of memory"
+    note = f"computed in {record.pieces} micro-batches instead of {planned} after running out of memory"
     return f"{note}; with dropout, its steps differ from those in {planned}"
 
 
-def judge(run: RunDirectory, code: int, *, stopped: str | None = None, pruned: bool = False) -> Outcome:
-    """What an ended worker has made of its run; writes the state when the worker could not. The caller holds the run.
+def judge(run: RunDirectory, code: int, *, stopped: str | None = None, pruned: bool = False, reason: str | None = None) -> Outcome:
+    """The outcome of an ended worker; writes the state of the run when the worker could not. The caller holds the run.
 
     code: its exit code, negative for a signal. stopped: why we stopped it, None when we did not. pruned: a search had seen enough of it.
+    reason: why something else than this command ended it, where the backend knows that.
     """
     if run.result() is not None:
         return Outcome(run, "finished")
     if code == atomic.DISK_FULL:
         error = _disk_full(run)
-        _say(run, "interrupted", error)
+        _record(run, "interrupted", error)
         return Outcome(run, "interrupted", error=error, user_error=True)
     status = run.status()
     if status.state == "failed":
         return Outcome(run, "failed", error=status.error, user_error=code == 2)
     if pruned or status.state == "pruned":
-        _say(run, "pruned", stopped or "stopped early")
+        _record(run, "pruned", stopped or "stopped early")
         return Outcome(run, "pruned", error=stopped or "stopped early")
     if stopped is not None or status.state == "interrupted" or code < 0:
-        error = stopped or (_killed(-code) if code < 0 else status.error or "interrupted")
-        _say(run, "interrupted", error)
+        error = stopped or reason or (_killed(-code) if code < 0 else status.error or "interrupted")
+        _record(run, "interrupted", error)
         return Outcome(run, "interrupted", error=error)
-    error = _tail(log_path(run, 0)) or f"the worker ended with exit code {code} and without a result"
-    _say(run, "failed", error)
+    error = _tail(run.log_path(0)) or f"the worker ended with exit code {code} and without a result"
+    _record(run, "failed", error)
     return Outcome(run, "failed", error=error, user_error=code == 2)
 
 
@@ -93,7 +92,7 @@ def _disk_full(run: RunDirectory) -> str:
     return problems_text([Problem("the disk is full", "; ".join(free), hint=hint)])
 
 
-def _say(run: RunDirectory, state: str, error: str) -> None:
+def _record(run: RunDirectory, state: str, error: str) -> None:
     try:
         run.set_status(state, error=error)
     except ConfigError:

@@ -17,7 +17,7 @@ import numpy as np
 
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.annotator import Scores
-from finecomb.launch.workers import FOREIGN
+from finecomb.launch.environment import FOREIGN
 
 SCORER: Sequence[str] = (sys.executable, "-P", "-m", "finecomb.serving.scorer")
 _AT_ONCE = 256
@@ -84,17 +84,17 @@ class _Answers:
                 raise self._ended()
             self._rest += read
         line, _, self._rest = self._rest.partition(b"\n")
-        found: dict[str, Any] = json.loads(line)
-        return found
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
     def _ended(self) -> Exception:
         """What the process said before it ended: the user's error as one, else the last lines of its traceback."""
         code = self._process.wait()
         self._complaints.seek(0)
-        told = self._complaints.read().decode(errors="replace").strip()
+        output = self._complaints.read().decode(errors="replace").strip()
         if code == 2:
-            return ConfigError(Problem(f"the run {self._run.name} cannot answer: {told}", "annotator.run"))
-        return RuntimeError(f"the run {self._run.name} ended with code {code} instead of answering:\n{told[-4000:]}")
+            return ConfigError(Problem(f"the run {self._run.name} cannot answer: {output}", "annotator.run"))
+        return RuntimeError(f"the run {self._run.name} ended with code {code} instead of answering:\n{output[-4000:]}")
 
 
 def _close(pipe: IO[bytes] | None) -> None:

@@ -40,14 +40,22 @@ class Gpus:
     def __init__(self, names: Sequence[str]) -> None:
         self._load = dict.fromkeys(names, 0)
 
-    def take(self, count: int) -> list[str]:
+    def take(self, count: int) -> Taken:
         """`count` different GPUs (fewer when the machine has fewer)."""
-        chosen = sorted(self._load, key=lambda name: self._load[name])[:count]
-        for name in chosen:
-            self._load[name] += 1
-        return chosen
-
-    def give_back(self, names: Sequence[str]) -> None:
-        """The job that had them has ended."""
+        names = sorted(self._load, key=lambda name: self._load[name])[:count]
         for name in names:
+            self._load[name] += 1
+        return Taken(names, self._load)
+
+
+class Taken:
+    """The GPUs of one job."""
+
+    def __init__(self, names: list[str], load: dict[str, int]) -> None:
+        self.names, self._load = names, load
+
+    def give_back(self) -> None:
+        """The job has ended."""
+        for name in self.names:
             self._load[name] -= 1
+        self.names = []

@@ -1,8 +1,8 @@
-"""The worker of one job as a SLURM job: submitted, asked about, stopped. It stands where `workers.Workers` stands on one machine.
+"""The backend of a SLURM cluster: the worker of each job is a job of SLURM that is submitted, watched and stopped.
 
 Nothing is pickled: the job's script starts `finecomb.training.worker` on the frozen run directory, which must lie on a disk that the nodes
-share. The worker takes the run's lock itself, so it must be free when the job starts. A job outlives the command that submitted it; asked
-again, that command finds the job in the queue and waits for it instead of submitting another.
+share. The worker takes the run's lock itself, so it must be free when the job starts. A job outlives the command that submitted it; the
+same command finds the job in the queue and waits for it instead of submitting another.
 """
 
 from __future__ import annotations
@@ -24,13 +24,17 @@ from finecomb.core import atomic, files
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.core.machine import Machine
 from finecomb.launch import workers
+from finecomb.launch.environment import FOREIGN
+from finecomb.launch.freeze import Frozen
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.lock import Lock
 
 ASK_EVERY = 5.0  # seconds between looks at the queue, which all jobs share
-GONE = 3  # looks at the queue without a job before it counts as ended without a word; a shared disk may be late
+GONE = 3  # looks at the queue at which a job has ended before it counts as ended without an exit code; a shared disk may be late
 JOB, SCRIPT, EXIT = "slurm.json", "slurm.sh", "slurm.exit"  # in the run's logs/
-SECONDS_TO_STOP = 120  # before its time is up, the worker is told, and keeps a checkpoint
+SECONDS_TO_STOP = 120  # before its time limit, the worker gets SIGTERM and keeps a checkpoint; at most a quarter of the limit
+_OVER = frozenset(["COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL", "DEADLINE", "PREEMPTED"])
+_TERMINATED = 143  # exit code after SIGTERM
 
 
 @dataclass(frozen=True)
@@ -69,24 +73,28 @@ class Slurm:
             "mem": None if self.mem_gb is None else f"{round(self.mem_gb * 1024)}M",
             **{name: getattr(self, name) for name in ("partition", "qos", "account", "constraint", "exclude", "comment")},
             "chdir": Path.cwd(),
-            "output": workers.log_path(run, 0).resolve(),
+            "output": run.log_path(0).resolve(),
             "open-mode": "append",
-            "signal": f"TERM@{SECONDS_TO_STOP}",
+            "signal": f"TERM@{min(SECONDS_TO_STOP, self.timeout_min * 15)}",
             **{name.replace("_", "-"): value for name, value in self.additional_parameters.items()},
         }
         header = [_directive(name, value) for name, value in options.items() if value is not None and value is not False]
         exports = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONHASHSEED": 0, "PYTHONUNBUFFERED": 1}
         worker = shlex.join([*workers.WORKER, str(run.path.resolve())])
-        told = shlex.quote(str((run.logs / EXIT).resolve()))
+        exit_file = shlex.quote(str((run.logs / EXIT).resolve()))
         return "\n".join(
             [
                 "#!/bin/bash",
                 *header,
                 *[f"export {name}={value}" for name, value in exports.items()],
                 *self.setup,
+                f"rm -f {exit_file}",
                 f"srun --kill-on-bad-exit=1 {worker}",
                 "code=$?",
-                f"echo $code > {told}.tmp && mv {told}.tmp {told}",
+                # srun also returns when the job is cancelled or requeued, before the worker has ended and with a code of its own.
+                'case $(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T) in',
+                f'RUNNING | "") echo $code > {exit_file}.tmp && mv {exit_file}.tmp {exit_file} ;;',
+                "esac",
                 "exit $code",
                 "",
             ]
@@ -101,72 +109,112 @@ def _directive(name: str, value: object) -> str:
 
 
 class Queue:
-    """The user's jobs in SLURM's queue, looked at no more often than ASK_EVERY seconds."""
+    """The user's jobs as SLURM lists them, looked at no more often than ASK_EVERY seconds."""
 
     def __init__(self) -> None:
-        self._jobs: dict[str, str] = {}
-        self._asked = -float("inf")
+        self._jobs: dict[str, Listing] = {}
+        self._looked = -float("inf")
         self.looks = 0
 
-    def states(self) -> dict[str, str]:
-        """State by job id. When SLURM does not answer, what it said last: a job is not given up for a busy controller."""
-        if time.monotonic() - self._asked >= ASK_EVERY:
-            self._asked = time.monotonic()
+    def job(self, number: str) -> Listing | None:
+        """How SLURM lists a job, also for some minutes after its end; None for a job it does not know (any more).
+
+        When SLURM does not answer, its last answer counts: a job is not given up for a busy controller.
+        """
+        if time.monotonic() - self._looked >= ASK_EVERY:
+            self._looked = time.monotonic()
             with contextlib.suppress(subprocess.SubprocessError, OSError):
-                told = _ask("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%T")
-                self._jobs = dict(line.strip().split("|", 1) for line in told.splitlines() if "|" in line)
+                lines = _ask("squeue", "--noheader", "--states=all", f"--user={getpass.getuser()}", "--format=%i|%T|%r").splitlines()
+                fields = [line.strip().split("|", 2) for line in lines if line.count("|") >= 2]
+                self._jobs = {job: Listing(state, reason) for job, state, reason in fields}
                 self.looks += 1
-        return self._jobs
+        return self._jobs.get(number)
 
 
-class SlurmWorkers:
-    """One job of SLURM, for one run. Has what the launcher needs of `workers.Workers`."""
+@dataclass(frozen=True)
+class Listing:
+    """State of a job in SLURM's words, and why it waits."""
 
-    def __init__(self, run: RunDirectory, lock: Lock, slurm: Slurm, queue: Queue, *, ranks: int, nodes: int, threads: int) -> None:
+    state: str
+    reason: str
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job has ended and will not start again; a requeued one is pending."""
+        return self.state in _OVER
+
+
+class SlurmBackend:
+    """Starts the workers of jobs as jobs of SLURM, all with the same options."""
+
+    def __init__(self, options: Slurm) -> None:
+        self._options, self._queue = options, Queue()
+
+    def check(self, job: Frozen) -> None:
+        """Accept it: sbatch refuses what the cluster cannot run, when the job is submitted."""
+
+    def start(self, job: Frozen, lock: Lock, threads: int) -> SlurmWorker:
+        """Submit the job, or find it in the queue."""
+        script = self._options.script(job.run, ranks=job.processes, nodes=job.config.trainer.num_nodes, threads=threads)
+        return SlurmWorker(job.run, lock, script, self._queue)
+
+
+class SlurmWorker:
+    """One job of SLURM, for one run."""
+
+    def __init__(self, run: RunDirectory, lock: Lock, script: str, queue: Queue) -> None:
         """Submit it, or find the job that an earlier command submitted. Raises ConfigError with sbatch's own words when it refuses."""
-        self.run, self.queue, self.gpus = run, queue, list[str]()
+        self.run, self.queue = run, queue
         self.started = time.monotonic()
         self._missed = (0, 0)  # looks without the job, and the look it was counted at
+        self._signalled = False
         lock.release()
-        self.job = self._earlier() or self._submit(slurm.script(run, ranks=ranks, nodes=nodes, threads=threads))
+        self.job = self._earlier() or self._submit(script)
 
     def _earlier(self) -> str | None:
         path = self.run.logs / JOB
-        job = str(files.read_json(path)["job"]) if path.exists() else None
-        return job if job is not None and job in self.queue.states() and not (self.run.logs / EXIT).exists() else None
+        if not path.exists() or (self.run.logs / EXIT).exists():
+            return None
+        job = str(files.read_json(path)["job"])
+        listing = self.queue.job(job)
+        return None if listing is None or listing.is_over else job
 
     def _submit(self, script: str) -> str:
         (self.run.logs / EXIT).unlink(missing_ok=True)
         path = self.run.logs / SCRIPT
         atomic.write_text(path, script)
         try:
-            told = _ask("sbatch", "--parsable", str(path))
+            answer = _ask("sbatch", "--parsable", str(path))
         except subprocess.CalledProcessError as error:
             raise ConfigError(Problem(f"sbatch refused the job: {error.stderr.strip()}", str(path), hint="set hydra.launcher.*")) from error
         except (OSError, subprocess.SubprocessError) as error:
             raise ConfigError(
                 Problem(f"sbatch cannot be run: {error}", "hydra/launcher", hint="start the command where jobs can be submitted")
             ) from error
-        job = told.strip().split(";")[0]
+        job = answer.strip().split(";")[0]
         atomic.write_json(self.run.logs / JOB, {"job": job})
         return job
 
     def poll(self) -> int | None:
-        """The exit code once the job has ended, else None; -9 for a job that left the queue without a word."""
+        """The exit code once the job has ended, else None; -9 for a job that was ended from outside and so has none."""
         path = self.run.logs / EXIT
         if path.exists():
             return int(path.read_text())
-        present = self.job in self.queue.states()
+        listing = self.queue.job(self.job)
         count, look = self._missed
-        if present:
+        if listing is not None and not listing.is_over:
             self._missed = (0, self.queue.looks)
         elif look != self.queue.looks:
             self._missed = (count + 1, self.queue.looks)
-        return -signal.SIGKILL if self._missed[0] >= GONE else None
+        if self._missed[0] < GONE:
+            return None
+        return 1 if listing is not None and listing.state == "FAILED" else -signal.SIGKILL
 
     def signal(self, number: int) -> None:
         """Ask the worker to end, or end it; a job that still waits is taken off the queue."""
-        polite = number == signal.SIGTERM and self.queue.states().get(self.job) == "RUNNING"
+        self._signalled = True
+        listing = self.queue.job(self.job)
+        polite = number == signal.SIGTERM and listing is not None and listing.state == "RUNNING"
         with contextlib.suppress(subprocess.SubprocessError, OSError):
             _ask("scancel", *(["--signal=TERM"] if polite else []), self.job)
 
@@ -178,6 +226,16 @@ class SlurmWorkers:
                 return False
             time.sleep(0.2)
         return True
+
+    def note(self) -> str | None:
+        """Why the job waits in the queue, or what ended it, in SLURM's words; None while it runs and after an end of its own."""
+        listing, path = self.queue.job(self.job), self.run.logs / EXIT
+        if path.exists():
+            near = not self._signalled and int(path.read_text()) == _TERMINATED
+            return f"job {self.job} of SLURM received SIGTERM, as it does near its time limit (timeout_min)" if near else None
+        if listing is None or listing.state in ("RUNNING", "COMPLETING", "COMPLETED", "FAILED"):
+            return None
+        return f"job {self.job} of SLURM: {listing.state}" + (f" ({listing.reason})" if listing.reason not in ("", "None") else "")
 
     def close(self) -> None:
         """Nothing is held here: the worker had the run's lock."""
@@ -196,5 +254,5 @@ def check() -> None:
 def _ask(*words: str) -> str:
     # Inside an allocation SLURM's own variables would decide over what we ask for.
     kept = {name: value for name, value in os.environ.items() if name == "SLURM_CONF" or not name.startswith("SLURM_")}
-    environment = {name: value for name, value in kept.items() if name not in workers.FOREIGN}
+    environment = {name: value for name, value in kept.items() if name not in FOREIGN}
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True, env=environment).stdout

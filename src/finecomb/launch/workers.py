@@ -1,4 +1,4 @@
-"""The worker processes of one job: started, watched, stopped.
+"""The backend of this machine: the worker processes of one job are started, watched and stopped.
 
 A worker inherits two descriptors: the run's lock, which it thereby holds as long as it lives, and the reading end of a pipe whose other end
 only the launcher has. When the launcher dies, however it dies, the pipe closes and the worker ends.
@@ -9,33 +9,54 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from finecomb.core.atomic import told_when_full
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.machine import this_machine
+from finecomb.launch.environment import free_port, worker_environment
+from finecomb.launch.freeze import Frozen
+from finecomb.launch.slots import Gpus, Taken, gpu_names
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.lock import Lock
 
 # -P: a file `datasets.py` in the folder where the command was typed must not shadow the library.
 WORKER: Sequence[str] = (sys.executable, "-P", "-m", "finecomb.training.worker")
-# What another launcher (torchrun, SLURM, Lightning, an earlier job) may have left in the environment, and what would be taken for ours.
-FOREIGN = (
-    "RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED",
-    "TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "WANDB_SERVICE",
-)  # fmt: skip
 PATIENCE_WITH_RANKS = 10.0  # seconds that the other ranks have to end by themselves once one has failed
 
 
-class Workers:
-    """The processes of one job, one for each rank. Owns the run's lock until `close`."""
+class LocalBackend:
+    """Starts the workers of jobs on this machine, whose GPUs they share."""
 
-    def __init__(self, run: RunDirectory, lock: Lock, *, processes: int, threads: int, gpus: Sequence[str] | None) -> None:
+    def __init__(self) -> None:
+        self._gpus = Gpus(gpu_names(this_machine()))
+
+    def check(self, job: Frozen) -> None:
+        """Raise ConfigError for a job on several machines."""
+        nodes = job.config.trainer.num_nodes
+        if nodes > 1:
+            raise ConfigError(
+                Problem(
+                    what=f"trainer.num_nodes={nodes}: this command starts processes on one machine",
+                    where="trainer.num_nodes",
+                    hint=f"start the worker on every machine by torchrun or srun: python -m finecomb.training.worker {job.run.path}",
+                )
+            )
+
+    def start(self, job: Frozen, lock: Lock, threads: int) -> Workers:
+        """Start one process for each rank of the job, on the GPUs that the fewest jobs use."""
+        return Workers(job.run, lock, processes=job.processes, threads=threads, gpus=self._gpus.take(job.processes) if job.gpu else None)
+
+
+class Workers:
+    """The processes of one job, one for each rank. Owns the run's lock and its share of the GPUs until `close`."""
+
+    def __init__(self, run: RunDirectory, lock: Lock, *, processes: int, threads: int, gpus: Taken | None) -> None:
         """Start them. gpus: which devices they may see; None: a run on the CPU, for which the environment stays as it is."""
-        self.run, self.lock, self.gpus = run, lock, list(gpus or ())
+        self.run, self.lock, self._gpus = run, lock, gpus
         self.started = time.monotonic()
         self._first_failure: float | None = None
         reading, self._pipe = os.pipe()
@@ -43,7 +64,8 @@ class Workers:
         port = free_port() if processes > 1 else None
         try:
             for rank in range(processes):
-                environment = worker_environment(os.environ, rank=rank, processes=processes, threads=threads, gpus=gpus, port=port)
+                names = None if gpus is None else gpus.names
+                environment = worker_environment(os.environ, rank=rank, processes=processes, threads=threads, gpus=names, port=port)
                 self.processes.append(self._start(rank, reading, environment))
         except BaseException:
             self.signal(signal.SIGKILL)
@@ -53,7 +75,7 @@ class Workers:
             os.close(reading)
 
     def _start(self, rank: int, reading: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-        with told_when_full(self.run.logs), log_path(self.run, rank).open("ab") as log:
+        with told_when_full(self.run.logs), self.run.log_path(rank).open("ab") as log:
             return subprocess.Popen(
                 [*WORKER, str(self.run.path), "--parent-fd", str(reading)],
                 stdin=subprocess.DEVNULL,
@@ -97,8 +119,12 @@ class Workers:
             time.sleep(0.05)
         return True
 
+    def note(self) -> str | None:
+        """Nothing: a local worker begins at once and records itself why it ended."""
+        return None
+
     def close(self) -> None:
-        """End what killed ranks have left behind (it would go on holding the run), and give back the pipe and our hold on the run."""
+        """End what killed ranks have left behind (it would go on holding the run), and give back the pipe, the GPUs and the run's lock."""
         for process in self.processes:
             if process.returncode:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -106,36 +132,6 @@ class Workers:
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
+        if self._gpus is not None:
+            self._gpus.give_back()
         self.lock.release()
-
-
-def log_path(run: RunDirectory, rank: int) -> Path:
-    """Where the output of a rank goes."""
-    return run.logs / f"rank{rank}.log"
-
-
-def worker_environment(
-    base: Mapping[str, str], *, rank: int, processes: int, threads: int, gpus: Sequence[str] | None, port: int | None
-) -> dict[str, str]:
-    """The environment of one rank: ours, without what another launcher left there, with the ranks' addresses when there are several."""
-    environment = {name: value for name, value in base.items() if name not in FOREIGN}
-    environment |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
-    if gpus is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    if processes > 1:
-        environment |= {
-            "LOCAL_RANK": str(rank),
-            "NODE_RANK": "0",
-            "RANK": str(rank),
-            "WORLD_SIZE": str(processes),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-        }
-    return environment
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

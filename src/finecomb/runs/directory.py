@@ -19,8 +19,9 @@ from typing import Any
 from finecomb.config import renamed
 from finecomb.core import atomic, files
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.runs import metrics
+from finecomb.runs import metrics, record
 from finecomb.runs.lock import Lock, Owner, is_held, read_owner, waited_for
+from finecomb.runs.record import RunRecord
 
 _ARTIFACT_OF_SCHEMA_1 = "artefact"
 STATES = ("created", "running", "finished", "pruned", "failed", "interrupted")
@@ -68,31 +69,34 @@ class RunDirectory:
         return renamed.current(files.read_yaml(self.path / "config.yaml"))
 
     @property
-    def record(self) -> dict[str, Any]:
-        """Fingerprint, name, inputs, choices, overrides, sweep: what is known before training."""
-        found = files.read_json(self.path / "run.json")
-        if "overrides" in found:
-            found["overrides"] = renamed.current_overrides(found["overrides"], found.get("choices"))
-        if "choices" in found:
-            found["choices"] = renamed.current_choices(found["choices"])
-        return found
+    def record(self) -> RunRecord:
+        """run.json: fingerprint, inputs, choices, overrides, group: what is known before training."""
+        return record.read(self.path / "run.json")
+
+    def log_path(self, rank: int) -> Path:
+        """Where the output of a rank is logged."""
+        return self.logs / f"rank{rank}.log"
 
     @property
     def fingerprint(self) -> str:
         """The last part of the directory's name."""
         return self.path.name.rsplit("-", 1)[-1]
 
-    def freeze(self, config: dict[str, Any], record: dict[str, Any]) -> None:
+    def freeze(self, config: dict[str, Any], record: RunRecord) -> None:
         """Write what a worker starts from: the frozen config and the record."""
         files.write_yaml(self.path / "config.yaml", config)
-        atomic.write_json(self.path / "run.json", record)
+        self.write_record(record)
+
+    def write_record(self, changed: RunRecord) -> None:
+        """Write run.json."""
+        record.write(self.path / "run.json", changed)
 
     # State
 
     def status(self) -> Status:
         """What status.json says; see `state` for what is true."""
-        found = files.read_json(self.path / "status.json")
-        return Status(**{key: value for key, value in found.items() if key in Status.__dataclass_fields__})
+        written = files.read_json(self.path / "status.json")
+        return Status(**{key: value for key, value in written.items() if key in Status.__dataclass_fields__})
 
     def set_status(self, state: str, *, error: str | None = None) -> Status:
         """Record a new state. `running` counts an attempt and notes this process; the others note the end."""
@@ -198,10 +202,8 @@ class RunDirectory:
             return {}
 
 
-def create(output_dir: Path | str, name: str, fingerprint: str, config: dict[str, Any], record: dict[str, Any]) -> RunDirectory:
+def create(output_dir: Path | str, config: dict[str, Any], record: RunRecord) -> RunDirectory:
     """Make the run's directory, complete or not at all; the one that exists when another command made it first.
-
-    record: what run.json holds beside fingerprint, name and creation time.
 
     Raises:
         ConfigError: the folder cannot be written, or the disk is full.
@@ -211,8 +213,7 @@ def create(output_dir: Path | str, name: str, fingerprint: str, config: dict[str
         with atomic.told_when_full(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with waited_for(folder / ".lock"):
-            existing = find(folder, fingerprint)
-            return existing or _create(folder, name, fingerprint, config, record)
+            return find(folder, record.fingerprint) or _create(folder, config, record)
     except OSError as error:
         raise ConfigError(
             Problem(
@@ -223,16 +224,16 @@ def create(output_dir: Path | str, name: str, fingerprint: str, config: dict[str
         ) from error
 
 
-def _create(folder: Path, name: str, fingerprint: str, config: dict[str, Any], record: dict[str, Any]) -> RunDirectory:
+def _create(folder: Path, config: dict[str, Any], record: RunRecord) -> RunDirectory:
     for leftover in folder.glob(".new-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    temporary = RunDirectory(folder / f".new-{fingerprint}-{os.getpid()}")
-    final = folder / f"{name}-{fingerprint}"
+    temporary = RunDirectory(folder / f".new-{record.fingerprint}-{os.getpid()}")
+    final = folder / f"{record.name}-{record.fingerprint}"
     try:
         with atomic.told_when_full(folder):
             temporary.path.mkdir()
             temporary.make_folders()
-        temporary.freeze(config, {"fingerprint": fingerprint, "name": name, "created": time.time(), **record})
+        temporary.freeze(config, record)
         atomic.write_json(temporary.path / "status.json", asdict(Status("created")))
         os.rename(temporary.path, final)
     except BaseException:

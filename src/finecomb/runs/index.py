@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +74,12 @@ def entry(path: Path) -> Entry:
     return Entry(
         path=path,
         state=state,
-        created=record.get("created"),
+        created=record.created or None,
         seconds=_inside(result, "time", "train_s"),
-        seed=record.get("seed"),
-        group=record.get("group"),
-        choices=record.get("choices") or {},
-        overrides=record.get("overrides") or [],
+        seed=record.seed,
+        group=record.group,
+        choices=record.choices,
+        overrides=record.overrides,
         metrics=result.get("metrics") or {},
         monitor=_inside(result, "config", "monitor", "metric"),
         error=error,
@@ -185,7 +185,7 @@ def difference(first: RunDirectory, second: RunDirectory) -> Difference:
 
 
 def _hashes(run: RunDirectory) -> dict[str, Any]:
-    inputs = flatten(run.record.get("inputs") or {}, "inputs.")
+    inputs = flatten(asdict(run.record.inputs), "inputs.")
     return {key: value for key, value in inputs.items() if key.endswith(("hash", "sha256"))}
 
 

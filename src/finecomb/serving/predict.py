@@ -14,6 +14,7 @@ from finecomb.config import plugins
 from finecomb.config.plain import from_plain
 from finecomb.config.schema.train import Config
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.data.dataset.manifest import MANIFEST, Manifest
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import locate
 from finecomb.serving.questions import Questions, from_file, from_lines
@@ -36,7 +37,7 @@ def finished_run(run: str | os.PathLike[str] | RunDirectory, output_dir: str | o
 
 def config_of(run: RunDirectory) -> Config:
     """The run's config, typed, with the plug-ins it was made with."""
-    plugins.load(run.record.get("plugins") or [])
+    plugins.load(run.record.plugins)
     return from_plain(run.config)
 
 
@@ -44,8 +45,8 @@ def takes_pairs(config: Config) -> bool:
     """Whether a run was trained on pairs of texts."""
     if config.dataset.columns.text_pair is not None:
         return True
-    manifest = Path(config.dataset.path or "") / "manifest.json"
-    return config.dataset.name == "prepared" and manifest.exists() and "text_pair" in json.loads(manifest.read_bytes())["columns"]
+    folder = Path(config.dataset.path or "")
+    return config.dataset.name == "prepared" and (folder / MANIFEST).exists() and "text_pair" in Manifest.read(folder).columns
 
 
 def predict_command(

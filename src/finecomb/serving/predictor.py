@@ -18,11 +18,10 @@ import torch
 from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Config
-from finecomb.core import files
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data import cleaner
 from finecomb.data.cleaner.step import TextRewrite
-from finecomb.data.dataset.prepared import MANIFEST
+from finecomb.data.dataset.manifest import MANIFEST, Manifest
 from finecomb.data.prepare import KINDS
 from finecomb.learning import model as models
 from finecomb.learning import task as tasks
@@ -32,7 +31,7 @@ from finecomb.learning.task import Batch
 from finecomb.learning.tuning.artifact import RECORD
 from finecomb.runs.directory import RunDirectory
 from finecomb.serving.predict import check, config_of, finished_run, takes_pairs
-from finecomb.training.evaluate import collect
+from finecomb.training.evaluate import collect, keep_by
 
 
 def _device(name: str | None) -> torch.device:
@@ -93,11 +92,13 @@ class Predictor:
     def _recalled(self, name: str, step: TextRewrite) -> TextRewrite:
         """A step as it was in training; what it had learned from the corpus is in the record of the prepared data."""
         if step.learns:
-            manifest = Path(self.run.record["inputs"]["data"]["directory"]) / MANIFEST
-            if not manifest.is_file():
+            folder = Path(self.run.record.inputs.data.directory)
+            if not (folder / MANIFEST).is_file():
                 what = f"the step {name} learned from the training data, whose record is gone from the cache"
-                raise ConfigError(Problem(what, str(manifest), hint="ask for the run's data again: finecomb prepare with its overrides"))
-            step.recall(files.read_json(manifest).get("records", {}).get(name, {}))
+                raise ConfigError(
+                    Problem(what, str(folder / MANIFEST), hint="ask for the run's data again: finecomb prepare with its overrides")
+                )
+            step.recall(Manifest.read(folder).records.get(name, {}))
         return step
 
     def __call__(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -133,8 +134,10 @@ class Predictor:
         check(self.run.path.name, self.takes_pairs, texts, text_pairs)
 
     def _encode(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> dict[str, list[Any]]:
-        pairs = None if text_pairs is None else [self._cleaned(text) for text in text_pairs]
-        return self._task.encode(self._loaded.tokenizer, [self._cleaned(text) for text in texts], pairs, self.config.batch.max_length)
+        columns = {"text": [self._cleaned(text) for text in texts]}
+        if text_pairs is not None:
+            columns["text_pair"] = [self._cleaned(text) for text in text_pairs]
+        return self._task.encode(self._loaded.tokenizer, columns, self.config.batch.max_length)
 
     def _cleaned(self, text: str) -> str:
         for rewrite in self._rewrites:
@@ -143,9 +146,9 @@ class Predictor:
 
     def _logits(self, encoded: dict[str, list[Any]]) -> torch.Tensor:
         """Logits in the order of the texts."""
-        return collect(
-            self._loaded.forward, self._batches(encoded), rows=len(encoded["input_ids"]), outputs=self._task.num_outputs, device=self.device
-        )
+        lengths = [len(tokens) for tokens in encoded["input_ids"]]
+        keep, width = keep_by(self._loaded.forward, self._task), self._task.width(max(lengths))
+        return collect(keep, self._batches(encoded), rows=len(lengths), width=width, device=self.device)
 
     def _batches(self, encoded: dict[str, list[Any]]) -> Iterator[Batch]:
         """Batches of texts of similar length."""

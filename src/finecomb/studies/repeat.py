@@ -32,26 +32,26 @@ def repeat(run: RunDirectory, output_dir: Path | None = None) -> tuple[Outcome, 
     if run.result() is None:
         raise ConfigError(Problem(f"{run.path.name} is {run.state()}", str(run.path), hint="only a finished run can be reproduced"))
     record = run.record
-    plugins.load(record.get("plugins") or [])
+    plugins.load(record.plugins)
     folder = output_dir or run.path.parent / FOLDER
     if folder.resolve() == run.path.parent.resolve():
         raise ConfigError(Problem("a run cannot be reproduced into its own folder", str(folder), hint="name another --output-dir"))
     config = dataclasses.replace(from_plain(run.config), output_dir=str(folder), rerun="failed")
-    composition = Composition(config, {}, record["choices"], record["overrides"], record.get("plugins") or [])
+    composition = Composition(config, {}, record.choices, record.overrides, record.plugins)
     frozen = place(check(composition), group=FOLDER)
-    if "pieces" in record:
+    if record.pieces is not None:
         # Split as the first run was, in the end: with dropout, another split draws other masks.
-        frozen = dataclasses.replace(frozen, record=frozen.record | {"pieces": record["pieces"]})
+        frozen = dataclasses.replace(frozen, record=dataclasses.replace(frozen.record, pieces=record.pieces))
     (outcome,) = launch([frozen], progress=config.callbacks.progress.enabled)
     return outcome, [*_inputs(run, frozen.run), *(_outputs(run, frozen.run) if outcome.state == "finished" else [])]
 
 
 def _inputs(first: RunDirectory, second: RunDirectory) -> Iterator[str]:
-    before, after = first.record["inputs"], second.record["inputs"]
-    if before["data"]["content_hash"] != after["data"]["content_hash"]:
-        yield f"data: {before['data']['content_hash'][:12]} -> {after['data']['content_hash'][:12]}"
-    if before["model"]["sha256"] != after["model"]["sha256"]:
-        yield f"weights: {str(before['model']['sha256'])[:12]} -> {str(after['model']['sha256'])[:12]}"
+    before, after = first.record.inputs, second.record.inputs
+    if before.data.content_hash != after.data.content_hash:
+        yield f"data: {before.data.content_hash[:12]} -> {after.data.content_hash[:12]}"
+    if before.model.sha256 != after.model.sha256:
+        yield f"weights: {before.model.sha256[:12]} -> {after.model.sha256[:12]}"
     if first.fingerprint != second.fingerprint:
         yield f"fingerprint: {first.fingerprint} -> {second.fingerprint} (config, data, weights, or a version of the code that computes)"
     records = [files.read_json(run.path / "provenance.json") for run in (first, second) if (run.path / "provenance.json").exists()]

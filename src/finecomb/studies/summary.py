@@ -8,17 +8,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from finecomb.core import files
+from finecomb.config.schema.train import Config
+from finecomb.data.dataset.manifest import Manifest
 from finecomb.launch.freeze import Frozen
 
 
-def funnel_lines(manifest: dict[str, Any], name: str) -> list[str]:
+def funnel_lines(manifest: Manifest, name: str) -> list[str]:
     """A line for each step that dropped or changed rows of a split, and the rows that are left.
 
     manifest: of a prepared folder, with `funnel` (step, split, rows_in, rows_out, changed, reasons) and `rows` by split.
     """
-    steps = [entry for entry in manifest["funnel"] if entry["rows_in"] != entry["rows_out"] or entry["changed"] or entry.get("kept")]
-    lines = [f"data {name}: " + ", ".join(f"{split} {rows:,}" for split, rows in manifest["rows"].items())]
+    steps = [entry for entry in manifest.funnel if entry["rows_in"] != entry["rows_out"] or entry["changed"] or entry.get("kept")]
+    lines = [f"data {name}: " + ", ".join(f"{split} {rows:,}" for split, rows in manifest.rows.items())]
     width = max([16, *(len(entry["step"]) + 2 for entry in steps)])
     for entry in steps:
         reasons = [f"{count:,} {reason}" for reason, count in entry["reasons"].items()]
@@ -28,9 +29,9 @@ def funnel_lines(manifest: dict[str, Any], name: str) -> list[str]:
         lines.append(f"  {entry['step']:<{width}}{entry['split']:<11}{rows:<18} {', '.join(reasons)}".rstrip())
     if any(entry.get("kept") for entry in steps):
         lines.append("  a test set that comes with the data loses no row; cleaner.keep_given_test=false cleans it too")
-    if annotated := manifest.get("records", {}).get("annotator"):
+    if annotated := manifest.records.get("annotator"):
         lines += _labeling_lines(annotated)
-    if weighted := [cell for cell in manifest.get("records", {}).get("sampler", {}).get("cells", {}).items() if "weight" in cell[1]]:
+    if weighted := [cell for cell in manifest.records.get("sampler", {}).get("cells", {}).items() if "weight" in cell[1]]:
         told = ", ".join(f"{name} {cell['weight']:.3g} ({cell['rows']:,} rows)" for name, cell in weighted[:12])
         lines.append(f"  {'sampler':<{width}}{'train':<11}weights in the loss: {told}{', ...' if len(weighted) > 12 else ''}")
     return lines
@@ -73,27 +74,27 @@ def _labeling_lines(record: dict[str, Any]) -> list[str]:
 def tell_data(jobs: Iterable[Frozen]) -> None:
     """Print, once and on standard error, the funnel of each prepared folder that jobs still to be trained use, and steps never reached."""
     waiting = [job for job in jobs if job.rerun == "all" or not (job.run.path / "result.json").exists()]
-    named = {job.record["inputs"]["data"]["directory"]: job.config["dataset"]["name"] for job in waiting}
-    manifests = {directory: files.read_json(Path(directory) / "manifest.json") for directory in named}
+    named = {job.record.inputs.data.directory: job.config.dataset.name for job in waiting}
+    manifests = {directory: Manifest.read(Path(directory)) for directory in named}
     for directory, name in named.items():
         for line in funnel_lines(manifests[directory], name):
             print(line, file=sys.stderr)
-        for step, record in manifests[directory].get("records", {}).items():
+        for step, record in manifests[directory].records.items():
             for warning in record.get("warnings", []):
                 print(f"warning: {step}: {warning}", file=sys.stderr)
-    capped = [_capped(job.config, manifests[job.record["inputs"]["data"]["directory"]]["rows"]["train"]) for job in waiting]
+    capped = [_capped(job.config, manifests[job.record.inputs.data.directory].rows["train"]) for job in waiting]
     for line in dict.fromkeys(filter(None, capped)):
         print(line, file=sys.stderr)
 
 
-def _capped(config: dict[str, Any], rows: int) -> str | None:
+def _capped(config: Config, rows: int) -> str | None:
     """That training ends before trainer.max_steps, or None."""
-    trainer, size = config["trainer"], config["batch"]["size"]
-    steps = trainer["max_epochs"] * math.ceil(rows / size)
-    if trainer["max_steps"] <= steps:
+    trainer, size = config.trainer, config.batch.size
+    steps = trainer.max_epochs * math.ceil(rows / size)
+    if trainer.max_steps <= steps:
         return None
-    end = f"trainer.max_epochs={trainer['max_epochs']} ends training after {steps:,} steps"
-    return f"trainer.max_steps={trainer['max_steps']} is not reached: {end} (data {config['dataset']['name']}, batch.size={size})"
+    end = f"trainer.max_epochs={trainer.max_epochs} ends training after {steps:,} steps"
+    return f"trainer.max_steps={trainer.max_steps} is not reached: {end} (data {config.dataset.name}, batch.size={size})"
 
 
 def truncation_line(result: Mapping[str, Any]) -> str | None:

@@ -21,10 +21,12 @@ from rich.console import Console
 from finecomb.config.compose import Composition
 from finecomb.core import atomic, files
 from finecomb.core.machine import this_machine
-from finecomb.launch.board import duration
 from finecomb.launch.freeze import Checked, Frozen, check_all, place
 from finecomb.launch.grouping import question
-from finecomb.launch.launcher import Outcome, Policy, launch
+from finecomb.launch.launcher import launch
+from finecomb.launch.outcome import Outcome
+from finecomb.launch.policy import Policy
+from finecomb.launch.progress import duration
 from finecomb.launch.slots import planned
 from finecomb.runs import show
 from finecomb.runs.index import first_metric, short_error

@@ -19,7 +19,7 @@ from finecomb.learning.task import Batch
 from finecomb.training import checkpoint, tables
 from finecomb.training.callbacks import TrainingFailed
 from finecomb.training.card import card
-from finecomb.training.evaluate import Evaluation, collect, write_predictions
+from finecomb.training.evaluate import Evaluation, collect, keep_by, write_predictions
 from finecomb.training.fit import Fit
 from finecomb.training.strategy import load_full
 
@@ -72,14 +72,14 @@ def save(fit: Fit, evaluations: dict[str, Evaluation]) -> dict[str, Any]:
     """Write the artifact anew, read it back and compare. Returns what was compared and how large the largest difference is.
 
     Raises:
-        TrainingFailed: the artifact gives other logits than the recorded ones.
+        TrainingFailed: the artifact gives other predictions than the recorded ones.
     """
     parts, directory = fit.parts, fit.run.artifact
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     parts.tuned.save(directory, _info(fit))
     metrics = {name: value for split, evaluation in evaluations.items() for name, value in evaluation.named(split).items()}
-    write_text(directory / "README.md", card(parts, metrics, {split: len(evaluation.logits) for split, evaluation in evaluations.items()}))
+    write_text(directory / "README.md", card(parts, metrics, {split: len(evaluation.kept) for split, evaluation in evaluations.items()}))
     split, evaluation = list(evaluations.items())[-1]
     return compare(fit, directory, split, evaluation)
 
@@ -89,26 +89,27 @@ def _info(fit: Fit) -> dict[str, Any]:
     parts, record = fit.parts, fit.run.record
     return {
         "data": {"name": parts.config.dataset.name, "content_hash": parts.prepared.content_hash},
-        "fingerprint": record["fingerprint"],
+        "fingerprint": record.fingerprint,
         "task": {"name": parts.config.task.name, "problem_type": parts.task.problem_type, "label_names": parts.task.label_names},
         "max_length": parts.config.batch.max_length,
     }
 
 
 def compare(fit: Fit, directory: Path, split: str, evaluation: Evaluation) -> dict[str, Any]:
-    """Logits of some texts of a split by the artifact's own tokenizer and tensors, against the recorded ones."""
-    total = len(evaluation.logits)
+    """Some rows of a split by the artifact's own tokenizer and tensors, against the recorded ones."""
+    total, task = len(evaluation.kept), fit.parts.task
     rows = np.unique(np.linspace(0, total - 1, min(COMPARED_EXAMPLES, total)).astype(np.int64))
     loaded = tuning.load(directory)
     loaded.model.to(fit.module.device).eval()
     batch = _encoded_anew(fit, loaded, split, rows)
-    logits = collect(loaded.forward, [batch], rows=len(rows), outputs=fit.parts.task.num_outputs, device=fit.module.device)
-    recorded = evaluation.logits[torch.from_numpy(rows)]
-    difference = float((logits - recorded).abs().max())
+    width, keep = evaluation.kept.shape[1], keep_by(loaded.forward, task, fit.parts.loss)
+    again = task.compared(collect(keep, [batch], rows=len(rows), width=width, device=fit.module.device))
+    recorded = task.compared(evaluation.kept[torch.from_numpy(rows)])
+    difference = float((again - recorded).abs().max())
     tolerance = TOLERANCE_BF16 if fit.parts.config.trainer.precision == "bf16-true" else TOLERANCE
-    if not torch.allclose(logits, recorded, rtol=tolerance, atol=tolerance):
+    if not torch.allclose(again, recorded, rtol=tolerance, atol=tolerance):
         raise TrainingFailed(
-            f"the saved artifact does not give the recorded predictions: logits of {split} differ by up to {difference:.2e} "
+            f"the saved artifact does not give the recorded predictions: those of {split} differ by up to {difference:.2e} "
             f"(tolerance {tolerance:.0e}, absolute and relative). The artifact is kept in {directory}"
         )
     return {"split": split, "examples": len(rows), "largest_difference": difference, "tolerance": tolerance}
@@ -117,9 +118,8 @@ def compare(fit: Fit, directory: Path, split: str, evaluation: Evaluation) -> di
 def _encoded_anew(fit: Fit, loaded: tuning.Loaded, split: str, rows: Any) -> Batch:
     """Texts of some rows, encoded by the artifact's tokenizer."""
     table = fit.parts.prepared.load()[split].select(rows)
-    pairs = list(table["text_pair"]) if "text_pair" in table.column_names else None
     task, length = fit.parts.task, fit.parts.config.batch.max_length
-    columns = task.encode(loaded.tokenizer, list(table["text"]), pairs, length)
+    columns = task.encode(loaded.tokenizer, table.to_dict(), length)
     features = [{name: column[at] for name, column in columns.items()} for at in range(len(rows))]
     return task.collate(loaded.tokenizer, features, list(table["label"]))
 

@@ -42,7 +42,7 @@ def _precision(parts: Parts) -> str:
 
 def _about(parts: Parts) -> str:
     config, tuned = parts.config, parts.tuned
-    license = parts.prepared.manifest.get("license") or "not stated by its source"
+    license = parts.prepared.manifest.license or "not stated by its source"
     total, trainable = parameter_counts(parts)
     lines = [
         f"* Base: {base_name(parts)}, weights {parts.backbone.sha256[:16]}." + (f" {config.model.note}." if config.model.note else ""),

@@ -18,7 +18,7 @@ from finecomb import assets
 from finecomb.config import plugins
 from finecomb.config.schema.train import Config
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.data.prepare import Prepared
+from finecomb.data.prepare import PreparedFolder
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.training.batching import Plan, Rows, Share, evaluation_batches, share
 from finecomb.training.encode import Encoded, encode
@@ -71,6 +71,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest example."""
+        return int(self.encoded.lengths.max(initial=0))
 
     @cached_property
     def targets(self) -> torch.Tensor:
@@ -175,7 +180,7 @@ class DataModule(pl.LightningDataModule):
         limits: what ends training where a Trainer's own limits do not.
     """
 
-    def __init__(self, config: Config, prepared: Prepared, tokenizer: PreTrainedTokenizerBase, task: TaskRunner) -> None:
+    def __init__(self, config: Config, prepared: PreparedFolder, tokenizer: PreTrainedTokenizerBase, task: TaskRunner) -> None:
         super().__init__()
         self.config, self.prepared, self.tokenizer, self.task = config, prepared, tokenizer, task
         self.limits: Limits | None = None
@@ -206,7 +211,7 @@ class DataModule(pl.LightningDataModule):
 
     def _encode(self, rows: Table, name: str) -> Encoded:
         own = [code for group in ("task", "model") for code in plugins.code(group, getattr(self.config, group).name)]
-        content = " ".join([self.prepared.manifest["hashes"][name], *own])
+        content = " ".join([self.prepared.manifest.hashes[name], *own])
         cache, max_length = assets.cache_dir() / "encoded", self.config.batch.max_length
         return encode(rows, name, content=content, tokenizer=self.tokenizer, task=self.task, max_length=max_length, cache=cache)
 

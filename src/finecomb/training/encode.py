@@ -117,7 +117,7 @@ def _encoded_rows(split: Any, tokenizer: Any, task: TaskRunner, max_length: int)
     arrays: dict[str, list[pa.Array]] = {}
     for start in range(0, len(split), ROWS_AT_ONCE):
         rows = split[start : start + ROWS_AT_ONCE]
-        for key, values in task.encode(tokenizer, rows["text"], rows.get("text_pair"), max_length).items():
+        for key, values in task.encode(tokenizer, rows, max_length).items():
             kind = pa.int32() if key == TRUNCATED else pa.large_list(pa.int32())
             if key != MASK:
                 arrays.setdefault(key, []).append(pa.array(values, kind))

@@ -1,7 +1,7 @@
-"""Evaluation: logits of every row by its number, gathered over all ranks; then loss and metrics of all rows at once.
+"""Evaluation: what the task keeps of every row, by its number, gathered over all ranks; then loss and metrics of all rows at once.
 
 Nothing is averaged over batches, so no number depends on the batch size, on the order, or on how many processes took part. This is the
-only implementation: the Module's validation and test steps, the final numbers of a run and `Predictor` all collect logits here. They
+only implementation: the Module's validation and test steps, the final numbers of a run and `Predictor` all collect rows here. They
 compute without autocast, in the precision of the weights, whatever the precision of training: in bf16 the batch size would decide which
 epoch is best.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -34,7 +34,9 @@ if TYPE_CHECKING:  # Predictor evaluates without Lightning, whose import takes s
 VERSION = "2"
 
 Forward = Callable[[dict[str, Tensor]], Tensor]
-"""Inputs of a batch to logits [B, K]."""
+"""Inputs of a batch to what the head gives."""
+Keep = Callable[[Batch], Tensor]
+"""A batch on the model's device to what evaluation keeps of each of its rows [B, width]."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,15 @@ class Evaluation:
     """A model's answers on one split, in row order.
 
     Attributes:
-        logits: [N, K] float64.
+        kept: [N, width] float64, what the task keeps of each row: the logits, where there is one output a text.
         targets: as the task makes them.
-        losses: [N] float64; the loss is sum(losses * weights) / sum(weights).
+        losses: [N] float64, the mean over a row's items; the loss is sum(losses * weights) / sum(weights).
         weights: [N] float64.
         metrics: by name without the split; None where a metric is undefined.
         complete: whether these are all rows of the split; a limited validation has seen only some.
     """
 
-    logits: Tensor
+    kept: Tensor
     targets: Tensor
     losses: Tensor
     weights: Tensor
@@ -62,36 +64,40 @@ class Evaluation:
         return {f"{split}/{name}": value for name, value in self.metrics.items()}
 
 
-def logits_of(forward: Forward, batch: Batch) -> Tensor:
-    """Logits [B, K] of a batch on the model's device, without gradient and without autocast."""
-    device = next(iter(batch.inputs.values())).device
-    with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        return forward(batch.inputs)
+def keep_by(forward: Forward, task: TaskRunner, loss: LossFunction | None = None) -> Keep:
+    """What the task keeps of the rows of a batch, computed without gradient and without autocast. loss: None: only answers are wanted."""
+
+    def keep(batch: Batch) -> Tensor:
+        with torch.no_grad(), torch.autocast(batch.index.device.type, enabled=False):
+            return task.reduce(forward(batch.inputs), batch, loss)
+
+    return keep
 
 
 class Collector:
-    """Logits by row number, from batches in any order, on one rank or several.
+    """What is kept of each row, by row number, from batches in any order, on one rank or several.
 
     Args:
         rows: number of rows of the split.
-        outputs: columns of the logits.
-        device: where the logits are kept until they are gathered.
+        width: numbers that are kept of a row.
+        device: where they are kept until they are gathered.
     """
 
-    def __init__(self, rows: int, outputs: int, device: torch.device) -> None:
-        # One more row than the split has takes the logits of filler batches (see EvaluationLoader). MPS has no float64.
+    def __init__(self, rows: int, width: int, device: torch.device) -> None:
+        # One more row than the split has takes those of filler batches (see EvaluationLoader). MPS has no float64.
         dtype = torch.float32 if device.type == "mps" else torch.float64
-        self._logits = torch.zeros(rows + 1, outputs, dtype=dtype, device=device)
+        self._kept = torch.zeros(rows + 1, width, dtype=dtype, device=device)
         self._seen = torch.zeros(rows + 1, dtype=torch.int64, device=device)
 
-    def add(self, forward: Forward, batch: Batch) -> None:
-        """Compute the logits of a batch and keep them."""
+    def add(self, keep: Keep, batch: Batch) -> None:
+        """Compute the rows of a batch and keep them. What has fewer columns than the widest row is filled up with zeros."""
         index = batch.index.to(self._seen.device)
-        self._logits[index] = logits_of(forward, batch).to(self._logits.dtype)
+        values = keep(batch).to(self._kept.dtype)
+        self._kept[index, : values.shape[1]] = values
         self._seen.index_put_((index,), torch.ones_like(index), accumulate=True)
 
     def gather(self, world: int, *, partial: bool = False) -> tuple[Tensor, Tensor]:
-        """Logits [N, K] in float64 and the numbers [N] of the rows they are of, on the CPU, from all ranks.
+        """What was kept [N, width] in float64 and the numbers [N] of the rows it is of, on the CPU, from all ranks.
 
         Args:
             world: number of ranks; each gets the whole result.
@@ -102,64 +108,63 @@ class Collector:
         """
         if world > 1:
             # Each row is zero on all ranks but one: the sum is exact.
-            torch.distributed.all_reduce(self._logits)
+            torch.distributed.all_reduce(self._kept)
             torch.distributed.all_reduce(self._seen)
-        logits, seen = self._logits[:-1].double().cpu(), self._seen[:-1].cpu()
+        kept, seen = self._kept[:-1].double().cpu(), self._seen[:-1].cpu()
         never, again = int((seen == 0).sum()), int((seen > 1).sum())
         if again or (never and not partial):
             raise RuntimeError(f"evaluation saw {never} of {len(seen)} examples never and {again} more than once")
         rows = seen.nonzero().flatten()
-        return logits[rows], rows
+        return kept[rows], rows
 
 
-def collect(forward: Forward, batches: Iterable[Batch], *, rows: int, outputs: int, device: torch.device, world: int = 1) -> Tensor:
-    """Logits [N, K] of all rows in row order, in float64 on the CPU.
+def collect(keep: Keep, batches: Iterable[Batch], *, rows: int, width: int, device: torch.device, world: int = 1) -> Tensor:
+    """What is kept [N, width] of all rows in row order, in float64 on the CPU.
 
     Args:
-        forward: of a model in eval mode.
+        keep: by a model in eval mode.
         batches: of this rank; every row is in exactly one batch of one rank, or RuntimeError is raised.
         rows: number of rows of the split.
-        outputs: columns of the logits.
+        width: numbers that are kept of a row.
         device: of the model.
         world: number of ranks.
     """
-    collector = Collector(rows, outputs, device)
+    collector = Collector(rows, width, device)
     for batch in batches:
-        collector.add(forward, batch.to(device))
+        collector.add(keep, batch.to(device))
     return collector.gather(world)[0]
 
 
 def evaluate(tuned: Tuned, task: TaskRunner, loss: LossFunction, loader: EvaluationLoader, *, device: torch.device) -> Evaluation:
     """Evaluate on a split; every rank computes its share and gets the whole result. The model is left in eval mode."""
     tuned.model.eval()
-    logits = collect(
-        tuned.forward, loader, rows=len(loader.split), outputs=task.num_outputs, device=device, world=loader.world
-    )  # fmt: skip
-    return score(task, loss, logits, loader.split)
+    keep, split = keep_by(tuned.forward, task, loss), loader.split
+    kept = collect(keep, loader, rows=len(split), width=task.width(split.longest), device=device, world=loader.world)
+    return score(task, loss, kept, split)
 
 
-def score(task: TaskRunner, loss: LossFunction, logits: Tensor, split: Split, rows: Tensor | None = None) -> Evaluation:
-    """Loss and metrics of given logits, over all examples and, where there is a group column, over each group.
+def score(task: TaskRunner, loss: LossFunction, kept: Tensor, split: Split, rows: Tensor | None = None) -> Evaluation:
+    """Loss and metrics of what was kept, over all examples and, where there is a group column, over each group.
 
     Args:
         task: makes the metrics.
         loss: gives each row's loss and weight.
-        logits: [N, K], in float64.
+        kept: [N, width], in float64.
         split: whose rows they are.
-        rows: numbers [N] of the rows that the logits are of; None: all rows in order.
+        rows: numbers [N] of the rows that it is of; None: all rows in order.
     """
     targets, groups = split.targets, split.groups or []
     if rows is not None:
         targets, groups = targets[rows], [groups[row] for row in rows.tolist()] if groups else []
-    losses, weights = (values.double() for values in loss(logits, targets))
-    metrics = _metrics(task, logits, targets, losses, weights)
+    losses, weights = (values.double() for values in task.losses(kept, targets, loss))
+    metrics = _metrics(task, kept, targets, losses, weights)
     rows_of: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         rows_of.setdefault(group, []).append(row)
-    of_groups = {group: _metrics(task, logits[at], targets[at], losses[at], weights[at]) for group, at in sorted(rows_of.items())}
+    of_groups = {group: _metrics(task, kept[at], targets[at], losses[at], weights[at]) for group, at in sorted(rows_of.items())}
     metrics |= _over_groups(of_groups)
     metrics |= {f"{name}{OF_GROUP}{group}": value for group, values in of_groups.items() for name, value in values.items()}
-    return Evaluation(logits, targets, losses, weights, metrics, complete=len(logits) == len(split))
+    return Evaluation(kept, targets, losses, weights, metrics, complete=len(kept) == len(split))
 
 
 def _over_groups(of_groups: dict[str, dict[str, float | None]]) -> dict[str, float | None]:
@@ -175,15 +180,15 @@ def _over_groups(of_groups: dict[str, dict[str, float | None]]) -> dict[str, flo
     return found
 
 
-def _metrics(task: TaskRunner, logits: Tensor, targets: Tensor, losses: Tensor, weights: Tensor) -> dict[str, float | None]:
+def _metrics(task: TaskRunner, kept: Tensor, targets: Tensor, losses: Tensor, weights: Tensor) -> dict[str, float | None]:
     total = weights.sum()
     mean = float((losses * weights).sum() / total) if total > 0 else None
-    return {"loss": mean, **task.metrics(logits, targets), **_of_plugins(task, logits, targets)}
+    return {"loss": mean, **task.metrics(kept, targets), **_of_plugins(task, kept, targets)}
 
 
 def _of_plugins(task: TaskRunner, logits: Tensor, targets: Tensor) -> dict[str, float | None]:
     """The metrics that plug-ins add, from the decoded predictions, as tables compute them from the recorded ones."""
-    kind = VARIANT_OF.get(task.problem_type, "")
+    kind = VARIANT_OF.get(task.problem_type or "", "")
     if not (names := plugins.metrics(kind)):
         return {}
     if not len(logits) or not bool(torch.isfinite(logits).all()):
@@ -197,28 +202,10 @@ def _of_plugins(task: TaskRunner, logits: Tensor, targets: Tensor) -> dict[str, 
 def write_predictions(path: Path, evaluation: Evaluation, split: Split, task: TaskRunner) -> None:
     """Write predictions/<split>.parquet, in row order; complete or absent.
 
-    Columns: id, label, prediction, correct (where there are classes), probabilities or value, logits, loss.
+    Columns: id; those of the task (label, prediction, correct, probabilities or value, logits); loss.
     """
-    decoded, label_names = task.decode(evaluation.logits), task.label_names
-    columns: dict[str, Any] = {"id": split.ids, "label": [_name(label, label_names) for label in split.labels]}
-    if label_names is None:
-        columns["prediction"] = columns["value"] = [item["value"] for item in decoded]
-    else:
-        columns["prediction"] = [item["label"] for item in decoded]
-        columns["correct"] = [_same(*pair) for pair in zip(columns["label"], columns["prediction"], strict=True)]
-        columns["probabilities"] = [item["probabilities"] for item in decoded]
-    columns["logits"], columns["loss"] = evaluation.logits.tolist(), evaluation.losses.tolist()
+    columns = {"id": split.ids, **task.table(evaluation.kept, split.labels), "loss": evaluation.losses.tolist()}
     with told_when_full(path):
         temporary = path.with_name(f".{path.name}.tmp")
         pa.parquet.write_table(pa.table(columns), temporary)
         replace(temporary, path)
-
-
-def _name(label: Any, names: list[str] | None) -> Any:
-    if names is None:
-        return float(label)
-    return [names[index] for index in label] if isinstance(label, list) else names[label]
-
-
-def _same(label: Any, prediction: Any) -> bool:
-    return set(label) == set(prediction) if isinstance(label, list) else label == prediction

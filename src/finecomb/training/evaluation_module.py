@@ -12,7 +12,7 @@ from torch import Tensor
 from finecomb.learning.loss import LossFunction
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.learning.tuning import Tuned
-from finecomb.training.evaluate import Collector, Evaluation, logits_of, score
+from finecomb.training.evaluate import Collector, Evaluation, keep_by, score
 from finecomb.training.trainer_settings import is_limited, loader_of
 
 VERSION = "1"
@@ -41,7 +41,7 @@ class EvaluationModule(pl.LightningModule):
         self._start()
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """Collect the logits of a batch."""
+        """Collect the rows of a batch."""
         self._collect(batch)
 
     def on_validation_epoch_end(self) -> None:
@@ -53,7 +53,7 @@ class EvaluationModule(pl.LightningModule):
         self._start()
 
     def test_step(self, batch: Batch, index: int) -> None:
-        """Collect the logits of a batch."""
+        """Collect the rows of a batch."""
         self._collect(batch)
 
     def on_test_epoch_end(self) -> None:
@@ -69,21 +69,22 @@ class EvaluationModule(pl.LightningModule):
         """
         split, rows = loader_of(self.trainer).split, batch.index.cpu()
         kept = rows < len(split)  # the others are filler
-        logits = logits_of(self.tuned.forward, batch).cpu().double()[kept]
+        logits = keep_by(self.tuned.forward, self.task)(batch).cpu().double()[kept]
         return {"ids": [split.ids[row] for row in rows[kept].tolist()], "logits": logits, "answers": self.task.decode(logits)}
 
     def _start(self) -> None:
-        self._collector = Collector(len(loader_of(self.trainer).split), self.task.num_outputs, self.device)
+        split = loader_of(self.trainer).split
+        self._collector = Collector(len(split), self.task.width(split.longest), self.device)
 
     def _collect(self, batch: Batch) -> None:
         assert self._collector is not None
-        self._collector.add(self.tuned.forward, batch)
+        self._collector.add(keep_by(self.tuned.forward, self.task, self.loss), batch)
 
     def _finish(self, name: str) -> None:
         assert self._collector is not None
-        logits, rows = self._collector.gather(self.trainer.world_size, partial=is_limited(self.trainer))
+        kept, rows = self._collector.gather(self.trainer.world_size, partial=is_limited(self.trainer))
         self._collector = None
-        self.evaluation = score(self.task, self.loss, logits, loader_of(self.trainer).split, rows)
+        self.evaluation = score(self.task, self.loss, kept, loader_of(self.trainer).split, rows)
         self._log({name: value for name, value in self.evaluation.named(name).items() if value is not None}, on_step=False, on_epoch=True)
 
     def _log(self, values: Mapping[str, float], *, on_step: bool, on_epoch: bool) -> None:

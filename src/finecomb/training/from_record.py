@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from finecomb.config import plugins
 from finecomb.config.plain import from_plain
 from finecomb.config.schema.logger import Logger, Wandb
-from finecomb.core import atomic
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.metrics import concise
 from finecomb.training import logger
@@ -25,10 +24,9 @@ def main(paths: Sequence[str]) -> int:
     for path in paths:
         run = RunDirectory(path)
         with run.lock():
-            plugins.load(run.record.get("plugins") or [])
+            plugins.load(run.record.plugins)
             if mirror(run, from_plain({**run.config, "logger": given}).logger):
-                done = [*run.record.get("mirrored", []), given["name"]]
-                atomic.write_json(run.path / "run.json", {**run.record, "mirrored": done})
+                run.write_record(dataclasses.replace(run.record, mirrored=[*run.record.mirrored, given["name"]]))
             else:
                 missed += 1
     return missed

@@ -24,7 +24,7 @@ from finecomb.core.machine import Machine
 
 if TYPE_CHECKING:
     from finecomb.data.annotator import Score
-    from finecomb.data.prepare import Prepared
+    from finecomb.data.prepare import PreparedFolder
     from finecomb.learning.model.source import ModelSource
 
 VERSION = "1"
@@ -41,12 +41,12 @@ class Inputs:
     """
 
     config: Config
-    prepared: Prepared
+    prepared: PreparedFolder
     source: ModelSource
 
 
 # Jobs of one command mostly share their data and model: each is prepared and hashed once.
-_prepared: dict[str, Prepared] = {}
+_prepared: dict[str, PreparedFolder] = {}
 _inspected: dict[str, ModelSource] = {}
 
 
@@ -80,7 +80,7 @@ def find(config: Config, origins: Mapping[str, Origin], *, machine: Machine, sco
     return Inputs(resolved, prepared, source)
 
 
-def _prepare(config: Config, score: Score | None) -> Prepared:
+def _prepare(config: Config, score: Score | None) -> PreparedFolder:
     from finecomb.data.prepare import prepare
 
     kind = variant(config.task)
@@ -105,9 +105,9 @@ def _key(*parts: Any) -> str:
     return json.dumps(plain, sort_keys=True, default=str)
 
 
-def _check_against_data(config: Config, prepared: Prepared, origins: Mapping[str, Origin]) -> None:
+def _check_against_data(config: Config, prepared: PreparedFolder, origins: Mapping[str, Origin]) -> None:
     """What only the prepared data can tell: whether there are enough rows, and whether class weights fit the classes."""
-    rows, names = prepared.manifest["rows"]["train"], prepared.label_names
+    rows, names = prepared.manifest.rows["train"], prepared.label_names
     problems = []
     if config.batch.size > rows:
         problems.append(
@@ -129,6 +129,6 @@ def _check_against_data(config: Config, prepared: Prepared, origins: Mapping[str
     if names is not None:
         where = str(origins.get("loss.class_weights", "loss.class_weights"))
         problems += class_weights.class_problems(config.loss, names, where)
-        problems += class_weights.row_problems(config.loss, prepared.manifest["label_counts"]["train"], names, where)
+        problems += class_weights.row_problems(config.loss, prepared.manifest.label_counts["train"], names, where)
     if problems:
         raise ConfigError(problems)

@@ -102,17 +102,20 @@ class Module(EvaluationModule):
 
         Zero for a batch in which no example has a weight: its loss and its gradient are zero.
         """
-        total = torch.stack([self.loss.weights(batch.targets).sum(dtype=torch.float64) for batch in step.micro_batches]).sum() * step.counts
+        total = (
+            torch.stack([self.loss.weights(self.task.item_targets(batch)).sum(dtype=torch.float64) for batch in step.micro_batches]).sum()
+            * step.counts
+        )
         if self.trainer.world_size > 1:
             torch.distributed.all_reduce(total)
         return torch.where(total > 0, self.trainer.world_size * step.counts / total, torch.zeros_like(total))
 
     def _loss(self, batch: Batch, scale: Tensor) -> Tensor:
-        logits = self.tuned.forward(batch.inputs)
+        items = self.task.items(self.tuned.forward(batch.inputs), batch)
         with torch.autocast(self.device.type, enabled=False):
-            values, weights = self.loss(logits.to(torch.promote_types(logits.dtype, torch.float32)), batch.targets)
+            values, weights = self.loss(items.logits.to(torch.promote_types(items.logits.dtype, torch.float32)), items.targets)
             if batch.weights is not None:
-                values = values * batch.weights.to(values.dtype)
+                values = values * batch.weights[items.rows].to(values.dtype)
             loss = (values * weights.to(values.dtype)).sum() * scale.to(values.dtype)
         self._loss_sum = loss.detach() if self._loss_sum is None else self._loss_sum.to(loss.device) + loss.detach()
         return loss

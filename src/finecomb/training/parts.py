@@ -9,7 +9,7 @@ import torch
 
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Config
-from finecomb.data.prepare import Prepared, open_prepared
+from finecomb.data.prepare import PreparedFolder, open_prepared
 from finecomb.learning import loss as losses
 from finecomb.learning import model as models
 from finecomb.learning import task as tasks
@@ -29,7 +29,7 @@ class Parts:
     """What a training consists of."""
 
     config: Config
-    prepared: Prepared
+    prepared: PreparedFolder
     task: TaskRunner
     backbone: Backbone
     tuned: Tuned
@@ -58,6 +58,7 @@ def compose(config: Config, data: Path, source: models.ModelSource, *, dtype: to
         num_outputs=task.num_outputs,
         label_names=prepared.label_names,
         problem_type=task.problem_type,
+        head=task.head,
         seed=config.seed,
         dtype=dtype,
     )
@@ -67,9 +68,9 @@ def compose(config: Config, data: Path, source: models.ModelSource, *, dtype: to
     return Parts(config, prepared, task, backbone, tuned, loss, DataModule(config, prepared, backbone.tokenizer, task))
 
 
-def _label_counts(prepared: Prepared) -> list[int] | None:
+def _label_counts(prepared: PreparedFolder) -> list[int] | None:
     """Training rows of each class, by class index."""
     if prepared.label_names is None:
         return None
-    counts = prepared.manifest["label_counts"]["train"]
+    counts = prepared.manifest.label_counts["train"]
     return [counts.get(name, 0) for name in prepared.label_names]

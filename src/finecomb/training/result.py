@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import pytorch_lightning as pl
@@ -27,13 +28,13 @@ def result(
     total, trainable = parameter_counts(parts)
     return {
         "schema_version": SCHEMA_VERSION,
-        "fingerprint": record["fingerprint"],
-        "name": record.get("name"),
+        "fingerprint": record.fingerprint,
+        "name": record.name,
         "status": "finished",
-        "created": record.get("created"),
+        "created": record.created,
         "finished": time.time(),
         "config": fit.run.config,
-        "inputs": record["inputs"],
+        "inputs": asdict(record.inputs),
         "metrics": {name: value for split, evaluation in evaluations.items() for name, value in evaluation.named(split).items()},
         "selection": chosen,
         "counts": _counts(fit, evaluations),
@@ -65,8 +66,8 @@ def _counts(fit: Fit, evaluations: dict[str, Evaluation]) -> dict[str, Any]:
     """Rows and labels of each split, what cleaning took away and why, and what truncation cut."""
     manifest, splits = fit.parts.prepared.manifest, fit.parts.data.splits
     return {
-        **{key: manifest.get(key) for key in ("rows", "label_counts", "funnel", "unmapped")},
-        "evaluated": {split: len(evaluation.logits) for split, evaluation in evaluations.items()},
+        **{key: getattr(manifest, key) for key in ("rows", "label_counts", "funnel", "unmapped")},
+        "evaluated": {split: len(evaluation.kept) for split, evaluation in evaluations.items()},
         "encoded": {name: split.encoded.counts() for name, split in splits.items()},
     }
 

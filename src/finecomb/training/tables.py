@@ -28,7 +28,7 @@ def write(run: RunDirectory) -> None:
     if split is None:
         return
     predictions = pyarrow.parquet.ParquetFile(run.predictions / f"{split}.parquet").read(use_threads=False).to_pylist()
-    prepared = open_prepared(Path(run.record["inputs"]["data"]["directory"]))
+    prepared = open_prepared(Path(run.record.inputs.data.directory))
     columns, rows = errors(predictions, prepared.load()[split])
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -50,8 +50,8 @@ class WandbMirror(Mirror):
         self._run.define_metric(STEP)
         self._run.define_metric("*", step_metric=STEP, step_sync=True)
         if self._config.code:
-            for folder in [Path(finecomb.__file__).parent, *self.run.record.get("plugins", [])]:
-                self._run.log_code(root=str(folder), name=f"source-{Path(folder).name}")
+            for folder in [Path(finecomb.__file__).parent, *map(Path, self.run.record.plugins)]:
+                self._run.log_code(root=str(folder), name=f"source-{folder.name}")
 
     def _init(self, chosen: Any) -> Any:
         import wandb
@@ -107,9 +107,9 @@ def arguments(run: RunDirectory, config: Wandb) -> dict[str, Any]:
     Tags are the choices that decide what is trained, `trial` or `confirm` for the runs of a study, and logger.tags.
     """
     record = run.record
-    tags = [f"{group}={record['choices'].get(group)}" for group in GROUPS if group not in _NO_TAGS and record["choices"].get(group)]
-    if record.get("role"):
-        tags.append(str(record["role"]))
+    tags = [f"{group}={record.choices[group]}" for group in GROUPS if group not in _NO_TAGS and record.choices.get(group)]
+    if record.role:
+        tags.append(record.role)
     # Under a W&B agent the run must have the id that the agent gave it, which W&B reads from the environment; its sweep is its group.
     under_agent = bool(os.environ.get("WANDB_SWEEP_ID"))
     identity = {} if under_agent else {"id": run_id(run), "resume": "allow"}
@@ -117,9 +117,9 @@ def arguments(run: RunDirectory, config: Wandb) -> dict[str, Any]:
         **identity,
         "project": config.project,
         "entity": config.entity,
-        "name": record["name"],
-        "group": config.group or (None if under_agent else record.get("group")),
-        "job_type": config.job_type or record.get("job_type"),
+        "name": record.name,
+        "group": config.group or (None if under_agent else record.group),
+        "job_type": config.job_type or record.job_type,
         "tags": [tag[:64] for tag in dict.fromkeys([*tags, *config.tags])],
         "notes": config.notes,
         "config": flatten(run.config) | {"fingerprint": run.fingerprint},
@@ -132,4 +132,4 @@ def run_id(run: RunDirectory) -> str:
     W&B refuses the id of a run that was deleted there, so the fingerprint alone would not do.
     """
     clean_starts = len(list(run.attempts.iterdir())) if run.attempts.is_dir() else 0
-    return f"{run.fingerprint}-{int(run.record['created']):x}" + (f"-{clean_starts}" if clean_starts else "")
+    return f"{run.fingerprint}-{int(run.record.created):x}" + (f"-{clean_starts}" if clean_starts else "")

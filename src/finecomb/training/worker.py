@@ -108,7 +108,7 @@ def attempt(run: RunDirectory, first: bool, started: float) -> int:
 def _guarded(run: RunDirectory, threads: int, first: bool, started: float) -> tuple[int, str | None]:
     """Exit code, and what is to be said about it. A full disk is raised: nothing can be written about it here."""
     try:
-        plugins.load(run.record.get("plugins") or [])
+        plugins.load(run.record.plugins)
         _set_threads(threads)
         _quieten()
         from finecomb.training.interruption import Interrupted, Interruption
@@ -164,13 +164,11 @@ def train(run: RunDirectory, config: Config, interruption: Interruption, first: 
     from finecomb.training.strategy import to_cpu
     from finecomb.training.trainer import weights_dtype
 
-    inputs = run.record["inputs"]
-    model = inputs["model"]
-    source = ModelSource(
-        Path(model["directory"]) if model["directory"] else None, model["sha256"], model["model_type"], model.get("hub_id")
-    )
-    config = in_pieces(config, run.record.get("pieces"))
-    parts = compose(config, Path(inputs["data"]["directory"]), source, dtype=weights_dtype(config.trainer))
+    record = run.record
+    data, model = record.inputs.data, record.inputs.model
+    source = ModelSource(Path(model.directory) if model.directory else None, model.sha256, model.model_type, model.hub_id)
+    config = in_pieces(config, record.pieces)
+    parts = compose(config, Path(data.directory), source, dtype=weights_dtype(config.trainer))
     fit = Fit(parts, run, interruption)
     loggers: list[Logger] = logger.build(config.logger, run) if first else []
     code = FAILED

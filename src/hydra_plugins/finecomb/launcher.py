@@ -16,8 +16,8 @@ from omegaconf import DictConfig
 
 if TYPE_CHECKING:
     from finecomb.config.compose import Composition
-    from finecomb.launch.feed import Policy
-    from finecomb.launch.launcher import Outcome
+    from finecomb.launch.outcome import Outcome
+    from finecomb.launch.policy import Policy
     from finecomb.studies.sweep import Sweep
 
 
@@ -48,7 +48,7 @@ class FinecombLauncher(Launcher):
 
     def policy(self) -> "Policy":
         """How the jobs are run."""
-        from finecomb.launch.feed import Policy
+        from finecomb.launch.policy import Policy
 
         return Policy(self.slots, self.fail_fast, self.retries, self.timeout)
 

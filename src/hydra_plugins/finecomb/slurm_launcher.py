@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from hydra_plugins.finecomb.launcher import FinecombLauncher
 
 if TYPE_CHECKING:
-    from finecomb.launch.feed import Policy
+    from finecomb.launch.policy import Policy
 
 
 @dataclass
@@ -57,7 +57,7 @@ class SlurmLauncher(FinecombLauncher):
         from finecomb.launch import slurm
 
         slurm.check()
-        return replace(super().policy(), slurm=self._slurm())
+        return replace(super().policy(), backend=slurm.SlurmBackend(self._slurm()))
 
     def where(self) -> AbstractContextManager[None]:
         """Configs are resolved for a node of the cluster."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from finecomb.cli.annotate.agreement import agreement
 from finecomb.cli.annotate.errors import errors
 from finecomb.cli.annotate.hand_off import export, import_
+from finecomb.cli.annotate.mark import mark
 from finecomb.cli.annotate.queue import next_
 from finecomb.cli.annotate.serve import serve
 from finecomb.core.errors import ConfigError, Problem, nearest
@@ -18,6 +19,7 @@ usage: finecomb annotate ACTION ...          finecomb annotate ACTION --help sho
   serve      label rows on a local page, by keyboard
   export     rows to a labeling tool: Label Studio, doccano, Argilla, Prodigy, CoNLL, fastText
   import     a labeling tool's file to labels that `dataset=files` trains on
+  mark       spans (names, places, opinions) by lists and patterns, as suggestions
   agreement  how far annotators agree, and one answer for each row
   next       the rows most worth labeling, from a run's predictions
   errors     labels that are probably wrong, with the label they seem to have
@@ -47,6 +49,7 @@ _ACTIONS: dict[str, Callable[[list[str]], int]] = {
     "serve": serve,
     "export": export,
     "import": import_,
+    "mark": mark,
     "agreement": agreement,
     "next": next_,
     "errors": errors,

@@ -13,8 +13,8 @@ from finecomb.cli.arguments import parser_of
 from finecomb.core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from finecomb.data.annotator.agreement import Panel
-    from finecomb.data.annotator.documents import Document
+    from finecomb.labeling.agreement import Panel
+    from finecomb.labeling.documents import Document
 
 
 def agreement(args: list[str]) -> int:
@@ -34,7 +34,7 @@ def agreement(args: list[str]) -> int:
     parser.add_argument("--json", help="file to write every number to")
     add_columns(parser)
     given = parser.parse_args(args)
-    from finecomb.data.annotator.agreement import report
+    from finecomb.labeling.agreement import report
 
     panel = _panel(given)
     if len(panel.annotators) < 2:
@@ -55,8 +55,8 @@ def agreement(args: list[str]) -> int:
 
 def _panel(given: argparse.Namespace) -> Panel:
     """Accepted answers by annotator. Tables without an answer column are answers of one annotator, named by the file."""
-    from finecomb.data.annotator.agreement import Panel
-    from finecomb.data.annotator.documents import settled, unique
+    from finecomb.labeling.agreement import Panel
+    from finecomb.labeling.documents import settled, unique
 
     said: dict[str, list[Document]] = {}
     for file in given.files:
@@ -72,8 +72,8 @@ def _panel(given: argparse.Namespace) -> Panel:
 
 
 def _write_consensus(panel: Panel, given: argparse.Namespace) -> None:
-    from finecomb.data.annotator import storage
-    from finecomb.data.annotator.consensus import consensus
+    from finecomb.labeling import storage
+    from finecomb.labeling.consensus import consensus
 
     found = consensus(panel, given.method)
     write_file(Path(given.consensus), storage.write(found.documents), given.files)

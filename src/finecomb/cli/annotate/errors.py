@@ -16,8 +16,8 @@ from finecomb.cli.arguments import listed, parser_of
 from finecomb.core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from finecomb.data.annotator.documents import Document
-    from finecomb.data.annotator.label_errors import Suspect
+    from finecomb.labeling.documents import Document
+    from finecomb.labeling.label_errors import Suspect
 
 
 def errors(args: list[str]) -> int:
@@ -48,7 +48,7 @@ def errors(args: list[str]) -> int:
         print(f"{len(every) - len(rows):,} rows without exactly one label are left out", file=sys.stderr)
     if not rows:
         raise ConfigError(Problem("no row has a label", ", ".join(given.rows), hint="name the column of the labels: --label-column NAME"))
-    from finecomb.data.annotator.label_errors import review_queue
+    from finecomb.labeling.label_errors import review_queue
 
     probabilities, classes = _predictions(given, rows)
     labels = [row.labels[0] for row in rows]
@@ -84,7 +84,7 @@ def _predictions(given: argparse.Namespace, rows: Sequence[Document]) -> tuple[A
 
 
 def _lines(rows: Sequence[Document], queue: Sequence[Suspect], method: str) -> str:
-    from finecomb.data.annotator import storage
+    from finecomb.labeling import storage
 
     chosen = [(rows[each.row], each) for each in queue]
     return storage.write(

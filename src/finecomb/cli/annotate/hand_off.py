@@ -14,19 +14,19 @@ from finecomb.cli.arguments import listed, parser_of
 from finecomb.core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from finecomb.data.annotator.documents import Document
-    from finecomb.data.annotator.formats import Options
+    from finecomb.labeling.documents import Document
+    from finecomb.labeling.formats import Options
 
 
 def _formats_text() -> str:
-    from finecomb.data.annotator.formats import FORMATS
+    from finecomb.labeling.formats import FORMATS
 
     return "\n\nformats:\n" + "\n".join(f"  {name:<18} {each.about}" for name, each in FORMATS.items())
 
 
 def _add_format(parser: argparse.ArgumentParser) -> None:
-    from finecomb.data.annotator.formats import FORMATS
-    from finecomb.data.annotator.offsets import COUNTS
+    from finecomb.labeling.formats import FORMATS
+    from finecomb.labeling.offsets import COUNTS
 
     parser.add_argument("--format", required=True, choices=list(FORMATS), help="form of the tool's file")
     parser.add_argument(
@@ -53,7 +53,7 @@ def export(args: list[str]) -> int:
     parser.add_argument("--scheme", default="iob2", choices=("iob2", "bioes"), help="tags of CoNLL (default: iob2)")
     add_columns(parser)
     given = parser.parse_args(args)
-    from finecomb.data.annotator.formats import FORMATS
+    from finecomb.labeling.formats import FORMATS
 
     documents = read_rows(given.rows, given)
     written = FORMATS[given.format].write(documents, _options(given))
@@ -69,7 +69,7 @@ def export(args: list[str]) -> int:
 
 
 def _options(given: argparse.Namespace, texts: Sequence[Document] | None = None) -> Options:
-    from finecomb.data.annotator.formats import Options
+    from finecomb.labeling.formats import Options
 
     def of(name: str) -> Any:
         return getattr(given, name, None)
@@ -100,9 +100,9 @@ def import_(args: list[str]) -> int:
     parser.add_argument("--all", action="store_true", help="keep rows without an accepted label too")
     add_columns(parser)
     given = parser.parse_args(args)
-    from finecomb.data.annotator.documents import settled, unique
-    from finecomb.data.annotator.formats import FORMATS
     from finecomb.data.dataset.text_file import existing, read_text
+    from finecomb.labeling.documents import settled, unique
+    from finecomb.labeling.formats import FORMATS
 
     output = Path(given.output)
     if output.suffix not in (".csv", ".jsonl"):
@@ -126,7 +126,7 @@ def _by(document: Document, given: argparse.Namespace) -> Document:
 
 def _deliver(documents: Sequence[Document], output: Path, inputs: Sequence[str], *, every: bool) -> None:
     """Write labels; say what has none and is left out, unless everything is asked for."""
-    from finecomb.data.annotator import storage
+    from finecomb.labeling import storage
 
     reasons: dict[str, int] = {}
     kept = []

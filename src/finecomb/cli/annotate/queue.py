@@ -14,7 +14,7 @@ from finecomb.cli.arguments import parser_of
 from finecomb.core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from finecomb.data.annotator.documents import Document
+    from finecomb.labeling.documents import Document
 
 
 def next_(args: list[str]) -> int:
@@ -41,7 +41,7 @@ def next_(args: list[str]) -> int:
         raise ConfigError(Problem(f"--k {given.k} rows", "--k", "1 or more"))
     rows = _unanswered(given)
     queue = _queue(rows, given)
-    from finecomb.data.annotator import storage
+    from finecomb.labeling import storage
 
     write_file(Path(given.output), storage.write(queue), [*given.rows, *given.answered])
     print(f"{len(queue):,} of {len(rows):,} rows without an answer, by {given.by}", file=sys.stderr)
@@ -62,7 +62,7 @@ def _unanswered(given: argparse.Namespace) -> list[Document]:
 def _queue(rows: Sequence[Document], given: argparse.Namespace) -> list[Document]:
     import numpy as np
 
-    from finecomb.data.annotator import queue
+    from finecomb.labeling import queue
 
     needed = given.by not in queue.DIVERSE
     if needed and given.source is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from finecomb.core.errors import ConfigError, Problem, nearest
 
 if TYPE_CHECKING:
-    from finecomb.data.annotator.documents import Bad, Document, Imported
+    from finecomb.labeling.documents import Bad, Document, Imported
 
 _OWN = ("id", "text", "label", "spans", "annotator", "answer", "origin", "confidence", "time")
 
@@ -34,7 +34,7 @@ def tell(notes: Sequence[str]) -> None:
 
 def settle_bad(bad: Sequence[Bad], *, skip: bool, done: str) -> None:
     """Tell what was left out, or, unless it may be skipped, raise the user's error."""
-    from finecomb.data.annotator.documents import refuse
+    from finecomb.labeling.documents import refuse
 
     if bad and not skip:
         raise refuse(bad, done)
@@ -50,7 +50,7 @@ def read_rows(paths: Sequence[str], given: argparse.Namespace) -> list[Document]
     Raises:
         ConfigError: a file, a column or a row cannot be read, an id stands for two texts or occurs twice.
     """
-    from finecomb.data.annotator.documents import settled, unique
+    from finecomb.labeling.documents import settled, unique
 
     kept = settled(document for path in paths for document in read_file(Path(path), given))
     unique(kept)
@@ -59,9 +59,9 @@ def read_rows(paths: Sequence[str], given: argparse.Namespace) -> list[Document]
 
 def read_file(path: Path, given: argparse.Namespace) -> list[Document]:
     """Documents of one file, or of a split of a prepared folder, in its order."""
-    from finecomb.data.annotator.documents import Imported
     from finecomb.data.dataset.table import format_of
     from finecomb.data.dataset.text_file import existing
+    from finecomb.labeling.documents import Imported
 
     path = existing(path, "rows")
     if path.is_dir():
@@ -87,8 +87,8 @@ def _of_folder(folder: Path, split: str) -> Path:
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    from finecomb.data.annotator.documents import items
     from finecomb.data.dataset.text_file import read_text
+    from finecomb.labeling.documents import items
 
     yield from items(read_text(path, "utf-8"), str(path))
 
@@ -115,8 +115,8 @@ def _table(path: Path, given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
 
 
 def _take(found: Imported, number: int, where: str, row: Any, given: argparse.Namespace) -> None:
-    from finecomb.data.annotator.documents import Bad, checked
-    from finecomb.data.annotator.storage import from_object
+    from finecomb.labeling.documents import Bad, checked
+    from finecomb.labeling.storage import from_object
 
     if isinstance(row, Bad):
         found.bad.append(row)

@@ -32,8 +32,8 @@ j and k move, u undo, s skip, Enter saves; for spans arrows go from word to word
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
     add_columns(parser)
     given = parser.parse_args(args)
-    from finecomb.data.annotator.server import Server
-    from finecomb.data.annotator.session import Session, Task, asked
+    from finecomb.labeling.server import Server
+    from finecomb.labeling.session import Session, Task, asked
 
     task = Task(listed(given.labels) or (), listed(given.spans) or (), given.several)
     given_rows = read_rows(given.rows, given)

@@ -82,10 +82,19 @@ class BuildTask(Protocol):
 
 
 class BuildModel(Protocol):
-    """Return the backbone with a new head, drawn from `seed` alone, and the tokenizer."""
+    """Return the backbone with a head of that kind, drawn from `seed` alone where it is new, and the tokenizer."""
 
     def __call__(
-        self, config: Model, source: ModelSource, /, *, num_outputs: int, label_names: list[str] | None, problem_type: str, seed: int
+        self,
+        config: Model,
+        source: ModelSource,
+        /,
+        *,
+        head: str,
+        num_outputs: int,
+        label_names: list[str] | None,
+        problem_type: str | None,
+        seed: int,
     ) -> Backbone: ...
 
 

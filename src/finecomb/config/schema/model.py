@@ -33,14 +33,15 @@ class Model:
 
 @dataclass(frozen=True)
 class Family:
-    """Names inside an architecture's ...ForSequenceClassification, as dotted paths from that module.
+    """Names inside an architecture's ...For... classes, as dotted paths from that module.
 
     embeddings: all below the layers, their dropout included; a path that a config leaves out (ELECTRA's projection) is passed over.
     blocks: the ModuleList of layers, lowest first. final: modules above the layers and below the head that come pre-trained.
     pooler: a pre-trained module between the layers and the head that reads one position.
-    head: modules that are newly initialised for a task. lora: what tuning=lora adapts by default, as ends of module names.
+    head: modules of ...ForSequenceClassification that are newly initialised for a task; `tokens` are those of ...ForTokenClassification.
+    lora: what tuning=lora adapts by default, as ends of module names.
     padding: the side on which the architecture must be padded. causal: the last real token is pooled.
-    unused: tensors that classification never reads; they get no gradient and never train.
+    unused: tensors that no head reads; they get no gradient and never train.
     attention: implementations of attention that transformers has for the architecture.
     """
 
@@ -54,6 +55,11 @@ class Family:
     causal: bool = False
     unused: tuple[str, ...] = ()
     attention: tuple[str, ...] = ("sdpa", "eager", "flash_attention_2")
+    tokens: tuple[str, ...] = ("classifier",)
+
+    def new_modules(self, head: str) -> tuple[str, ...]:
+        """Modules that are newly initialised under a head of that kind, whatever the weights hold."""
+        return {"sequence_classification": self.head, "token_classification": self.tokens}.get(head, ())
 
 
 FAMILIES = {
@@ -81,8 +87,12 @@ FAMILIES = {
         ("transformer.wte", "transformer.wpe", "transformer.drop"), "transformer.h", ("transformer.ln_f",), (), ("score",), ("c_attn",),
         causal=True,
     ),
-    "llama": Family(("model.embed_tokens",), "model.layers", ("model.norm",), (), ("score",), ("q_proj", "v_proj"), causal=True),
-    "qwen3": Family(("model.embed_tokens",), "model.layers", ("model.norm",), (), ("score",), ("q_proj", "v_proj"), causal=True),
+    "llama": Family(
+        ("model.embed_tokens",), "model.layers", ("model.norm",), (), ("score",), ("q_proj", "v_proj"), causal=True, tokens=("score",),
+    ),
+    "qwen3": Family(
+        ("model.embed_tokens",), "model.layers", ("model.norm",), (), ("score",), ("q_proj", "v_proj"), causal=True, tokens=("score",),
+    ),
 }  # fmt: skip
 
 

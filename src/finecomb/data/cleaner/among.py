@@ -115,3 +115,9 @@ def repeated(hashes: U64) -> I64:
     """Places of the hashes that occur more than once; values are sorted many times faster than places are."""
     ordered = np.sort(hashes)
     return np.flatnonzero(Among(ordered[1:][ordered[1:] == ordered[:-1]])(hashes))
+
+
+def in_range(hashes: U64, part: int, parts: int) -> NDArray[np.bool_]:
+    """Which hashes are in one of so many equal ranges of values; the ranges follow each other."""
+    at: NDArray[np.bool_] = ((hashes >> np.uint64(32)) * np.uint64(parts)) >> np.uint64(32) == part
+    return at

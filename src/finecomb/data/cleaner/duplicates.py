@@ -10,9 +10,11 @@ import numpy as np
 import xxhash
 
 from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner.among import repeated
+from finecomb.data.cleaner.among import in_range, repeated
 from finecomb.data.cleaner.shingles import utf8
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch
+
+_PART = 1 << 22  # rows for each task of the plan
 
 
 class Duplicates(CorpusStep):
@@ -34,13 +36,24 @@ class Duplicates(CorpusStep):
         labels = [known[name] if name in known else known.setdefault(name, _number(name)) for name in map(repr, batch.label)]
         return {"high": halves[0], "low": halves[1], "label": np.array(labels, dtype=np.uint64)}
 
+    def parts(self, sketches: Sequence[Sketch]) -> int:
+        """One for some millions of rows."""
+        return max(1, sum(each.rows for each in sketches) // _PART)
+
     def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
-        """The rows that go, by number, and why."""
-        high, low, label = (
-            np.concatenate([np.zeros(0, np.uint64), *(s.facts[name] for s in sketches)]) for name in ("high", "low", "label")
-        )
+        """The rows that are dropped, by number, and why."""
+        return self.join([self.plan_part(sketches, 0, 1)], sketches, corpus)
+
+    def plan_part(self, sketches: Sequence[Sketch], part: int, parts: int) -> Facts:
+        """Those whose hash is in one of so many ranges."""
         names = list(dict.fromkeys(each.split for each in sketches))
-        split = np.concatenate([np.zeros(0, np.int8), *(np.full(each.rows, names.index(each.split), np.int8) for each in sketches)])
+        own = [np.flatnonzero(in_range(each.facts["high"], part, parts)) for each in sketches]
+        high, low, label = (
+            np.concatenate([np.zeros(0, np.uint64), *(each.facts[name][at] for each, at in zip(sketches, own, strict=True))])
+            for name in ("high", "low", "label")
+        )
+        split = np.repeat(np.array([names.index(each.split) for each in sketches], np.int8), [len(at) for at in own])
+        row = np.concatenate([np.zeros(0, np.int64), *(at + each.start for each, at in zip(sketches, own, strict=True))])
         # The few rows that share half a hash with another are all that has to be sorted.
         some = repeated(high)
         some = some[np.lexsort((some, split[some] if not self._across else some, low[some], high[some]))]
@@ -49,15 +62,15 @@ class Duplicates(CorpusStep):
         if not self._across:
             new[1:] |= split[some[1:]] != split[some[:-1]]
         first = some[np.maximum.accumulate(np.where(new, np.arange(len(some)), 0))]
-        rows, kept = some[~new], first[~new]
-        by = np.argsort(rows)
-        rows, kept = rows[by], kept[by]
-        return {
-            "rows": rows,
-            "split": np.where(split[rows] == split[kept], -1, split[kept]),
-            "other_label": label[rows] != label[kept],
-            "names": names,
-        }
+        gone, kept = some[~new], first[~new]
+        where = np.where(split[gone] == split[kept], -1, split[kept])
+        return {"rows": row[gone], "split": where, "other_label": label[gone] != label[kept]}
+
+    def join(self, done: Sequence[Facts], sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
+        """All of them in the order of rows."""
+        every = {name: np.concatenate([part[name] for part in done]) for name in ("rows", "split", "other_label")}
+        order = np.argsort(every["rows"])
+        return {name: cells[order] for name, cells in every.items()} | {"names": list(dict.fromkeys(each.split for each in sketches))}
 
     def carry_out(self, batch: Batch, state: Facts) -> Decision:
         """Drop what was seen before; the reason tells where, and whether it had another label there."""

@@ -150,10 +150,24 @@ class Settled:
     near: int = 0
 
 
+def parted(rows: Rows, order: I64, count: int, depth: int, part: int, parts: int) -> I64:
+    """Places in `order` of the rows of some components: rows are in one component when a chain of buckets connects them.
+
+    Rows of different components are never compared, so that each part can be settled by itself. A row that shares no bucket is in no part.
+    """
+    entries, labels = _buckets(rows, order, count, depth)
+    first = np.flatnonzero(np.concatenate([[True], labels[1:] != labels[:-1]])[: len(labels)])
+    heads = np.repeat(entries[first], np.diff([*first.tolist(), len(labels)]))
+    least = components(len(order), np.stack([heads, entries], axis=1))
+    places = np.unique(entries)
+    return places[mixed(least[places].astype(np.uint64)) % np.uint64(parts) == part]
+
+
 def settle(rows: Rows, order: I64, *, threshold: float, count: int, depth: int, fixed: int = 0) -> Settled:
     """Let each row stay unless one that stays before it in `order` is near enough, as if they were asked one after the other.
 
-    fixed: so many rows at the beginning of `order` stay whatever they are like.
+    order: rows that are not in it stay, and no row is compared with them. fixed: so many rows at the beginning of `order` stay whatever
+    they are like.
     In each round those rows are asked that are the first not yet asked in all of their buckets; every other row of these buckets is then
     compared with them.
     """
@@ -192,9 +206,9 @@ class _Rounds:
             self.heads[self.labels[heads]] += 1
             self._compare(heads)
             self._leave()
-        owner = np.empty_like(self.owner)
+        owner = np.arange(len(self.rows), dtype=np.int64)
         owner[self.order] = self.order[self.owner]
-        similarity = np.empty_like(self.best)
+        similarity = np.zeros(len(self.rows))
         similarity[self.order] = self.best
         return Settled(owner, similarity, self.checked, self.near)
 

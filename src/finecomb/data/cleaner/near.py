@@ -12,7 +12,7 @@ import numpy as np
 from finecomb.config.schema import cleaner as schema
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner import near_index
-from finecomb.data.cleaner.lsh import Rows, Settled, bands, candidates, components, curve, settle
+from finecomb.data.cleaner.lsh import Rows, Settled, bands, candidates, components, curve, parted, settle
 from finecomb.data.cleaner.shingles import hashed, signatures
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, joined_arrow
 from finecomb.data.cleaner.word_hashes import I64
@@ -21,6 +21,7 @@ SHOWN = 20  # clusters in the report
 SPLITS = ("test", "validation", "train")
 _CUT = 200
 _MEMBERS = 10
+_PART = 1 << 25  # n-gram hashes for each task of the plan
 
 
 class NearDuplicates(CorpusStep):
@@ -77,25 +78,54 @@ class NearDuplicates(CorpusStep):
             return np.array([place.get(source or "", len(place)) for source in batch.provenance["source"]], dtype=np.float64)
         return -pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.float64)
 
+    def parts(self, sketches: Sequence[Sketch]) -> int:
+        """So many that each has some millions of n-grams to compare; with keep=all, where all pairs count, one."""
+        hashes = sum(len(each.facts["hashes"]) for each in sketches)
+        return 1 if self._config.keep == "all" else max(1, hashes // _PART)
+
     def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
         """The rows of every cluster, of all splits together: which stays for each, and how alike they are."""
-        config = self._config
-        parts = [(each.facts["signatures"], each.facts["hashes"], each.facts["offsets"]) for each in sketches]
-        split = np.concatenate([np.zeros(0, np.int8), *(np.full(each.rows, SPLITS.index(each.split), np.int8) for each in sketches)])
-        preference = np.concatenate([np.zeros(0), *(each.facts["preference"] for each in sketches)])
-        index = None if config.index is None else near_index.read(Path(config.index), config.ngram, config.permutations)
+        return self.join([self.plan_part(sketches, 0, 1)], sketches, corpus)
+
+    def plan_part(self, sketches: Sequence[Sketch], part: int, parts: int) -> Facts:
+        """Rows that share buckets with others, by chains of these: the row that stays for each, and how alike they are."""
+        config, (count, depth) = self._config, self._bands
+        index = self._index()
         known = 0 if index is None else len(index.ids)
-        rows = Rows(([] if index is None else [index.part]) + parts)
+        rows = Rows(
+            ([] if index is None else [index.part])
+            + [(each.facts["signatures"], each.facts["hashes"], each.facts["offsets"]) for each in sketches]
+        )
         if config.keep == "all":
             settled = self._clustered(rows)
-        else:
-            order = np.lexsort((preference, split)) if config.keep != "first" else np.argsort(split, kind="stable")
-            order = np.concatenate([np.arange(known), order + known])
-            count, depth = self._bands
-            # Test comes first in the order, and no other split stays whole.
-            fixed = known + sum(each.rows for each in sketches if each.whole)
-            settled = settle(rows, order, threshold=config.threshold, count=count, depth=depth, fixed=fixed)
-        return self._state(settled, known, split, index, corpus)
+            return {"rows": np.arange(len(rows)), "owner": settled.owner, "similarity": settled.similarity, "checked": settled.checked,
+                    "near": settled.near}  # fmt: skip
+        split = _splits(sketches)
+        preference = np.concatenate([np.zeros(0), *(each.facts["preference"] for each in sketches)])
+        order = np.lexsort((preference, split)) if config.keep != "first" else np.argsort(split, kind="stable")
+        order = np.concatenate([np.arange(known), order + known])
+        places = parted(rows, order, count, depth, part, parts) if parts > 1 else np.arange(len(order))
+        # Test comes first in the order, and no other split stays whole.
+        fixed = int(np.searchsorted(places, known + sum(each.rows for each in sketches if each.whole)))
+        settled = settle(rows, order[places], threshold=config.threshold, count=count, depth=depth, fixed=fixed)
+        own = np.sort(order[places])
+        return {"rows": own, "owner": settled.owner[own], "similarity": settled.similarity[own], "checked": settled.checked,
+                "near": settled.near}  # fmt: skip
+
+    def join(self, done: Sequence[Facts], sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
+        """Rows that are in no part stay, and are like no other."""
+        index = self._index()
+        known = 0 if index is None else len(index.ids)
+        count = known + sum(each.rows for each in sketches)
+        owner, similarity = np.arange(count), np.zeros(count)
+        for part in done:
+            owner[part["rows"]], similarity[part["rows"]] = part["owner"], part["similarity"]
+        checked, near = (sum(part[name] for part in done) for name in ("checked", "near"))
+        return self._state(Settled(owner, similarity, checked, near), known, _splits(sketches), index, corpus)
+
+    def _index(self) -> near_index.Index | None:
+        config = self._config
+        return None if config.index is None else near_index.read(Path(config.index), config.ngram, config.permutations)
 
     def _clustered(self, rows: Rows) -> Settled:
         """No row goes: clusters are what pairs connect, so that none of them is torn apart."""
@@ -191,6 +221,11 @@ class NearDuplicates(CorpusStep):
             count = found["clusters_in_several_splits"]
             warnings.append(f"keep=all: {count:,} clusters have rows in several of the given splits")
         return warnings
+
+
+def _splits(sketches: Sequence[Sketch]) -> Any:
+    """The number of each row's split."""
+    return np.concatenate([np.zeros(0, np.int8), *(np.full(each.rows, SPLITS.index(each.split), np.int8) for each in sketches)])
 
 
 def _check(config: schema.NearDuplicates) -> None:

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finecomb.config.schema import cleaner as schema
-from finecomb.data.cleaner.among import Among
+from finecomb.data.cleaner.among import Among, in_range
 from finecomb.data.cleaner.shingles import hashed
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, joined_arrow
 from finecomb.data.cleaner.words import words
 from finecomb.data.texts import Texts
 
 _SHOWN = 20
+_PART = 1 << 22  # lines for each task of the plan
 _BASE = 0x9E3779B97F4A7C15
 
 
@@ -122,20 +123,33 @@ class RepeatedLines(CorpusStep):
         values, first, counts = np.unique(pairs[:, 0], return_index=True, return_counts=True)
         return {"values": values, "counts": counts, "first": pairs[first, 1].astype(np.int64)}
 
+    def parts(self, sketches: Sequence[Sketch]) -> int:
+        """One for some millions of lines."""
+        return max(1, sum(len(each.facts["values"]) for each in _counted(sketches)) // _PART)
+
     def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
-        """The lines that stand in too many training texts (of all splits where there is no train), and the most frequent of them."""
-        mine = [each for each in sketches if each.split == "train"] or list(sketches)
-        every = np.concatenate([each.facts["values"] for each in mine])
+        """The lines that are in too many training texts (of all splits where there is no train), and the most frequent of them."""
+        return self.join([self.plan_part(sketches, 0, 1)], sketches, corpus)
+
+    def plan_part(self, sketches: Sequence[Sketch], part: int, parts: int) -> Facts:
+        """Those whose hash is in one of so many ranges, in order."""
+        counted = [(each, in_range(each.facts["values"], part, parts)) for each in _counted(sketches)]
+        every = np.concatenate([each.facts["values"][own] for each, own in counted])
         values, first, place = np.unique(every, return_index=True, return_inverse=True)
-        counts = np.bincount(place, np.concatenate([each.facts["counts"] for each in mine]), len(values)).astype(np.int64)
-        rows = np.concatenate([each.facts["first"] + each.start for each in mine])[first]
-        common = np.flatnonzero(counts > self._config.max_texts)
+        counts = np.bincount(place, np.concatenate([each.facts["counts"][own] for each, own in counted]), len(values)).astype(np.int64)
+        rows = np.concatenate([each.facts["first"][own] + each.start for each, own in counted])[first]
+        common = counts > self._config.max_texts
+        return {"values": values[common], "counts": counts[common], "rows": rows[common]}
+
+    def join(self, done: Sequence[Facts], sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
+        """All of them; the text of a line is in the first row that has it."""
+        values, counts, rows = (np.concatenate([part[name] for part in done]) for name in ("values", "counts", "rows"))
         shown = []
-        for at in common[np.argsort(-counts[common], kind="stable")][:_SHOWN].tolist():
+        for at in np.argsort(-counts, kind="stable")[:_SHOWN].tolist():
             lines = _Lines(Texts.of([corpus.text(int(rows[at]))]), self._config.min_words)
             line = lines.line(int(np.flatnonzero(lines.keys == values[at])[0]))
             shown.append({"texts": int(counts[at]), "line": line.strip()[:200]})
-        return {"common": values[common], "most_frequent": sorted(shown, key=lambda each: (-each["texts"], each["line"]))}
+        return {"common": values, "most_frequent": sorted(shown, key=lambda each: (-each["texts"], each["line"]))}
 
     def carry_out(self, batch: Batch, state: Facts) -> Decision:
         """Take the common lines out."""
@@ -153,6 +167,10 @@ class RepeatedLines(CorpusStep):
     def record(self, state: Facts) -> dict[str, Any]:
         """The most frequent of the lines taken out."""
         return {"lines": len(state["common"]), "most_frequent": state["most_frequent"]}
+
+
+def _counted(sketches: Sequence[Sketch]) -> Sequence[Sketch]:
+    return [each for each in sketches if each.split == "train"] or sketches
 
 
 class _Lines:

@@ -24,8 +24,8 @@ from finecomb.config.schema import cleaner as schema
 from finecomb.data.cleaner import stage
 from finecomb.data.cleaner.language import LanguageGate
 from finecomb.data.cleaner.step import CorpusStep, Scorer, Sketch, Step
-from finecomb.data.engine import Engine
-from finecomb.data.shards import Folder, Shard, advanced, key_of, load_facts, root, save_facts
+from finecomb.data.engine import Engine, LocalEngine
+from finecomb.data.shards import Folder, Shard, absolute, advanced, key_of, load_facts, relative, root, run_tasks, save_facts
 
 # The order in which splits are cleaned and their rows numbered: a text that stands in several of them stays in the first.
 PRECEDENCE = ("test", "validation", "train")
@@ -83,7 +83,7 @@ class Recipe:
         """Clean all splits. Ids never change. held_out: those that were split from train; the others were given."""
         cleaned = Cleaned({split: list(splits[split]) for split in PRECEDENCE if split in splits})
         cleaned.clusters += [f"{name}.{step.groups_by}" for name, step in self.built() if step.groups_by]
-        run = _Run(self, engine or Engine(1), cleaned, frozenset(held_out))
+        run = _Run(self, engine or LocalEngine(1), cleaned, frozenset(held_out))
         for first, last in _stages([step for _, step in run.steps]):
             run.stage(first, last)
         return cleaned
@@ -168,9 +168,9 @@ class _Run:
             for shard in shards
         ]
         specs = [
-            {"task": "stage", "name": shard.path.stem, "first": first, "last": last, "shard": _plain(shard), "start": start,
-             "state": state and str(state), "measures": self._measures(first, last), "whole": shard.split in self.whole,
-             "output": str(output)}
+            {"task": "stage", "name": shard.path.stem, "first": first, "last": last, "shard": shard.plain(), "start": start,
+             "state": state and relative(state), "measures": self._measures(first, last), "whole": shard.split in self.whole,
+             "output": relative(output)}
             for shard, start, output in zip(shards, starts, outputs, strict=False)
         ]  # fmt: skip
         accounts = self._do(specs, [shard.bytes for shard in shards], f"cleaning: {', '.join(n for n, _ in self.steps[first:last])}")
@@ -185,10 +185,10 @@ class _Run:
         shards = self.shards()
         outputs = [self._named("sketch", _sketched(self.facts[number], step), shard.split, shard.key) for shard in shards]
         specs = [
-            {"task": "sketch", "name": shard.path.stem, "step": number, "shard": _plain(shard), "output": str(o)}
+            {"task": "sketch", "name": shard.path.stem, "step": number, "shard": shard.plain(), "output": relative(o)}
             for shard, o in zip(shards, outputs, strict=True)
         ]
-        told = self._do(specs, [shard.bytes for shard in shards], f"looking: {name}")
+        facts = self._do(specs, [shard.bytes for shard in shards], f"looking: {name}")
         folder = self._named(
             "plan",
             self.facts[number],
@@ -196,49 +196,67 @@ class _Run:
         )
         if Folder(folder).facts() is None:
             starts = np.cumsum([0, *(shard.rows for shard in shards)]).tolist()
-            sketches = [
-                Sketch(s.split, start, s.rows, load_facts(o), given=s.split not in self.held_out, whole=s.split in self.whole)
+            plain = [
+                {"split": s.split, "start": start, "rows": s.rows, "facts": relative(o), "given": s.split not in self.held_out,
+                 "whole": s.split in self.whole}
                 for s, start, o in zip(shards, starts, outputs, strict=False)
-            ]
-            Folder(folder).make(lambda where: save_facts(where, lambda: step.plan(sketches, _Rows(shards, starts))))
-        told.append(Folder(folder).facts() or {})
+            ]  # fmt: skip
+            sketches, corpus = _sketches(plain), _Rows(shards, starts)
+            if (parts := step.parts(sketches)) > 1:
+                done = [load_facts(part) for part in self._plan_parts(number, name, plain, folder, parts)]
+                Folder(folder).make(lambda where: save_facts(where, lambda: step.join(done, sketches, corpus)))
+            else:
+                Folder(folder).make(lambda where: save_facts(where, lambda: step.plan(sketches, corpus)))
+        facts.append(Folder(folder).facts() or {})
         # What a gate looks at is looked at for the step behind it.
-        asked_for = name.removesuffix(":language")
-        self.cleaned.seconds[asked_for] = self.cleaned.seconds.get(asked_for, 0.0) + sum(each.get("seconds", 0.0) for each in told)
-        if found := step.record(load_facts(folder)):
-            self.cleaned.records[name] = found
+        behind = name.removesuffix(":language")
+        self.cleaned.seconds[behind] = self.cleaned.seconds.get(behind, 0.0) + sum(each.get("seconds", 0.0) for each in facts)
+        if record := step.record(load_facts(folder)):
+            self.cleaned.records[name] = record
         return folder
+
+    def _plan_parts(self, number: int, name: str, sketches: list[dict[str, Any]], folder: Path, parts: int) -> list[Path]:
+        """The shares of a plan, each the work of a task."""
+        folders = [folder.with_name(f"{folder.name}-{part}-of-{parts}") for part in range(parts)]
+        specs = [
+            {
+                "task": "plan",
+                "name": f"{name} {part}",
+                "step": number,
+                "sketches": sketches,
+                "part": part,
+                "parts": parts,
+                "output": relative(o),
+            }
+            for part, o in enumerate(folders)
+        ]
+        self._do(specs, [sum(shard.bytes for shard in self.shards()) // parts] * parts, f"planning: {name}")
+        return folders
 
     def _measures(self, first: int, last: int) -> list[str | None]:
         """Where each step that measures keeps its measures."""
-        found: list[str | None] = []
-        for number in range(first, last):
-            step, facts = self.steps[number][1], self.facts[number]
-            cached = isinstance(step, Scorer) and not self.alone
-            found.append(str(root() / "measured" / key_of(_measured(facts, step))) if cached and isinstance(step, Scorer) else None)
-        return found
+        return [
+            relative(root() / "measured" / key_of(_measured(self.facts[number], step)))
+            if isinstance(step := self.steps[number][1], Scorer) and not self.alone
+            else None
+            for number in range(first, last)
+        ]
 
     def _named(self, *facts: Any) -> Path:
         return root() / str(facts[0]) / key_of(*facts, *self.salt)
 
     def _do(self, specs: Sequence[dict[str, Any]], sizes: Sequence[int], what: str) -> list[dict[str, Any]]:
-        """Do the tasks that have not been done; returns what each says of itself."""
-        told = [Folder(Path(spec["output"])).facts() for spec in specs]
-        todo = [number for number, facts in enumerate(told) if facts is None]
-        self.engine.reused += len(specs) - len(todo)
-        work = functools.partial(_work, self.steps) if self.alone else functools.partial(work_elsewhere, _config(self.recipe))
-        size = sum(sizes[number] for number in todo)
-        self.engine.run(work, [specs[number] for number in todo], size=size, what=what, alone=self.alone)
-        for number in todo:
-            told[number] = Folder(Path(specs[number]["output"])).facts()
-        return [facts if facts is not None else _vanished(spec) for facts, spec in zip(told, specs, strict=True)]
+        """Do the tasks that have not been done; return what each says of itself."""
+        if self.alone:
+            return run_tasks(LocalEngine(1), functools.partial(_work, self.steps), specs, sizes, what)
+        return run_tasks(self.engine, functools.partial(work_elsewhere, _config(self.recipe)), specs, sizes, what)
 
     def _account(self, first: int, last: int, shards: list[Shard], outputs: list[Path], accounts: list[dict[str, Any]]) -> None:
         """Merge what the shards' accounts say, step by step and split by split; the shards go on with their deltas."""
         cleaned = self.cleaned
         after = [
-            advanced(shard, output / stage.DELTA, key_of("delta", output.name), told["rows"], told["bytes"])
-            for shard, output, told in zip(shards, outputs, accounts, strict=True)
+            advanced(shard, output / stage.DELTA, key_of("delta", output.name), account["rows"], account["bytes"])
+            for shard, output, account in zip(shards, outputs, accounts, strict=True)
         ]
         for number in range(first, last):
             name, step = self.steps[number]
@@ -246,18 +264,18 @@ class _Run:
                 continue
             samples: list[tuple[str, dict[str, Any]]] = []
             entries: dict[str, dict[str, Any]] = {}
-            for shard, told in zip(shards, accounts, strict=True):
-                mine = told["steps"][number - first]
-                samples += [(order, example) for order, example in mine["samples"]]
+            for shard, account in zip(shards, accounts, strict=True):
+                counted = account["steps"][number - first]
+                samples += [(order, example) for order, example in counted["samples"]]
                 entry = entries.setdefault(
                     shard.split,
                     {"step": name, "split": shard.split} | dict.fromkeys(_COUNTS, 0) | {"reasons": Counter(), "kept": Counter()},
                 )
                 for key in _COUNTS:
-                    entry[key] += mine[key]
-                entry["reasons"].update(mine["reasons"])
-                entry["kept"].update(mine.get("kept", {}))
-                cleaned.seconds[name] = cleaned.seconds.get(name, 0.0) + mine["seconds"]
+                    entry[key] += counted[key]
+                entry["reasons"].update(counted["reasons"])
+                entry["kept"].update(counted.get("kept", {}))
+                cleaned.seconds[name] = cleaned.seconds.get(name, 0.0) + counted["seconds"]
             for entry in entries.values():
                 entry["reasons"] = dict(sorted(entry["reasons"].items()))
                 if kept := dict(sorted(entry.pop("kept").items())):
@@ -265,14 +283,14 @@ class _Run:
             cleaned.funnel += [entries[split] for split in reversed(PRECEDENCE) if split in entries]
             cleaned.examples += stage.merged(samples)
             for split in entries:
-                mine_of = [(s, o) for s, o in zip(shards, outputs, strict=True) if s.split == split]
-                cleaned.dropped.append((split, functools.partial(_dropped, [output for _, output in mine_of], name)))
-                for score in next(told["steps"][number - first]["scores"] for told in accounts):
+                of_split = [(shard, output) for shard, output in zip(shards, outputs, strict=True) if shard.split == split]
+                cleaned.dropped.append((split, functools.partial(_dropped, [output for _, output in of_split], name)))
+                for score in next(account["steps"][number - first]["scores"] for account in accounts):
                     low, high = step.thresholds().get(score, (None, None))
-                    parts = functools.partial(_score_parts, mine_of, number - first, score)
+                    parts = functools.partial(_score_parts, of_split, number - first, score)
                     cleaned.scores.append(Score(name, score, low, high, split, parts))
         numbered = iter(after)
-        cleaned.splits = {split: [next(numbered) for _ in mine] for split, mine in cleaned.splits.items()}
+        cleaned.splits = {split: [next(numbered) for _ in before] for split, before in cleaned.splits.items()}
 
 
 _COUNTS = ("rows_in", "rows_out", "bytes_in", "bytes_out", "changed")
@@ -284,13 +302,9 @@ def _dropped(outputs: Sequence[Path], name: str) -> Iterator[Any]:
 
 def _score_parts(shards: Sequence[tuple[Shard, Path]], number: int, score: str) -> Iterator[tuple[list[str], list[float]]]:
     for shard, output in shards:
-        with np.load(output / stage.MEASURED, allow_pickle=False) as found:
-            rows, values = found[f"{number}:"], found[f"{number}:{score}"]
+        with np.load(output / stage.MEASURED, allow_pickle=False) as measured:
+            rows, values = measured[f"{number}:"], measured[f"{number}:{score}"]
         yield shard.table().column("id").take(rows).to_pylist(), values.tolist()
-
-
-def _vanished(spec: Mapping[str, Any]) -> dict[str, Any]:
-    raise RuntimeError(f"the result of a task is not there: {spec['output']}")
 
 
 def _sketched(facts: Any, step: CorpusStep) -> Any:
@@ -308,15 +322,6 @@ def _part(facts: Any, names: Sequence[str]) -> Any:
         return facts
     _, kind, values, version, *files = facts
     return [kind, {name: values[name] for name in names}, version, *files]
-
-
-def _plain(shard: Shard) -> dict[str, Any]:
-    return {"split": shard.split, "path": str(shard.path), "key": shard.key, "rows": shard.rows, "bytes": shard.bytes,
-            "deltas": [str(delta) for delta in shard.deltas]}  # fmt: skip
-
-
-def _shard(plain: Mapping[str, Any]) -> Shard:
-    return Shard(plain["split"], Path(plain["path"]), plain["key"], plain["rows"], plain["bytes"], tuple(map(Path, plain["deltas"])))
 
 
 def _config(recipe: Recipe) -> str:
@@ -337,15 +342,31 @@ def _rebuilt(config: str) -> list[tuple[str, Step]]:
 
 
 def _work(steps: Sequence[tuple[str, Step]], spec: dict[str, Any]) -> None:
-    shard, output = _shard(spec["shard"]), Path(spec["output"])
+    output = absolute(spec["output"])
+    if spec["task"] == "plan":
+        step = steps[spec["step"]][1]
+        assert isinstance(step, CorpusStep)
+        stage.plan_part(step, _sketches(spec["sketches"]), spec["part"], spec["parts"], output)
+        return
+    shard = Shard.of(spec["shard"])
     if spec["task"] == "sketch":
         step = steps[spec["step"]][1]
         assert isinstance(step, CorpusStep)
         stage.sketch(step, shard.table(), shard.split, output)
         return
-    mine = steps[spec["first"] : spec["last"]]
-    stage.run(mine, shard, spec["start"], state=spec["state"] and Path(spec["state"]), measures=spec["measures"], whole=spec["whole"],
-              output=output)  # fmt: skip
+    stage.run(
+        steps[spec["first"] : spec["last"]],
+        shard,
+        spec["start"],
+        state=spec["state"] and absolute(spec["state"]),
+        measures=[folder and absolute(folder) for folder in spec["measures"]],
+        whole=spec["whole"],
+        output=output,
+    )
+
+
+def _sketches(plain: Sequence[Mapping[str, Any]]) -> list[Sketch]:
+    return [Sketch(**{**each, "facts": load_facts(absolute(each["facts"]))}) for each in plain]
 
 
 class _Rows:
@@ -369,8 +390,8 @@ class _Rows:
         return f"{text}\n{self._cell(row, 'text_pair')}" if "text_pair" in self._open(number).column_names else text
 
     def id(self, row: int) -> str:
-        found: str = self._cell(row, "id")
-        return found
+        identifier: str = self._cell(row, "id")
+        return identifier
 
     def label(self, row: int) -> Any:
         return json.loads(self._cell(row, "label"))

@@ -25,7 +25,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from finecomb.data.cleaner.step import Batch, CorpusStep, Decision, Scorer, Step, TextRewrite
+from finecomb.data.cleaner.step import Batch, CorpusStep, Decision, Scorer, Sketch, Step, TextRewrite
 from finecomb.data.shards import Folder, Shard, load_facts, read_arrow, save_facts, write_arrow
 from finecomb.data.texts import Texts
 
@@ -72,19 +72,24 @@ def sketch(step: CorpusStep, table: Any, split: str, output: Path) -> None:
     Folder(output).make(lambda folder: save_facts(folder, lambda: step.sketch(batch_of(table, split))))
 
 
+def plan_part(step: CorpusStep, sketches: Sequence[Sketch], part: int, parts: int, output: Path) -> None:
+    """Write a share of a step's plan."""
+    Folder(output).make(lambda folder: save_facts(folder, lambda: step.plan_part(sketches, part, parts)))
+
+
 def run(
     steps: Sequence[tuple[str, Step]],
     shard: Shard,
     start: int,
     *,
     state: Path | None,
-    measures: Sequence[str | None],
+    measures: Sequence[Path | None],
     whole: bool,
     output: Path,
 ) -> None:
     """Take one shard through the steps of a stage.
 
-    state: folder of the plan of the first step. measures: for each step the identity of what it measures, None where it measures nothing.
+    state: folder of the plan of the first step. measures: for each step the folder of its measures, None where it measures nothing.
     whole: no row is dropped, and only steps that rewrite a text by itself change it; what the others decided is counted.
     """
     table = shard.table()
@@ -111,12 +116,12 @@ def run(
     Folder(output).make(write)
 
 
-def _decide(step: Step, batch: Batch, state: Path | None, measured: str | None) -> Decision:
+def _decide(step: Step, batch: Batch, state: Path | None, measured: Path | None) -> Decision:
     if isinstance(step, CorpusStep):
         assert state is not None
         return step.carry_out(batch, load_facts(state))
     if isinstance(step, Scorer) and measured is not None:
-        return step.judge(batch, _cached_measure(step, batch, Path(measured)))
+        return step.judge(batch, _cached_measure(step, batch, measured))
     return step.decide(batch)
 
 

@@ -150,6 +150,18 @@ class CorpusStep(Step):
     def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
         """What follows from all shards; they come in the order test, validation, train. Rows are numbered in that order."""
 
+    def parts(self, sketches: Sequence[Sketch]) -> int:
+        """How many tasks share the work of the plan; it follows from the sketches alone. 1: `plan` does it all."""
+        return 1
+
+    def plan_part(self, sketches: Sequence[Sketch], part: int, parts: int) -> Facts:
+        """A task's share of the plan."""
+        raise NotImplementedError
+
+    def join(self, done: Sequence[Facts], sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
+        """The plan, of the shares of all tasks in order: the same, however many there are."""
+        raise NotImplementedError
+
     @abstractmethod
     def carry_out(self, batch: Batch, state: Facts) -> Decision:
         """Judge one batch by the plan."""

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from finecomb.config.schema.dataset import Files
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.formats.piece import How, Table
@@ -17,7 +19,7 @@ from finecomb.data.dataset.formats.plain import folder_of
 from finecomb.data.dataset.found import File, Found, find
 from finecomb.data.dataset.reading import Part, Plan, Want, read_splits
 from finecomb.data.dataset.rows import SPLITS
-from finecomb.data.dataset.source import Raw
+from finecomb.data.dataset.source import Raw, Source
 from finecomb.data.dataset.table import format_of, known_format, pieces
 
 # Of more files than this the manifest keeps one hash of all.
@@ -100,6 +102,18 @@ class FilesSource:
 
     def _format(self, file: File) -> str:
         return self._config.format if file.problem is not None else format_of(file.path, self._config.format)
+
+    def parts(self, size: int) -> list[tuple[str, Source]]:
+        """Runs of files of about so many bytes: the split of each, and a source of these files alone; in order."""
+        parts: list[tuple[str, Source]] = []
+        for split, found in self._splits().items():
+            sizes = np.cumsum([file.size for file in found.files])
+            for files in np.split(np.array(found.files, dtype=object), np.flatnonzero(np.diff(sizes // size)) + 1):
+                skipped = found.skipped if files[0] is found.files[0] else ()
+                part = FilesSource(self._config, unlabeled=self._unlabeled)
+                part._found = {split: replace(found, files=files.tolist(), skipped=skipped)}
+                parts.append((split, part))
+        return parts
 
     def read(self, kind: str) -> Raw:
         """The rows of all files, as a stream."""

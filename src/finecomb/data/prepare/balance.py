@@ -16,6 +16,7 @@ from finecomb.data import sampler as samplers
 from finecomb.data.chance import rank
 from finecomb.data.cleaner.language import require_language
 from finecomb.data.cleaner.words import spaced
+from finecomb.data.dataset.manifest import Manifest
 from finecomb.data.dataset.rows import Rows
 
 # Goes up when the same augmenter and sampler give other rows.
@@ -73,15 +74,15 @@ def _code(group: str, config: augmenter_schema.Augmenter | sampler_schema.Sample
     return [] if config is None else plugins.code(group, config.name)
 
 
-def refuse_twice(manifest: Mapping[str, Any], balancing: Balancing, limit: int | None) -> None:
+def refuse_twice(manifest: Manifest, balancing: Balancing, limit: int | None) -> None:
     """Raise ConfigError where prepared rows that were balanced before are to be balanced again, or cut."""
-    steps = [entry["step"] for entry in manifest["funnel"] if entry.get("balance")]
+    steps = [entry["step"] for entry in manifest.funnel if entry.get("balance")]
     if not steps:
         return
     done, hint = ", ".join(dict.fromkeys(steps)), "prepare the rows anew, with all that is wanted at once"
     if balancing:
         raise ConfigError(Problem(f"the training rows of this folder have been balanced before: {done}", "augmenter, sampler", hint=hint))
-    if limit is not None and limit < manifest["rows"]["train"]:
+    if limit is not None and limit < manifest.rows["train"]:
         raise ConfigError(Problem(f"a part of rows that were balanced ({done}) is not balanced", "dataset.limit.train", hint=hint))
 
 

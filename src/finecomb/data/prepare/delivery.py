@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import os
 import shutil
@@ -14,85 +13,93 @@ from typing import Any
 
 import numpy as np
 
-from finecomb.assets import lock
+from finecomb.assets import hash_file, lock
 from finecomb.assets.cache import staging
 from finecomb.config.schema.dataset import Require
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner import near_index, spelling
 from finecomb.data.cleaner.language import identify
-from finecomb.data.dataset.prepared import MANIFEST, Prepared, read_rows, write_parquet
+from finecomb.data.dataset.manifest import FORMAT, MANIFEST
+from finecomb.data.dataset.prepared import PreparedFolder, read_rows, write_parquet
 from finecomb.data.dataset.rows import Rows
+from finecomb.data.engine import Engine, LocalEngine
 from finecomb.data.prepare import clusters, page
-from finecomb.data.prepare.leakage import overlap, texts_of
+from finecomb.data.prepare.leakage import joined_texts, overlap, pieces_of
 from finecomb.data.prepare.rows import SCORES, SECONDS
 from finecomb.data.shards import key_of
 from finecomb.data.texts import pieces
 
-# Goes up when the same rows are told of otherwise.
-VERSION = 2
+# Goes up when the same rows are reported otherwise.
+VERSION = 3
 CORRECTIONS, CLUSTERS, FACTS, REPORT = "corrections.tsv", "clusters.parquet", "data.json", "report.html"
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _SAMPLE = 500  # texts whose language is asked for dataset.require.languages
 
 
-def deliver(prepared: Prepared, target: Path, *, name: str, require: Require) -> dict[str, Any]:
+def deliver(prepared: PreparedFolder, target: Path, *, name: str, require: Require, engine: Engine | None = None) -> dict[str, Any]:
     """Write the folder, whole or not at all; returns what data.json holds.
 
-    Files that are there already are left when their content is the same. Raises ConfigError, after the folder was written, when the rows do
-    not meet what was required.
+    Rows are written as Parquet, which every tool reads; training maps them from the cache. Files that are there already are left when their
+    content is the same. engine: compares the splits; None: processes of this machine. Raises ConfigError, after the folder was written,
+    when the rows do not meet what was required.
     """
     with lock(key_of("delivery", str(target.absolute()))):
-        key = key_of(VERSION, prepared.manifest["key"], prepared.content_hash, name, dataclasses.asdict(require))
-        if (told := _delivered(target, key)) is None:
-            told, problems = _write(prepared, target, name, require, key)
+        key = key_of(VERSION, prepared.manifest.key, prepared.content_hash, name, dataclasses.asdict(require))
+        if (report := _delivered(target, key)) is None:
+            report, problems = _write(prepared, target, name, require, key, engine)
             if problems:
                 raise ConfigError(problems)
-    return told
+    return report
 
 
 def _delivered(target: Path, key: str) -> dict[str, Any] | None:
     """What an earlier time wrote, where it met all requirements and is whole."""
     try:
-        told: dict[str, Any] = json.loads((target / FACTS).read_text(encoding="utf-8"))
-        whole = all((target / f"{split}.parquet").is_file() for split in told["rows"]) and (target / REPORT).is_file()
-        return told if whole and told["key"] == key and not told["requirements_not_met"] else None
+        report: dict[str, Any] = json.loads((target / FACTS).read_text(encoding="utf-8"))
+        whole = all((target / f"{split}.parquet").is_file() for split in report["rows"]) and (target / REPORT).is_file()
+        return report if whole and report["key"] == key and not report["requirements_not_met"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _write(prepared: Prepared, target: Path, name: str, require: Require, key: str) -> tuple[dict[str, Any], list[Problem]]:
+def _write(
+    prepared: PreparedFolder, target: Path, name: str, require: Require, key: str, engine: Engine | None
+) -> tuple[dict[str, Any], list[Problem]]:
     splits = read_rows(prepared)
-    told = facts(prepared, splits, name)
-    problems = missing(splits, told, require)
-    told |= {"requirements_not_met": [problem.what for problem in problems], "key": key}
+    report = facts(prepared, splits, name, engine)
+    problems = missing(splits, report, require)
+    report |= {"requirements_not_met": [problem.what for problem in problems], "key": key}
     with staging() as stage:
         folder = stage / "delivery"
         folder.mkdir()
-        for entry in prepared.directory.iterdir():
-            if entry.is_dir():
-                shutil.copytree(entry, folder / entry.name)
-            else:
-                shutil.copy2(entry, folder / entry.name)
+        for table in prepared.directory.glob("*.parquet"):
+            shutil.copy2(table, folder / table.name)
+        stored = {}
         for split, rows in splits.items():
-            _write_rows(folder / f"{split}.parquet", rows, prepared.label_kind, prepared.label_names)
-        (folder / FACTS).write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
-        (folder / REPORT).write_text(page.page(told, _histograms(folder / SCORES)), encoding="utf-8")
-        if (found := clusters.table(folder / SCORES)) is not None:
-            write_parquet(folder / CLUSTERS, [found])
+            file = folder / f"{split}.parquet"
+            _write_rows(file, rows, prepared.label_kind, prepared.label_names)
+            stored[file.name] = hash_file(file)
+        dataclasses.replace(prepared.manifest, stored=stored, format=FORMAT).write(folder)
+        (folder / FACTS).write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
+        (folder / REPORT).write_text(page.page(report, _histograms(folder / SCORES)), encoding="utf-8")
+        if (table := clusters.table(folder / SCORES)) is not None:
+            write_parquet(folder / CLUSTERS, [table])
         _write_index(folder, prepared, splits)
-        if (rows_of_map := told["corrections"]) is not None:
+        if (rows_of_map := report["corrections"]) is not None:
             (folder / CORRECTIONS).write_text(spelling.write_map(rows_of_map), encoding="utf-8")
         _put(folder, target)
-    return told, problems
+    return report, problems
 
 
-def _write_index(folder: Path, prepared: Prepared, splits: Mapping[str, Rows]) -> None:
+def _write_index(folder: Path, prepared: PreparedFolder, splits: Mapping[str, Rows]) -> None:
     """An index of near-duplicates of all rows, where the step was asked for it."""
-    wanted = [record for record in prepared.manifest.get("records", {}).values() if record.get("write_index")]
-    for record in wanted[:1]:
-        chunks = (([f"{split}/{name}" for name in each.id], each) for split, rows in splits.items() for each in _chunks(rows))
-        texts = ((names, texts_of(each)) for names, each in chunks)
-        near_index.write(folder / near_index.FOLDER, texts, record["ngram"], record["permutations"])
+    for record in [record for record in prepared.manifest.records.values() if record.get("write_index")][:1]:
+        chunks = (
+            ([f"{split}/{name}" for name in part.id], joined_texts(part.text, part.text_pair))
+            for split, rows in splits.items()
+            for part in (rows.take(at) for at in pieces(rows.text))
+        )
+        near_index.write(folder / near_index.FOLDER, chunks, record["ngram"], record["permutations"])
 
 
 def _put(folder: Path, target: Path) -> None:
@@ -149,12 +156,12 @@ def _named(labels: Sequence[Any], kind: str, names: list[str] | None) -> list[An
     return [[names[each] for each in label] for label in labels] if kind == "classes" else [names[label] for label in labels]
 
 
-def facts(prepared: Prepared, splits: Mapping[str, Rows], name: str) -> dict[str, Any]:
+def facts(prepared: PreparedFolder, splits: Mapping[str, Rows], name: str, engine: Engine | None = None) -> dict[str, Any]:
     """What data.json holds: every step with rows and bytes in and out, reasons and seconds; overlap, clusters, labels, lengths."""
     manifest = prepared.manifest
-    records = manifest.get("records", {})
+    records = manifest.records
     steps: dict[str, dict[str, Any]] = {}
-    for entry in manifest["funnel"]:
+    for entry in manifest.funnel:
         step = steps.setdefault(
             entry["step"],
             {"name": entry["step"], "rows_in": 0, "rows_out": 0, "bytes_in": 0, "bytes_out": 0, "changed": 0, "reasons": {}, "splits": {}},
@@ -170,25 +177,31 @@ def facts(prepared: Prepared, splits: Mapping[str, Rows], name: str) -> dict[str
         step["record"] = {key: value for key, value in records.get(step["name"], {}).items() if key not in ("clusters", "corrections")}
     return {
         "name": name,
-        "source": manifest["source"],
-        "license": manifest["license"],
+        "source": manifest.source,
+        "license": manifest.license,
         "content_hash": prepared.content_hash,
-        "rows": manifest["rows"],
-        "train_rows_before_balancing": next((entry["rows_in"] for entry in manifest["funnel"] if entry.get("balance")), None),
+        "rows": manifest.rows,
+        "train_rows_before_balancing": next((entry["rows_in"] for entry in manifest.funnel if entry.get("balance")), None),
         "steps": list(steps.values()),
         "label_kind": prepared.label_kind,
         "label_names": prepared.label_names,
-        "label_counts": manifest["label_counts"],
+        "label_counts": manifest.label_counts,
         "lengths": {split: _lengths(rows) for split, rows in splits.items()},
-        "overlap": overlap({split: functools.partial(_chunks, rows) for split, rows in splits.items()}),
+        "overlap": _overlap(prepared, engine),
         "clusters": [{"step": step, **cluster} for step, record in records.items() for cluster in record.get("clusters", [])],
         "corrections": next((record["corrections"] for record in records.values() if "corrections" in record), None),
-        "examples": manifest["examples"],
+        "examples": manifest.examples,
     }
 
 
-def _chunks(rows: Rows) -> Iterator[Rows]:
-    return (rows.take(at) for at in pieces(rows.text))
+def _overlap(prepared: PreparedFolder, engine: Engine | None) -> dict[str, Any]:
+    running = engine or LocalEngine()
+    try:
+        parts = {split: [part for file in prepared.files(split) for part in pieces_of(file)] for split in prepared.manifest.rows}
+        return overlap(parts, running)
+    finally:
+        if engine is None:
+            running.close()
 
 
 def _seconds(path: Path) -> dict[str, float]:
@@ -206,18 +219,18 @@ def _lengths(rows: Rows) -> dict[str, Any]:
     }
 
 
-def missing(splits: Mapping[str, Rows], told: Mapping[str, Any], require: Require) -> list[Problem]:
+def missing(splits: Mapping[str, Rows], report: Mapping[str, Any], require: Require) -> list[Problem]:
     """What the rows lack of `dataset.require`."""
-    found = []
+    problems = []
     train = splits["train"]
 
     def short(key: str, what: str, wanted: Any) -> None:
-        found.append(
+        problems.append(
             Problem(what, f"dataset.require.{key}", f"wanted: {wanted}", "collect other rows, change the cleaner, or ask for less")
         )
 
     # Rows made of others are none that were collected.
-    collected = min(len(train), told["train_rows_before_balancing"] or len(train))
+    collected = min(len(train), report["train_rows_before_balancing"] or len(train))
     if require.rows is not None and collected < require.rows:
         short("rows", f"train has {collected:,} rows", f"at least {require.rows:,}")
     if require.languages:
@@ -228,21 +241,21 @@ def missing(splits: Mapping[str, Rows], told: Mapping[str, Any], require: Requir
             short(
                 "languages", f"{others.total():,} of a sample of {len(sample):,} texts are in other languages ({listed})", require.languages
             )
-    counts = told["label_counts"]["train"]
+    counts = report["label_counts"]["train"]
     if require.min_label_share is not None and counts:
         rare = min(counts, key=lambda label: counts[label])
         share = counts[rare] / max(1, sum(counts.values()))
         if share < require.min_label_share:
             short("min_label_share", f"label {rare!r} has {share:.1%} of train", f"at least {require.min_label_share:.1%}")
     if require.max_duplicate_share is not None:
-        gone = sum(count for step in told["steps"] for reason, count in step["reasons"].items() if "duplicate" in reason)
-        first = told["steps"][0]["rows_in"] if told["steps"] else len(train)
+        gone = sum(count for step in report["steps"] for reason, count in step["reasons"].items() if "duplicate" in reason)
+        first = report["steps"][0]["rows_in"] if report["steps"] else len(train)
         if gone > require.max_duplicate_share * first:
             short("max_duplicate_share", f"{gone:,} of {first:,} rows were duplicates", f"at most {require.max_duplicate_share:.1%}")
     longest = max((len(text) for rows in splits.values() for text in rows.text), default=0)
     if require.max_characters is not None and longest > require.max_characters:
         short("max_characters", f"the longest text has {longest:,} characters", f"at most {require.max_characters:,}")
-    return found
+    return problems
 
 
 def _histograms(path: Path) -> list[dict[str, Any]]:

@@ -25,10 +25,11 @@ from finecomb.data import annotator as annotators
 from finecomb.data import cleaner as cleaners
 from finecomb.data import dataset as datasets
 from finecomb.data.dataset import labels, split
-from finecomb.data.dataset.prepared import MANIFEST, Prepared, content_hash, open_prepared, read_rows, write
+from finecomb.data.dataset.manifest import MANIFEST, Manifest
+from finecomb.data.dataset.prepared import PreparedFolder, content_hash, open_prepared, read_rows, write
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.text_file import existing
-from finecomb.data.engine import Engine
+from finecomb.data.engine import Engine, LocalEngine
 from finecomb.data.prepare import after_split, balance, labeling, reading
 from finecomb.data.prepare.reading import Reading
 from finecomb.data.shards import remove_orphans
@@ -50,14 +51,13 @@ def prepare(
     augmenter: augmenter_schema.Augmenter | None = None,
     sampler: sampler_schema.Sampler | None = None,
     task_variant: str | None,
-    workers: int | None = None,
-    progress: bool = False,
+    engine: Engine | None = None,
     score: annotators.Score | None = None,
-) -> Prepared:
+) -> PreparedFolder:
     """Make the rows a task trains on, or find them in the cache.
 
     task_variant: a key of config.schema.task.FACTS; it says what a label is. None: the rows are only cleaned and need no labels.
-    workers: processes; None: one for each core. Their number never changes the rows. progress: show on a terminal how far it is.
+    engine: what tasks run on, left open; None: processes of this machine. It never changes the rows.
     score: how a finished run is asked for labels (annotator=run).
     Raises ConfigError for everything wrong with the input; nothing but cache is left behind.
     """
@@ -78,53 +78,57 @@ def prepare(
     key = _key(dataset, (*identity, *balancing.identity), inputs, kind)
     directory = cache_dir() / "prepared" / key
     with lock(key):
-        if (found := _cached(directory)) is not None:
-            return found
+        if (cached := _cached(directory)) is not None:
+            return cached
         remove_orphans()
-        engine = Engine(workers, progress=progress)
+        running = engine or LocalEngine()
         try:
             read = reading.read(
-                source, _key(dataset, () if annotate is None else ("labels may lack",), inputs, kind, ("split", "limit")), kind
+                source, _key(dataset, () if annotate is None else ("labels may lack",), inputs, kind, ("split", "limit")), kind, running
             )
             held_out = split.missing(read.splits, dataset.split)
             before, after = recipe.around(held_out)
-            cleaned = before.run(read.splits, engine)
+            cleaned = before.run(read.splits, running)
             with staging() as stage:
-                late = functools.partial(after_split.run, after, held_out=held_out, engine=engine, folder=stage)
+                late = functools.partial(after_split.run, after, held_out=held_out, engine=running, folder=stage)
                 splits, manifest, beside = _make(dataset, cleaned, late, annotate, balancing, read, kind, stage)
-                write(directory, splits, manifest | {"key": key, "files": inputs}, beside)
+                write(directory, splits, dataclasses.replace(manifest, key=key, files=inputs), beside)
         finally:
-            engine.close()
+            if engine is None:
+                running.close()
     return open_prepared(directory)
 
 
-def _reuse(dataset: dataset_schema.Prepared, balancing: balance.Balancing, kind: str, task_variant: str | None) -> Prepared:
+def _reuse(dataset: dataset_schema.Prepared, balancing: balance.Balancing, kind: str, task_variant: str | None) -> PreparedFolder:
     """A folder that was prepared before: as it is, or with fewer rows, or balanced."""
     if not dataset.path:
         raise ConfigError(
             Problem("dataset=prepared needs a folder", "dataset.path", hint="dataset.path=DIR, a folder that finecomb prepared")
         )
-    found = open_prepared(existing(Path(dataset.path), "dataset.path").absolute())
-    _check_kind(found.directory.name, found.label_kind, kind, task_variant)
-    limits = dataclasses.asdict(dataset.limit)
-    balance.refuse_twice(found.manifest, balancing, dataset.limit.train)
-    if not balancing and all(limit is None or limit >= found.manifest["rows"].get(name, 0) for name, limit in limits.items()):
-        return found
+    given = open_prepared(existing(Path(dataset.path), "dataset.path").absolute())
+    _check_kind(given.directory.name, given.label_kind, kind, task_variant)
+    before, limits = given.manifest, dataclasses.asdict(dataset.limit)
+    balance.refuse_twice(before, balancing, dataset.limit.train)
+    if not balancing and all(limit is None or limit >= before.rows.get(name, 0) for name, limit in limits.items()):
+        return given
     key = hashlib.sha256(
-        json.dumps([VERSION, found.content_hash, limits, *balancing.identity, *raised("reading")], sort_keys=True).encode()
+        json.dumps([VERSION, given.content_hash, limits, *balancing.identity, *raised("reading")], sort_keys=True).encode()
     ).hexdigest()[:32]
     directory = cache_dir() / "prepared" / key
     with lock(key):
         if (cached := _cached(directory)) is not None:
             return cached
-        splits, limiting = split.limited(read_rows(found), dataset.limit)
-        balanced = balancing.run(splits, found.label_names)
-        record = _record(balanced.splits, kind, found.label_names) | {"funnel": found.manifest["funnel"] + limiting + balanced.funnel}
-        told = {
-            name: found.manifest.get(name, type(more)()) for name, more in (("examples", balanced.examples), ("records", balanced.records))
-        }
-        record |= {"examples": told["examples"] + balanced.examples, "records": told["records"] | balanced.records, "key": key}
-        write(directory, balanced.splits, found.manifest | record)
+        splits, limiting = split.limited(read_rows(given), dataset.limit)
+        balanced = balancing.run(splits, given.label_names)
+        manifest = dataclasses.replace(
+            before,
+            **_record(balanced.splits, kind, given.label_names),
+            funnel=before.funnel + limiting + balanced.funnel,
+            examples=before.examples + balanced.examples,
+            records=before.records | balanced.records,
+            key=key,
+        )
+        write(directory, balanced.splits, manifest)
     return open_prepared(directory)
 
 
@@ -152,18 +156,18 @@ def _key(dataset: dataset_schema.Dataset, recipe: tuple[Any, ...], inputs: dict[
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()[:32]
 
 
-def _cached(directory: Path) -> Prepared | None:
+def _cached(directory: Path) -> PreparedFolder | None:
     """The prepared data in the cache, or None when there is none or it is damaged and must be made again."""
     if not directory.exists():
         return None
     try:
-        found = open_prepared(directory)
+        cached = open_prepared(directory)
     except ConfigError as error:
         print(f"prepared data in the cache is damaged and is made again: {error}", file=sys.stderr)
         remove(directory)
         return None
     mark_used(directory / MANIFEST)
-    return found
+    return cached
 
 
 def _make(
@@ -175,7 +179,7 @@ def _make(
     read: Reading,
     kind: str,
     stage: Path,
-) -> tuple[dict[str, Rows], dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, Rows], Manifest, dict[str, Any]]:
     """Splits, their manifest, and what stands beside them: every dropped row, every score.
 
     late: the steps that run once the splits exist. stage: a folder for the texts meanwhile.
@@ -188,27 +192,28 @@ def _make(
     _refuse_empty(labeled, funnel, read.source)
     encoded, names = labels.encode(labeled, kind, read.label_names)
     encoded = labeling.soft_by_class(encoded, annotations, names)
-    carved, carving = split.carve(encoded, dataset.split, kind)
+    carved, splitting = split.carve(encoded, dataset.split, kind)
     kept, compared = late(labeling.soft_in_train_alone(carved), names=names)
     limited, limiting = split.limited(split.shuffled(kept, dataset.split.seed), dataset.limit)
     balanced = balancing.run(limited, names)
     splits = balanced.splits
-    manifest = {
-        "source": read.source,
-        "license": read.license,
-        "funnel": funnel + carving + compared.funnel + limiting + balanced.funnel,
-        "examples": cleaned.examples + compared.examples + balanced.examples,
-        "unmapped": read.unmapped,
-        "records": cleaned.records
+    manifest = Manifest(
+        **_record(splits, kind, names),
+        source=read.source,
+        license=read.license,
+        funnel=funnel + splitting + compared.funnel + limiting + balanced.funnel,
+        examples=cleaned.examples + compared.examples + balanced.examples,
+        unmapped=read.unmapped,
+        records=cleaned.records
         | ({"annotator": annotations.record} if annotations is not None else {})
         | compared.records
         | balanced.records,
-    }
+    )
     cleaned = _together(cleaned, compared)
     beside = {DROPPED: _dropped(read, cleaned, balanced.dropped), SCORES: _scores(cleaned), SECONDS: [_seconds(cleaned)]}
     if annotations is not None:
         beside[ANNOTATIONS] = [labeling.annotation_table(rows["train"], annotations)]
-    return splits, manifest | _record(splits, kind, names), beside
+    return splits, manifest, beside
 
 
 def _together(cleaned: cleaners.Cleaned, later: cleaners.Cleaned) -> cleaners.Cleaned:
@@ -268,6 +273,7 @@ def _scores(cleaned: cleaners.Cleaned) -> Iterator[Any]:
 def _record(splits: dict[str, Rows], kind: str, names: list[str] | None) -> dict[str, Any]:
     """What the manifest says of the rows themselves."""
     train = splits["train"]
+    hashes = {name: rows.sha256() for name, rows in splits.items()}
     return {
         "rows": {name: len(rows) for name, rows in splits.items()},
         "label_kind": kind,
@@ -278,8 +284,8 @@ def _record(splits: dict[str, Rows], kind: str, names: list[str] | None) -> dict
                     *(["soft"] if train.soft is not None else []),
                     *(train.provenance or {})],
         "straddling_groups": _straddling(splits),
-        "hashes": {name: rows.sha256() for name, rows in splits.items()},
-        "content_hash": content_hash(splits, kind, names),
+        "hashes": hashes,
+        "content_hash": content_hash(hashes, kind, names),
     }  # fmt: skip
 
 

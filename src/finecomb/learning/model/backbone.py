@@ -12,11 +12,12 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig
 
 from finecomb.config.plugins import find_build
 from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES, Family, Model
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.learning.heads import HEADS, Head
 from finecomb.learning.model.source import ModelSource
 from finecomb.learning.model.tiny import tiny_directory
 from finecomb.learning.model.tokenizer import load_tokenizer, prepare_tokenizer
@@ -33,7 +34,7 @@ _STORED_BUFFERS = ("position_ids", "attn.bias", "attn.masked_bias", "inv_freq")
 class Backbone:
     """A model with its tokenizer.
 
-    model: a ...ForSequenceClassification, in fp32 unless built otherwise.
+    model: of the head's auto class, in fp32 unless built otherwise. head: the kind of head.
     new_modules: those without pre-trained weights (the head; a pooler the weights lack).
     sha256: hash of the weights it came from. directory: where they were read. name_or_path: what an adapter names as its base: the hub
     id where these are the hub's very weights, else the folder in the artifact that holds them; never a path of this machine.
@@ -46,6 +47,7 @@ class Backbone:
     name_or_path: str
     directory: Path
     new_modules: tuple[str, ...]
+    head: Head
 
     @property
     def max_positions(self) -> int | None:
@@ -63,20 +65,23 @@ def build(
     *,
     num_outputs: int,
     label_names: list[str] | None,
-    problem_type: str,
+    problem_type: str | None,
     seed: int,
+    head: str = "sequence_classification",
     dtype: torch.dtype = torch.float32,
 ) -> Backbone:
-    """Load or make the model and give it a new head of `num_outputs` outputs.
+    """Load or make the model with a head of a kind of `HEADS`, and of `num_outputs` outputs where that is new.
 
-    The head is drawn from `seed` alone: not from the global random state, nor from what is tuned. A head that comes with the weights
-    is replaced. problem_type: as transformers names it (regression, single_label_classification, multi_label_classification).
+    A new head is drawn from `seed` alone: not from the global random state, nor from what is tuned. A head for classes that comes with the
+    weights is replaced; one for words is kept. problem_type: as transformers names it (regression, single_label_classification,
+    multi_label_classification); None for heads that have none.
     dtype: of the pre-trained weights; see `set_precision`.
 
     Raises:
         ConfigError: the weights do not fit the architecture, or the tokenizer does not fit the weights.
     """
     outputs: dict[str, Any] = {"num_outputs": num_outputs, "label_names": label_names, "problem_type": problem_type, "seed": seed}
+    outputs["head"] = head
     own = find_build("model", config.name)
     backbone: Backbone = own(config, source, **outputs) if own else _build(config, source, dtype=dtype, **outputs)
     if dtype != torch.float32:
@@ -92,8 +97,9 @@ def _build(
     *,
     num_outputs: int,
     label_names: list[str] | None,
-    problem_type: str,
+    problem_type: str | None,
     seed: int,
+    head: str,
     dtype: torch.dtype,
 ) -> Backbone:
     family = FAMILIES[source.model_type]
@@ -105,16 +111,16 @@ def _build(
     model_config.pad_token_id = tokenizer.pad_token_id
     if config.dropout is not None:
         set_dropout(model_config, config.dropout)
-    model, new_modules = load_pretrained(directory, model_config, family, attention=config.attention, dtype=dtype)
+    model, new_modules = load_pretrained(directory, model_config, family, head=HEADS[head], attention=config.attention, dtype=dtype)
     _check_vocabulary(model, tokenizer, directory)
     for path in new_modules:
         model.get_submodule(path).float()
     initialise(model, new_modules, seed=seed)
     model.eval()
-    return Backbone(model, tokenizer, family, source.sha256, source.hub_id or EMBEDDED_BASE, directory, new_modules)
+    return Backbone(model, tokenizer, family, source.sha256, source.hub_id or EMBEDDED_BASE, directory, new_modules, HEADS[head])
 
 
-def _set_outputs(config: Any, num_outputs: int, label_names: list[str] | None, problem_type: str) -> None:
+def _set_outputs(config: Any, num_outputs: int, label_names: list[str] | None, problem_type: str | None) -> None:
     config.num_labels = num_outputs
     names = label_names if label_names is not None else ["value"] if problem_type == "regression" else None
     if names is not None:
@@ -149,7 +155,7 @@ def _checkpointed(forward: Callable[..., Any], *inputs: Any, **options: Any) -> 
 
 
 def load_pretrained(
-    directory: Path, config: Any, family: Family, *, attention: str = "auto", dtype: torch.dtype = torch.float32
+    directory: Path, config: Any, family: Family, *, head: Head, attention: str = "auto", dtype: torch.dtype = torch.float32
 ) -> tuple[Any, tuple[str, ...]]:
     """The model with the directory's weights in `dtype`, and the modules for which it holds none.
 
@@ -160,14 +166,14 @@ def load_pretrained(
     """
     try:
         with torch.random.fork_rng(devices=[]), quiet():
-            model, loading = AutoModelForSequenceClassification.from_pretrained(
+            model, loading = head.auto.from_pretrained(
                 str(directory), config=config, local_files_only=True, use_safetensors=True, dtype=dtype,
                 ignore_mismatched_sizes=True, output_loading_info=True, attn_implementation=None if attention == "auto" else attention,
             )  # fmt: skip
     except SafetensorError as error:
         raise ConfigError(Problem(f"the weights cannot be read: {error}", str(directory), hint="fetch or copy them again")) from error
     absent_poolers = tuple(path for path in family.pooler if any(key.startswith(f"{path}.") for key in loading["missing_keys"]))
-    new = family.head + absent_poolers
+    new = family.new_modules(head.name) + absent_poolers
     missing = [key for key in loading["missing_keys"] if not _inside(key, new)]
     mismatched = [str(key) for key, *_ in loading["mismatched_keys"] if not _inside(key, new)]
     layers = (f"{family.blocks}.", f"{family.blocks.split('.', 1)[-1]}.")

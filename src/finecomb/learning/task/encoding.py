@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -19,19 +19,22 @@ class Batch:
     inputs: what the model takes, each [B, L]. targets: see TaskRunner.targets; None when there are no labels.
     index: [B] int64, the row of each example in its split.
     weights: [B], how much the loss of each example counts in training; None: all alike. Evaluation does not look at them.
+    extra: what the task needs beside the model, each [B, ...], such as the word that each token is of.
     """
 
     inputs: dict[str, Tensor]
     targets: Tensor | None
     index: Tensor
     weights: Tensor | None = None
+    extra: dict[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The batch on another device."""
         move = {"device": device, "non_blocking": non_blocking}
         targets = None if self.targets is None else self.targets.to(**move)
         weights = None if self.weights is None else self.weights.to(**move)
-        return replace(self, inputs={name: value.to(**move) for name, value in self.inputs.items()}, targets=targets, weights=weights)
+        inputs, extra = ({name: value.to(**move) for name, value in tensors.items()} for tensors in (self.inputs, self.extra))
+        return replace(self, inputs=inputs, targets=targets, weights=weights, extra=extra)
 
     def __len__(self) -> int:
         return len(self.index)

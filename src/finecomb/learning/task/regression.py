@@ -18,7 +18,7 @@ class Regression(TextInput):
     """A single output; its value is the prediction."""
 
     num_outputs = 1
-    problem_type = "regression"
+    problem_type: str | None = "regression"
     label_names: list[str] | None = None
 
     def targets(self, labels: Sequence[Any]) -> Tensor:
@@ -28,6 +28,11 @@ class Regression(TextInput):
     def metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float | None]:
         """See `metrics.regression`."""
         return metrics.regression(logits, targets)
+
+    def table(self, kept: Tensor, labels: Sequence[Any]) -> dict[str, list[Any]]:
+        """label, prediction, value (the same) and logits."""
+        values = [item["value"] for item in self.decode(kept)]
+        return {"label": [float(label) for label in labels], "prediction": values, "value": values, "logits": kept.tolist()}
 
     def decode(self, logits: Tensor) -> list[dict[str, Any]]:
         """`value` for each row."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from finecomb.learning.task import encoding
@@ -12,19 +14,38 @@ from finecomb.learning.task.encoding import Batch
 
 VERSION = "1"
 
+Columns = Mapping[str, Sequence[Any]]
+"""Columns of a data set by name, of equal length."""
+Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""A LossFunction: logits and targets of items to their values and weights."""
+
+
+@dataclass(frozen=True)
+class Items:
+    """What a loss judges in a batch: its sequences, tokens or pairs.
+
+    logits: [N, K]. targets: [N] or [N, K], as the task makes them. rows: [N], the example in the batch that each belongs to.
+    """
+
+    logits: Tensor
+    targets: Tensor
+    rows: Tensor
+
 
 class TaskRunner(Protocol):
     """A task at work.
 
-    num_outputs: columns of the logits. problem_type: as transformers names it. label_names: by index; None for regression.
+    head: the kind of head, a key of `finecomb.learning.heads.HEADS`. num_outputs: columns of the logits. problem_type: as transformers
+    names it; None where it has no name. label_names: by index; None where there are no classes.
     """
 
+    head: str
     num_outputs: int
-    problem_type: str
+    problem_type: str | None
     label_names: list[str] | None
 
-    def encode(self, tokenizer: Any, text: list[str], text_pair: list[str] | None, max_length: int) -> dict[str, list[Any]]:
-        """Token ids and masks of each text or pair, without padding, and `truncated`: tokens cut from each."""
+    def encode(self, tokenizer: Any, columns: Columns, max_length: int) -> dict[str, list[Any]]:
+        """Token ids and masks of each example, without padding, and `truncated`: tokens cut from each."""
 
     def targets(self, labels: Sequence[Any]) -> Tensor:
         """Labels as the losses and metrics want them: [B] long, [B, K] float, or [B] float."""
@@ -32,19 +53,47 @@ class TaskRunner(Protocol):
     def collate(self, tokenizer: Any, features: Sequence[dict[str, Any]], labels: Sequence[Any] | None) -> Batch:
         """Encoded rows as one batch, padded to its longest."""
 
-    def metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float | None]:
+    def item_targets(self, batch: Batch) -> Tensor:
+        """The targets of the items of a batch, which need no forward pass."""
+
+    def items(self, outputs: Tensor, batch: Batch) -> Items:
+        """What the loss judges. outputs: what the head gives for the batch."""
+
+    def width(self, longest: int) -> int:
+        """Columns that `reduce` keeps of each example. longest: tokens of the longest one."""
+
+    def reduce(self, outputs: Tensor, batch: Batch, loss: Loss | None) -> Tensor:
+        """[B, width] what evaluation keeps of each example: all that losses, metrics and answers are computed from.
+
+        loss: None where only answers are wanted.
+        """
+
+    def losses(self, kept: Tensor, targets: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+        """Loss [N] of each example (the mean over its items) and how much it counts [N], from what was kept."""
+
+    def metrics(self, kept: Tensor, targets: Tensor) -> dict[str, float | None]:
         """Every metric of the task over all predictions at once; None where a metric is undefined."""
 
-    def decode(self, logits: Tensor) -> list[dict[str, Any]]:
-        """What each row of logits says, in words."""
+    def decode(self, kept: Tensor) -> list[dict[str, Any]]:
+        """What is kept of each row, in words."""
+
+    def table(self, kept: Tensor, labels: Sequence[Any]) -> dict[str, list[Any]]:
+        """Columns of the file of predictions, `label` and `prediction` among them. labels: of the rows, as the data has them."""
+
+    def compared(self, kept: Tensor) -> Tensor:
+        """The part of `kept` in which rounding shows as rounding; a saved model must give it again."""
 
 
 class TextInput:
-    """Encoding and collating of single texts and pairs; the same for every task on whole texts."""
+    """Encoding, collating and reading of single texts and pairs; the same for every task with one output a text."""
 
-    def encode(self, tokenizer: Any, text: list[str], text_pair: list[str] | None, max_length: int) -> dict[str, list[Any]]:
-        """See TaskRunner.encode."""
-        return encoding.encode(tokenizer, text, text_pair, max_length)
+    head = "sequence_classification"
+    num_outputs: int
+
+    def encode(self, tokenizer: Any, columns: Columns, max_length: int) -> dict[str, list[Any]]:
+        """See TaskRunner.encode. columns: text and, for pairs, text_pair."""
+        pairs = columns.get("text_pair")
+        return encoding.encode(tokenizer, list(columns["text"]), None if pairs is None else list(pairs), max_length)
 
     def collate(self, tokenizer: Any, features: Sequence[dict[str, Any]], labels: Sequence[Any] | None) -> Batch:
         """See TaskRunner.collate."""
@@ -53,3 +102,28 @@ class TextInput:
     def targets(self, labels: Sequence[Any]) -> Tensor:
         """See TaskRunner.targets; each task has its own."""
         raise NotImplementedError
+
+    def item_targets(self, batch: Batch) -> Tensor:
+        """One item an example."""
+        assert batch.targets is not None
+        return batch.targets
+
+    def items(self, outputs: Tensor, batch: Batch) -> Items:
+        """One item an example."""
+        return Items(outputs, self.item_targets(batch), torch.arange(len(outputs), device=outputs.device))
+
+    def width(self, longest: int) -> int:
+        """The logits."""
+        return self.num_outputs
+
+    def reduce(self, outputs: Tensor, batch: Batch, loss: Loss | None) -> Tensor:
+        """The logits."""
+        return outputs
+
+    def losses(self, kept: Tensor, targets: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+        """From the logits, in float64."""
+        return loss(kept, targets)
+
+    def compared(self, kept: Tensor) -> Tensor:
+        """The logits."""
+        return kept

@@ -23,7 +23,7 @@ class SequenceClassification(TextInput):
         self.num_outputs = len(label_names)
         self.multi_label = multi_label
         self.threshold = threshold
-        self.problem_type = "multi_label_classification" if multi_label else "single_label_classification"
+        self.problem_type: str | None = "multi_label_classification" if multi_label else "single_label_classification"
 
     def targets(self, labels: Sequence[Any]) -> Tensor:
         """[B] class indices, or with multi_label [B, K] ones and zeros; soft labels are [B, K] probabilities."""
@@ -41,6 +41,19 @@ class SequenceClassification(TextInput):
         if self.multi_label:
             return metrics.multi_label(logits, targets, threshold=self.threshold)
         return metrics.classification(logits, targets)
+
+    def table(self, kept: Tensor, labels: Sequence[Any]) -> dict[str, list[Any]]:
+        """Label and prediction by name (lists with multi_label), correct, probabilities by class index, and logits."""
+        answers = self.decode(kept)
+        named = [[self.names[index] for index in label] if isinstance(label, list) else self.names[label] for label in labels]
+        predicted = [answer["label"] for answer in answers]
+        return {
+            "label": named,
+            "prediction": predicted,
+            "correct": [_same(*pair) for pair in zip(named, predicted, strict=True)],
+            "probabilities": [answer["probabilities"] for answer in answers],
+            "logits": kept.tolist(),
+        }
 
     def decode(self, logits: Tensor) -> list[dict[str, Any]]:
         """For each row `label` (a name, or with multi_label a list of names), `index` likewise, and `probabilities` by class index.
@@ -60,3 +73,7 @@ class SequenceClassification(TextInput):
             {"label": self.names[index], "index": index, "probabilities": row}
             for index, row in zip(best, probabilities.tolist(), strict=True)
         ]
+
+
+def _same(label: Any, prediction: Any) -> bool:
+    return set(label) == set(prediction) if isinstance(label, list) else label == prediction

@@ -25,16 +25,16 @@ from peft import PeftModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 from finecomb.assets import cache_dir, hash_file
 from finecomb.config.schema import tuning as schema
 from finecomb.config.schema.model import EMBEDDED_BASE
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.learning.pooling import classify
+from finecomb.learning.heads import HEADS, Head
 from finecomb.learning.precision import set_precision
 from finecomb.learning.quiet import quiet
-from finecomb.learning.tuning.tuned import Tuned, core_of, input_adapter
+from finecomb.learning.tuning.tuned import Tuned, core_of, input_adapter, virtual_tokens
 
 VERSION = "1"
 
@@ -74,6 +74,7 @@ def save(tuned: Tuned, directory: Path, info: dict[str, Any]) -> None:
     record = {
         "format": FORMAT,
         "base": base,
+        "head": backbone.head.name,
         "tuning": dataclasses.asdict(tuned.config),
         "boundary": tuned.boundary,
         "trainable": tuned.trainable,
@@ -190,7 +191,7 @@ def _weight_hashes(directory: Path) -> dict[str, str]:
 class Loaded:
     """An artifact read back, ready to predict.
 
-    model: in eval mode and the precision it was trained in; a ...ForSequenceClassification or a PEFT model. record: finecomb.json.
+    model: in eval mode and the precision it was trained in; a transformers or a PEFT model. record: finecomb.json.
     """
 
     model: Any
@@ -198,10 +199,11 @@ class Loaded:
     tokenizer: Any
     record: dict[str, Any]
     adapt: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+    head: Head
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Logits [B, K], as `Tuned.forward` gives them."""
-        return classify(self.core, self.adapt(inputs))
+        """What the head gives, as `Tuned.forward` gives it."""
+        return self.head.read(self.core, self.adapt(inputs), virtual_tokens(self.model))
 
 
 def load(directory: Path, *, base: Path | None = None) -> Loaded:
@@ -222,9 +224,11 @@ def load(directory: Path, *, base: Path | None = None) -> Loaded:
     if adapter:
         _check_base(weights, record["base"], directory)
     config = AutoConfig.from_pretrained(str(directory), local_files_only=True)
+    # Artifacts of earlier versions are all of this kind.
+    head = HEADS[record.get("head", "sequence_classification")]
     with torch.random.fork_rng(devices=[]), quiet():
         # The head of an adapter's base is new here and replaced below.
-        model = AutoModelForSequenceClassification.from_pretrained(
+        model = head.auto.from_pretrained(
             str(weights), config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32, ignore_mismatched_sizes=adapter
         )
         if (precision := record.get("precision", "float32")) != "float32":
@@ -234,7 +238,7 @@ def load(directory: Path, *, base: Path | None = None) -> Loaded:
     model.eval()
     core = core_of(model)
     tokenizer = AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
-    return Loaded(model, core, tokenizer, record, input_adapter(model, core))
+    return Loaded(model, core, tokenizer, record, input_adapter(model, core), head)
 
 
 def _check_base(weights: Path, base: dict[str, Any], directory: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import LoraConfig, TaskType, get_peft_model
+from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
@@ -36,7 +36,7 @@ class Lora:
         targets = target_modules(backbone, self.config.target_modules)
         alpha = self.config.lora_alpha
         config = LoraConfig(
-            task_type=TaskType.SEQ_CLS,
+            task_type=backbone.head.peft,
             r=self.config.r,
             lora_alpha=int(alpha) if float(alpha).is_integer() else alpha,
             lora_dropout=self.config.lora_dropout,

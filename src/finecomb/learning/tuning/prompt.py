@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PromptTuningConfig, TaskType, get_peft_model
+from peft import PromptTuningConfig, get_peft_model
 from torch import Tensor
 
 from finecomb.config.schema import tuning as schema
@@ -37,7 +37,7 @@ class Prompt:
         words = backbone.model.get_input_embeddings().weight.detach()
         start = initial_prompt(words, backbone.tokenizer, length, self.config.prompt_tuning_init, seed)
         config = PromptTuningConfig(
-            task_type=TaskType.SEQ_CLS,
+            task_type=backbone.head.peft,
             num_virtual_tokens=length,
             token_dim=words.shape[1],
             num_layers=len(backbone.model.get_submodule(backbone.family.blocks)),

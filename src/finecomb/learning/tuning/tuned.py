@@ -13,7 +13,6 @@ from torch import Tensor
 
 from finecomb.config.schema import tuning as schema
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.learning.pooling import classify
 
 if TYPE_CHECKING:
     from finecomb.learning.model.backbone import Backbone
@@ -48,8 +47,8 @@ def train_only(model: Any, names: Iterable[str]) -> None:
 class Tuned:
     """What a tuning method makes of a backbone.
 
-    model: the module to train and to move between devices: the ...ForSequenceClassification, or the PEFT model around it.
-    core: the ...ForSequenceClassification in either case.
+    model: the module to train and to move between devices: the transformers model, or the PEFT model around it.
+    core: the transformers model in either case.
     trainable: names in `model` of the tensors that train; head_names: those of them that are new for the task.
     boundary: the first trainable layer ("embeddings", "layer 4 of 6", "pooler" or "head"); everything below is frozen.
     extra_positions: virtual tokens put before each text.
@@ -72,8 +71,8 @@ class Tuned:
         self.boundary = self._describe_boundary()
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Logits [B, K], independent of the padding's side and amount."""
-        return classify(self.core, self._adapt(inputs))
+        """What the head gives (see `Head.read`), independent of the padding's side and amount."""
+        return self.backbone.head.read(self.core, self._adapt(inputs), self.extra_positions)
 
     def train_mode(self) -> None:
         """Put what trains in train mode, and what is frozen in `frozen_mode`.
@@ -104,7 +103,7 @@ class Tuned:
         return [tuple(path for path in part if path in present) for part in parts]
 
     def plain_name(self, name: str) -> str:
-        """The name that a tensor of `model` has (or, if added, whose module has) in the plain ...ForSequenceClassification."""
+        """The name that a tensor of `model` has (or, if added, whose module has) in the plain transformers model."""
         name = name.removeprefix(self._prefix)
         name = re.sub(r"\.(modules_to_save\.default|original_module|base_layer)(?=\.)", "", name)
         return re.sub(r"\.lora_[AB]\.default(?=\.)", "", name)
@@ -197,8 +196,14 @@ def is_added(name: str) -> bool:
 
 
 def core_of(model: Any) -> Any:
-    """The ...ForSequenceClassification inside a PEFT model, or the model itself."""
+    """The transformers model inside a PEFT model, or the model itself."""
     return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def virtual_tokens(model: Any) -> int:
+    """How many virtual tokens a PEFT model puts before each text."""
+    config = model.active_peft_config if isinstance(model, PeftModel) else None
+    return int(config.num_virtual_tokens) if config is not None and config.is_prompt_learning else 0
 
 
 def input_adapter(model: Any, core: Any) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:

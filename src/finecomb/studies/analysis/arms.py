@@ -19,6 +19,7 @@ from finecomb.core import files
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import locate
+from finecomb.runs.record import PreparedInput, RunRecord
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class ComparedRun:
     state: str
     config: dict[str, Any]
     identity: dict[str, Any]
-    record: dict[str, Any]
+    record: RunRecord
     result: dict[str, Any] | None
     provenance: dict[str, Any] | None
 
@@ -41,9 +42,9 @@ class ComparedRun:
         return f"{task['name']} multi_label" if task.get("multi_label") else str(task["name"])
 
     @property
-    def data(self) -> dict[str, Any]:
-        """Where the run's prepared data lie, and their content hash."""
-        return self.record.get("inputs", {}).get("data", {})
+    def data(self) -> PreparedInput:
+        """The run's prepared data: folder and content hash."""
+        return self.record.inputs.data
 
     @property
     def label_names(self) -> list[str]:
@@ -179,9 +180,9 @@ def _by_content(runs: Iterable[ComparedRun]) -> Iterable[ComparedRun]:
     """Runs as if the same content had always lain in one place: where it was in the first of them."""
     first: dict[tuple[str, str], dict[str, Any]] = {}
     for run in runs:
-        identity, inputs = dict(run.identity), run.record.get("inputs", {})
-        for group, content in (("dataset", inputs.get("data", {}).get("content_hash")), ("model", inputs.get("model", {}).get("sha256"))):
-            if content is not None:
+        identity, inputs = dict(run.identity), run.record.inputs
+        for group, content in (("dataset", inputs.data.content_hash), ("model", inputs.model.sha256)):
+            if content:
                 there = {key: identity.pop(key) for key in list(identity) if _is_place(key, group)}
                 identity |= first.setdefault((group, content), there)
         yield replace(run, identity=identity)

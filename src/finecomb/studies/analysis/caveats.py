@@ -16,7 +16,7 @@ def without_repeats(grouped: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
         by_seed: dict[int, list[ComparedRun]] = {}
         for run in arm.runs:
             by_seed.setdefault(run.seed, []).append(run)
-        chosen = [max(runs, key=lambda run: (run.state == "finished", run.record.get("created", 0.0))) for runs in by_seed.values()]
+        chosen = [max(runs, key=lambda run: (run.state == "finished", run.record.created)) for runs in by_seed.values()]
         left_out = [run for run in arm.runs if run not in chosen]
         warnings += [f"{arm.label}: seed {run.seed} was run more than once; {run.path} is left out for a later one" for run in left_out]
         kept.append(Arm(arm.label, chosen))
@@ -26,7 +26,7 @@ def without_repeats(grouped: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
 def of_memory(runs: Iterable[ComparedRun]) -> Iterable[str]:
     """Runs that were computed in smaller micro-batches than their config says."""
     for run in runs:
-        if note := in_pieces(run.record, run.config):
+        if note := in_pieces(run.record, run.config["batch"]["micro_batches"]):
             yield f"{run.path.name} was {note}"
 
 

@@ -77,18 +77,18 @@ def _fitted(names: Sequence[str], column: str, runs: Sequence[arms.ComparedRun],
     """Rows fitted on the training data of the runs; where these differ, on the largest."""
     largest = max(runs, key=lambda run: run.fact("counts.rows.train") or 0)
     rows = largest.fact("counts.rows.train")
-    if len({run.data.get("content_hash") for run in runs}) > 1:
+    if len({run.data.content_hash for run in runs}) > 1:
         warnings.append(f"references are fitted on the largest training set of the arms ({rows} examples)")
     measured = next((run, split) for split in ("test", "validation") for run in runs if run.predictions(split) or split == "validation")
     split, path = measured[1], measured[0].predictions(measured[1])
     try:
-        found = references.answers(names, Path(largest.data["directory"]), largest.data["content_hash"], split)
+        found = references.answers(names, Path(largest.data.directory), largest.data.content_hash, split)
     except ConfigError as error:
         warnings.append(f"no reference rows: {error}")
         return
     if path is not None and not all(read_predictions(path).same_examples(predictions) for predictions, _ in found.values()):
         warnings.append(
-            f"no reference rows: the prepared data in {largest.data['directory']} hold other {split} examples than the runs answered"
+            f"no reference rows: the prepared data in {largest.data.directory} hold other {split} examples than the runs answered"
         )
         return
     for name, (predictions, parameters) in found.items():
@@ -185,7 +185,7 @@ def _facts_of_runs(
 ) -> dict[str, Any]:
     """Base, column and arms, from the overrides that all runs share and those that they do not."""
     runs = [run for arm, _, _ in described for run in arm.runs]
-    words = {run.path: [word for word in run.record.get("overrides", []) if not word.startswith("seed=")] for run in runs}
+    words = {run.path: [word for word in run.record.overrides if not word.startswith("seed=")] for run in runs}
     shared = set.intersection(*map(set, words.values()))
     return {
         "name": "comparison",

@@ -97,7 +97,7 @@ def result_row(place: Place, run: ComparedRun) -> dict[str, Any]:
         "setting": place.setting,
         "run": run.path.name,
         "state": run.state,
-        "overrides": " ".join(run.record.get("overrides", [])),
+        "overrides": " ".join(run.record.overrides),
         "learning_rate": float(run.config["optimizer"]["lr"]),
         "train_rows": run.fact("counts.rows.train"),
         "parameters_trainable": run.fact("parameters.trainable"),
@@ -110,7 +110,7 @@ def result_row(place: Place, run: ComparedRun) -> dict[str, Any]:
         "tokens_per_s": run.fact("tokens.real_per_s"),
         "machine": machine(run),
         "code": code(run),
-        "data": str(run.data.get("content_hash", ""))[:16],
+        "data": run.data.content_hash[:16],
     }
     return row | {name: value for name, value in (run.fact("metrics") or {}).items() if "/" in name}
 

@@ -16,8 +16,8 @@ from finecomb.config.compose import Composer, compose
 from finecomb.config.plugins import lower_is_better
 from finecomb.core.errors import ConfigError
 from finecomb.core.machine import this_machine
-from finecomb.launch.board import duration
 from finecomb.launch.freeze import check
+from finecomb.launch.progress import duration
 from finecomb.launch.slots import planned
 from finecomb.runs import show
 from finecomb.runs.directory import RunDirectory, find

@@ -14,7 +14,9 @@ from finecomb.config.schema.task import variant
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.core.machine import this_machine
 from finecomb.launch.freeze import Checked, Frozen, check_all, place
-from finecomb.launch.launcher import Outcome, Policy, launch
+from finecomb.launch.launcher import launch
+from finecomb.launch.outcome import Outcome
+from finecomb.launch.policy import Policy
 from finecomb.launch.slots import planned
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import short_error
@@ -175,7 +177,7 @@ class Runner:
 
     def _frozen(self, job: Job, checked: Checked) -> Frozen:
         frozen = place(checked, group=self.study.name)
-        return replace(frozen, label=job.label, record={**frozen.record, "job_type": job.arm, "role": job.role})
+        return replace(frozen, label=job.label, record=replace(frozen.record, job_type=job.arm, role=job.role))
 
     def _choose(self, metrics: Mapping[str, str]) -> dict[Cell, tuple[str, ...]]:
         chosen: dict[Cell, tuple[str, ...]] = {}

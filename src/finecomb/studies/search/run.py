@@ -17,11 +17,11 @@ from finecomb.config.overrides import override
 from finecomb.config.plain import flatten
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.core.machine import this_machine
-from finecomb.launch.board import duration
-from finecomb.launch.feed import Policy
 from finecomb.launch.freeze import Frozen, check, check_logger, place
 from finecomb.launch.launcher import launch_feed
 from finecomb.launch.outcome import Outcome
+from finecomb.launch.policy import Policy
+from finecomb.launch.progress import duration
 from finecomb.launch.slots import planned
 from finecomb.runs import show
 from finecomb.runs.directory import RunDirectory
@@ -144,7 +144,7 @@ def _warm(search: Search, paths: Sequence[str], composer: Composer) -> int:
         value = run.recorded(search.settings.metric)
         if run.state == "finished" and value is not None and not math.isnan(value):
             flat = flatten(run.config)
-            values = {**flat, **{group: name for group, name in run.record.get("choices", {}).items() if name is not None}}
+            values = {**flat, **{group: name for group, name in run.record.choices.items() if name is not None}}
             if params_of(search.settings.space, values) is not None and _is_trial(run, search.settings, values, composer):
                 counted += search.add(values, float(value))
     return counted
@@ -159,7 +159,7 @@ def _is_trial(run: arms.ComparedRun, settings: Settings, values: Mapping[str, An
         trial = check(composer.compose([*fixed, *words, override("evaluate.test", run.config["evaluate"]["test"])]))
     except ConfigError:
         return False
-    return trial.fingerprint == run.record.get("fingerprint")
+    return trial.fingerprint == run.record.fingerprint
 
 
 def _show(console: Console, search: Search, outcomes: Sequence[Outcome]) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finecomb.launch.feed import Policy
 from finecomb.launch.outcome import exit_code
+from finecomb.launch.policy import Policy
 from finecomb.studies.search.engine import Pruner, Settings
 from finecomb.studies.search.run import run_search, search_name
 from finecomb.studies.wandb_sweep import lint, words

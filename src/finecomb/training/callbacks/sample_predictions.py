@@ -58,7 +58,7 @@ def samples(data: DataModule, evaluation: Evaluation, count: int) -> tuple[list[
     chosen = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).astype(np.int64))
     rows, names = table.select(chosen), data.task.label_names
     texts = [name for name in ("text", "text_pair") if name in table.column_names]
-    predicted = [item["value" if names is None else "label"] for item in data.task.decode(evaluation.logits[torch.from_numpy(chosen)])]
+    predicted = [item["value" if names is None else "label"] for item in data.task.decode(evaluation.kept[torch.from_numpy(chosen)])]
     labels = [split.labels[row] if names is None else _named(split.labels[row], names) for row in chosen]
     losses = [float(evaluation.losses[row]) for row in chosen]
     columns = [list(rows["id"]), *(list(rows[name]) for name in texts), labels, [_joined(each) for each in predicted], losses]

@@ -1,0 +1,126 @@
+"""doccano: JSON lines with `label` (classes, or spans as [start, end, label]), or with `entities`, `relations` and `cats`.
+
+Its page counts UTF-16 units, and a project that counts grapheme clusters is not read; keys beside text and label come back with an
+export. It does not say which rows were looked at: a row with labels is an answer unless they are the suggestion it was exported with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from finecomb.labeling.documents import (
+    Bad,
+    Document,
+    Imported,
+    Malformed,
+    Span,
+    checked,
+    confidence_of,
+    first_of,
+    items,
+    names_of,
+    number_of,
+    optional_text,
+    text_of,
+)
+from finecomb.labeling.formats.options import SUGGESTION, Options, Written, digest_of, place
+from finecomb.labeling.offsets import UTF_16, Offsets, span_of, unsure
+
+ID = "example_id"
+_META = ("annotator", "answer", "origin", "confidence", "time")
+
+
+def write(documents: Sequence[Document], options: Options) -> Written:
+    """A row for each document: `label` holds its classes or its spans; a row with both has `entities` and `cats`."""
+    return _write(documents, options, entities=False)
+
+
+def write_entities(documents: Sequence[Document], options: Options) -> Written:
+    """A row for each document: `entities` hold its spans, `cats` its classes."""
+    return _write(documents, options, entities=True)
+
+
+def _write(documents: Sequence[Document], options: Options, *, entities: bool) -> Written:
+    count = options.counted(UTF_16)
+    written = Written("", notes=unsure(documents, count, "doccano"))
+    lines, region = [], 0
+    for document in documents:
+        if document.answer in ("reject", "ignore"):
+            written.refused.append(Bad(place(document), f"doccano has no place for the answer {document.answer!r}"))
+            continue
+        offsets = Offsets(document.text, count)
+        spans = [(offsets.outward(span.start), offsets.outward(span.end), span.label) for span in document.spans]
+        row: dict[str, Any] = {"id": document.id, "text": document.text}
+        if entities:
+            row["entities"] = [
+                {"id": region + at, "label": label, "start_offset": start, "end_offset": end}
+                for at, (start, end, label) in enumerate(spans, start=1)
+            ]
+            row |= {"relations": []} | ({"cats": list(document.labels)} if document.labels else {})
+            region += len(spans)
+        elif spans and document.labels:
+            row |= {"entities": spans, "cats": list(document.labels)}
+        else:
+            row["label"] = spans or list(document.labels)
+        row[ID] = document.id
+        if document.answer is None and (document.labels or spans):
+            row[SUGGESTION] = digest_of(document.labels, document.spans)
+        row |= {name: value for name in _META if (value := getattr(document, name)) is not None}
+        lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+    written.text = "".join(lines)
+    return written
+
+
+def read(text: str, file: str, options: Options) -> Imported:
+    """Documents of a file in any of these forms, of JSON lines or one JSON array."""
+    found = Imported()
+    relations = 0
+    for number, (where, row) in enumerate(items(text, file), start=1):
+        if isinstance(row, Bad):
+            found.bad.append(row)
+            continue
+        try:
+            checked(found, _document(row, number, options), where)
+        except ValueError as error:
+            found.bad.append(Bad(where, str(error)))
+        relations += len(row.get("relations") or []) if isinstance(row.get("relations") or [], list) else 0
+    if relations:
+        found.notes.append(f"{relations:,} relations between spans were left out: only the spans are kept")
+    found.notes += unsure(found.documents, options.counted(UTF_16), "doccano")
+    return found
+
+
+def _document(row: Mapping[str, Any], number: int, options: Options) -> Document:
+    text = text_of(row.get("text", row.get("data")), "text")
+    offsets = Offsets(text, options.counted(UTF_16))
+    named = options.field or next((name for name in ("label", "labels") if name in row), "label")
+    given = row.get(named)
+    if isinstance(given, list) and any(isinstance(each, list | Mapping) for each in given):
+        spans, labels = [_span(offsets, each) for each in given], names_of(row.get("cats"))
+    else:
+        spans = [_span(offsets, each) for each in _list(row.get("entities"), "entities")]
+        labels = names_of(given) + names_of(row.get("cats"))
+    answer = optional_text(row.get("answer"))
+    if answer is None and (labels or spans) and (options.approved or row.get(SUGGESTION) != digest_of(labels, spans)):
+        answer = "accept"
+    annotator = optional_text(row.get("annotator")) if answer else None
+    return Document(
+        str(first_of(row.get(ID), row.get("id"), number)), text, labels, tuple(spans), annotator, answer, optional_text(row.get("origin")),
+        confidence_of(row.get("confidence")), optional_text(row.get("time")),
+    )  # fmt: skip
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    if not isinstance(value or [], list):
+        raise Malformed(f"{what} is a list, found {value!r}")
+    return value or []
+
+
+def _span(offsets: Offsets, value: Any) -> Span:
+    if isinstance(value, Mapping):
+        value = [value.get("start_offset"), value.get("end_offset"), value.get("label")]
+    if not isinstance(value, list) or len(value) != 3:
+        raise Malformed(f"a span is [start, end, label] or an entity with start_offset, end_offset and label, found {value!r}")
+    return span_of(offsets, number_of(value[0]), number_of(value[1]), text_of(value[2], "a span's label"))

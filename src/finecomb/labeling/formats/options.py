@@ -1,0 +1,71 @@
+"""What reading and writing a form of rows may be told, and what writing gives."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from finecomb.labeling.documents import Bad, Document, Span
+
+# Field of a tool's row that holds the digest of the suggestion it was exported with.
+SUGGESTION = "suggestion"
+
+
+@dataclass(frozen=True)
+class Options:
+    """offsets: how the tool counts, None: as it is known to. tokens: a tokeniser by name or pattern. scheme: of CoNLL's tags.
+
+    labels, spans: names that are offered, beside those that occur. field: which of several fields of a tool's file holds the label.
+    texts: the rows that were given out, for forms that hold no text or no ids. approved: every row was approved by an annotator, so that an
+    unchanged suggestion is an answer.
+    """
+
+    offsets: str | None = None
+    tokens: str = "words"
+    scheme: str = "iob2"
+    labels: Sequence[str] = ()
+    spans: Sequence[str] = ()
+    field: str | None = None
+    texts: Sequence[Document] | None = None
+    approved: bool = False
+
+    def counted(self, usual: str) -> str:
+        """How offsets are counted, where the tool's own way is `usual`."""
+        return self.offsets or usual
+
+
+@dataclass
+class Written:
+    """The file; other files beside it by suffix; documents it cannot hold; and what the user should know of the rest."""
+
+    text: str
+    beside: dict[str, str] = field(default_factory=dict)
+    refused: list[Bad] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def offered(documents: Sequence[Document], options: Options) -> tuple[list[str], list[str]]:
+    """Names of the classes and of the spans: those that were named, then those that occur, by name."""
+    labels = sorted({name for each in documents for name in each.labels} - set(options.labels))
+    spans = sorted({span.label for each in documents for span in each.spans} - set(options.spans))
+    return [*options.labels, *labels], [*options.spans, *spans]
+
+
+def digest_of(labels: Sequence[str], spans: Sequence[Span]) -> str:
+    """Digest of labels and spans in any order. A tool that does not record who looked at a row returns an untouched suggestion with it."""
+    content = [sorted(labels), [[span.start, span.end, span.label] for span in sorted(spans)]]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def unmarked(documents: Sequence[Document], tool: str) -> list[str]:
+    """A note for formats without a field for SUGGESTION, where suggestions are among the documents."""
+    count = sum(each.answer is None and bool(each.labels or each.spans) for each in documents)
+    what = f"{count:,} suggestions are written like answers, because {tool} does not distinguish them"
+    return [f"{what}: import with --texts, so that unchanged ones stay suggestions"] if count else []
+
+
+def place(document: Document) -> str:
+    """How a document that cannot be written is named."""
+    return f"row {document.id}" + (f" by {document.annotator}" if document.annotator else "")

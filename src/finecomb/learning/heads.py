@@ -1,0 +1,67 @@
+"""Heads: what transformers puts on a backbone, and how it is read, the same whatever the padding. A task names its head by kind.
+
+What `read` gives for tokens stands in the order of the text: the first real token of each row in column 0, padding behind the last, and no
+column for the virtual tokens that a prompt puts before the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import transformers
+from peft import TaskType
+from torch import Tensor
+
+from finecomb.config.schema.model import FAMILIES
+from finecomb.learning.pooling import align, classify
+
+VERSION = "1"
+
+Read = Callable[[Any, dict[str, Tensor], int], Tensor]
+"""(model, inputs, virtual tokens before each text) -> outputs."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """A kind of head.
+
+    auto_class: the class of transformers that builds it. peft: what PEFT calls the task. read: from inputs to outputs.
+    """
+
+    name: str
+    auto_class: str
+    peft: TaskType
+    read: Read
+
+    @property
+    def auto(self) -> Any:
+        """The auto class itself."""
+        return getattr(transformers, self.auto_class)
+
+
+def _sequence(model: Any, inputs: dict[str, Tensor], virtual: int) -> Tensor:
+    """Logits [B, K]."""
+    return classify(model, inputs)
+
+
+def _tokens(model: Any, inputs: dict[str, Tensor], virtual: int) -> Tensor:
+    """Logits [B, L, K] of every token."""
+    family = FAMILIES[model.config.model_type]
+    aligned = align(inputs, family.padding)
+    extra = {"use_mems": False} if model.config.model_type == "xlnet" else {"use_cache": False} if family.causal else {}
+    logits = model(**aligned, **extra).logits
+    if family.padding != "right":
+        logits = align({"attention_mask": aligned["attention_mask"], "logits": logits}, "right")["logits"]
+    return logits[:, virtual:]
+
+
+HEADS: Mapping[str, Head] = {
+    head.name: head
+    for head in (
+        Head("sequence_classification", "AutoModelForSequenceClassification", TaskType.SEQ_CLS, _sequence),
+        Head("token_classification", "AutoModelForTokenClassification", TaskType.TOKEN_CLS, _tokens),
+        Head("causal_lm", "AutoModelForCausalLM", TaskType.CAUSAL_LM, _tokens),
+    )
+}
