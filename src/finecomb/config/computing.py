@@ -128,7 +128,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/prepare/leakage", "training/tables",
         "studies/statistics/budget", "studies/statistics/corrected", "studies/statistics/metrics", "studies/statistics/resampling",
         "studies/statistics/seeds", "studies/statistics/significance", "studies/statistics/two_way",
-        "studies/references", "studies/scores", "studies/report/analysis",
+        "studies/analysis/rows", "studies/references", "studies/scores", "studies/report/analysis",
     ),
 }  # fmt: skip
 

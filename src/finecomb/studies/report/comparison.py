@@ -16,11 +16,11 @@ from finecomb.config import plugins
 from finecomb.core.atomic import write_text
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.studies.analysis import arms, caveats, statistics
-from finecomb.studies.analysis.analyze import Row
 from finecomb.studies.analysis.arms import ComparedRun
 from finecomb.studies.analysis.collect import collect_runs
 from finecomb.studies.analysis.frames import Frames
 from finecomb.studies.analysis.references import check as check_references
+from finecomb.studies.analysis.rows import Row
 from finecomb.studies.report import tables
 from finecomb.studies.report.formatting import NONE, writer_of
 from finecomb.studies.report.report import ReportTable

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from finecomb.studies.analysis.analyze import Analysis, ColumnTable, Row
 from finecomb.studies.analysis.frames import CONFIRM, Frames
+from finecomb.studies.analysis.rows import Analysis, ColumnTable, Row
 from finecomb.studies.report.formatting import NO_SHARE
 from finecomb.studies.report.tables import heading
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from finecomb.studies.analysis.analyze import BETTER, WORSE, Analysis, ColumnTable, Row
+from finecomb.studies.analysis.rows import BETTER, WORSE, Analysis, ColumnTable, Row
 from finecomb.studies.report.formatting import writer_of
 from finecomb.studies.report.tables import heading, row_names
 

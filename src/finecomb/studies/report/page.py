@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-from finecomb.studies.analysis.analyze import Analysis
+from finecomb.studies.analysis.rows import Analysis
 from finecomb.studies.report import tables
 
 _STYLE = """

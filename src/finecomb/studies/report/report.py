@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from finecomb.core.atomic import write_text
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.studies.analysis import frames
-from finecomb.studies.analysis.analyze import Analysis, analyse
+from finecomb.studies.analysis.analyze import analyse
 from finecomb.studies.analysis.frames import Frames
+from finecomb.studies.analysis.rows import Analysis
 from finecomb.studies.report import latex, tables
 from finecomb.studies.report.reproduce import reproduce
 

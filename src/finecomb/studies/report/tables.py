@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from finecomb.config.plugins import lower_is_better
-from finecomb.studies.analysis.analyze import NOT_SHOWN, Analysis, ColumnTable, Row
 from finecomb.studies.analysis.caveats import zero_division_note
 from finecomb.studies.analysis.frames import Frames
 from finecomb.studies.analysis.references import SETTINGS
+from finecomb.studies.analysis.rows import NOT_SHOWN, Analysis, ColumnTable, Row
 from finecomb.studies.analysis.statistics.corrected import few_seeds, uneven_seeds
 from finecomb.studies.report.formatting import NO_SHARE, NONE, bytes_text, interval_text, pipes, writer_of
 

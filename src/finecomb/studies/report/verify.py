@@ -11,8 +11,8 @@ import numpy as np
 from finecomb.config.plugins import metrics
 from finecomb.core.errors import ConfigError
 from finecomb.studies.analysis import arms, frames
-from finecomb.studies.analysis.analyze import ColumnTable, Row
 from finecomb.studies.analysis.arms import ComparedRun
+from finecomb.studies.analysis.rows import ColumnTable, Row
 from finecomb.studies.analysis.scores import Labels, read_predictions, scorer, zero_divisions
 from finecomb.studies.analysis.statistics import CLASS_METRICS, NUMBER_METRICS
 from finecomb.studies.report.report import ReportTable
