@@ -151,3 +151,17 @@ def test_the_report_of_any_runs_holds_what_a_studys_holds(make_run, runs, tmp_pa
     before = (tmp_path / "report" / "report.html").read_bytes()
     assert cli.main(words) == 0
     assert (tmp_path / "report" / "report.html").read_bytes() == before
+
+
+def test_a_comparison_has_the_figures_page_and_latex_of_a_study(make_run, runs, tmp_path):
+    for seed in range(3):
+        make_run("full", seed, accuracy=0.95)
+        make_run("head", seed, accuracy=0.6)
+    table = compare([runs], output=tmp_path / "table.tex")
+    text = (tmp_path / "table.tex").read_text()
+    assert text == table.to_latex()
+    assert "22,000,000" in text
+    assert "worse than full" in text
+    assert "test/f1\\_macro" in text
+    assert table.plot("intervals") == table.plot("intervals_accuracy") != table.plot("intervals_f1_macro")
+    assert table.to_html().count("<figure") >= 4
