@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from finecomb.studies.arms import ComparedRun, group
+from finecomb.studies.analysis.arms import ComparedRun, group
 
 
 def run(seed: int, path: str, content: str, weights: str = "w") -> ComparedRun:
