@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from finecomb.studies.cells import pipes
-from finecomb.studies.statistics import significance, two_way
 from scipy import stats
 
 from finecomb.studies.report import frames
+from finecomb.studies.statistics import significance, two_way
 
 HERE = Path(__file__).parent
 DRAWS = 1000
