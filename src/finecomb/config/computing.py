@@ -115,7 +115,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/dataset/crawl/urls",
     ),
     "wikipedia": (
-        "data/dataset/wikipedia/articles", "data/dataset/wikipedia/dump", "data/dataset/wikipedia/languages",
+        "data/dataset/wikipedia/articles", "data/dataset/wikipedia/dump",
         "data/dataset/wikipedia/markup", "data/dataset/wikipedia/templates", "data/dataset/wikipedia/wikitext",
     ),
     # The identity of every cleaning step, beside the VERSION of its class.

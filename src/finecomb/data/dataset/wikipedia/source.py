@@ -31,8 +31,7 @@ from finecomb.data.dataset.source import Raw
 from finecomb.data.dataset.text_file import existing
 from finecomb.data.dataset.wikipedia.articles import COLUMNS, Articles, Part, Rules, convert
 from finecomb.data.dataset.wikipedia.dump import Cut, Site, as_utf8, decompressed, elements, read_index, read_site
-from finecomb.data.dataset.wikipedia.languages import CODES
-from finecomb.data.dataset.wikipedia.wikitext import wiki_of
+from finecomb.data.dataset.wikipedia.wikitext import Wiki
 
 # Goes up when the same dump and config give other rows.
 VERSION = 2
@@ -90,7 +89,7 @@ class WikipediaSource:
         sections = config.drop_sections.get(site.language, [])
         names = [] if config.disambiguation else config.disambiguation_templates.get(site.language, [])
         return Rules(
-            wiki_of(site.namespaces, CODES, [str(name) for name in sections]),
+            Wiki.of(site, [str(name) for name in sections]),
             site,
             frozenset(config.namespaces),
             frozenset(str(name).lower() for name in names),
