@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from finecomb.assets.cache import cache_dir, full_disk, hash_file, offline, room_on_disk, staging
+from finecomb.assets.cache import DISTRIBUTIONS, cache_dir, full_disk, hash_file, offline, room_on_disk, staging
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.core.progress import Meter
 
@@ -42,7 +42,7 @@ def parse(rest: str) -> tuple[str, str, list[str]]:
 
 def fetch_archive(name: str, version: str, sha256: str, *, progress: bool) -> Path:
     """The distribution file with that hash, from the cache or through pip. The caller holds the lock."""
-    folder = cache_dir() / "distributions" / sha256
+    folder = DISTRIBUTIONS.path(sha256)
     for kept in sorted(folder.glob("*")) if folder.is_dir() else []:
         if hash_file(kept) == sha256:
             return kept

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from finecomb.assets import cache_dir, lock
-from finecomb.assets.cache import in_use, mark_used, remove, staging
+from finecomb.assets import lock
+from finecomb.assets.cache import PREPARED, in_use, mark_used, remove, staging
 from finecomb.config import plugins
 from finecomb.config.computing import raised
 from finecomb.config.schema import annotator as annotator_schema
@@ -76,7 +76,7 @@ def prepare(
     identity = (*recipe.identity, *plugins.code("cleaner", cleaner.name))
     identity = identity if annotate is None else (*identity, annotators.identity(annotator))
     key = _key(dataset, (*identity, *balancing.identity), inputs, kind)
-    directory = cache_dir() / "prepared" / key
+    directory = PREPARED.path(key)
     with lock(key):
         if (cached := _cached(directory)) is not None:
             return cached
@@ -114,7 +114,7 @@ def _reuse(dataset: dataset_schema.Prepared, balancing: balance.Balancing, kind:
     key = hashlib.sha256(
         json.dumps([VERSION, given.content_hash, limits, *balancing.identity, *raised("reading")], sort_keys=True).encode()
     ).hexdigest()[:32]
-    directory = cache_dir() / "prepared" / key
+    directory = PREPARED.path(key)
     with lock(key):
         if (cached := _cached(directory)) is not None:
             return cached

@@ -11,7 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from finecomb.assets import cache_dir, hash_file
+from finecomb.assets import hash_file
+from finecomb.assets.cache import FETCHED
 from finecomb.assets.client import FetchPolicy, FileClient, fetch_whole
 from finecomb.config.computing import raised
 from finecomb.config.schema.dataset import CommonCrawl
@@ -47,7 +48,7 @@ class CommonCrawlSource:
             self._archives = {}
             for name in self._config.archives:
                 if "://" in name:
-                    place = cache_dir() / "fetched" / hashlib.sha256(name.encode()).hexdigest()[:32]
+                    place = FETCHED.path(hashlib.sha256(name.encode()).hexdigest()[:32])
                     self._archives[name] = fetch_whole(name, place, FetchPolicy.of(self._config.fetch), limit=self._config.fetch.max_bytes)
                     continue
                 found = sorted(glob.glob(name)) if glob.has_magic(name) else [str(existing(Path(name), "dataset.archives"))]

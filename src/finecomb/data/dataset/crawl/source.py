@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from finecomb.assets import cache_dir, lock, offline, room_on_disk
+from finecomb.assets import lock, offline, room_on_disk
+from finecomb.assets.cache import CRAWL
 from finecomb.config.computing import raised
 from finecomb.config.schema.dataset import Crawl
 from finecomb.core.errors import ConfigError, Problem
@@ -54,7 +55,7 @@ class CrawlSource:
         """Where the crawl's state lies: a key of what shapes it."""
         shape = {name: getattr(self._config, name) for name in _SHAPES}
         text = json.dumps([VERSION, shape], sort_keys=True, ensure_ascii=False, default=list)
-        return cache_dir() / "crawl" / hashlib.sha256(text.encode()).hexdigest()[:32]
+        return CRAWL.path(hashlib.sha256(text.encode()).hexdigest()[:32])
 
     def inputs(self) -> dict[str, str]:
         """The hash of what was fetched, which is fetched now if it was not, and what turns pages into text."""
@@ -74,7 +75,7 @@ class CrawlSource:
 
     def _finished(self) -> Store:
         """The store of the finished crawl."""
-        with lock(f"crawl-{self.directory.name}"), room_on_disk(self.directory):
+        with lock(CRAWL.lock.format(self.directory.name)), room_on_disk(self.directory):
             store = Store(self.directory / "crawl.sqlite")
             try:
                 if store.fact("finished") is None:

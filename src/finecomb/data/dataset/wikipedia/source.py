@@ -13,7 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from finecomb.assets import cache_dir, hash_file
+from finecomb.assets import hash_file
+from finecomb.assets.cache import FETCHED, WIKIPEDIA
 from finecomb.assets.client import FetchPolicy, fetch_whole
 from finecomb.config.computing import raised
 from finecomb.config.schema.dataset import Fetch, Wikipedia
@@ -131,7 +132,7 @@ class WikipediaSource:
         offsets = self._offsets(path)
         how = f"streams {hashlib.sha256(repr(offsets).encode()).hexdigest()}" if offsets else "batches"
         facts = json.dumps([_converter(), self._hash(), how, rules.record()], ensure_ascii=False)
-        folder = cache_dir() / "wikipedia" / hashlib.sha256(facts.encode()).hexdigest()[:32]
+        folder = WIKIPEDIA.path(hashlib.sha256(facts.encode()).hexdigest()[:32])
         parts = _streams(path, offsets) if offsets else _batches(path, compressed, rules.page_bytes)
         engine = LocalEngine(None if self._config.workers == "auto" else int(self._config.workers))
         try:
@@ -171,7 +172,7 @@ def _local(name: str, key: str, fetch: Fetch) -> Path:
         if path.is_dir():
             raise ConfigError(Problem(f"{path} is a folder", key, hint="name a file in it"))
         return path
-    folder = cache_dir() / "fetched" / hashlib.sha256(name.encode()).hexdigest()[:32]
+    folder = FETCHED.path(hashlib.sha256(name.encode()).hexdigest()[:32])
     return fetch_whole(name, folder, FetchPolicy.of(fetch), limit=fetch.max_bytes)
 
 
