@@ -41,7 +41,13 @@ class Lower(Step):
     def decide(self, batch):
         if note := os.environ.get("STARTED"):
             Path(note, f"{batch.start}-{os.environ.get('VICTIM', '')}-{uuid.uuid4().hex}").touch()
-            time.sleep(60 if "VICTIM" in os.environ else self.seconds)
+            if "VICTIM" in os.environ:
+                time.sleep(60)
+            # A node that is slow to begin gets a shard all the same.
+            end = time.monotonic() + 60
+            while not list(Path(note).glob("*-victim-*")) and time.monotonic() < end:
+                time.sleep(0.05)
+            time.sleep(self.seconds)
         return Decision(replace={row: (text.lower(), None) for row, text in enumerate(batch.text) if text != text.lower()})
 
 CLEANING_STEPS = {"lower": (LowerSchema, Lower)}
