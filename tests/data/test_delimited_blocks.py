@@ -7,9 +7,9 @@ import pytest
 from finecomb.core.errors import ConfigError
 from finecomb.data.dataset import compressed
 from finecomb.data.dataset.compressed import Damaged
+from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats import delimited as module
 from finecomb.data.dataset.formats.piece import How
-from finecomb.data.dataset.found import File
 
 CELLS = ("a", "", "two words", "naïve 東京", "\U0001f600", " x ", "1.5", "b" * 30)
 ODD = ('"q"', '"a, b\tc"', '"two\nlines"', '"crlf\r\nin"', '"say ""hi"""', '5" screen', '"open', "nul\0", "cr\rin", "\ufeffmark",

@@ -11,8 +11,8 @@ from data_configs import make_dataset
 
 from finecomb.assets import fetch
 from finecomb.core.errors import ConfigError
-from finecomb.data.dataset.wikipedia import source as source_module
-from finecomb.data.dataset.wikipedia.source import WikipediaSource
+from finecomb.data.dataset.wikipedia import dump_source
+from finecomb.data.dataset.wikipedia.dump_source import WikipediaSource
 
 pytest.importorskip("mwparserfromhell")
 
@@ -208,8 +208,8 @@ def test_workers_and_index_do_not_change_the_rows(dump, monkeypatch, tmp_path):
 def test_parts_that_were_converted_are_not_converted_again(dump, monkeypatch):
     path, index = dump(many(10), multistream=True)
     done = []
-    convert = source_module.convert
-    monkeypatch.setattr(source_module, "convert", lambda part, rules: done.append(part.number) or convert(part, rules))
+    convert = dump_source.convert
+    monkeypatch.setattr(dump_source, "convert", lambda part, rules: done.append(part.number) or convert(part, rules))
     source = WikipediaSource(make_dataset("wikipedia", dump=str(path), index=str(index), workers=1))
     chunks = iter(source.read("none").splits["train"])
     next(chunks), next(chunks)

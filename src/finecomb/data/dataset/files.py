@@ -14,12 +14,12 @@ import numpy as np
 
 from finecomb.config.schema.dataset import Files
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.data.dataset.file_search import File, Found, find
 from finecomb.data.dataset.formats.piece import How, Table
 from finecomb.data.dataset.formats.plain import folder_of
-from finecomb.data.dataset.found import File, Found, find
-from finecomb.data.dataset.reading import Part, Plan, Want, read_splits
+from finecomb.data.dataset.row_stream import Part, Plan, Want, read_splits
 from finecomb.data.dataset.rows import SPLITS
-from finecomb.data.dataset.source import Raw, Source
+from finecomb.data.dataset.source_protocol import Raw, Source
 from finecomb.data.dataset.table import format_of, known_format, pieces
 
 # Of more files than this the manifest keeps one hash of all.

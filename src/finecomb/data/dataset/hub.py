@@ -17,12 +17,12 @@ from finecomb.assets.hub import explain
 from finecomb.config.schema.dataset import HubDataset
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.dataset.compressed import COMPRESSED
+from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats.columnar import table as arrow_table
 from finecomb.data.dataset.formats.piece import How, Numbers, Table
-from finecomb.data.dataset.found import File
-from finecomb.data.dataset.reading import Part, Plan, Want, read_splits
+from finecomb.data.dataset.row_stream import Part, Plan, Want, read_splits
 from finecomb.data.dataset.rows import Rows
-from finecomb.data.dataset.source import Raw
+from finecomb.data.dataset.source_protocol import Raw
 from finecomb.data.dataset.table import SUFFIXES, format_of, pieces
 from finecomb.data.dataset.text_file import existing
 

@@ -12,7 +12,7 @@ from typing import Any
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.broken import ENCODING, LONG, NUL, SHOWN, Broken
 from finecomb.data.dataset.compressed import Damaged, blocks
-from finecomb.data.dataset.found import File
+from finecomb.data.dataset.file_search import File
 
 LONGEST = 1 << 25
 # Bytes that are not of the encoding are decoded to these characters, which no proper text holds, so that the line they are in can be told.

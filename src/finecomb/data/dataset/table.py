@@ -9,12 +9,12 @@ from typing import Any
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.dataset.broken import Broken
 from finecomb.data.dataset.compressed import COMPRESSED, Damaged, members
+from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats.columnar import arrow, parquet
 from finecomb.data.dataset.formats.delimited import delimited
 from finecomb.data.dataset.formats.objects import json_file, json_lines
 from finecomb.data.dataset.formats.piece import How, Table
 from finecomb.data.dataset.formats.plain import conll, document, text_lines
-from finecomb.data.dataset.found import File
 
 SUFFIXES = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet",

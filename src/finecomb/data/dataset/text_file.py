@@ -32,7 +32,7 @@ def read_text(path: Path, encoding: str) -> str:
     """The text of a file that fits in memory. Raises ConfigError, with the line, for bytes that are not text in that encoding."""
     # Here, since those modules look for files by `existing`.
     from finecomb.data.dataset.compressed import Damaged, whole
-    from finecomb.data.dataset.found import File
+    from finecomb.data.dataset.file_search import File
     from finecomb.data.dataset.lines import Decoder, fault
 
     file = File(path, path.name)

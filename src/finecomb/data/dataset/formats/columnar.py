@@ -7,8 +7,8 @@ from typing import Any
 
 from finecomb.data.dataset.broken import ENCODING, ROW_GROUP, Broken
 from finecomb.data.dataset.compressed import COMPRESSED, UNREADABLE, Damaged, whole
+from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats.piece import PIECE, How, Numbers, Table
-from finecomb.data.dataset.found import File
 
 # An Arrow file inside a compressed one or in an archive is read as a whole.
 LARGEST_PACKED = 1 << 30

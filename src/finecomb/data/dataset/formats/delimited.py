@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.broken import BLANK, CELLS, QUOTES, Broken
 from finecomb.data.dataset.compressed import Damaged
+from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats.piece import PIECE, How, Numbers, Table
-from finecomb.data.dataset.found import File
 from finecomb.data.dataset.lines import LONGEST, Group, bare, fault, groups
 
 csv.field_size_limit(2**31 - 1)

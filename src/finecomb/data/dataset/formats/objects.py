@@ -11,8 +11,8 @@ from typing import Any
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.broken import JSON, NESTED, NO_OBJECT, Broken
 from finecomb.data.dataset.compressed import Damaged, blocks, whole
+from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats.piece import PIECE, How, Numbers, Table
-from finecomb.data.dataset.found import File
 from finecomb.data.dataset.lines import Decoder, fault, groups
 
 # An array is read as a whole, so there is a limit to it.

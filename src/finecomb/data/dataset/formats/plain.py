@@ -8,8 +8,8 @@ from typing import Any
 
 from finecomb.data.dataset.broken import TAGS, Broken
 from finecomb.data.dataset.compressed import UNREADABLE, Damaged, whole
+from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats.piece import PIECE, How, Numbers, Table
-from finecomb.data.dataset.found import File
 from finecomb.data.dataset.lines import LONGEST, Decoder, bare, fault, groups
 
 _LABEL_MARK = "__label__"

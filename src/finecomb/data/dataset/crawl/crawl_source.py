@@ -22,7 +22,7 @@ from finecomb.data.dataset.crawl.store import Page, Store
 from finecomb.data.dataset.crawl.urls import Scope
 from finecomb.data.dataset.extract import Limits, extract, made_by, require_web
 from finecomb.data.dataset.rows import Rows
-from finecomb.data.dataset.source import Raw
+from finecomb.data.dataset.source_protocol import Raw
 from finecomb.data.patterns import compiled
 
 # Goes up when the same answers give other pages.

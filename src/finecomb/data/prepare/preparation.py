@@ -30,8 +30,8 @@ from finecomb.data.dataset.prepared import PreparedFolder, content_hash, open_pr
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.text_file import existing
 from finecomb.data.engine import Engine, LocalEngine
-from finecomb.data.prepare import after_split, balance, labeling, reading
-from finecomb.data.prepare.reading import Reading
+from finecomb.data.prepare import after_split, balance, labeling, reading_tasks
+from finecomb.data.prepare.reading_tasks import Reading
 from finecomb.data.shards import remove_orphans
 
 # Goes up when the same input and config give other rows.
@@ -83,7 +83,7 @@ def prepare(
         remove_orphans()
         running = engine or LocalEngine()
         try:
-            read = reading.read(
+            read = reading_tasks.read(
                 source, _key(dataset, () if annotate is None else ("labels may lack",), inputs, kind, ("split", "limit")), kind, running
             )
             held_out = split.missing(read.splits, dataset.split)
@@ -185,7 +185,7 @@ def _make(
     late: the steps that run once the splits exist. stage: a folder for the texts meanwhile.
     """
     funnel = read.funnel + cleaned.funnel
-    rows = reading.opened(cleaned.splits, stage, cleaned.clusters)
+    rows = reading_tasks.opened(cleaned.splits, stage, cleaned.clusters)
     _refuse_empty(rows, funnel, read.source)
     labeled, labels_funnel, annotations = labeling.labeled(rows, annotate, kind)
     funnel += labels_funnel
