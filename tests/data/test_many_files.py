@@ -15,6 +15,7 @@ import pytest
 from reading_rows import places, read, reasons, source
 
 from finecomb.core.errors import ConfigError
+from finecomb.data.dataset import row_stream
 from finecomb.data.dataset.formats import columnar, delimited, objects, piece, plain
 
 ITEMS = [{"text": f"wörd {n}", "label": "ab"[n % 2], "key": f"k{n}"} for n in range(40)]
