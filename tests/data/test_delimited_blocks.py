@@ -37,7 +37,7 @@ def read(path, quotes, separator, encoding="utf-8"):
         for table in module.delimited(File(path, path.name), How(encoding, quotes), separator):
             columns = [table.column(name) for name in table.names]
             rows += zip(table.line, table.row, *columns, strict=True)
-            broken += [(item.line, item.reason, item.told, item.text) for item in table.broken]
+            broken += [(item.line, item.reason, item.message, item.text) for item in table.broken]
     except (ConfigError, Damaged) as error:
         return rows, broken, str(error)
     return rows, broken, None

@@ -127,8 +127,8 @@ def _announced(lines: list[str]) -> int | None:
     """The size pip announced (`Downloading x.whl (83.5 MB)`), in bytes."""
     units = {"bytes": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
     for line in lines[:]:
-        if found := re.search(r"Downloading .*\(([\d.]+) (bytes|kB|MB|GB)\)", line):
-            return int(float(found[1]) * units[found[2]])
+        if size := re.search(r"Downloading .*\(([\d.]+) (bytes|kB|MB|GB)\)", line):
+            return int(float(size[1]) * units[size[2]])
     return None
 
 

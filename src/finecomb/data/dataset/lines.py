@@ -90,13 +90,13 @@ class Decoder:
 
 def fault(text: str, encoding: str, line: int) -> Broken | None:
     """What cannot be read in a text of a tainted group, or None."""
-    found = _UNREADABLE.search(text)
-    if found is None:
+    match = _UNREADABLE.search(text)
+    if match is None:
         return None
     shown = "".join("\ufffd" if _UNREADABLE.match(letter) else letter for letter in text[:SHOWN])
-    if found[0] == "\0":
+    if match[0] == "\0":
         return Broken(line, NUL, text=shown)
-    return Broken(line, ENCODING, f"byte {ord(found[0]) - _MARK:#04x} is not {encoding}", shown)
+    return Broken(line, ENCODING, f"byte {ord(match[0]) - _MARK:#04x} is not {encoding}", shown)
 
 
 def groups(file: File, encoding: str) -> Iterator[Group]:

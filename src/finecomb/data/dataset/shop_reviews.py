@@ -23,19 +23,19 @@ class ShopReviewsSource:
 
     def __init__(self, config: ShopReviews) -> None:
         self._config = config
-        self._found: dict[str, Local] = {}
+        self._files: dict[str, Local] = {}
 
     def _locals(self) -> dict[str, Local]:
         """The file of each class, bad first."""
-        if not self._found:
+        if not self._files:
             for name in ("neg", "pos"):
                 path = self._config.path
                 sources = (
                     [f"file:{existing(_file(path, name), 'dataset.path')}"] if path else [f"{s}/{name}.txt" for s in self._config.source]
                 )
                 sha256 = None if path else self._config.sha256
-                self._found[name] = fetch(sources, sha256=sha256, progress=sys.stderr.isatty())
-        return self._found
+                self._files[name] = fetch(sources, sha256=sha256, progress=sys.stderr.isatty())
+        return self._files
 
     def inputs(self) -> dict[str, str]:
         """The hash of each file."""

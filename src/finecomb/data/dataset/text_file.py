@@ -44,9 +44,9 @@ def read_text(path: Path, encoding: str) -> str:
     if not data.strip():
         raise ConfigError(Problem(f"{path.name} is empty", str(path)))
     text, tainted = Decoder(encoding, file).decode(data, final=True)
-    if tainted and (found := fault(text, encoding, 1)):
+    if tainted and (unreadable := fault(text, encoding, 1)):
         at = next(number for number, line in enumerate(text.split("\n"), start=1) if fault(line, encoding, number))
-        raise ConfigError(Problem(found.told, f"{path}, line {at}", hint="set dataset.encoding to what the file was written in"))
+        raise ConfigError(Problem(unreadable.message, f"{path}, line {at}", hint="set dataset.encoding to what the file was written in"))
     return text
 
 

@@ -51,10 +51,10 @@ class CommonCrawlSource:
                     place = FETCHED.path(hashlib.sha256(name.encode()).hexdigest()[:32])
                     self._archives[name] = fetch_whole(name, place, FetchPolicy.of(self._config.fetch), limit=self._config.fetch.max_bytes)
                     continue
-                found = sorted(glob.glob(name)) if glob.has_magic(name) else [str(existing(Path(name), "dataset.archives"))]
-                if not found:
+                files = sorted(glob.glob(name)) if glob.has_magic(name) else [str(existing(Path(name), "dataset.archives"))]
+                if not files:
                     raise ConfigError(Problem(f"no file is named like {name}", "dataset.archives"))
-                self._archives.update({each: Path(each) for each in found})
+                self._archives.update({each: Path(each) for each in files})
         return self._archives
 
     def _fetched(self) -> Store:
@@ -119,8 +119,8 @@ class _Reader:
         """Rows in chunks, one file after the other."""
         rows: list[dict[str, Any]] = []
         size = 0
-        for name, found in archives:
-            for number, record in enumerate(found, start=1):
+        for name, archive in archives:
+            for number, record in enumerate(archive, start=1):
                 row = self._row(record, name, number)
                 self._entry["reasons"] = self._reasons
                 if row is None:
@@ -142,14 +142,14 @@ class _Reader:
             self._reject("damaged", record.damage, file, number)
             return None
         url = record.headers.get("warc-target-uri", "").strip("<>") or None
-        found = self._text(record, url)
-        if isinstance(found, str):
-            if found.startswith("page limit"):
-                self._reject("page limit", found, file, number, url)
+        extracted = self._text(record, url)
+        if isinstance(extracted, str):
+            if extracted.startswith("page limit"):
+                self._reject("page limit", extracted, file, number, url)
             else:
-                self._reasons[found] += 1
+                self._reasons[extracted] += 1
             return None
-        text, license = found["text"], found["license"]
+        text, license = extracted["text"], extracted["license"]
         if len(text) < max(1, self._config.min_characters):
             self._reasons["too short" if text else "no text"] += 1
             return None

@@ -158,7 +158,7 @@ def _done(store: Store) -> list[dict[str, Any]]:
     log = store.folder / "done.jsonl"
     data = log.read_bytes() if log.exists() else b""
     size = store.records.stat().st_size if store.records.exists() else 0
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     whole = 0
     for line in data.splitlines(keepends=True):
         try:
@@ -167,11 +167,11 @@ def _done(store: Store) -> list[dict[str, Any]]:
                 break
         except (ValueError, KeyError, TypeError):
             break
-        found.append(entry)
+        entries.append(entry)
         whole += len(line)
     if whole < len(data):
         os.truncate(log, whole)
-    return found
+    return entries
 
 
 def _fetch(config: CommonCrawl, client: FileClient, store: Store, capture: Capture, at: int) -> dict[str, Any]:

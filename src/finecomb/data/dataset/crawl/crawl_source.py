@@ -153,15 +153,15 @@ class _Chunk:
 
     def add(self, page: Page, mode: str, label: str | None, limits: Limits) -> str | None:
         """Add a page's main text; returns why that cannot be, or None."""
-        found = extract(page.body, page.url, mode=mode, charset=page.charset, limits=limits)
-        if not found.text:
-            return found.problem or "no main text"
+        extracted = extract(page.body, page.url, mode=mode, charset=page.charset, limits=limits)
+        if not extracted.text:
+            return extracted.problem or "no main text"
         self.ids.append(hashlib.sha256(page.canonical.encode()).hexdigest()[:32])
-        self._texts.append(found.text)
+        self._texts.append(extracted.text)
         self._labels.append(label)
-        for name, value in (("url", page.canonical), ("source", "crawl"), ("time", page.time), ("license", found.license)):
+        for name, value in (("url", page.canonical), ("source", "crawl"), ("time", page.time), ("license", extracted.license)):
             self._provenance[name].append(value)
-        self.characters += len(found.text)
+        self.characters += len(extracted.text)
         return None
 
     def rows(self) -> Rows:

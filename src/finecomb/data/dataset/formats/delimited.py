@@ -90,7 +90,7 @@ def delimited(file: File, how: How, separator: str) -> Iterator[Table]:
 def _header(file: File, cells: list[str], how: How, line: int, *, tainted: bool) -> tuple[list[str], bool]:
     """Names of the columns, and whether the first line is already a row."""
     if tainted and (wrong := fault("\n".join(cells), how.encoding, line)):
-        raise ConfigError(Problem(f"the header cannot be read: {wrong.told}", f"{file.name}, line {line}", hint="set dataset.encoding"))
+        raise ConfigError(Problem(f"the header cannot be read: {wrong.message}", f"{file.name}, line {line}", hint="set dataset.encoding"))
     names = [name.strip() for name in cells]
     if how.headerless and len(names) == len(how.headerless) and not set(names) & set(how.headerless):
         return list(how.headerless), True

@@ -42,13 +42,13 @@ class WikipediaSource:
 
         require_web("dataset=wikipedia")
         self._config = config
-        self._found: Path | None = None
+        self._path: Path | None = None
         self._sha256: str | None = None
 
     def _dump(self) -> Path:
-        if self._found is None:
-            self._found = _local(self._config.dump, "dataset.dump", self._config.fetch)
-        return self._found
+        if self._path is None:
+            self._path = _local(self._config.dump, "dataset.dump", self._config.fetch)
+        return self._path
 
     def _hash(self) -> str:
         if self._sha256 is None:
@@ -191,10 +191,10 @@ def _batches(path: Path, compressed: bool, limit: int) -> Iterator[Part]:
     pages: list[bytes | None] = []
     size, numbers = 0, itertools.count()
     with path.open("rb") as file:
-        found = elements(as_utf8(decompressed(file, compressed=compressed)), limit)
+        page_elements = elements(as_utf8(decompressed(file, compressed=compressed)), limit)
         try:
-            next(found, None)
-            for element in found:
+            next(page_elements, None)
+            for element in page_elements:
                 pages.append(element)
                 size += len(element or b"")
                 if size >= _BATCH_BYTES or len(pages) >= _BATCH_PAGES:
@@ -226,7 +226,7 @@ def _converted(part: Part, folder: Path, rules: Rules) -> Articles:
         try:
             table = pyarrow.parquet.read_table(file)
             facts = json.loads(table.schema.metadata[b"finecomb"])
-            counts = {name: Counter(facts.pop(name)) for name in ("reasons", "templates", "left_out")}
+            counts: dict[str, Any] = {name: Counter(facts.pop(name)) for name in ("reasons", "templates", "left_out")}
             return Articles({name: table.column(name).to_pylist() for name in COLUMNS}, **counts, **facts)
         except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError):
             file.unlink(missing_ok=True)  # damaged: it is made again
