@@ -1,6 +1,7 @@
 """A comparison claims what its runs allow and no more: rows, differences and warnings."""
 
 import json
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 
+from finecomb.studies.analysis.scores import value_range
 from finecomb.studies.report.comparison import compare
 
 NAMES = ["negative", "positive"]
@@ -236,3 +238,19 @@ def test_rows_by_a_key_average_over_what_every_row_has_and_leave_the_rest_out(ma
     assert any("tuning=full: 1 runs have no counterpart" in line for line in table.warnings)
     # The learning rate goes with the method here, and is no reason against a row for each method.
     assert {run.config["optimizer"]["lr"] for row in table.rows for run in row.runs} == {5e-5, 1e-3}
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [("accuracy", (0, 1)), ("f1_macro", (0, 1)), ("mcc", (-1, 1)), ("rmse", (0, math.inf)), ("of_a_plugin", (-math.inf, math.inf))],
+)
+def test_a_metric_has_a_range(metric, expected):
+    assert value_range(metric) == expected
+
+
+def test_an_interval_ends_where_the_metric_does(make_run, runs):
+    make_run(columns={"id": list("abcde"), "label": ["negative"] * 3 + ["positive"] * 2, "prediction": ["negative"] * 4 + ["positive"]})
+    row = compare([runs], metrics=["accuracy"]).rows[0]
+    assert row.value == 0.8
+    assert 0 <= row.interval.low < 0.8
+    assert row.interval.high == 1

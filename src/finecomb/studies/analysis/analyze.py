@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,8 @@ import numpy as np
 from finecomb.config.plugins import lower_is_better
 from finecomb.studies.analysis.frames import CONFIRM, REFERENCE, TRIAL, Frames
 from finecomb.studies.analysis.rows import BETTER, NOT_SHOWN, ONE_SEED, UNDEFINED, WORSE, Analysis, ColumnTable, Row
-from finecomb.studies.analysis.scores import Labels, Predictions, best, scorer, zero_divisions
-from finecomb.studies.analysis.statistics import Floats, budget, significance, two_way
+from finecomb.studies.analysis.scores import Labels, Predictions, best, scorer, value_range, zero_divisions
+from finecomb.studies.analysis.statistics import Floats, Interval, budget, significance, two_way
 from finecomb.studies.analysis.statistics.corrected import LEVEL, corrected
 from finecomb.studies.analysis.statistics.seeds import probability_of_improvement, seeds_needed, smallest_p, summary, t_interval
 
@@ -74,7 +75,7 @@ def _column(frames: Frames, column: dict[str, Any], metric: str) -> ColumnTable:
     measured = _answers(rows, examples, warnings)
     score = _scorer(column, measured)
     counted = len(next(iter(measured.values()))[0].ids) if measured else 0
-    left_out = _score_rows(rows, measured, score, counted)
+    left_out = _score_rows(rows, measured, score, counted, metric)
     _count_zero_divisions(column, rows, measured)
     arms = [row for row in rows if row.competes and row.values is not None]
     baseline, best_arm = (_named(arms, name, column["metric"]) for name in (frames.facts["baseline"], "best"))
@@ -176,7 +177,17 @@ def _count_zero_divisions(column: dict[str, Any], rows: Sequence[Row], measured:
         start += len(own)
 
 
-def _score_rows(rows: Sequence[Row], measured: dict[str, list[Predictions]], score: Any, examples: int) -> dict[str, Floats]:
+def _in_range(own: two_way.Difference, metric: str) -> two_way.Difference:
+    """With intervals that end where the metric does: a value beyond cannot be the true one, so that the interval covers as before."""
+    low, high = value_range(metric)
+
+    def cut(between: Interval) -> Interval:
+        return Interval(max(low, between.low), min(high, between.high))
+
+    return replace(own, interval=own.interval and cut(own.interval), over_examples=cut(own.over_examples))
+
+
+def _score_rows(rows: Sequence[Row], measured: dict[str, list[Predictions]], score: Any, examples: int, metric: str) -> dict[str, Floats]:
     """Fill in the values of each row; returns their jackknife replicates [G, m]."""
     if score is None:
         return {}
@@ -189,7 +200,8 @@ def _score_rows(rows: Sequence[Row], measured: dict[str, list[Predictions]], sco
         row = next(row for row in rows if row.arm == arm)
         row.values, left_out[arm] = plain[start:end], replicates[:, start:end]
         row.described, row.over_seeds = summary(row.values.tolist()), t_interval(row.values.tolist())
-        row.own = two_way.difference(row.values, None, left_out[arm], None, seedless=row.kind != "arm")
+        own = two_way.difference(row.values, None, left_out[arm], None, seedless=row.kind != "arm")
+        row.own = _in_range(own, metric)
         start = end
     return left_out
 

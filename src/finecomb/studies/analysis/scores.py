@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,3 +130,13 @@ def best(values: Sequence[float], metric: str) -> int:
     worst = np.inf if lower_is_better(metric) else -np.inf
     array = np.where(np.isnan(array), worst, array)
     return int(array.argmin() if lower_is_better(metric) else array.argmax())
+
+
+def value_range(metric: str) -> tuple[float, float]:
+    """The least and the greatest value that a metric can have; infinite for one of a plug-in, of which nothing is known."""
+    if metric in ("mcc", "pearson", "spearman"):
+        return -1.0, 1.0
+    if metric in ("loss", "rmse", "mae"):
+        return 0.0, math.inf
+    known = metric in ("accuracy", "auroc") or metric.partition("_")[0] in ("precision", "recall", "f1")
+    return (0.0, 1.0) if known and not plugins.metric_code(metric) else (-math.inf, math.inf)

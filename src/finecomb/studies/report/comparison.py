@@ -146,9 +146,9 @@ class Comparison(ReportTable):
                     f"{metric}_distinguishable": None if row.p is None else row.better is not None,
                     f"{metric}_std": row.std,
                 }
-            costs = {"learning_rate": first.learning_rate, "trainable_parameters": first.costs.get("parameters_trainable")}
-            costs |= {"stored_bytes": first.costs.get("stored_bytes"), "training_seconds": first.costs.get("train_s")}
-            wide.append(plain | costs | {"peak_memory_bytes": first.costs.get("peak_bytes")})
+            names = {"trainable_parameters": "parameters_trainable", "stored_bytes": "stored_bytes", "training_seconds": "train_s"}
+            costs = {name: _whole(first.costs.get(key)) for name, key in (names | {"peak_memory_bytes": "peak_bytes"}).items()}
+            wide.append(plain | {"learning_rate": first.learning_rate} | costs)
         return wide
 
     def _runs(self) -> list[dict[str, object]]:
@@ -159,6 +159,11 @@ class Comparison(ReportTable):
             for row in self.rows
             for run in row.runs
         ]
+
+
+def _whole(value: float | None) -> float | None:
+    """A mean of equal counts as the count that it is."""
+    return int(value) if value is not None and value.is_integer() else value
 
 
 def compare(
