@@ -245,15 +245,15 @@ class Crawler:
         if not answer.content_type and not _looks_like_html(answer.body):
             raise Failed("content type missing", received=0)
         page_links = await asyncio.to_thread(links, answer.body, address.url, charset=answer.charset, limits=self._limits)
-        asked = {word.strip().lower() for word in answer.header("x-robots-tag").split(",")}
-        follow = not (page_links.nofollow or asked & {"nofollow", "none"})
+        directives = {word.strip().lower() for word in answer.header("x-robots-tag").split(",")}
+        follow = not (page_links.nofollow or directives & {"nofollow", "none"})
         written = self._warc.write(address.url, answer) if self._warc is not None else 0
         with self._store.transaction():
             self._store.keep(
                 address,
                 canonical=self._identity(address.url, page_links.canonical),
                 charset=answer.charset,
-                noindex=page_links.noindex or bool(asked & {"noindex", "none"}),
+                noindex=page_links.noindex or bool(directives & {"noindex", "none"}),
                 body=answer.body,
             )
             if follow:
