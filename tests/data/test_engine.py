@@ -19,11 +19,22 @@ from finecomb.data.engine import LocalEngine
 from finecomb.data.prepare import prepare, reading_tasks
 from finecomb.data.shards import Folder
 
-# A small shard makes many tasks of a small corpus; only the process that reads cuts shards.
+# A small shard makes many tasks of a small corpus; only the process that reads cuts shards. MOST_TASKS: with so many results in the cache
+# the main process writes no further result, so that it rarely ends before it is killed; its workers still finish the tasks they were given.
 PROGRAM = """
-import sys
+import os, pathlib, sys, time
 import finecomb.data.engine, finecomb.data.shards
 finecomb.data.shards.SHARD_BYTES, finecomb.data.engine.WORTH_A_PROCESS = 60_000, 0
+make = finecomb.data.shards.Folder.make
+
+def held_make(folder, write):
+    results = pathlib.Path(os.environ["FINECOMB_CACHE"], "shards")
+    while len(list(results.glob("*/*/done.json"))) >= int(os.environ["MOST_TASKS"]):
+        time.sleep(0.01)
+    return make(folder, write)
+
+if "MOST_TASKS" in os.environ:
+    finecomb.data.shards.Folder.make = held_make
 if __name__ == "__main__":
     from finecomb.cli import main
     sys.exit(main(sys.argv[1:]))
@@ -197,11 +208,11 @@ def test_killed_at_ten_random_moments_it_loses_nothing_and_repeats_no_finished_s
     write("corpus.jsonl", corpus(2500))
     write("program.py", PROGRAM)
 
-    def start(cache: str, output: str) -> subprocess.Popen:
+    def start(cache: str, output: str, **limits: str) -> subprocess.Popen:
         data = f"dataset.files.train={tmp_path / 'corpus.jsonl'}"
         command = [sys.executable, str(tmp_path / "program.py"), "prepare", "dataset=files", data, "cleaner=web",
                     "cleaner.steps.length=null", "--workers", "2", "--output", str(tmp_path / output)]  # fmt: skip
-        environment = os.environ | {"FINECOMB_CACHE": str(tmp_path / cache), "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"FINECOMB_CACHE": str(tmp_path / cache), "OMP_NUM_THREADS": "1"} | limits
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
     whole = start("calm", "calm_out")
@@ -209,13 +220,14 @@ def test_killed_at_ten_random_moments_it_loses_nothing_and_repeats_no_finished_s
     assert whole.returncode == 0, error
     tasks = len(finished(tmp_path / "calm"))
     assert tasks >= 20
-    # Moments by what is done, not by the clock: each kill comes after 0 to tasks/12 more tasks and up to 50 ms into the next ones.
+    # Moments by what is done, not by the clock: each kill comes after a random number of further tasks and up to 50 ms into the next ones.
     draw = random.Random(7)
     done: dict[str, tuple[int, int]] = {}
     midway = 0
-    for _ in range(10):
-        process = start("killed", "killed_out")
-        wanted = len(done) + draw.randint(0, tasks // 12)
+    for kill in range(1, 11):
+        most = max(tasks * kill // 13, len(done) + 1)
+        process = start("killed", "killed_out", MOST_TASKS=str(most))
+        wanted = draw.randint(len(done), most)
         until = time.monotonic() + 300
         while len(finished(tmp_path / "killed")) < wanted:
             assert process.poll() is None, process.communicate()

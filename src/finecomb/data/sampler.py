@@ -49,8 +49,8 @@ Sample = Callable[[Sequence[str], Sequence[Any], Sequence[str] | None], Sampled]
 def build(config: schema.Sampler) -> Sample | None:
     """The sampler of a config, None where every row counts once."""
     if own := find_build("sampler", config.name):
-        found: Sample = own(config)
-        return found
+        sample: Sample = own(config)
+        return sample
     if not isinstance(config, schema.Balanced):
         return None
     return lambda ids, labels, groups: balance(ids, labels, groups, config)
@@ -123,8 +123,8 @@ def _resampled(
         rounds, rest = divmod(wanted[cell], len(rows))
         for place, row in enumerate(sorted(rows, key=lambda row: rank(seed, "sampler", ids[row]))):
             times[row] = rounds + (place < rest)
-    found = [(row, number) for row, count in enumerate(times) for number in range(1, count + 1)]
-    return [row for row, _ in found], [number for _, number in found]
+    repeats = [(row, number) for row, count in enumerate(times) for number in range(1, count + 1)]
+    return [row for row, _ in repeats], [number for _, number in repeats]
 
 
 def _empty(counts: Counter[Hashable], by: str) -> list[str]:

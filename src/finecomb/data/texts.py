@@ -42,11 +42,11 @@ class Texts(Sequence[str]):
         if self._order is None:
             return pyarrow.concat_arrays(self._chunks) if self._chunks else pyarrow.array([], pyarrow.large_string())
         # A chunk at a time: `take` of a chunked array makes one array of all its chunks first, however few rows are asked for.
-        found = [(at, self._taken(chunk, places)) for chunk, at, places in self._by_chunk(self._order)]
-        if not found:
+        parts = [(at, self._taken(chunk, places)) for chunk, at, places in self._by_chunk(self._order)]
+        if not parts:
             return pyarrow.array([], pyarrow.large_string())
-        joined = pyarrow.concat_arrays([part.cast(pyarrow.large_string()) for _, part in found])
-        at = np.concatenate([at for at, _ in found])
+        joined = pyarrow.concat_arrays([part.cast(pyarrow.large_string()) for _, part in parts])
+        at = np.concatenate([at for at, _ in parts])
         return joined if (np.diff(at) == 1).all() else joined.take(pyarrow.array(np.argsort(at)))
 
     def __len__(self) -> int:
@@ -123,13 +123,13 @@ class Texts(Sequence[str]):
         places = self._order[rows] if self._order is not None else rows
         if not len(places):
             return []
-        found = np.empty(len(places), dtype=object)
-        for chunk, at, mine in self._by_chunk(places):
-            strings = self._taken(chunk, mine).to_pylist()
+        every = np.empty(len(places), dtype=object)
+        for chunk, at, places_there in self._by_chunk(places):
+            strings = self._taken(chunk, places_there).to_pylist()
             if len(at) == len(places):
                 return strings
-            found[at] = strings
-        return found.tolist()
+            every[at] = strings
+        return every.tolist()
 
     def _by_chunk(self, places: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
         """For each chunk that holds some of these places: its number, which of them it holds, and these."""
