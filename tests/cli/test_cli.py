@@ -213,7 +213,7 @@ class Fake:
             (folder / "result.json").write_text('{"metrics": {"validation/accuracy": 0.5, "test/accuracy": 0.75, "test/mcc": null}}')
         self.compositions = []
         monkeypatch.setattr("finecomb.launch.freeze.freeze", lambda composition: self.compositions.append(composition) or composition)
-        monkeypatch.setattr("finecomb.api.training.tell_data", lambda jobs: None)
+        monkeypatch.setattr("finecomb.api.training.print_data_summary", lambda jobs: None)
         result = Outcome(RunDirectory(folder), state, **outcome)
         monkeypatch.setattr("finecomb.api.training.launch", lambda frozen, **options: [result])
 

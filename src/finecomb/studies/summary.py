@@ -71,7 +71,7 @@ def _labeling_lines(record: dict[str, Any]) -> list[str]:
     return [*lines, *([f"  {record['caveat']}"] if "caveat" in record else [])]
 
 
-def tell_data(jobs: Iterable[Frozen]) -> None:
+def print_data_summary(jobs: Iterable[Frozen]) -> None:
     """Print, once and on standard error, the funnel of each prepared folder that jobs still to be trained use, and steps never reached."""
     waiting = [job for job in jobs if job.config.rerun == "all" or not (job.run.path / "result.json").exists()]
     named = {job.record.inputs.data.directory: job.config.dataset.name for job in waiting}

@@ -28,7 +28,7 @@ SIZES, COSTS = ("parameters_trainable", "stored_bytes", "artifact_bytes"), ("tra
 _TOLERANCE = 1e-5
 
 
-def analyse(frames: Frames) -> Analysis:
+def analyze(frames: Frames) -> Analysis:
     """Compute everything; deterministic."""
     columns = [
         _column(frames, column, metric) for column in frames.facts["columns"] for metric in column.get("metrics", [column["metric"]])

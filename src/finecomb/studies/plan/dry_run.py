@@ -22,7 +22,7 @@ from finecomb.launch.slots import planned
 from finecomb.runs import show
 from finecomb.runs.directory import RunDirectory, find
 from finecomb.studies.plan import study as studies
-from finecomb.studies.plan.study_plan import ASKED, Job, StudyPlan, confirm_jobs
+from finecomb.studies.plan.study_plan import SEQUENTIAL, Job, StudyPlan, confirm_jobs
 from finecomb.studies.search import tune
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def dry_run(study: StudyPlan, *, slots: int | None = None) -> DryRun:
         mine = [job for job in known if (job.arm, job.column) == (arm.name, column.name)]
         seeds = [known[job].state for job in mine if job.role == "confirm"] or ["waits for its trials"] * len(arm.seeds)
         tried = [known[job].state for job in mine if job.role == "trial"]
-        if study.tune is not None and study.tune.search in ASKED:
+        if study.tune is not None and study.tune.search in SEQUENTIAL:
             tried = ["asked one after the other"] * (study.tune.trials or 0)
         waiting += sum(state != "finished" for state in [*tried, *seeds])
         setting = " ".join(chosen.get((arm.name, column.name), ()))
@@ -86,7 +86,7 @@ def dry_run(study: StudyPlan, *, slots: int | None = None) -> DryRun:
     header = ["arm", *(["column"] if several else []), "trials", "chosen", "seeds"]
     reasons = Counter(found.why for found in known.values() if found.why)
     lines = [f"{count} jobs {UNKNOWN}: {why}" for why, count in reasons.items()]
-    asked = (study.tune.trials or 0) if study.tune is not None and study.tune.search in ASKED else 0
+    asked = (study.tune.trials or 0) if study.tune is not None and study.tune.search in SEQUENTIAL else 0
     total = len(trials) + asked * len(rows) + sum(len(arm.seeds) for arm in study.arms) * len(study.columns)
     lines.append(f"{total} runs, {total - waiting} finished, {waiting} to do{_expected(study, known, waiting, slots)}")
     return DryRun(header, rows, lines)
