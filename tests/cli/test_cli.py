@@ -319,19 +319,19 @@ def test_compare_passes_what_it_is_given(monkeypatch, capsys):
     got = {}
     monkeypatch.setattr("finecomb.studies.report.comparison.compare", lambda paths, **given: got.update(given, paths=paths) or "a table")
     monkeypatch.setattr("finecomb.studies.report.terminal.render", str)
-    assert (
-        run(capsys, "compare", "a", "b", "--references", "majority,tfidf_logistic", "--metrics", "accuracy", "--output", "t.md")[1]
-        == "a table\n"
-    )
+    options = ["--references", "majority,tfidf_logistic", "--metrics", "accuracy", "--output", "t.tex", "--spread", "std"]
+    assert run(capsys, "compare", "a", "b", *options)[1] == "a table
+"
     assert callable(got.pop("accept"))
     assert got == {
         "paths": ["a", "b"],
         "references": ["majority", "tfidf_logistic"],
         "metrics": ["accuracy"],
         "baseline": "best",
-        "output": Path("t.md"),
+        "output": Path("t.tex"),
+        "spread": "std",
         "by": None,
-        "command": "finecomb compare a b --references majority,tfidf_logistic --metrics accuracy --output t.md",
+        "command": "finecomb compare a b --references majority,tfidf_logistic --metrics accuracy --output t.tex --spread std",
     }
 
 
