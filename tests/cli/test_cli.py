@@ -320,8 +320,7 @@ def test_compare_passes_what_it_is_given(monkeypatch, capsys):
     monkeypatch.setattr("finecomb.studies.report.comparison.compare", lambda paths, **given: got.update(given, paths=paths) or "a table")
     monkeypatch.setattr("finecomb.studies.report.terminal.render", str)
     options = ["--references", "majority,tfidf_logistic", "--metrics", "accuracy", "--output", "t.tex", "--spread", "std"]
-    assert run(capsys, "compare", "a", "b", *options)[1] == "a table
-"
+    assert run(capsys, "compare", "a", "b", *options)[1] == "a table\n"
     assert callable(got.pop("accept"))
     assert got == {
         "paths": ["a", "b"],
