@@ -232,9 +232,9 @@ def _power(analysis: Analysis) -> list[str]:
     for column in analysis.columns:
         place = f"{column.name}, " if column.name else ""
         open_rows = [row for row in column.rows if row.verdict == NOT_SHOWN and row.to_baseline and row.to_baseline.value]
-        told = ", ".join(f"{row.arm} {row.needed}" for row in open_rows if row.needed)
-        if told:
-            found.append(f"{place}seeds of each arm that would show a difference of the size seen with a chance of 80 %: {told}.")
+        seeds_needed = ", ".join(f"{row.arm} {row.needed}" for row in open_rows if row.needed)
+        if seeds_needed:
+            found.append(f"{place}seeds of each arm that would show a difference of the size seen with a chance of 80 %: {seeds_needed}.")
         if few := ", ".join(row.arm for row in open_rows if not row.needed):
             found.append(f"{place}{few}: too few test examples to show a difference of the size seen, whatever the number of seeds.")
     return found
