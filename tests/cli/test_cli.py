@@ -213,7 +213,7 @@ class Fake:
             (folder / "result.json").write_text('{"metrics": {"validation/accuracy": 0.5, "test/accuracy": 0.75, "test/mcc": null}}')
         self.compositions = []
         monkeypatch.setattr("finecomb.launch.freeze.freeze", lambda composition: self.compositions.append(composition) or composition)
-        monkeypatch.setattr("finecomb.api.training.tell_data", lambda jobs: None)
+        monkeypatch.setattr("finecomb.api.training.print_data_summary", lambda jobs: None)
         result = Outcome(RunDirectory(folder), state, **outcome)
         monkeypatch.setattr("finecomb.api.training.launch", lambda frozen, **options: [result])
 
@@ -319,19 +319,18 @@ def test_compare_passes_what_it_is_given(monkeypatch, capsys):
     got = {}
     monkeypatch.setattr("finecomb.studies.report.comparison.compare", lambda paths, **given: got.update(given, paths=paths) or "a table")
     monkeypatch.setattr("finecomb.studies.report.terminal.render", str)
-    assert (
-        run(capsys, "compare", "a", "b", "--references", "majority,tfidf_logistic", "--metrics", "accuracy", "--output", "t.md")[1]
-        == "a table\n"
-    )
+    options = ["--references", "majority,tfidf_logistic", "--metrics", "accuracy", "--output", "t.tex", "--spread", "std"]
+    assert run(capsys, "compare", "a", "b", *options)[1] == "a table\n"
     assert callable(got.pop("accept"))
     assert got == {
         "paths": ["a", "b"],
         "references": ["majority", "tfidf_logistic"],
         "metrics": ["accuracy"],
         "baseline": "best",
-        "output": Path("t.md"),
+        "output": Path("t.tex"),
+        "spread": "std",
         "by": None,
-        "command": "finecomb compare a b --references majority,tfidf_logistic --metrics accuracy --output t.md",
+        "command": "finecomb compare a b --references majority,tfidf_logistic --metrics accuracy --output t.tex --spread std",
     }
 
 

@@ -12,7 +12,7 @@ from finecomb.config.schema.dataset import Require
 from finecomb.data.engine import LocalEngine
 from finecomb.data.prepare import prepare
 from finecomb.data.prepare.delivery import deliver
-from finecomb.studies.summary import tell_data
+from finecomb.studies.summary import print_data_summary
 
 DECONTAMINATE = {"decontaminate": {"ngram": 13, "max_matches": 10}}
 
@@ -125,7 +125,7 @@ def test_without_a_split_to_protect_it_says_so(delivered, tmp_path, capsys):
     # Training prints the same before it starts.
     data = {"data": {"directory": str(prepared.directory)}}
     config = {"dataset": {"name": "it"}, "trainer": {"max_epochs": 1, "max_steps": -1}, "batch": {"size": 8}}
-    tell_data([SimpleNamespace(run=SimpleNamespace(path=tmp_path), record={"inputs": data}, config=config, rerun=None)])
+    print_data_summary([SimpleNamespace(run=SimpleNamespace(path=tmp_path), record={"inputs": data}, config=config, rerun=None)])
     assert "warning: decontaminate: there is no test split" in capsys.readouterr().err
 
 

@@ -85,7 +85,7 @@ def test_a_disk_that_is_full_at_the_last_moment_leaves_a_run_to_go_on_with_and_n
 
     def full_for_results(path: Path, data: bytes) -> None:
         if path.name == "result.json":
-            with atomic.told_when_full(path):
+            with atomic.reported_when_full(path):
                 raise OSError(errno.ENOSPC, "No space left on device")
         write(path, data)
 

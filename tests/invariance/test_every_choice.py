@@ -218,7 +218,7 @@ def test_every_annotator(data_folder: Path) -> None:
     (data_folder / "raw.txt").write_text("".join(f"{'a good' if row % 2 else 'a bad'} sentence {row}\n" for row in range(100)))
     rules = ["annotator.functions={good: {label: positive, words: [good]}, bad: {label: negative, words: [bad]}}"]
     files = ["dataset=files", f"dataset.files.train={data_folder / 'raw.txt'}", "dataset.columns.label=null"]
-    # A run that labels is a process of its own: tests/studies/test_scoring.py trains on what one says.
+    # A run that labels is a process of its own: tests/studies/analysis/test_scoring.py trains on what one says.
     assert choices("annotator") == ["labeling_functions", "none", "propagation", "run", "sentiment"]
     train_on_it(data_folder, [*files, "annotator=labeling_functions", *rules, "annotator.soft=true", "model=tiny", *ONE_STEP])
     train_on_it(data_folder, [*files, "annotator=sentiment", "model=tiny", *ONE_STEP])

@@ -78,7 +78,7 @@ def test_one_job_is_composed_once_and_without_hydras_main(composed: list[int], m
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("hydra.main", None)
     monkeypatch.setattr("finecomb.launch.freeze.freeze", lambda composition: composition)
-    monkeypatch.setattr("finecomb.api.training.tell_data", lambda jobs: None)
+    monkeypatch.setattr("finecomb.api.training.print_data_summary", lambda jobs: None)
     monkeypatch.setattr("finecomb.api.training.launch", lambda jobs, **options: [Outcome(RunDirectory(tmp_path / "one"), "finished")])
     assert cli.main(["train", "seed=3"]) == 0
     assert len(composed) == 1

@@ -6,7 +6,7 @@ from finecomb.data.dataset.manifest import Manifest
 from finecomb.launch.freeze import Frozen
 from finecomb.runs import directory
 from finecomb.runs.record import Inputs, PreparedInput, RunRecord
-from finecomb.studies.summary import funnel_lines, tell_data, truncation_line
+from finecomb.studies.summary import funnel_lines, print_data_summary, truncation_line
 
 MANIFEST = Manifest(
     rows={"train": 80, "test": 15}, label_kind="class", label_names=[], label_counts={}, columns=["text"], content_hash="",
@@ -40,7 +40,7 @@ def test_max_steps_that_max_epochs_do_not_reach_are_reported_before_training(tmp
     record = RunRecord("0" * 12, "run", inputs=Inputs(PreparedInput(str(tmp_path))))
     run = directory.create(tmp_path / "runs", {}, record)
     job = Frozen(run, config, record, label="run")
-    tell_data([job, job])
+    print_data_summary([job, job])
     lines = [line for line in capsys.readouterr().err.splitlines() if "max_steps" in line]
     expected = "trainer.max_steps=31 is not reached: trainer.max_epochs=3 ends training after 30 steps (data mine, batch.size=8)"
     assert lines == ([expected] if reported else [])

@@ -15,6 +15,7 @@ from finecomb.core.errors import ConfigError, Problem
 from finecomb.studies.analysis.arms import ComparedRun, shown
 from finecomb.studies.report import comparison as table
 from finecomb.studies.report.comparison import Comparison
+from finecomb.studies.report.latex import Spread
 from finecomb.studies.wandb_sweep import mirrored
 
 _WILDCARDS = frozenset("*?[")
@@ -32,6 +33,7 @@ def compare(
     group: str | None = None,
     trials: bool = False,
     output: str | os.PathLike[str] | None = None,
+    spread: Spread = "interval",
     command: str | None = None,
     config_dirs: Sequence[str | os.PathLike[str]] = (),
 ) -> Comparison:
@@ -48,6 +50,7 @@ def compare(
         group: Only runs of this W&B group or study; of a study without its trials.
         trials: With `group`: the trials of the study too.
         output: A .md, .tex or .csv file to write as well.
+        spread: What follows ± in a .tex file: `interval`, half of the 95 % interval, or `std`, the standard deviation over seeds.
         command: What the report names as the command that made the table.
         config_dirs: Folders of plug-ins whose metrics are computed.
 
@@ -78,6 +81,7 @@ def compare(
         metrics=metrics,
         baseline=baseline,
         output=None if output is None else Path(output),
+        spread=spread,
         accept=accept,
         by=by,
         command=command or shlex.join(["finecomb", "compare", *words, *(["--by", by] if by else [])]),

@@ -103,7 +103,7 @@ class Study:
         report = ReportTable(collect.collect(answered, self._command))
         report.save(self.folder)
         self._log_summary(report)
-        return study.tell_missing(answered)
+        return study.missing_lines(answered)
 
     def table(self) -> ReportTable:
         """The tables and figures of the results, read from the files in `folder`; a notebook shows them.

@@ -17,7 +17,7 @@ from finecomb.config.schema.train import Config
 from finecomb.launch import freeze
 from finecomb.launch.launcher import launch
 from finecomb.launch.multirun import run_multirun
-from finecomb.studies.summary import tell_data
+from finecomb.studies.summary import print_data_summary
 from finecomb.studies.sweep import reported_to
 
 
@@ -46,7 +46,7 @@ def train(config: Config) -> Run:
     freeze.forget()
     frozen = freeze.freeze(Composition.of(config))
     if config.callbacks.progress.enabled:
-        tell_data([frozen])
+        print_data_summary([frozen])
     (outcome,) = launch([frozen], progress=config.callbacks.progress.enabled)
     if outcome.state != "finished":
         raise RunFailed([outcome])

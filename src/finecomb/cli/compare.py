@@ -29,6 +29,12 @@ def main(args: list[str]) -> int:
     parser.add_argument("--metrics", help="names without the split, separated by commas (default: the task's usual two)")
     parser.add_argument("--baseline", default="best", help="label of the row that all are compared with (default: the best of each metric)")
     parser.add_argument("--output", type=Path, help="also write a .md, .tex or .csv file")
+    parser.add_argument(
+        "--spread",
+        choices=("interval", "std"),
+        default="interval",
+        help="what follows ± in a .tex file: half of the 95 %% interval, or the standard deviation over seeds",
+    )
     parser.add_argument("--by", metavar="KEY", help="rows are the values of this key of the config, over the same other settings")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write a study's tables, figures and report.html of these runs to DIR")
     parser.add_argument("--where", action="append", default=[], metavar="KEY=VALUE", help="only runs whose config has this value")
@@ -68,6 +74,7 @@ def main(args: list[str]) -> int:
         group=given.group,
         trials=given.trials,
         output=given.output,
+        spread=given.spread,
         command=shlex.join(["finecomb", "compare", *args]),
         config_dirs=given.config_dir,
     )

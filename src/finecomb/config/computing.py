@@ -63,7 +63,7 @@ MOVED: Mapping[str, str] = {
     "studies/statistics/budget": "studies/analysis/statistics/budget.py",
     "studies/statistics/corrected": "studies/analysis/statistics/corrected.py",
     "studies/statistics/metrics": "studies/analysis/statistics/metrics.py",
-    "studies/statistics/resampling": "studies/analysis/statistics/resampling.py",
+    "studies/statistics/resampling": "studies/analysis/statistics/interval.py",
     "studies/statistics/seeds": "studies/analysis/statistics/seeds.py",
     "studies/statistics/significance": "studies/analysis/statistics/significance.py",
     "studies/statistics/two_way": "studies/analysis/statistics/two_way.py",

@@ -20,7 +20,7 @@ DISK_FULL = int(errno.ENOSPC)
 
 
 @contextmanager
-def told_when_full(path: Path) -> Iterator[None]:
+def reported_when_full(path: Path) -> Iterator[None]:
     """Turn "no space left" into the user's error that names the disk and what to do; other errors pass."""
     try:
         yield
@@ -54,7 +54,7 @@ def file(path: Path) -> Iterator[Path]:
     """
     temporary = _beside(path)
     try:
-        with told_when_full(path):
+        with reported_when_full(path):
             yield temporary
             replace(temporary, path)
     finally:
@@ -73,7 +73,7 @@ def directory(path: Path, *, keep: bool = False) -> Iterator[Path]:
     """
     temporary = _beside(path)
     try:
-        with told_when_full(path):
+        with reported_when_full(path):
             temporary.mkdir()
             yield temporary
             _place(temporary, path, keep=keep)
@@ -126,7 +126,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def replace(source: Path, target: Path) -> None:
     """Move a complete file into its place and make the move last."""
-    with told_when_full(target):
+    with reported_when_full(target):
         with source.open("rb") as complete:
             os.fsync(complete.fileno())
         os.replace(source, target)

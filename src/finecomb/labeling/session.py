@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from finecomb.core.atomic import sync_directory, told_when_full
+from finecomb.core.atomic import reported_when_full, sync_directory
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.labeling import storage
 from finecomb.labeling.documents import Document, Malformed, Span, fault, last_wins, names_of, number_of, refuse, text_of, unique
@@ -57,7 +57,7 @@ class Session:
         self._guard = threading.Lock()
         # The row and what was said of it before, for each answer of this session.
         self._before: list[tuple[int, Document | None]] = []
-        with told_when_full(folder):
+        with reported_when_full(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._lock = self._held(folder)
         try:
@@ -202,7 +202,7 @@ class Session:
         line = storage.line_of(document).encode()
         at = self._file.seek(0, os.SEEK_END)
         try:
-            with told_when_full(self.path):
+            with reported_when_full(self.path):
                 if self._file.write(line) < len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(self._file.fileno())

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from finecomb.core.atomic import told_when_full
+from finecomb.core.atomic import reported_when_full
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.core.machine import this_machine
 from finecomb.launch.environment import free_port, worker_environment
@@ -75,7 +75,7 @@ class Workers:
             os.close(reading)
 
     def _start(self, rank: int, reading: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-        with told_when_full(self.run.logs), self.run.log_path(rank).open("ab") as log:
+        with reported_when_full(self.run.logs), self.run.log_path(rank).open("ab") as log:
             return subprocess.Popen(
                 [*WORKER, str(self.run.path), "--parent-fd", str(reading)],
                 stdin=subprocess.DEVNULL,

@@ -210,7 +210,7 @@ def create(output_dir: Path | str, config: dict[str, Any], record: RunRecord) ->
     """
     folder = Path(output_dir)
     try:
-        with atomic.told_when_full(folder):
+        with atomic.reported_when_full(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with waited_for(folder / ".lock"):
             return find(folder, record.fingerprint) or _create(folder, config, record)
@@ -230,7 +230,7 @@ def _create(folder: Path, config: dict[str, Any], record: RunRecord) -> RunDirec
     temporary = RunDirectory(folder / f".new-{record.fingerprint}-{os.getpid()}")
     final = folder / f"{record.name}-{record.fingerprint}"
     try:
-        with atomic.told_when_full(folder):
+        with atomic.reported_when_full(folder):
             temporary.path.mkdir()
             temporary.make_folders()
         temporary.freeze(config, record)

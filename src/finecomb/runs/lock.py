@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from finecomb.core.atomic import told_when_full
+from finecomb.core.atomic import reported_when_full
 
 # Seconds between tries to take a lock. A reader that only asks (`is_held`) is in the way for a moment, on a busy machine for as long as it
 # waits for a core; a holder stays.
@@ -67,7 +67,7 @@ class Lock:
 
     def acquire(self) -> Lock:
         """Take the lock; raises `Held` when another open file has it."""
-        with told_when_full(self.path):
+        with reported_when_full(self.path):
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
                 self._flock(descriptor)
@@ -104,7 +104,7 @@ class Lock:
 @contextmanager
 def waited_for(path: Path) -> Iterator[None]:
     """Hold a lock for a moment, waiting for whoever has it: for making a directory, never for a training."""
-    with told_when_full(path), path.open("ab") as file:
+    with reported_when_full(path), path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -29,7 +29,7 @@ class MetricsFile:
     def append(self, values: dict[str, Any]) -> None:
         """Add one line, in a single write, so that a killed process leaves at most one broken line, the last."""
         line = json.dumps(atomic.finite(values), ensure_ascii=False) + "\n"
-        with atomic.told_when_full(self.path), self.path.open("ab") as file:
+        with atomic.reported_when_full(self.path), self.path.open("ab") as file:
             file.write(line.encode())
 
     def read(self) -> list[dict[str, Any]]:

@@ -81,7 +81,7 @@ def predict_command(
 
     answers = Predictor(found, device=device)(questions.text, questions.text_pair)
     (_write_jsonl if output == "jsonl" else _write_tsv)(answers, sys.stdout)
-    _tell_truncation(answers, config.batch.max_length)
+    _warn_of_truncation(answers, config.batch.max_length)
 
 
 def check(name: str, pairs_wanted: bool, texts: Sequence[str], text_pairs: Sequence[str] | None) -> None:
@@ -151,7 +151,7 @@ def _write_tsv(answers: Sequence[dict[str, Any]], stream: TextIO) -> None:
         writer.writerow(row.values())
 
 
-def _tell_truncation(answers: Sequence[dict[str, Any]], max_length: int) -> None:
+def _warn_of_truncation(answers: Sequence[dict[str, Any]], max_length: int) -> None:
     cut = [answer["truncated"] for answer in answers if answer["truncated"]]
     if cut:
         longer = f"{len(cut)} of {len(answers)} texts are longer than batch.max_length={max_length}"

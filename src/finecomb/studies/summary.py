@@ -32,8 +32,8 @@ def funnel_lines(manifest: Manifest, name: str) -> list[str]:
     if annotated := manifest.records.get("annotator"):
         lines += _labeling_lines(annotated)
     if weighted := [cell for cell in manifest.records.get("sampler", {}).get("cells", {}).items() if "weight" in cell[1]]:
-        told = ", ".join(f"{name} {cell['weight']:.3g} ({cell['rows']:,} rows)" for name, cell in weighted[:12])
-        lines.append(f"  {'sampler':<{width}}{'train':<11}weights in the loss: {told}{', ...' if len(weighted) > 12 else ''}")
+        weights = ", ".join(f"{name} {cell['weight']:.3g} ({cell['rows']:,} rows)" for name, cell in weighted[:12])
+        lines.append(f"  {'sampler':<{width}}{'train':<11}weights in the loss: {weights}{', ...' if len(weighted) > 12 else ''}")
     return lines
 
 
@@ -62,8 +62,8 @@ def _labeling_lines(record: dict[str, Any]) -> list[str]:
         share = "-" if left_out["accuracy"] is None else f"{left_out['accuracy']:.1%}"
         # Folders prepared by an earlier version spell it with two l.
         count = left_out.get("labeled", left_out.get("labelled"))
-        told = f"{count:,} of {left_out['rows']:,} labeled rows get a label from the others, {share} of them the right one"
-        lines.append(f"  leaving one out: {told}")
+        outcome = f"{count:,} of {left_out['rows']:,} labeled rows get a label from the others, {share} of them the right one"
+        lines.append(f"  leaving one out: {outcome}")
     if given := record.get("accuracy_on_given_labels"):
         lines.append(f"  labels that were given: {given['right']:,} of {given['rows']:,} would be the same ({given['share']:.1%})")
     if (had := record.get("given_labels", {})).get("rows") and not had["kept"]:
@@ -71,7 +71,7 @@ def _labeling_lines(record: dict[str, Any]) -> list[str]:
     return [*lines, *([f"  {record['caveat']}"] if "caveat" in record else [])]
 
 
-def tell_data(jobs: Iterable[Frozen]) -> None:
+def print_data_summary(jobs: Iterable[Frozen]) -> None:
     """Print, once and on standard error, the funnel of each prepared folder that jobs still to be trained use, and steps never reached."""
     waiting = [job for job in jobs if job.config.rerun == "all" or not (job.run.path / "result.json").exists()]
     named = {job.record.inputs.data.directory: job.config.dataset.name for job in waiting}
@@ -103,7 +103,7 @@ def truncation_line(result: Mapping[str, Any]) -> str | None:
     cut = {split: counts for split, counts in encoded.items() if counts["truncated_tokens"]}
     if not cut:
         return None
-    told = [
+    cuts = [
         f"{split} {c['truncated_tokens']:,} tokens of {c['truncated_examples']:,} of {c['examples']:,} texts" for split, c in cut.items()
     ]
-    return f"cut at batch.max_length={result['config']['batch']['max_length']}: " + "; ".join(told)
+    return f"cut at batch.max_length={result['config']['batch']['max_length']}: " + "; ".join(cuts)

@@ -30,7 +30,7 @@ from finecomb.launch.progress import duration
 from finecomb.launch.slots import planned
 from finecomb.runs import show
 from finecomb.runs.index import first_metric, short_error
-from finecomb.studies.summary import tell_data
+from finecomb.studies.summary import print_data_summary
 
 _console: ContextVar[Console | None] = ContextVar("console", default=None)
 
@@ -97,7 +97,7 @@ class Sweep:
         self.add(frozen)
         progress = any(job.config.callbacks.progress.enabled for job in checked)
         if progress:
-            tell_data(frozen)
+            print_data_summary(frozen)
         try:
             outcomes = launch(frozen, replace(self.policy, slots=slots), progress=progress, sweep=True)
         except KeyboardInterrupt:

@@ -29,7 +29,7 @@ SIZES, COSTS = ("parameters_trainable", "stored_bytes", "artifact_bytes"), ("tra
 _TOLERANCE = 1e-5
 
 
-def analyse(frames: Frames) -> Analysis:
+def analyze(frames: Frames) -> Analysis:
     """Compute everything; deterministic."""
     columns = [
         _column(frames, column, metric) for column in frames.facts["columns"] for metric in column.get("metrics", [column["metric"]])
@@ -301,8 +301,8 @@ def _study_warnings(frames: Frames) -> list[str]:
     found = []
     runs = frames.results[frames.results["role"] != REFERENCE]
     if len(runs) and runs["code"].nunique() > 1:
-        told = ", ".join(f"{code}: {count} runs" for code, count in runs["code"].value_counts().items())
-        found.append(f"runs were made with different code ({told})")
+        runs_by_code = ", ".join(f"{code}: {count} runs" for code, count in runs["code"].value_counts().items())
+        found.append(f"runs were made with different code ({runs_by_code})")
     seeds = {arm["name"]: tuple(arm["seeds"]) for arm in frames.facts["arms"]}
     if len(set(seeds.values())) > 1:
         found.append("arms have different seeds: " + "; ".join(f"{name}: {', '.join(map(str, each))}" for name, each in seeds.items()))

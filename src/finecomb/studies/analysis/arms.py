@@ -261,8 +261,8 @@ def by_key(found: Sequence[Arm], key: str) -> tuple[list[Arm], list[str]]:
         Arm(f"{name}={shown(json.loads(value))}", [run for cell, run in sorted(runs.items()) if cell in shared])
         for value, runs in cells.items()
     ]
-    told = [f"{name}={shown(json.loads(value))} has no finished run and no row" for value in unfinished]
-    return arms, told + _notes_by(name, free, cells, shared)
+    notes = [f"{name}={shown(json.loads(value))} has no finished run and no row" for value in unfinished]
+    return arms, notes + _notes_by(name, free, cells, shared)
 
 
 def _free(identities: Sequence[dict[str, Any]], values: Sequence[str], key: str, inside: str | None) -> list[str]:
@@ -280,11 +280,11 @@ def _free(identities: Sequence[dict[str, Any]], values: Sequence[str], key: str,
 
 
 def _notes_by(name: str, free: Sequence[str], cells: dict[str, dict[str, ComparedRun]], shared: set[str]) -> list[str]:
-    told = []
+    notes = []
     if free:
         settings = len({cell.rpartition(" ")[0] for cell in shared})
-        told.append(f"rows are averages over {settings} settings of {', '.join(free)}; intervals treat these as they treat seeds")
+        notes.append(f"rows are averages over {settings} settings of {', '.join(free)}; intervals treat these as they treat seeds")
     left_out = {value: len(runs) - len(shared) for value, runs in cells.items() if len(runs) > len(shared)}
     for value, count in left_out.items():
-        told.append(f"{name}={shown(json.loads(value))}: {count} runs have no counterpart in every other row and are not in the numbers")
-    return told
+        notes.append(f"{name}={shown(json.loads(value))}: {count} runs have no counterpart in every other row and are not in the numbers")
+    return notes

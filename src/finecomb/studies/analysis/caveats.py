@@ -41,8 +41,8 @@ def other_surroundings(runs: Sequence[ComparedRun]) -> Iterable[str]:
             groups.setdefault(found, []).append(run.path.name)
     for found, names in groups.items():
         several = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        told = f"{names[0]}{several} differs from {known[0].path.name} in {'; '.join(found)}"
-        yield f"{told}: times, and numbers within noise, may differ for that"
+        difference = f"{names[0]}{several} differs from {known[0].path.name} in {'; '.join(found)}"
+        yield f"{difference}: times, and numbers within noise, may differ for that"
     if len(known) < len(runs):
         yield f"{len(runs) - len(known)} of {len(runs)} runs have no provenance: whether their code was the same is not known"
 

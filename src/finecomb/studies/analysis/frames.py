@@ -129,9 +129,9 @@ def machine(run: ComparedRun) -> str:
 
 def code(run: ComparedRun) -> str:
     """Revision and, with changes on top, a hash of them."""
-    told = provenance.revision(run.provenance or {})
+    revision = provenance.revision(run.provenance or {})
     diff = run.path / "code.diff"
-    return f"{told} {hashlib.sha256(diff.read_bytes()).hexdigest()[:12]}" if "changes" in told and diff.exists() else told
+    return f"{revision} {hashlib.sha256(diff.read_bytes()).hexdigest()[:12]}" if "changes" in revision and diff.exists() else revision
 
 
 def example_rows(place: Place, split: str, ids: Iterable[str], labels: Iterable[Any], answers: Iterable[Any]) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from finecomb.launch.slots import planned
 from finecomb.runs import show
 from finecomb.runs.directory import RunDirectory, find
 from finecomb.studies.plan import study as studies
-from finecomb.studies.plan.study_plan import ASKED, Job, StudyPlan, confirm_jobs
+from finecomb.studies.plan.study_plan import SEQUENTIAL, Job, StudyPlan, confirm_jobs
 from finecomb.studies.search import tune
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ def dry_run(study: StudyPlan, *, slots: int | None = None) -> DryRun:
         known |= _look(confirm_jobs(study, chosen))
     rows, waiting = [], 0
     for arm, column in study.cells():
-        mine = [job for job in known if (job.arm, job.column) == (arm.name, column.name)]
-        seeds = [known[job].state for job in mine if job.role == "confirm"] or ["waits for its trials"] * len(arm.seeds)
-        tried = [known[job].state for job in mine if job.role == "trial"]
-        if study.tune is not None and study.tune.search in ASKED:
+        own_jobs = [job for job in known if (job.arm, job.column) == (arm.name, column.name)]
+        seeds = [known[job].state for job in own_jobs if job.role == "confirm"] or ["waits for its trials"] * len(arm.seeds)
+        tried = [known[job].state for job in own_jobs if job.role == "trial"]
+        if study.tune is not None and study.tune.search in SEQUENTIAL:
             tried = ["asked one after the other"] * (study.tune.trials or 0)
         waiting += sum(state != "finished" for state in [*tried, *seeds])
         setting = " ".join(chosen.get((arm.name, column.name), ()))
@@ -86,7 +86,7 @@ def dry_run(study: StudyPlan, *, slots: int | None = None) -> DryRun:
     header = ["arm", *(["column"] if several else []), "trials", "chosen", "seeds"]
     reasons = Counter(found.why for found in known.values() if found.why)
     lines = [f"{count} jobs {UNKNOWN}: {why}" for why, count in reasons.items()]
-    asked = (study.tune.trials or 0) if study.tune is not None and study.tune.search in ASKED else 0
+    asked = (study.tune.trials or 0) if study.tune is not None and study.tune.search in SEQUENTIAL else 0
     total = len(trials) + asked * len(rows) + sum(len(arm.seeds) for arm in study.arms) * len(study.columns)
     lines.append(f"{total} runs, {total - waiting} finished, {waiting} to do{_expected(study, known, waiting, slots)}")
     return DryRun(header, rows, lines)
@@ -132,10 +132,10 @@ def _chosen(study: StudyPlan, known: Mapping[Job, _Known], metrics: Mapping[str,
     """The setting of each cell whose trials have all finished."""
     chosen: dict[tuple[str, str], tuple[str, ...]] = {}
     for arm, column in study.cells() if study.tune is not None else ():
-        mine = {job: found for job, found in known.items() if (job.arm, job.column) == (arm.name, column.name)}
-        if mine and all(found.state == "finished" for found in mine.values()):
+        own_jobs = {job: found for job, found in known.items() if (job.arm, job.column) == (arm.name, column.name)}
+        if own_jobs and all(found.state == "finished" for found in own_jobs.values()):
             metric = metrics[column.name]
-            trials = [(job, _value(found.run, f"validation/{metric}")) for job, found in mine.items()]
+            trials = [(job, _value(found.run, f"validation/{metric}")) for job, found in own_jobs.items()]
             chosen |= tune.choose(trials, lower_is_better(metric))
     return chosen
 

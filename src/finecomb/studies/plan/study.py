@@ -21,11 +21,11 @@ from finecomb.launch.slots import planned
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import short_error
 from finecomb.studies.analysis.statistics import CLASS_METRICS, NUMBER_METRICS
-from finecomb.studies.plan.study_plan import ASKED, Job, StudyPlan, confirm_jobs
+from finecomb.studies.plan.study_plan import SEQUENTIAL, Job, StudyPlan, confirm_jobs
 from finecomb.studies.search import tune
 from finecomb.studies.search.engine import Search, Settings
 from finecomb.studies.search.space import Dimension
-from finecomb.studies.summary import tell_data
+from finecomb.studies.summary import print_data_summary
 
 Cell = tuple[str, str]  # arm, column
 
@@ -94,7 +94,7 @@ def _rounds(study: StudyPlan) -> int:
 
 def trial_round(study: StudyPlan, spaces: Mapping[Cell, dict[str, Dimension]], number: int) -> Iterator[Job]:
     """The trial of this number in each cell; none where it depends on earlier answers."""
-    if study.tune is None or study.tune.search in ASKED:
+    if study.tune is None or study.tune.search in SEQUENTIAL:
         return
     for arm, column in study.cells():
         cell = (arm.name, column.name)
@@ -116,7 +116,7 @@ class Runner:
         metrics = column_metrics(self.study)
         chosen: dict[Cell, tuple[str, ...]] = {}
         if self.study.tune is not None:
-            if self.study.tune.search in ASKED:
+            if self.study.tune.search in SEQUENTIAL:
                 self._asked_trials(metrics)
             else:
                 self._trials()
@@ -171,7 +171,7 @@ class Runner:
         compositions = Composer().compose_all([job.overrides for job in jobs])
         slots = planned([composition.config for composition in compositions], self.policy.slots, this_machine())
         frozen = [self._frozen(job, checked) for job, checked in zip(jobs, check_all(compositions, slots=slots), strict=True)]
-        tell_data(frozen)
+        print_data_summary(frozen)
         outcomes = launch(frozen, replace(self.policy, slots=slots, keep_checkpoints=False), sweep=True)
         self.answers += [_answer(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
 
@@ -202,7 +202,7 @@ def _answer(job: Job, outcome: Outcome) -> Answer:
     return Answer(job, outcome.run, outcome.state, outcome.error, outcome.seconds, outcome.reused)
 
 
-def tell_missing(answered: Answered) -> list[str]:
+def missing_lines(answered: Answered) -> list[str]:
     """A line for each job that has not finished."""
     waiting = [answer for answer in answered.answers if answer.state != "finished"]
     return [f"{answer.job.label}: {answer.state}: {short_error(answer.error)}" for answer in waiting]

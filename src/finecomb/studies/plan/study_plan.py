@@ -30,7 +30,7 @@ ONE_COLUMN = ""
 KEYS = ("name", "question", "base", "arms", *BLOCKS, "columns", "seeds", "metric", "baseline", "references", "tune")
 SEARCHES = ("grid", "random", "tpe", "gp")
 # Searches whose next setting depends on earlier answers.
-ASKED = ("tpe", "gp")
+SEQUENTIAL = ("tpe", "gp")
 
 
 @dataclass(frozen=True)

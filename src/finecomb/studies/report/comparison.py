@@ -23,6 +23,7 @@ from finecomb.studies.analysis.references import check as check_references
 from finecomb.studies.analysis.rows import Row
 from finecomb.studies.report import tables
 from finecomb.studies.report.formatting import NONE, writer_of
+from finecomb.studies.report.latex import Spread
 from finecomb.studies.report.report import ReportTable
 
 if TYPE_CHECKING:
@@ -118,13 +119,16 @@ class Comparison(ReportTable):
 
         return pd.DataFrame(self._wide()).set_index("row")
 
-    def export(self, path: Path) -> None:
-        """Write a .md, .tex or .csv file; next to a CSV a second one, <name>_runs.csv, with a line for each run behind it."""
+    def export(self, path: Path, *, spread: Spread = "interval") -> None:
+        """Write a .md, .tex or .csv file; next to a CSV a second one, <name>_runs.csv, with a line for each run behind it.
+
+        spread: What follows ± in a .tex file, as in `to_latex`.
+        """
         if path.suffix == ".csv":
             write_text(path, _csv(self._wide()))
             write_text(path.with_name(f"{path.stem}_runs.csv"), _csv(self._runs()))
         else:
-            write_text(path, self.to_markdown() if path.suffix == ".md" else self.to_latex())
+            write_text(path, self.to_markdown() if path.suffix == ".md" else self.to_latex(spread=spread))
 
     def _wide(self) -> list[dict[str, object]]:
         """One row for each arm and reference, as numbers; None where nothing was measured."""
@@ -173,6 +177,7 @@ def compare(
     metrics: Sequence[str] | None = None,
     baseline: str = "best",
     output: Path | None = None,
+    spread: Spread = "interval",
     accept: Callable[[ComparedRun], bool] | None = None,
     by: str | None = None,
     command: str = "",
@@ -185,6 +190,7 @@ def compare(
         metrics: Names without the split; None: the task's usual two.
         baseline: `best` (of each metric), or the label of the row that all are compared with.
         output: A .md, .tex or .csv file to write as well.
+        spread: What follows ± in a .tex file: `interval` or `std`.
         accept: Which of the runs to take; None: all.
         by: A key of the config whose values are the rows; None: everything but the seed.
         command: What the user typed, for the report.
@@ -216,7 +222,7 @@ def compare(
         raise ConfigError(Problem(f"no row is called {baseline}", allowed=", ".join(["best", *labels]), hint=hint))
     comparison = Comparison(collected, grouped)
     if output is not None:
-        comparison.export(output)
+        comparison.export(output, spread=spread)
     return comparison
 
 

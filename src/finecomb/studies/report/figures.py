@@ -193,10 +193,10 @@ def _learning_curves(column: ColumnTable, curves: pd.DataFrame) -> str:
     figure, axes = _canvas(6.4, 4.0)
     factor = _factor(column)
     for number, row in enumerate(row for row in column.rows if row.kind == "arm"):
-        mine = curves[curves["arm"] == row.arm].groupby("step")["value"].agg(["mean", "std"])
-        if not len(mine):
+        curve = curves[curves["arm"] == row.arm].groupby("step")["value"].agg(["mean", "std"])
+        if not len(curve):
             continue
-        steps, mean, spread = mine.index.to_numpy(), mine["mean"].to_numpy() * factor, mine["std"].fillna(0.0).to_numpy() * factor
+        steps, mean, spread = curve.index.to_numpy(), curve["mean"].to_numpy() * factor, curve["std"].fillna(0.0).to_numpy() * factor
         axes.plot(steps, mean, color=_colour(number), linestyle=_style(number), marker="o", markersize=3, label=_wrapped(row.arm))
         axes.fill_between(steps, mean - spread, mean + spread, color=_colour(number), alpha=0.15, linewidth=0)
     axes.set_xlabel("optimizer step (band: one standard deviation over seeds)")

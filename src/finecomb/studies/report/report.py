@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from finecomb.core.atomic import write_text
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.studies.analysis import frames
-from finecomb.studies.analysis.analyze import analyse
+from finecomb.studies.analysis.analyze import analyze
 from finecomb.studies.analysis.frames import Frames
 from finecomb.studies.analysis.rows import Analysis
 from finecomb.studies.report import latex, tables
@@ -41,7 +41,7 @@ class ReportTable:
     @cached_property
     def analysis(self) -> Analysis:
         """The numbers behind every table and figure."""
-        return analyse(self.frames)
+        return analyze(self.frames)
 
     @property
     def grids(self) -> list[tables.Grid]:

@@ -17,14 +17,14 @@ def reproduce(frames: Frames) -> str:
     """The command of the whole study, then for each cell the command of its runs, and the directory of each run."""
     facts = frames.facts
     if facts.get("of") == "runs":
-        told = [f"The tables, figures and tests, from the run directories: `{facts['command']}`"]
+        command_lines = [f"The tables, figures and tests, from the run directories: `{facts['command']}`"]
     else:
-        told = [
+        command_lines = [
             f"All of it, going on where it was left: `{facts['command']}`",
             "",
             f"The tables, figures and tests from the files beside this one: `{facts['command']} --report`",
         ]
-    lines = [f"# How to make {facts['name']} again", "", *told]
+    lines = [f"# How to make {facts['name']} again", "", *command_lines]
     for column in facts["columns"]:
         for arm in facts["arms"]:
             lines += _cell(frames, column, arm)

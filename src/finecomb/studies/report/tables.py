@@ -82,7 +82,7 @@ def _value(row: Row, column: ColumnTable) -> str:
 
 def _scores(column: ColumnTable) -> Grid:
     against = f"minus {column.baseline}" if column.baseline else "difference"
-    header = ["", column.metric, "95 % interval", "seed deviation", against, "95 % interval", "p (corrected)", "verdict", "seeds"]
+    header = ["", column.metric, "95 % interval", "std", against, "95 % interval", "p (corrected)", "verdict", "seeds"]
     return Grid(heading(column), header, [_score_cells(row, column) for row in column.rows])
 
 
@@ -155,7 +155,7 @@ def notes(analysis: Analysis) -> list[str]:
     found += [f"Model: {name}{f' ({note})' if note else ''}." for name, note in sorted(models, key=str)]
     found.append(
         "95 % interval: for other seeds and other test examples together (crossed variances, Student's t; one seed: examples only). "
-        "Seed deviation: standard deviation over seeds (n - 1) on these examples."
+        "std: standard deviation over seeds (n - 1) on these examples."
     )
     found += _correction(analysis)
     for column in analysis.columns:
@@ -232,9 +232,9 @@ def _power(analysis: Analysis) -> list[str]:
     for column in analysis.columns:
         place = f"{column.name}, " if column.name else ""
         open_rows = [row for row in column.rows if row.verdict == NOT_SHOWN and row.to_baseline and row.to_baseline.value]
-        told = ", ".join(f"{row.arm} {row.needed}" for row in open_rows if row.needed)
-        if told:
-            found.append(f"{place}seeds of each arm that would show a difference of the size seen with a chance of 80 %: {told}.")
+        seeds_needed = ", ".join(f"{row.arm} {row.needed}" for row in open_rows if row.needed)
+        if seeds_needed:
+            found.append(f"{place}seeds of each arm that would show a difference of the size seen with a chance of 80 %: {seeds_needed}.")
         if few := ", ".join(row.arm for row in open_rows if not row.needed):
             found.append(f"{place}{few}: too few test examples to show a difference of the size seen, whatever the number of seeds.")
     return found

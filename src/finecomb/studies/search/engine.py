@@ -201,14 +201,14 @@ class Search:
             each.number: [sign * each.intermediate_values[step] for step in sorted(each.intermediate_values)]
             for each in self._study.get_trials(deepcopy=False)
         }
-        mine = histories[number]
-        reached = [band for band in pruner.bands if band <= len(mine)]
+        history = histories[number]
+        reached = [band for band in pruner.bands if band <= len(history)]
         if not reached:
             return False
         band = reached[-1]
         at_band = sorted((max(history[:band]) for history in histories.values() if len(history) >= band), reverse=True)
         threshold = at_band[min(len(at_band) - 1, int(len(at_band) / pruner.eta))]
-        return (mine[-1] if pruner.strict else max(mine[:band])) < threshold
+        return (history[-1] if pruner.strict else max(history[:band])) < threshold
 
     def tell(self, number: int, state: str, value: float | None) -> None:
         """Answer a trial: finished, pruned or failed. An interrupted one is not told, and is handed out again later."""
@@ -264,7 +264,9 @@ def _alive(attributes: Mapping[str, Any]) -> bool:
 
 def _another_search(folder: Path | None, known: Mapping[str, Any], asked: Mapping[str, Any]) -> Problem:
     differing = [key for key in asked if known.get(key) != asked[key]]
-    told = "; ".join(f"{key}: {json.dumps(known.get(key))} -> {json.dumps(asked[key])}" for key in differing)
+    differences = "; ".join(f"{key}: {json.dumps(known.get(key))} -> {json.dumps(asked[key])}" for key in differing)
     return Problem(
-        f"the search in this folder is another one ({told})", str(folder), hint="ask for what it was, or remove its folder to start anew"
+        f"the search in this folder is another one ({differences})",
+        str(folder),
+        hint="ask for what it was, or remove its folder to start anew",
     )

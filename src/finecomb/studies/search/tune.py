@@ -146,8 +146,8 @@ def at_the_edge(space: Mapping[str, Dimension], tried: Sequence[tuple[str, ...]]
         values = sorted(
             {value for setting in tried for each in setting if each.startswith(f"{key}=") and (value := _number(each)) is not None}
         )
-        mine = _number(word)
-        if key in space and mine is not None and len(values) > 2 and mine in (values[0], values[-1]):
+        chosen_value = _number(word)
+        if key in space and chosen_value is not None and len(values) > 2 and chosen_value in (values[0], values[-1]):
             found.append(word)
     return found
 

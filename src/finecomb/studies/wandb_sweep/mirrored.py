@@ -136,5 +136,5 @@ def _table(runs: Sequence[WandbRun], metric: str) -> str:
             ]
         )
     rows.sort(key=lambda row: row[1], reverse=True)
-    header = [["", metric, "95 % interval over seeds", "seed deviation", "seeds"], ["---"] + ["---:"] * 4]
+    header = [["", metric, "95 % interval over seeds", "std", "seeds"], ["---"] + ["---:"] * 4]
     return f"**{metric}**\n\n" + "\n".join(pipes([*header, *rows]))

@@ -189,7 +189,7 @@ def _fetch(config: CommonCrawl, client: FileClient, store: Store, capture: Captu
         if store.records.exists():
             os.truncate(store.records, at)
     entry = {"at": at, "length": 0 if problem else capture.length, "file": capture.filename, "url": capture.url, "problem": problem}
-    with atomic.told_when_full(store.folder):
+    with atomic.reported_when_full(store.folder):
         if store.records.exists():
             with store.records.open("rb") as file:
                 os.fsync(file.fileno())

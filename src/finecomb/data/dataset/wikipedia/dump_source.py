@@ -106,7 +106,7 @@ class WikipediaSource:
             entry["rows_out"] += len(rows["id"])
             raw.rejected.extend({"split": "train", "file": path.name, **item, "line": first + item["line"]} for item in out.rejected)
             if out.cut:
-                self._tell_cut(path, out.cut, first + out.pages, raw)
+                self._report_cut(path, out.cut, first + out.pages, raw)
             if config.strict and out.rejected:
                 raise ConfigError(Problem(out.rejected[0]["reason"], f"{path.name}, page {first + out.rejected[0]['line']}",
                                         hint="dataset.strict=false leaves such pages out and counts them"))  # fmt: skip
@@ -120,7 +120,7 @@ class WikipediaSource:
             if config.articles is not None and entry["rows_out"] >= config.articles:
                 return
 
-    def _tell_cut(self, path: Path, cut: str, page: int, raw: Raw) -> None:
+    def _report_cut(self, path: Path, cut: str, page: int, raw: Raw) -> None:
         if self._config.strict:
             raise ConfigError(Problem(f"{path.name} is damaged: {cut}", str(path), hint="fetch it again; or dataset.strict=false"))
         print(f"{path.name} is damaged: {cut}; the articles that could be read are kept", file=sys.stderr)

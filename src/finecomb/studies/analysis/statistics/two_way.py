@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from finecomb.runs.class_metrics import Floats
-from finecomb.studies.analysis.statistics.resampling import LEVEL, Interval
+from finecomb.studies.analysis.statistics.interval import LEVEL, Interval
 
 VERSION = "2"
 

@@ -11,7 +11,7 @@ from finecomb.studies.plan.study_plan import Job
 from finecomb.studies.search import tune
 from finecomb.studies.search.space import Choice
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted(path.parent.name for path in (ROOT / "experiments").glob("*/study.yaml"))
 
 

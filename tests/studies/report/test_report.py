@@ -11,7 +11,7 @@ from synthetic import frames
 
 from finecomb.core.errors import ConfigError
 from finecomb.studies.analysis import frames as frame_files
-from finecomb.studies.analysis.analyze import analyse
+from finecomb.studies.analysis.analyze import analyze
 from finecomb.studies.report import tables
 from finecomb.studies.report.figures import pareto_front
 from finecomb.studies.report.latex import latex
@@ -28,7 +28,7 @@ def files(folder):
 
 def test_the_numbers_of_a_table_are_those_of_its_answers():
     given = frames()
-    (column,) = analyse(given).columns
+    (column,) = analyze(given).columns
     for row in column.rows:
         runs = given.results[(given.results["arm"] == row.arm) & (given.results["role"] == "confirm")]
         assert row.values == pytest.approx(runs["test/accuracy"].to_numpy())
@@ -76,16 +76,16 @@ def test_a_missing_seed_is_told_and_not_averaged_away():
     given = frames()
     given.results = given.results[~((given.results["arm"] == "head") & (given.results["seed"] == 2))]
     given.examples = given.examples[~((given.examples["arm"] == "head") & (given.examples["seed"] == 2))]
-    text = tables.markdown(analyse(given))
+    text = tables.markdown(analyze(given))
     assert "Warning: head: seeds 2 are missing; its numbers are of 2 seeds" in text
-    assert analyse(given).columns[0].rows[1].sign_flip is None  # no longer paired
+    assert analyze(given).columns[0].rows[1].sign_flip is None  # no longer paired
 
 
 def test_an_arm_without_any_run_keeps_its_row():
     given = frames()
     given.results = given.results[given.results["arm"] != "head"]
     given.examples = given.examples[given.examples["arm"] != "head"]
-    text = tables.markdown(analyse(given))
+    text = tables.markdown(analyze(given))
     assert re.search(r"\| head \| not measured \|", text)
 
 
@@ -96,7 +96,7 @@ def test_answers_to_other_examples_are_not_put_beside_the_rest():
     given = frame_files.Frames(
         given.facts, given.results, pd.concat([given.examples, frames(arms=("full", "lora")).examples.query("arm == 'lora'")]), given.curves
     )
-    analysis = analyse(given)
+    analysis = analyze(given)
     assert any("head: tested on other examples" in line for line in analysis.columns[0].warnings)
 
 
@@ -104,18 +104,18 @@ def test_answers_to_other_examples_are_not_put_beside_the_rest():
 def test_runs_that_differ_in_code_machine_or_data_are_told(field, told):
     given = frames()
     given.results.loc[given.results["arm"] == "head", field] = "another"
-    assert any(told in line for line in tables.warnings(analyse(given)))
+    assert any(told in line for line in tables.warnings(analyze(given)))
 
 
 def test_costs_are_those_of_one_machine():
     given = frames()
     slow = (given.results["arm"] == "head") & (given.results["seed"] == 3)
     given.results.loc[slow, ["machine", "train_s"]] = ["another", 100.0]
-    assert analyse(given).columns[0].rows[1].costs["train_s"] == 2.0
+    assert analyze(given).columns[0].rows[1].costs["train_s"] == 2.0
 
 
 def test_one_seed_decides_nothing():
-    text = tables.markdown(analyse(frames(seeds=(1,))))
+    text = tables.markdown(analyze(frames(seeds=(1,))))
     assert "cannot tell: one seed" in text
     assert "(examples only)" in text
     assert "| worse |" not in text
@@ -127,7 +127,7 @@ def test_a_collapsed_seed_leaves_the_table_standing(baseline):
     given.facts["columns"][0]["metric"] = "mcc"
     collapsed = (given.examples["arm"] == "head") & (given.examples["seed"] == 1)
     given.examples.loc[collapsed, "prediction"] = "positive"
-    analysis = analyse(given)
+    analysis = analyze(given)
     full, head = analysis.columns[0].rows
     assert (analysis.columns[0].baseline, full.best, head.best) == ("full", True, False)
     assert head.values[0] == 0.0
@@ -140,7 +140,7 @@ def test_every_arm_of_an_exact_tie_is_bold_and_no_size_is_required(baseline):
     given = frames(baseline=baseline)
     full = given.examples[given.examples["arm"] == "full"]
     given.examples.loc[given.examples["arm"] == "head", "prediction"] = full["prediction"].to_numpy()
-    analysis = analyse(given)
+    analysis = analyze(given)
     assert [row.best for row in analysis.columns[0].rows] == [True, True]
     text = tables.markdown(analysis)
     assert "+0.00" in text
@@ -149,7 +149,7 @@ def test_every_arm_of_an_exact_tie_is_bold_and_no_size_is_required(baseline):
 
 def test_the_best_of_many_equal_arms_is_no_finding():
     """Corrected by Holm alone, about one table in ten of equal arms had a finding against its best row."""
-    analysis = analyse(frames(baseline="best", lift=0.0, arms=("a", "b", "c", "d", "e"), seeds=(1, 2, 3, 4, 5)))
+    analysis = analyze(frames(baseline="best", lift=0.0, arms=("a", "b", "c", "d", "e"), seeds=(1, 2, 3, 4, 5)))
     rows = [row for row in analysis.columns[0].rows if row.to_baseline is not None]
     assert len(rows) == 4
     assert all(row.p > row.to_baseline.p for row in rows)
@@ -157,25 +157,25 @@ def test_the_best_of_many_equal_arms_is_no_finding():
 
 
 def test_p_values_are_adjusted_over_the_whole_study():
-    alone = analyse(frames(lift=0.03)).columns[0].rows[1]
-    among = analyse(frames(lift=0.03, columns=("a", "b", "c"))).columns[0].rows[1]
+    alone = analyze(frames(lift=0.03)).columns[0].rows[1]
+    among = analyze(frames(lift=0.03, columns=("a", "b", "c"))).columns[0].rows[1]
     assert alone.p == pytest.approx(alone.to_baseline.p)
     assert among.p >= among.to_baseline.p
-    text = tables.markdown(analyse(frames(columns=("a", "b", "c"))))
+    text = tables.markdown(analyze(frames(columns=("a", "b", "c"))))
     assert "corrected by Holm for the 3 comparisons" in text
 
 
 def test_published_numbers_stand_beside_the_arms_with_their_source():
     reference = {"name": "full (a paper)", "kind": "published", "scores": {"": 94.8}, "spread": {"": 0.2}, "source": "a paper, table 2"}
     given = frames(references=[reference])
-    text = tables.markdown(analyse(given))
+    text = tables.markdown(analyze(given))
     assert "| full (a paper) | 94.8 |" in text
     assert "full (a paper): a paper, table 2." in text
-    assert r"94.8 $\pm$ 0.2" in latex(analyse(given))
+    assert r"94.8 $\pm$ 0.2" in latex(analyze(given))
 
 
 def test_latex_marks_the_best_and_what_is_not_shown_to_be_worse():
-    text = latex(analyse(frames(arms=("full", "a_b", "head"), lift=0.0)))
+    text = latex(analyze(frames(arms=("full", "a_b", "head"), lift=0.0)))
     assert text.count(r"\textbf") == 1
     assert text.count(r"\underline") == 2
     assert r"a\_b" in text
@@ -184,7 +184,7 @@ def test_latex_marks_the_best_and_what_is_not_shown_to_be_worse():
 
 
 def test_latex_has_a_caption_with_the_legend_a_label_parameters_and_a_choice_of_spread():
-    analysis = analyse(frames(arms=("full", "head"), lift=0.3))
+    analysis = analyze(frames(arms=("full", "head"), lift=0.3))
     text = latex(analysis)
     assert r"\label{tab:synthetic}" in text
     caption = next(line for line in text.splitlines() if line.startswith(r"\caption{Which is better? Mean $\pm$ half of the 95"))
@@ -280,11 +280,11 @@ def test_a_table_of_two_hundred_runs_takes_less_than_two_seconds(slow_machine):
     given = frames(
         arms=tuple(f"arm {number}" for number in range(20)), seeds=tuple(range(1, 11)), examples=1000, baseline="arm 0", lift=0.01
     )
-    tables.markdown(analyse(frames()))  # imports
+    tables.markdown(analyze(frames()))  # imports
     spent = []
     while len(spent) < 5 and (not spent or spent[-1] >= 2.0):  # a machine that is busy may need other tries
         started = time.process_time()
-        text = tables.markdown(analyse(given))
+        text = tables.markdown(analyze(given))
         spent.append(time.process_time() - started)
     if spent[-1] >= 2.0:
         slow_machine(spent)

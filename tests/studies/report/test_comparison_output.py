@@ -160,6 +160,11 @@ def test_a_comparison_has_the_figures_page_and_latex_of_a_study(make_run, runs, 
     table = compare([runs], output=tmp_path / "table.tex")
     text = (tmp_path / "table.tex").read_text()
     assert text == table.to_latex()
+    assert cli.main(["compare", str(runs), "--output", str(tmp_path / "std.tex"), "--spread", "std"]) == 0
+    by_seeds = (tmp_path / "std.tex").read_text()
+    assert "standard deviation over seeds" in by_seeds
+    assert "standard deviation over seeds" not in text
+    assert by_seeds.splitlines()[1:] == table.to_latex(spread="std").splitlines()[1:]  # the first line names the command
     assert "22,000,000" in text
     assert "worse than full" in text
     assert "test/f1\\_macro" in text

@@ -10,7 +10,7 @@ from finecomb.studies.wandb_sweep import lint, run, words
 from finecomb.studies.wandb_sweep.distributions import dimension
 from finecomb.studies.wandb_sweep.sweep_file import read
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 GOOD = """
 method: random
 run_cap: 4

@@ -28,6 +28,11 @@ NUMBER_REFERENCES = {
 }
 
 
+def resamples(examples):
+    """Counts [40, examples]: how often each example was drawn, with replacement, in each of 40 resamples."""
+    return np.random.default_rng(1).multinomial(examples, np.full(examples, 1 / examples), size=40).astype(float)
+
+
 def class_data(classes: int = 4, examples: int = 60):
     generator = np.random.default_rng(3)
     # The last class is rare, so that some resamples lack it altogether.
@@ -49,7 +54,7 @@ def drawn_rows(counts):
 @pytest.mark.parametrize("metric", sorted(CLASS_REFERENCES))
 def test_class_metrics_on_resamples_equal_scikit_learn_on_the_drawn_rows(metric):
     truth, runs = class_data()
-    counts = np.concatenate([np.ones((1, len(truth))), *S.resampled_counts(len(truth), 40, seed=1)])
+    counts = np.concatenate([np.ones((1, len(truth))), resamples(len(truth))])
     ours = S.class_scores(counts, np.eye(4)[truth], np.eye(4)[runs], [metric])
     for row, drawn in enumerate(drawn_rows(counts)):
         for run in range(len(runs)):
@@ -59,7 +64,7 @@ def test_class_metrics_on_resamples_equal_scikit_learn_on_the_drawn_rows(metric)
 @pytest.mark.parametrize("metric", sorted(NUMBER_REFERENCES))
 def test_number_metrics_on_resamples_equal_scipy_on_the_drawn_rows(metric):
     truth, runs = number_data()
-    counts = np.concatenate([np.ones((1, len(truth))), *S.resampled_counts(len(truth), 40, seed=1)])
+    counts = np.concatenate([np.ones((1, len(truth))), resamples(len(truth))])
     ours = S.number_scores(counts, truth, runs, [metric])
     for row, drawn in enumerate(drawn_rows(counts)):
         for run in range(len(runs)):
@@ -137,54 +142,6 @@ def test_correlation_with_a_constant_is_undefined_not_a_number():
     constant = np.full((1, len(truth)), 2.345678)
     scores = S.number_scores(np.ones((1, len(truth))), truth, constant, ["pearson", "spearman"])
     assert np.isnan(scores).all()
-    assert np.isnan(S.percentile_interval(np.full(9, np.nan)).low)
-
-
-def test_each_resample_draws_as_many_examples_as_there_are_and_the_seed_decides_which():
-    first, again, other = (np.concatenate(list(S.resampled_counts(700, 500, seed=seed))) for seed in (0, 0, 1))
-    assert first.shape == (500, 700)
-    assert (first.sum(axis=1) == 700).all()
-    assert (first == again).all()
-    assert (first != other).any()
-    # Each example is drawn once on average; its count has variance 1 - 1/N.
-    assert first.mean() == 1.0
-    assert first.var() == pytest.approx(1, abs=0.02)
-
-
-def test_bootstrap_interval_of_an_accuracy_agrees_with_the_binomial_one():
-    correct = np.r_[np.ones(860), np.zeros(140)]
-    values = S.bootstrap(lambda counts: counts @ correct / 1000, 1000, resamples=4000)
-    interval = S.percentile_interval(values)
-    half = 1.96 * np.sqrt(0.86 * 0.14 / 1000)
-    assert interval.low == pytest.approx(0.86 - half, abs=0.002)
-    assert interval.high == pytest.approx(0.86 + half, abs=0.002)
-
-
-def test_paired_difference_is_narrower_than_an_unpaired_one_and_has_the_known_width():
-    """Two runs that disagree on 4 % of the examples: standard error sqrt(d / n), not that of two independent samples."""
-    base = np.r_[np.ones(930), np.zeros(70)]
-    other = base.copy()
-    other[:20], other[-20:] = 0, 1
-    values = S.bootstrap(lambda counts: counts @ np.column_stack([base, other]) / 1000, 1000, resamples=4000)
-    interval = S.paired_difference(values[:, 1], values[:, 0])
-    assert (interval.high - interval.low) / 2 == pytest.approx(1.96 * np.sqrt(0.04 / 1000), abs=0.001)
-    assert not interval.excludes(0.0)
-    assert S.paired_difference(values[:, 0] + 0.02, values[:, 1]).excludes(0.0)
-
-
-def test_interval_covers_the_truth_about_as_often_as_it_says():
-    generator = np.random.default_rng(2)
-    covered = 0
-    for trial in range(200):
-        correct = (generator.random(300) < 0.8).astype(float)
-        interval = S.percentile_interval(S.bootstrap(lambda counts, c=correct: counts @ c / 300, 300, resamples=600, seed=trial))
-        covered += not interval.excludes(0.8)
-    assert 180 <= covered <= 199
-
-
-def test_spread_over_one_seed_is_not_measured():
-    assert S.spread([0.9]) == S.Spread(0.9, None)
-    assert S.spread([1.0, 2.0, 3.0]) == S.Spread(2.0, pytest.approx(1.0))
 
 
 def test_an_undefined_interval_excludes_nothing():
