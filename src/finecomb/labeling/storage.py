@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from finecomb.labeling.documents import (
-    Bad,
     Document,
     Imported,
     Malformed,
-    checked,
     confidence_of,
+    imported,
     items,
+    json_line,
     names_of,
     number_of,
     optional_text,
@@ -44,7 +44,7 @@ def to_object(document: Document, *, several: bool = False, spans: bool = False)
 
 def line_of(document: Document) -> str:
     """A document as one line of JSON, with the line's end."""
-    return json.dumps(to_object(document), ensure_ascii=False, allow_nan=False) + "\n"
+    return json_line(to_object(document))
 
 
 def from_object(value: Mapping[str, Any], number: int) -> Document:
@@ -103,16 +103,7 @@ def _spans(text: str, spans: Any) -> tuple[Any, ...]:
 
 def read(text: str, file: str) -> Imported:
     """Documents of JSON lines as `write` leaves them."""
-    found = Imported()
-    for number, (where, value) in enumerate(items(text, file)):
-        if isinstance(value, Bad):
-            found.bad.append(value)
-            continue
-        try:
-            checked(found, from_object(value, number), where)
-        except ValueError as error:
-            found.bad.append(Bad(where, str(error)))
-    return found
+    return imported(items(text, file), lambda value, number, _: [from_object(value, number)], "finecomb", first=0)
 
 
 def write(documents: Iterable[Document]) -> str:
@@ -120,7 +111,7 @@ def write(documents: Iterable[Document]) -> str:
     kept = list(documents)
     several, spans = _several(kept), any(document.spans for document in kept)
     rows = [to_object(document, several=several, spans=spans) for document in kept]
-    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    return "".join(json_line(row) for row in rows)
 
 
 def write_csv(documents: Sequence[Document]) -> str:

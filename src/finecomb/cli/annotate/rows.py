@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from finecomb.core.errors import ConfigError, Problem, nearest
 
 if TYPE_CHECKING:
-    from finecomb.labeling.documents import Bad, Document, Imported
+    from finecomb.labeling.documents import Bad, Document
 
 _OWN = ("id", "text", "label", "spans", "annotator", "answer", "origin", "confidence", "time")
 
@@ -61,19 +61,17 @@ def read_file(path: Path, given: argparse.Namespace) -> list[Document]:
     """Documents of one file, or of a split of a prepared folder, in its order."""
     from finecomb.data.dataset.table import format_of
     from finecomb.data.dataset.text_file import existing
-    from finecomb.labeling.documents import Imported
+    from finecomb.labeling.documents import imported
 
     path = existing(path, "rows")
     if path.is_dir():
         path = _of_folder(path, given.split)
-    found = Imported()
     rows = _json_lines(path) if format_of(path) == "jsonl" else _table(path, given)
-    for number, (where, row) in enumerate(rows):
-        _take(found, number, where, row, given)
-    settle_bad(found.bad, skip=given.skip_bad, done="nothing was written")
-    if not found.documents:
+    result = imported(rows, lambda row, number, _: [_document(row, number, given)], "finecomb", first=0)
+    settle_bad(result.bad, skip=given.skip_bad, done="nothing was written")
+    if not result.documents:
         raise ConfigError(Problem("there are no rows", str(path)))
-    return found.documents
+    return result.documents
 
 
 def _of_folder(folder: Path, split: str) -> Path:
@@ -114,24 +112,14 @@ def _table(path: Path, given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
         yield table.place(row), given_here | ({"answer": None} if "answer" in cells and "answer" not in given_here else {})
 
 
-def _take(found: Imported, number: int, where: str, row: Any, given: argparse.Namespace) -> None:
-    from finecomb.labeling.documents import Bad, checked
+def _document(row: Mapping[str, Any], number: int, given: argparse.Namespace) -> Document:
     from finecomb.labeling.storage import from_object
 
-    if isinstance(row, Bad):
-        found.bad.append(row)
-        return
-    own = dict(row)
-    for name, column in (("text", given.text_column), ("id", given.id_column), ("label", given.label_column)):
-        if column is not None and column != name:
-            own[name] = row.get(column)
-    try:
-        if given.text_column not in row:
-            columns = ", ".join(map(str, row))
-            raise ValueError(f"no {given.text_column!r} among {columns}: name the text by --text-column")
-        checked(found, from_object(own, number), where)
-    except ValueError as error:
-        found.bad.append(Bad(where, str(error)))
+    if given.text_column not in row:
+        columns = ", ".join(map(str, row))
+        raise ValueError(f"no {given.text_column!r} among {columns}: name the text by --text-column")
+    named = {"text": given.text_column, "id": given.id_column, "label": given.label_column}
+    return from_object({**row, **{name: row.get(column) for name, column in named.items() if column not in (None, name)}}, number)
 
 
 def write_file(path: Path, text: str, inputs: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ export. It does not say which rows were looked at: a row with labels is an answe
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,10 +16,11 @@ from finecomb.labeling.documents import (
     Imported,
     Malformed,
     Span,
-    checked,
     confidence_of,
     first_of,
+    imported,
     items,
+    json_line,
     names_of,
     number_of,
     optional_text,
@@ -68,31 +69,21 @@ def _write(documents: Sequence[Document], options: Options, *, entities: bool) -
         if document.answer is None and (document.labels or spans):
             row[SUGGESTION] = digest_of(document.labels, document.spans)
         row |= {name: value for name in _META if (value := getattr(document, name)) is not None}
-        lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+        lines.append(json_line(row))
     written.text = "".join(lines)
     return written
 
 
 def read(text: str, file: str, options: Options) -> Imported:
     """Documents of a file in any of these forms, of JSON lines or one JSON array."""
-    found = Imported()
-    relations = 0
-    for number, (where, row) in enumerate(items(text, file), start=1):
-        if isinstance(row, Bad):
-            found.bad.append(row)
-            continue
-        try:
-            checked(found, _document(row, number, options), where)
-        except ValueError as error:
-            found.bad.append(Bad(where, str(error)))
-        relations += len(row.get("relations") or []) if isinstance(row.get("relations") or [], list) else 0
-    if relations:
-        found.notes.append(f"{relations:,} relations between spans were left out: only the spans are kept")
-    found.notes += unsure(found.documents, options.counted(UTF_16), "doccano")
-    return found
+    result = imported(items(text, file), lambda row, number, left_out: [_document(row, number, options, left_out)], "doccano")
+    result.notes += unsure(result.documents, options.counted(UTF_16), "doccano")
+    return result
 
 
-def _document(row: Mapping[str, Any], number: int, options: Options) -> Document:
+def _document(row: Mapping[str, Any], number: int, options: Options, left_out: Counter[str]) -> Document:
+    if isinstance(relations := row.get("relations"), list) and relations:
+        left_out["relations between spans were left out: only the spans are kept"] += len(relations)
     text = text_of(row.get("text", row.get("data")), "text")
     offsets = Offsets(text, options.counted(UTF_16))
     named = options.field or next((name for name in ("label", "labels") if name in row), "label")

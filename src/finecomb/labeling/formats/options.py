@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from finecomb.labeling.documents import Bad, Document, Span
 
@@ -34,6 +35,10 @@ class Options:
     def counted(self, usual: str) -> str:
         """How offsets are counted, where the tool's own way is `usual`."""
         return self.offsets or usual
+
+    def unchanged(self, given: Document, labels: Sequence[Any], suggested: Sequence[Any]) -> bool:
+        """Whether labels or spans of a row are still those it was given out with, which nobody has approved."""
+        return not self.approved and given.answer is None and sorted(labels) == sorted(suggested)
 
 
 @dataclass
