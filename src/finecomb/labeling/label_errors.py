@@ -48,15 +48,15 @@ def suspects(labels: Classes, probabilities: Floats) -> Classes:
     lead = probabilities.copy()
     lead[np.arange(len(labels)), labels] += _ROUNDING
     wrong = np.flatnonzero(reached.any(axis=1) & (seems != labels) & (lead.argmax(axis=1) != labels))
-    found: Classes = wrong[np.argsort(margins(labels, probabilities)[wrong], kind="stable")]
-    return found
+    ordered: Classes = wrong[np.argsort(margins(labels, probabilities)[wrong], kind="stable")]
+    return ordered
 
 
 def low_margins(labels: Classes, probabilities: Floats) -> Classes:
     """As many rows as confident learning finds, but those with the lowest margins, the lowest first."""
     count = len(suspects(labels, probabilities))
-    found: Classes = np.argsort(margins(labels, probabilities), kind="stable")[:count]
-    return found
+    lowest: Classes = np.argsort(margins(labels, probabilities), kind="stable")[:count]
+    return lowest
 
 
 def margins(labels: Classes, probabilities: Floats) -> Floats:
@@ -64,8 +64,8 @@ def margins(labels: Classes, probabilities: Floats) -> Floats:
     rows = np.arange(len(labels))
     others = probabilities.copy()
     others[rows, labels] = -np.inf
-    found: Floats = (probabilities[rows, labels] - others.max(axis=1) + 1) / 2
-    return found
+    margin: Floats = (probabilities[rows, labels] - others.max(axis=1) + 1) / 2
+    return margin
 
 
 def out_of_fold(texts: Sequence[str], labels: Classes, *, folds: int = 5, seed: int = 0) -> Floats:

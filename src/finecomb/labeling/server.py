@@ -130,8 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
             task = session.task
             asked = {"labels": list(task.labels), "spans": list(task.spans), "several": task.several, "annotator": session.annotator}
             return _json(asked | {"counts": session.counts(), "next": session.first_open()})
-        if (found := _ROW.fullmatch(path)) and int(found[1]) < len(session.rows):
-            return _json(self._row(int(found[1])))
+        if (match := _ROW.fullmatch(path)) and int(match[1]) < len(session.rows):
+            return _json(self._row(int(match[1])))
         raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
 
     def _row(self, number: int) -> dict[str, Any]:

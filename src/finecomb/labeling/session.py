@@ -90,10 +90,10 @@ class Session:
         except UnicodeDecodeError as error:
             line = whole.count(b"\n", 0, error.start) + 1
             raise ConfigError(Problem("bytes that are not UTF-8", f"{self.path}, line {line}")) from error
-        found = storage.read(text, str(self.path))
-        if found.bad:
-            raise refuse(found.bad, "nothing was changed")
-        answers = {each.id: each for each in last_wins(found.documents) if each.answer is not None}
+        saved = storage.read(text, str(self.path))
+        if saved.bad:
+            raise refuse(saved.bad, "nothing was changed")
+        answers = {each.id: each for each in last_wins(saved.documents) if each.answer is not None}
         other = next(
             (each for each in answers.values() if each.id in self._place and self.rows[self._place[each.id]].text != each.text), None
         )
@@ -112,8 +112,8 @@ class Session:
 
     def counts(self) -> dict[str, int]:
         """Rows; how many of them are answered; how many of these were skipped."""
-        mine = [self._answers[row.id] for row in self.rows if row.id in self._answers]
-        return {"rows": len(self.rows), "answered": len(mine), "skipped": sum(each.answer == "ignore" for each in mine)}
+        answers = [self._answers[row.id] for row in self.rows if row.id in self._answers]
+        return {"rows": len(self.rows), "answered": len(answers), "skipped": sum(each.answer == "ignore" for each in answers)}
 
     def first_open(self, after: int = 0) -> int | None:
         """The first row without an answer from `after` on, then from the beginning; None when there is none."""
@@ -173,15 +173,15 @@ class Session:
 
     def _spans(self, text: str, given: Any) -> tuple[Span, ...]:
         offsets = Offsets(text, UTF_16)
-        found = []
+        spans = []
         for each in given or []:
             name = text_of(each.get("label"), "a span's label")
             if name not in self.task.spans:
                 raise Malformed(f"{name!r} is none of the spans' labels")
-            found.append(
+            spans.append(
                 span_of(offsets, number_of(each.get("start")), number_of(each.get("end")), name, text_of(each.get("text"), "text"))
             )
-        return tuple(sorted(found))
+        return tuple(sorted(spans))
 
     def undo(self) -> int | None:
         """Take the last answer of this session back; the row it was given to, None when there is none."""

@@ -30,16 +30,16 @@ _OPTIONAL = ("annotator", "answer", "origin", "confidence", "time")
 
 def to_object(document: Document, *, several: bool = False, spans: bool = False) -> dict[str, Any]:
     """A document as JSON. several: the label is always a list; else one name stands alone. spans: written even when there are none."""
-    found: dict[str, Any] = {"id": document.id, "text": document.text}
+    row: dict[str, Any] = {"id": document.id, "text": document.text}
     if document.labels or several:
-        found["label"] = document.labels[0] if len(document.labels) == 1 and not several else list(document.labels)
+        row["label"] = document.labels[0] if len(document.labels) == 1 and not several else list(document.labels)
     if document.spans or spans:
-        found["spans"] = [
+        row["spans"] = [
             {"start": span.start, "end": span.end, "label": span.label, "text": document.text[span.start : span.end]}
             for span in document.spans
         ]
-    found |= {name: value for name in _OPTIONAL if (value := getattr(document, name)) is not None}
-    return found | ({"answer": None} if document.annotator is not None and document.answer is None else {})
+    row |= {name: value for name in _OPTIONAL if (value := getattr(document, name)) is not None}
+    return row | ({"answer": None} if document.annotator is not None and document.answer is None else {})
 
 
 def line_of(document: Document) -> str:

@@ -109,10 +109,10 @@ def import_(args: list[str]) -> int:
         raise ConfigError(Problem(f"{output.name} ends in neither .csv nor .jsonl", "--output", ".csv, .jsonl"))
     texts = read_rows([given.texts], given) if given.texts else None
     path = existing(Path(given.file), "the file to import")
-    found = FORMATS[given.format].read(read_text(path, "utf-8"), str(path), _options(given, texts))
-    settle_bad(found.bad, skip=given.skip_bad, done="nothing was written")
-    tell(found.notes)
-    documents = [_by(each, given) for each in (settled(found.documents) if given.format == "jsonl" else found.documents)]
+    result = FORMATS[given.format].read(read_text(path, "utf-8"), str(path), _options(given, texts))
+    settle_bad(result.bad, skip=given.skip_bad, done="nothing was written")
+    tell(result.notes)
+    documents = [_by(each, given) for each in (settled(result.documents) if given.format == "jsonl" else result.documents)]
     unique(documents)
     _deliver(documents, output, [given.file], every=given.all)
     return 0

@@ -157,20 +157,20 @@ def answers_of(source: str, rows: Sequence[Document], given: argparse.Namespace)
     path = Path(source).expanduser()
     if path.is_file():
         origin = path.stem
-        found: Sequence[Mapping[str, Any]] = matched(path, rows)
+        answers: Sequence[Mapping[str, Any]] = matched(path, rows)
     else:
         from finecomb.serving.predict import finished_run
 
         run = finished_run(source, given.output_dir)
         from finecomb.serving import Predictor
 
-        found, origin = Predictor(run, device=given.device)([row.text for row in rows]), run.path.name
-    if wrong := next((each for each in found if not each.get("probabilities")), None):
+        answers, origin = Predictor(run, device=given.device)([row.text for row in rows]), run.path.name
+    if wrong := next((each for each in answers if not each.get("probabilities")), None):
         what = "the answers are numbers, not classes" if wrong.get("value") is not None else "an answer has no probabilities"
         raise ConfigError(Problem(what, source, hint="give a run of task=sequence_classification"))
-    said = [each["prediction"] if "prediction" in each else each["label"] for each in found]
+    said = [each["prediction"] if "prediction" in each else each["label"] for each in answers]
     labels = [tuple(each) if isinstance(each, list) else (str(each),) for each in said]
-    return Answers([_values(each["probabilities"]) for each in found], labels, any(isinstance(each, list) for each in said), origin)
+    return Answers([_values(each["probabilities"]) for each in answers], labels, any(isinstance(each, list) for each in said), origin)
 
 
 def _values(probabilities: Mapping[str, float] | Sequence[float]) -> list[float]:

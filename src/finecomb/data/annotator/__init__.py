@@ -23,8 +23,8 @@ def build(config: schema.Annotator, *, score: Score | None = None) -> Annotate |
     score: how a finished run is asked; needed by annotator=run alone. Raises ConfigError for rules, files or runs that cannot be used.
     """
     if own := find_build("annotator", config.name):
-        found: Annotate = own(config)
-        return found
+        annotate: Annotate = own(config)
+        return annotate
     if isinstance(config, schema.LabelingFunctions):
         return voting.build(config)
     if isinstance(config, schema.Propagation):

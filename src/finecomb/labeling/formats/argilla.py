@@ -1,6 +1,6 @@
 """Argilla: records with fields, suggestions and responses, as its Python client writes them to JSON (2.x; the lists of 1.x are read too).
 
-Its server checks offsets in code points, and its page has counted UTF-16 units, so that rows with characters beyond U+FFFF are told.
+Its server checks offsets in code points, and its page has counted UTF-16 units, so that rows with characters beyond U+FFFF are reported.
 """
 
 from __future__ import annotations

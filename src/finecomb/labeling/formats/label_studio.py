@@ -69,22 +69,22 @@ def write(documents: Sequence[Document], options: Options) -> Written:
 
 
 def _annotation(document: Document, options: Options) -> dict[str, Any]:
-    found: dict[str, Any] = {"result": _result(document, options), "was_cancelled": document.answer == "ignore"}
+    annotation: dict[str, Any] = {"result": _result(document, options), "was_cancelled": document.answer == "ignore"}
     if document.time is not None:
-        found["created_at"] = document.time
+        annotation["created_at"] = document.time
     # Label Studio looks up whom an annotation is by; it takes an address, and refuses other names.
     if document.annotator is not None and "@" in document.annotator:
-        found["completed_by"] = {"email": document.annotator}
+        annotation["completed_by"] = {"email": document.annotator}
     meta = {name: value for name in ("annotator", "origin", "confidence") if (value := getattr(document, name)) is not None}
-    return found | ({"meta": meta} if meta else {})
+    return annotation | ({"meta": meta} if meta else {})
 
 
 def _prediction(document: Document, options: Options) -> dict[str, Any]:
-    found: dict[str, Any] = {"result": _result(document, options)}
+    prediction: dict[str, Any] = {"result": _result(document, options)}
     for name, value in (("model_version", document.origin), ("score", document.confidence), ("created_at", document.time)):
         if value is not None:
-            found[name] = value
-    return found
+            prediction[name] = value
+    return prediction
 
 
 def _result(document: Document, options: Options) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What reading and writing a form of rows may be told, and what writing gives."""
+"""Options of reading and writing a format, and what writing returns."""
 
 from __future__ import annotations
 

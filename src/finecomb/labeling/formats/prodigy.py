@@ -64,16 +64,16 @@ def write(documents: Sequence[Document], options: Options) -> Written:
 def _token(number: int, token: tuple[int, int], offsets: Offsets) -> dict[str, Any]:
     start, end = token
     space = offsets.text[end : end + 1] == " "
-    found = {"text": offsets.text[start:end], "start": offsets.outward(start), "end": offsets.outward(end)}
-    return found | {"id": number, "ws": space}
+    value = {"text": offsets.text[start:end], "start": offsets.outward(start), "end": offsets.outward(end)}
+    return value | {"id": number, "ws": space}
 
 
 def _span(span: Span, tokens: Sequence[tuple[int, int]], offsets: Offsets) -> dict[str, Any]:
-    found: dict[str, Any] = {"start": offsets.outward(span.start), "end": offsets.outward(span.end), "label": span.label}
+    value: dict[str, Any] = {"start": offsets.outward(span.start), "end": offsets.outward(span.end), "label": span.label}
     first = next((number for number, (start, _) in enumerate(tokens) if start == span.start), None)
     last = next((number for number, (_, end) in enumerate(tokens) if end == span.end), None)
     whole = {} if first is None or last is None else {"token_start": first, "token_end": last}
-    return found | whole | {"text": offsets.text[span.start : span.end]}
+    return value | whole | {"text": offsets.text[span.start : span.end]}
 
 
 def read(text: str, file: str, options: Options) -> Imported:
