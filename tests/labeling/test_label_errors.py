@@ -54,6 +54,17 @@ def test_the_rows_are_those_that_cleanlab_finds(name):
         assert (np.diff(order) >= 0).all()
 
 
+def test_rows_of_equal_margins_keep_their_order_where_cleanlab_has_none():
+    labels, probabilities = (np.repeat(each, 3, axis=0) for each in noisy(500, 3, 7, 1.0))
+    peer = cleanlab_filter.find_label_issues(labels, probabilities, filter_by="confident_learning", n_jobs=1)
+    rows = label_errors.suspects(labels.astype(np.int64), probabilities)
+    assert set(rows.tolist()) == set(np.flatnonzero(peer).tolist())
+    for chosen in (rows, label_errors.low_margins(labels.astype(np.int64), probabilities)):
+        keys = list(zip(label_errors.margins(labels.astype(np.int64), probabilities)[chosen].tolist(), chosen.tolist(), strict=True))
+        assert len(keys) > 50
+        assert keys == sorted(keys)
+
+
 def reviews():
     """Short texts whose words tell the class; one in ten has the other label."""
     draw = np.random.default_rng(3)
