@@ -16,7 +16,7 @@ def label_studio(value, **annotation):
     return json.dumps([{"id": 3, "data": {"text": "\U0001f600 hello Ann"}, "annotations": [{"result": [region], **annotation}]}])
 
 
-def test_a_span_whose_text_is_another_is_told_with_its_line_and_how_it_would_fit():
+def test_a_span_whose_text_is_another_is_reported_with_its_line_and_how_it_would_fit():
     good = label_studio({"start": 8, "end": 11, "text": "Ann", "labels": ["PER"]}, completed_by={"email": "a@b.c"})
     document = FORMATS["label_studio"].read(good, "x.json", Options()).documents[0]
     assert (document.spans, document.annotator, document.id) == ((Span(8, 11, "PER"),), "a@b.c", "3")

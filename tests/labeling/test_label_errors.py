@@ -120,6 +120,11 @@ def test_the_verb_writes_a_queue_that_can_be_reviewed(tmp_path, monkeypatch, cap
     header, line, *_ = (tmp_path / "queue.csv").read_text().splitlines()
     assert header == "id,text,label,suggested,confidence,margin"
     assert line.startswith(first["id"])
+    for probabilities, message in (({"good": 1.0}, "a probability of row 'r0' is missing or no number"), (["a", 1], "--classes NAME,NAME")):
+        answers = [{"id": f"r{row}", "probabilities": {"bad": 0.5, "good": 0.5} if row else probabilities} for row in range(200)]
+        (tmp_path / "predicted.jsonl").write_text("\n".join(map(json.dumps, answers)))
+        assert cli.main(["annotate", "errors", "rows.jsonl", "--predictions", "predicted.jsonl", "--output", "x.csv"]) == 2
+        assert message in capsys.readouterr().err
     (tmp_path / "few.jsonl").write_text("\n".join(rows[:3]))
     assert cli.main(["annotate", "errors", "few.jsonl", "--output", "x.csv"]) == 2
     assert "different texts" in capsys.readouterr().err

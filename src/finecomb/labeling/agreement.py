@@ -4,8 +4,8 @@ A row that an annotator skipped or never saw is missing. What cannot be computed
 
 Hand-written, and equal to the libraries within 1e-12 in the tests. An interval of 1,000 draws over 1,000 rows takes 0.05 s for each pair of
 annotators, with scikit-learn's kappa 1.3 s; for alpha of 10 classes 0.65 s, with the package krippendorff 2.0 s
-(`python -m benchmarks.annotation_libraries`). Where these have no value they raise ValueError or return NaN; krippendorff is under the GPL, and
-statsmodels would be 40 MB for the 14 lines of Fleiss' kappa.
+(`python -m benchmarks.annotation_libraries`). Where these have no value they raise ValueError or return NaN. krippendorff is licensed under
+the GPL, and statsmodels would add 40 MB for the 14 lines of Fleiss' kappa.
 """
 
 from __future__ import annotations

@@ -132,11 +132,11 @@ def text_lines(text: str, file: str) -> Iterator[tuple[str, int, str]]:
         yield f"{file}, line {number}", number, line.removesuffix("\r")
 
 
-def refuse(bad: Sequence[Bad], done: str) -> ConfigError:
-    """The user's error for rows that cannot be taken over. done: what is not done because of them."""
+def refuse(bad: Sequence[Bad], done: str, fix: str = "fix them, or leave them out by --skip-bad") -> ConfigError:
+    """The user's error for rows that cannot be read. done: what is not done because of them. fix: what the user can do."""
     shown = [Problem(each.why, each.where) for each in bad[:_SHOWN]]
     rest = f"{len(bad):,} of them, the first {_SHOWN} shown; " if len(bad) > _SHOWN else ""
-    shown[-1] = Problem(shown[-1].what, shown[-1].where, hint=f"{rest}fix them, or leave them out by --skip-bad; {done}")
+    shown[-1] = Problem(shown[-1].what, shown[-1].where, hint=f"{rest}{fix}; {done}")
     return ConfigError(shown)
 
 

@@ -155,6 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
         except ConfigError as error:
             raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, error.problems[0].what) from error
+        except OSError as error:
+            raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, f"{session.path} cannot be written: {error.strerror}") from error
         raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
 
     def _body(self) -> Mapping[str, Any]:

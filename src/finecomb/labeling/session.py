@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from finecomb.core.atomic import sync_directory, told_when_full
+from finecomb.core.atomic import sync_directory, told_when_full, write_text
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.labeling import storage
 from finecomb.labeling.documents import Document, Malformed, Span, fault, last_wins, names_of, number_of, refuse, text_of, unique
@@ -92,7 +92,7 @@ class Session:
             raise ConfigError(Problem("bytes that are not UTF-8", f"{self.path}, line {line}")) from error
         saved = storage.read(text, str(self.path))
         if saved.bad:
-            raise refuse(saved.bad, "nothing was changed")
+            raise refuse(saved.bad, "nothing was changed", "fix or delete these lines")
         answers = {each.id: each for each in last_wins(saved.documents) if each.answer is not None}
         other = next(
             (each for each in answers.values() if each.id in self._place and self.rows[self._place[each.id]].text != each.text), None
@@ -145,7 +145,7 @@ class Session:
 
         Raises:
             Malformed: it is not an answer to this task; nothing is kept.
-            ConfigError: the disk is full; nothing is kept.
+            ConfigError: the disk is full, or the file was replaced; nothing is kept.
         """
         if not 0 <= number < len(self.rows):
             raise Malformed(f"there is no row {number}")
@@ -199,6 +199,7 @@ class Session:
             return number
 
     def _append(self, document: Document) -> None:
+        self._keep_file()
         line = storage.line_of(document).encode()
         at = self._file.seek(0, os.SEEK_END)
         try:
@@ -210,6 +211,21 @@ class Session:
             # Half a line must not stand before the next one.
             os.truncate(self.path, at)
             raise
+
+    def _keep_file(self) -> None:
+        """Write the file again where it was removed while it is open: lines added to it would be lost with it."""
+        try:
+            same = os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            with told_when_full(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                write_text(self.path, "".join(storage.line_of(each) for each in self._answers.values()))
+            self._file.close()
+            self._file = self.path.open("ab", buffering=0)
+            return
+        if not same:
+            what = f"{self.path} was replaced by another file, and the answer is not saved: stop the command and start it again"
+            raise ConfigError(Problem(what, "--output"))
 
 
 def asked(rows: Sequence[Document], task: Task) -> list[Document]:
