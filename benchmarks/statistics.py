@@ -18,9 +18,9 @@ from scipy import stats
 from scipy.special import stdtrit
 
 from finecomb.runs.class_metrics import Floats
-from finecomb.studies.cells import pipes
-from finecomb.studies.statistics import corrected, significance, two_way
-from finecomb.studies.statistics import seeds as over_seeds
+from finecomb.studies.analysis.statistics import corrected, significance, two_way
+from finecomb.studies.analysis.statistics import seeds as over_seeds
+from finecomb.studies.report.formatting import pipes
 
 LEVEL = corrected.LEVEL
 PROMISED = 0.055

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from finecomb.studies.cells import pipes
 from scipy import stats
 
-from finecomb.studies.cells import pipes
 from finecomb.studies.report import frames
 from finecomb.studies.statistics import significance, two_way
 

@@ -317,13 +317,13 @@ def test_a_value_beside_a_swept_choice_may_belong_to_that_choice_alone(monkeypat
 
 def test_compare_passes_what_it_is_given(monkeypatch, capsys):
     got = {}
-    monkeypatch.setattr("finecomb.studies.table.compare", lambda paths, **options: got.update(options, paths=paths) or "a table")
-    monkeypatch.setattr("finecomb.studies.render.render", str)
+    monkeypatch.setattr("finecomb.studies.report.comparison.compare", lambda paths, **given: got.update(given, paths=paths) or "a table")
+    monkeypatch.setattr("finecomb.studies.report.terminal.render", str)
     assert (
         run(capsys, "compare", "a", "b", "--references", "majority,tfidf_logistic", "--metrics", "accuracy", "--output", "t.md")[1]
         == "a table\n"
     )
-    assert callable(got.pop("wanted"))
+    assert callable(got.pop("accept"))
     assert got == {
         "paths": ["a", "b"],
         "references": ["majority", "tfidf_logistic"],

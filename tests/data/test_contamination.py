@@ -12,7 +12,7 @@ from finecomb.config.schema.dataset import Require
 from finecomb.data.engine import LocalEngine
 from finecomb.data.prepare import prepare
 from finecomb.data.prepare.delivery import deliver
-from finecomb.studies.account import tell_data
+from finecomb.studies.summary import tell_data
 
 DECONTAMINATE = {"decontaminate": {"ngram": 13, "max_matches": 10}}
 

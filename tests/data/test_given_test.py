@@ -11,7 +11,7 @@ from finecomb.data import cleaner
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.engine import LocalEngine
 from finecomb.data.prepare import prepare
-from finecomb.studies.account import funnel_lines
+from finecomb.studies.summary import funnel_lines
 
 
 def rows(texts):

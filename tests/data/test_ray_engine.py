@@ -23,7 +23,7 @@ from finecomb.data.ray_engine import RayEngine
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")]
 
-# A step of a plug-in: it notes each shard that it begins, and takes its time, so that a node can be killed in the middle.
+# A step of a plug-in: it notes each shard that it begins, and takes its time; on the node that is to be killed it would take for ever.
 PLUGIN = """
 import os, time, uuid
 from dataclasses import dataclass
@@ -40,7 +40,13 @@ class Lower(Step):
         self.seconds = config.seconds
     def decide(self, batch):
         if note := os.environ.get("STARTED"):
-            Path(note, f"{batch.start}-{uuid.uuid4().hex}").touch()
+            Path(note, f"{batch.start}-{os.environ.get('VICTIM', '')}-{uuid.uuid4().hex}").touch()
+            if "VICTIM" in os.environ:
+                time.sleep(60)
+            # A node that is slow to begin gets a shard all the same.
+            end = time.monotonic() + 60
+            while not list(Path(note).glob("*-victim-*")) and time.monotonic() < end:
+                time.sleep(0.05)
             time.sleep(self.seconds)
         return Decision(replace={row: (text.lower(), None) for row, text in enumerate(batch.text) if text != text.lower()})
 
@@ -76,7 +82,7 @@ def cluster(place: Path) -> Iterator[Any]:
 
         own = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 80_000_000}
         started = Cluster(initialize_head=True, head_node_args=own)
-        started.victim = started.add_node(**own)
+        started.victim = started.add_node(**own, env_vars={"VICTIM": "victim"})
         started.add_node(**own, env_vars={"FINECOMB_CACHE": str(place / "elsewhere")})
     try:
         yield started
@@ -146,7 +152,7 @@ def corpus(path: Path) -> Path:
 
 
 def prepared(file: Path, place: Path, output: Path, engine: Any) -> Any:
-    steps = ("cleaner.steps.length=null", "+cleaner.steps.lower={step: lower, seconds: 0.4}")
+    steps = ("cleaner.steps.length=null", "+cleaner.steps.lower={step: lower, seconds: 0.2}")
     config = finecomb.compose("dataset=files", f"dataset.files.train={file}", "cleaner=web", *steps, config_dirs=[place / "plugin"])
     data = finecomb.prepare(config, engine=engine)
     data.write(output)
@@ -160,7 +166,7 @@ def test_a_node_killed_in_the_middle_loses_nothing_and_changes_no_byte(engine, c
     killed = threading.Event()
 
     def kill() -> None:
-        while len(list((place / "started").iterdir())) < 5:
+        while not list((place / "started").glob("*-victim-*")) or len(list((place / "started").iterdir())) < 5:
             time.sleep(0.02)
         cluster.remove_node(cluster.victim, allow_graceful=False)
         killed.set()
@@ -170,7 +176,7 @@ def test_a_node_killed_in_the_middle_loses_nothing_and_changes_no_byte(engine, c
     assert killed.is_set()
     begun = [path.name.partition("-")[0] for path in (place / "started").iterdir()]
     assert len(begun) > len(set(begun)) > 10, "no task was lost with the node"
-    assert len(list((place / "cache" / "shards" / "plan").glob("*-of-*"))) > 3, "the plan was not shared"
+    assert len(list((place / "cache" / "shards" / "plan").glob("*-of-*"))) > 1, "the plan was not shared"
     monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
     here = prepared(file, place, tmp_path / "here", None)
     assert far.content_hash == here.content_hash

@@ -32,8 +32,8 @@ EXECUTED = [block for block in BLOCKS if block.no_run is None]
 # The plug-in that CONTRIBUTING builds is followed, file by file, in tests/test_contributing.py.
 PLUGIN_PAGE = ROOT / "CONTRIBUTING.md"
 COMPOSED = ("train", "prepare", "explain")
-OPTIONS_OF_PREPARE = ("--output", "--workers")
-OTHER_PROGRAMS = ("source", "eval", "wandb")
+OPTIONS_OF_PREPARE = ("--engine", "--address", "--output", "--workers")
+OTHER_PROGRAMS = ("source", "eval", "export", "ray", "wandb")
 GOOD = ("a good film", "great fun", "a wonderful story", "the best cast")
 # Files that commands name which are only composed.
 ONLY_NAMED = ("manual-6.1/a.rst.gz", "manual-6.12/a.rst.gz", "pages.warc.gz", "pages-articles-multistream.xml.bz2", "index.txt.bz2")

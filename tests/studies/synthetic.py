@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from finecomb.studies.report.frames import Frames, table_of
+from finecomb.studies.analysis.frames import Frames, table_of
 
 CODE, MACHINE = "abc123", "a processor, 1 threads, bf16"
 

@@ -6,7 +6,7 @@ from finecomb.data.dataset.manifest import Manifest
 from finecomb.launch.freeze import Frozen
 from finecomb.runs import directory
 from finecomb.runs.record import Inputs, PreparedInput, RunRecord
-from finecomb.studies.account import funnel_lines, tell_data, truncation_line
+from finecomb.studies.summary import funnel_lines, tell_data, truncation_line
 
 MANIFEST = Manifest(
     rows={"train": 80, "test": 15}, label_kind="class", label_names=[], label_counts={}, columns=["text"], content_hash="",

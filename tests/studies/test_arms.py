@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from finecomb.studies.arms import ComparedRun, group
+from finecomb.runs.record import Inputs, ModelInput, PreparedInput, RunRecord
+from finecomb.studies.analysis.arms import ComparedRun, group
 
 
 def run(seed: int, path: str, content: str, weights: str = "w") -> ComparedRun:
     identity = {"tuning.name": "full", "dataset.name": "files", "dataset.path": path, "dataset.files.train": "train.csv"}
-    inputs = {"data": {"content_hash": content}, "model": {"sha256": weights}}
-    return ComparedRun(Path(f"{path}-{seed}"), seed, "finished", {}, identity, {"inputs": inputs}, None, None)
+    inputs = Inputs(PreparedInput(content_hash=content), ModelInput(sha256=weights))
+    return ComparedRun(Path(f"{path}-{seed}"), seed, "finished", {}, identity, RunRecord("", "", inputs=inputs), None, None)
 
 
 def test_the_same_content_in_another_place_is_the_same_arm() -> None:

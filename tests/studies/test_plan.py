@@ -6,8 +6,9 @@ import pytest
 
 from finecomb.config.overrides import override
 from finecomb.core.errors import ConfigError
-from finecomb.studies import plan, tune
-from finecomb.studies.plan import Job
+from finecomb.studies.plan import study_plan as plan
+from finecomb.studies.plan.study_plan import Job
+from finecomb.studies.search import tune
 from finecomb.studies.search.space import Choice
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,7 +189,7 @@ def test_random_settings_are_the_same_for_arms_that_share_a_space_and_differ_by_
 
 def test_a_search_that_learns_asks_round_by_round_and_repeats_itself(study, monkeypatch):
     """The answers of the first rounds decide what is asked next; asked again with the same answers, the same settings come."""
-    from finecomb.studies import study as studies
+    from finecomb.studies.plan import study as studies
 
     found = study(TUNED.replace("trials: 4,", "trials: 6, search: tpe,").replace("auto", "{low: 1e-5, high: 1e-1, log: true}"))
     asked = []
@@ -272,7 +273,7 @@ def test_a_value_comes_back_from_hydra_as_it_went(value, text):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_study_composes(name):
-    from finecomb.studies import study
+    from finecomb.studies.plan import study
 
     found = plan.read(ROOT / "experiments" / name / "study.yaml")
     study.check(found)
@@ -283,7 +284,7 @@ def test_every_shipped_study_composes(name):
 
 @pytest.mark.parametrize("name", ["lora_table2", "bitfit_glue", "houlsby_top_k", "mosbach_stability"])
 def test_a_papers_study_dry_runs_without_a_hub(name, tmp_path, monkeypatch):
-    from finecomb.studies.dry_run import dry_run
+    from finecomb.studies.plan.dry_run import dry_run
 
     monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))

@@ -11,7 +11,8 @@ from finecomb.config import plugins
 from finecomb.config.plugins.parts import Metric, Plugin
 from finecomb.core.errors import ConfigError
 from finecomb.runs import plugin_metrics
-from finecomb.studies.scores import Labels, ordered, score_rows, scorer, zero_divisions
+from finecomb.studies.analysis.scores import Labels, ordered, scorer, zero_divisions
+from finecomb.studies.analysis.statistics import two_way
 
 NAMES = ["low", "middle", "high"]
 
@@ -45,10 +46,11 @@ def test_a_plug_ins_metric_is_computed_on_each_resample_in_the_requested_order()
 
 @pytest.mark.usefixtures("added")
 def test_intervals_of_a_plug_ins_metric_equal_those_of_the_same_metric_of_finecomb() -> None:
-    first, second = score_rows([[run] for run in runs()], ["hits", "accuracy"], Labels(NAMES), 0, [False, False])
-    for row in (first, second):
-        assert row["hits"].value == pytest.approx(row["accuracy"].value)
-        assert tuple(vars(row["hits"].interval).values()) == pytest.approx(tuple(vars(row["accuracy"].interval).values()))
+    score = scorer(runs(), ["hits", "accuracy"], Labels(NAMES))
+    values, left_out = score(np.ones((1, 30)))[0], two_way.replicates(score, 30)
+    ours, theirs = (two_way.difference(values[:, metric], None, left_out[:, :, metric], None) for metric in (0, 1))
+    assert ours.value == pytest.approx(theirs.value)
+    assert vars(ours.interval) == pytest.approx(vars(theirs.interval))
 
 
 @pytest.mark.usefixtures("added")

@@ -18,9 +18,12 @@ from finecomb.runs import index, sync, wandb_folder, wandb_project
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.record import RunRecord
 from finecomb.runs.wandb_folder import WandbRun
-from finecomb.studies import mirrored, report, verify
-from finecomb.studies.changed import changed_answers
-from finecomb.studies.table import compare
+from finecomb.studies.analysis import frames as frame_files
+from finecomb.studies.analysis.changed import changed_answers
+from finecomb.studies.report import verify
+from finecomb.studies.report.comparison import compare
+from finecomb.studies.report.report import ReportTable
+from finecomb.studies.wandb_sweep import mirrored
 
 
 def mirror(number, tuning, seed, value, code=0):
@@ -210,12 +213,11 @@ def test_only_a_finished_run_is_reproduced(tmp_path):
 def test_a_studys_tables_are_verified_from_its_answers(tmp_path):
     folder = tmp_path / "results"
     given = frames()
-    report.frames.write(given, folder)
-    report.write(given, folder)
+    ReportTable(given).save(folder)
     assert verify.verify_study(folder) == []
     (folder / "table.md").write_text((folder / "table.md").read_text().replace("80", "90", 1))
     given.results.loc[given.results["role"] == "confirm", "test/accuracy"] += 0.01
-    report.frames.write(given, folder)
+    frame_files.write(given, folder)
     wrong = verify.verify_study(folder)
     assert "table.md is not what the answers give" in wrong
     assert any("full seed 1: recorded accuracy" in line for line in wrong)
@@ -227,15 +229,15 @@ def test_the_committed_tables_follow_from_the_committed_answers(path):
 
 
 def test_a_study_is_mirrored_as_one_run_without_a_secret(tmp_path, monkeypatch):
-    from finecomb.studies import wandb_summary
+    from finecomb.studies.wandb_sweep import wandb_summary
 
     secret = "0123456789abcdef0123456789abcdef01234567"
     monkeypatch.setenv("WANDB_API_KEY", secret)
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
     folder = tmp_path / "results"
     given = frames()
-    report.write(given, folder)
-    wandb_summary.log(given, folder, project="p", entity=None, mode="offline")
+    ReportTable(given).write(folder)
+    wandb_summary.log(ReportTable(given), folder, project="p", entity=None, mode="offline")
     (found,) = wandb_folder.runs(tmp_path)
     assert (found.group, found.job_type, found.exit_code) == ("synthetic", "summary", 0)
     (logged,) = [line for line in found.history if any(name.startswith("tables/") for name in line)]
@@ -245,11 +247,11 @@ def test_a_study_is_mirrored_as_one_run_without_a_secret(tmp_path, monkeypatch):
 
 
 def test_a_wandb_report_without_its_package_is_refused(monkeypatch):
-    from finecomb.studies import wandb_summary
+    from finecomb.studies.wandb_sweep import wandb_summary
 
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     with pytest.raises(ConfigError, match="needs the package wandb-workspaces"):
-        wandb_summary.push_report(frames(), project="p", entity=None)
+        wandb_summary.push_report(ReportTable(frames()), project="p", entity=None)
 
 
 @pytest.mark.clock

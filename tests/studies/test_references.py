@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from finecomb.core.errors import ConfigError
-from finecomb.studies.references import Texts, answer, check
+from finecomb.studies.analysis.references import Texts, answer, check
 
 GOOD, BAD = ["a fine film", "truly good", "good fun", "a fine good cast"], ["a dull film", "truly bad", "bad bore", "a dull bad cast"]
 
@@ -78,7 +78,7 @@ def test_an_unknown_reference_is_the_users_error_with_the_nearest_name():
 def test_references_import_no_torch():
     code = """
 import sys
-from finecomb.studies.references import Texts, answer
+from finecomb.studies.analysis.references import Texts, answer
 answer("tfidf_logistic", Texts(["a b", "c d"], None, [0, 1]), Texts(["a"], None, [0]), label_kind="class", num_labels=2)
 assert "torch" not in sys.modules
 """

@@ -10,11 +10,16 @@ import pytest
 from synthetic import frames
 
 from finecomb.core.errors import ConfigError
-from finecomb.studies import report
+from finecomb.studies.analysis import frames as frame_files
+from finecomb.studies.analysis.analyze import analyse
 from finecomb.studies.report import tables
-from finecomb.studies.report.analysis import analyse
 from finecomb.studies.report.figures import pareto_front
-from finecomb.studies.report.write import write
+from finecomb.studies.report.latex import latex
+from finecomb.studies.report.report import ReportTable
+
+
+def write_report(given, folder):
+    ReportTable(given).write(folder)
 
 
 def files(folder):
@@ -38,10 +43,10 @@ def test_the_numbers_of_a_table_are_those_of_its_answers():
 def test_written_twice_or_read_back_every_file_is_the_same(tmp_path):
     given = frames(columns=("a", "b"))
     for name in ("one", "two"):
-        report.frames.write(given, tmp_path / name)
-        write(given, tmp_path / name)
-    report.frames.write(report.frames.read(tmp_path / "one"), tmp_path / "three")
-    write(report.frames.read(tmp_path / "one"), tmp_path / "three")
+        frame_files.write(given, tmp_path / name)
+        write_report(given, tmp_path / name)
+    frame_files.write(frame_files.read(tmp_path / "one"), tmp_path / "three")
+    write_report(frame_files.read(tmp_path / "one"), tmp_path / "three")
     assert files(tmp_path / "one") == files(tmp_path / "two") == files(tmp_path / "three")
     expected = {
         "study.json",
@@ -61,9 +66,9 @@ def test_written_twice_or_read_back_every_file_is_the_same(tmp_path):
 
 
 def test_a_figure_that_is_no_longer_drawn_is_removed(tmp_path):
-    write(frames(), tmp_path)
+    write_report(frames(), tmp_path)
     assert (tmp_path / "figures" / "budget.svg").exists()
-    write(frames(tune=False), tmp_path)
+    write_report(frames(tune=False), tmp_path)
     assert not (tmp_path / "figures" / "budget.svg").exists()
 
 
@@ -88,7 +93,7 @@ def test_answers_to_other_examples_are_not_put_beside_the_rest():
     given = frames()
     head = given.examples["arm"] == "head"
     given.examples.loc[head, "id"] = "x" + given.examples.loc[head, "id"]
-    given = report.frames.Frames(
+    given = frame_files.Frames(
         given.facts, given.results, pd.concat([given.examples, frames(arms=("full", "lora")).examples.query("arm == 'lora'")]), given.curves
     )
     analysis = analyse(given)
@@ -166,16 +171,32 @@ def test_published_numbers_stand_beside_the_arms_with_their_source():
     text = tables.markdown(analyse(given))
     assert "| full (a paper) | 94.8 |" in text
     assert "full (a paper): a paper, table 2." in text
-    assert r"94.8 $\pm$ 0.2" in tables.latex(analyse(given))
+    assert r"94.8 $\pm$ 0.2" in latex(analyse(given))
 
 
 def test_latex_marks_the_best_and_what_is_not_shown_to_be_worse():
-    text = tables.latex(analyse(frames(arms=("full", "a_b", "head"), lift=0.0)))
+    text = latex(analyse(frames(arms=("full", "a_b", "head"), lift=0.0)))
     assert text.count(r"\textbf") == 1
     assert text.count(r"\underline") == 2
     assert r"a\_b" in text
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 1
-    assert all(line.count("&") == 1 for line in text.splitlines() if line.endswith(r"\\"))
+    assert all(line.count("&") == 2 for line in text.splitlines() if line.endswith(r"\\"))
+
+
+def test_latex_has_a_caption_with_the_legend_a_label_parameters_and_a_choice_of_spread():
+    analysis = analyse(frames(arms=("full", "head"), lift=0.3))
+    text = latex(analysis)
+    assert r"\label{tab:synthetic}" in text
+    caption = next(line for line in text.splitlines() if line.startswith(r"\caption{Which is better? Mean $\pm$ half of the 95"))
+    assert r"$^{-}$: worse than full ($p < 0.05$, corrected)." in caption
+    full, head = analysis.columns[0].rows
+    half = 50 * (head.interval.high - head.interval.low)
+    assert rf"head & {100 * head.value:.2f} $\pm$ {half:.2f}$^{{-}}$ & 1,000 \\" in text
+    by_seeds = latex(analysis, spread="std", parameters=False)
+    assert rf"\textbf{{{100 * full.value:.2f} $\pm$ {100 * full.std:.2f}}} \\" in by_seeds
+    assert "parameters" not in by_seeds
+    assert "standard deviation over seeds" in by_seeds
+    assert set(re.findall(r"\\begin{(\w+)}", text)) == set(re.findall(r"\\end{(\w+)}", text)) == {"table", "tabular"}
 
 
 class Page(HTMLParser):
@@ -197,7 +218,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_needs_no_network_and_no_two_drawings_share_an_id(tmp_path):
-    write(frames(columns=("a", "b")), tmp_path)
+    write_report(frames(columns=("a", "b")), tmp_path)
     text = (tmp_path / "report.html").read_text()
     page = Page()
     page.feed(text)
@@ -212,13 +233,13 @@ def test_the_page_needs_no_network_and_no_two_drawings_share_an_id(tmp_path):
 
 def test_what_is_written_is_escaped(tmp_path):
     given = frames(arms=("full", "<b>&"))
-    write(given, tmp_path)
+    write_report(given, tmp_path)
     assert "<b>&<" not in (tmp_path / "report.html").read_text()
     assert "&lt;b&gt;&amp;" in (tmp_path / "report.html").read_text()
 
 
 def test_every_cell_has_its_command(tmp_path):
-    write(frames(), tmp_path)
+    write_report(frames(), tmp_path)
     text = (tmp_path / "reproduce.md").read_text()
     assert "finecomb train -m dataset=movie_reviews tuning=head optimizer.lr=0.01 seed=1,2,3" in text
     assert "| 0 | optimizer.lr=1.0 | 0.5000 | head-trial-0-0 |" in text
@@ -233,25 +254,25 @@ def test_arms_that_differ_in_their_training_examples_are_drawn_against_them(tmp_
     given = frames(arms=("full train=80", "full train=160", "head train=80"))
     for arm in ("full train=80", "full train=160", "head train=80"):
         given.results.loc[given.results["arm"] == arm, "train_rows"] = int(arm.split("=")[1])
-    write(given, tmp_path)
+    write_report(given, tmp_path)
     drawn = (tmp_path / "figures" / "data_size.svg").read_text()
     assert "training examples" in drawn
     assert ">full<" in drawn
-    write(frames(), tmp_path)
+    write_report(frames(), tmp_path)
     assert not (tmp_path / "figures" / "data_size.svg").exists()
 
 
 def test_numbers_and_label_sets_are_read_back_exactly():
-    assert report.frames.text_of(0.1 + 0.2) == repr(0.1 + 0.2)
-    assert report.frames.text_of(["a", "b"]) == '["a", "b"]'
-    assert report.frames.text_of(np.float64(2.5)) == "2.5"
+    assert frame_files.text_of(0.1 + 0.2) == repr(0.1 + 0.2)
+    assert frame_files.text_of(["a", "b"]) == '["a", "b"]'
+    assert frame_files.text_of(np.float64(2.5)) == "2.5"
 
 
 def test_a_broken_file_is_named(tmp_path):
-    report.frames.write(frames(), tmp_path)
+    frame_files.write(frames(), tmp_path)
     (tmp_path / "results.parquet").write_bytes(b"no parquet")
     with pytest.raises(ConfigError, match=r"results\.parquet cannot be read"):
-        report.frames.read(tmp_path)
+        frame_files.read(tmp_path)
 
 
 @pytest.mark.clock

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as reference
 
-from finecomb.studies import statistics as S
+from finecomb.studies.analysis import statistics as S
 
 CLASS_REFERENCES = {
     "accuracy": reference.accuracy_score,

@@ -5,7 +5,7 @@ import pytest
 from benchmarks.statistics import WORLDS, Tables, World, _found, sign_flips_found, simulate, upper_bound
 from scipy import stats
 
-from finecomb.studies.statistics import budget, corrected, seeds, significance, two_way
+from finecomb.studies.analysis.statistics import budget, corrected, seeds, significance, two_way
 
 
 def test_a_summary_of_seeds():

@@ -10,9 +10,9 @@ from finecomb import cli
 from finecomb.launch.freeze import freeze
 from finecomb.launch.outcome import Outcome
 from finecomb.runs.wandb_folder import WandbRun
-from finecomb.studies import mirrored
 from finecomb.studies import sweep as sweeping
 from finecomb.studies.sweep import Sweep
+from finecomb.studies.wandb_sweep import mirrored
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from pathlib import Path
 from finecomb.config import plugins, renamed
 from finecomb.config.plain import flatten
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.studies import mirrored, table
-from finecomb.studies.arms import ComparedRun, shown
-from finecomb.studies.table import Comparison
+from finecomb.studies.analysis.arms import ComparedRun, shown
+from finecomb.studies.report import comparison as table
+from finecomb.studies.report.comparison import Comparison
+from finecomb.studies.wandb_sweep import mirrored
 
 _WILDCARDS = frozenset("*?[")
 
@@ -46,7 +47,7 @@ def compare(
         state: Only runs in this state.
         group: Only runs of this W&B group or study; of a study without its trials.
         trials: With `group`: the trials of the study too.
-        output: A .md or .csv file to write as well.
+        output: A .md, .tex or .csv file to write as well.
         command: What the report names as the command that made the table.
         config_dirs: Folders of plug-ins whose metrics are computed.
 
@@ -70,24 +71,24 @@ def compare(
     if any(mirrored.is_mirror(word) for word in words):
         hint = "finecomb compare prints their table"
         raise ConfigError(Problem("runs of W&B have no answers by example and no intervals", ", ".join(words), hint=hint))
-    wanted = _Wanted(where or {}, state, group, trials)
-    found = table.compare(
+    accept = _Filter(where or {}, state, group, trials)
+    comparison = table.compare(
         words,
         references=references,
         metrics=metrics,
         baseline=baseline,
         output=None if output is None else Path(output),
-        wanted=wanted,
+        accept=accept,
         by=by,
         command=command or shlex.join(["finecomb", "compare", *words, *(["--by", by] if by else [])]),
     )
-    if wanted.hidden:
-        found.notes.append(mirrored.hidden_text(len(wanted.hidden), group))
-    return found
+    if accept.hidden:
+        comparison.remarks.append(mirrored.hidden_text(len(accept.hidden), group))
+    return comparison
 
 
 @dataclass
-class _Wanted:
+class _Filter:
     """Which runs to take; trials that were left out are kept in `hidden`."""
 
     where: Mapping[str, object]

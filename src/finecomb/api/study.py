@@ -13,9 +13,12 @@ from finecomb.config.schema.logger import Logger, Wandb
 from finecomb.launch import freeze
 from finecomb.launch.policy import Policy
 from finecomb.runs.wandb_account import mode
-from finecomb.studies import plan, report, study, wandb_summary
-from finecomb.studies.dry_run import DryRun, dry_run
-from finecomb.studies.report.table import ReportTable
+from finecomb.studies.analysis import collect, frames
+from finecomb.studies.plan import study
+from finecomb.studies.plan import study_plan as plan
+from finecomb.studies.plan.dry_run import DryRun, dry_run
+from finecomb.studies.report.report import ReportTable
+from finecomb.studies.wandb_sweep import wandb_summary
 
 
 class Study:
@@ -97,10 +100,9 @@ class Study:
         """
         freeze.forget()
         answered = study.Runner(self._plan, Policy(slots, fail_fast, retries)).run()
-        collected = report.collect(answered, self._command)
-        report.frames.write(collected, self.folder)
-        report.write(collected, self.folder)
-        self._log_summary(collected)
+        report = ReportTable(collect.collect(answered, self._command))
+        report.save(self.folder)
+        self._log_summary(report)
         return study.tell_missing(answered)
 
     def table(self) -> ReportTable:
@@ -109,7 +111,7 @@ class Study:
         Raises:
             ConfigError: There are no results yet.
         """
-        return ReportTable(report.frames.read(self.folder))
+        return ReportTable(frames.read(self.folder))
 
     def write_report(self) -> Path:
         """Write tables and report again from the files in `folder`, which is returned."""
@@ -119,19 +121,19 @@ class Study:
     def push_report(self) -> str:
         """Make a W&B report of the results, which needs an account and the package wandb-workspaces; returns its address."""
         project, entity = (self._logger.project, self._logger.entity) if isinstance(self._logger, Wandb) else ("finecomb", None)
-        return wandb_summary.push_report(self.table().frames, project=project, entity=entity)
+        return wandb_summary.push_report(self.table(), project=project, entity=entity)
 
     @cached_property
     def _logger(self) -> Logger:
         return compose(self._plan.overrides(self._plan.arms[0], self._plan.columns[0])).config.logger
 
-    def _log_summary(self, collected: report.frames.Frames) -> None:
+    def _log_summary(self, report: ReportTable) -> None:
         """Log the summary where the runs are logged; a mirror that fails never takes the results along."""
         logger = self._logger
         if not isinstance(logger, Wandb):
             return
         try:
             place = mode(logger.mode, os.environ)
-            wandb_summary.log(collected, self.folder, project=logger.project, entity=logger.entity, mode=place)
+            wandb_summary.log(report, self.folder, project=logger.project, entity=logger.entity, mode=place)
         except Exception as error:
             print(f"W&B: the summary was not logged: {error}", file=sys.stderr)

@@ -17,7 +17,7 @@ from finecomb.config.schema.train import Config
 from finecomb.launch import freeze
 from finecomb.launch.launcher import launch
 from finecomb.launch.multirun import run_multirun
-from finecomb.studies.account import tell_data
+from finecomb.studies.summary import tell_data
 from finecomb.studies.sweep import reported_to
 
 

@@ -28,7 +28,7 @@ def main(args: list[str]) -> int:
     parser.add_argument("--references", default="", help="rows to add, separated by commas: majority, tfidf_logistic")
     parser.add_argument("--metrics", help="names without the split, separated by commas (default: the task's usual two)")
     parser.add_argument("--baseline", default="best", help="label of the row that all are compared with (default: the best of each metric)")
-    parser.add_argument("--output", type=Path, help="also write a .md or .csv file")
+    parser.add_argument("--output", type=Path, help="also write a .md, .tex or .csv file")
     parser.add_argument("--by", metavar="KEY", help="rows are the values of this key of the config, over the same other settings")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write a study's tables, figures and report.html of these runs to DIR")
     parser.add_argument("--where", action="append", default=[], metavar="KEY=VALUE", help="only runs whose config has this value")
@@ -39,7 +39,7 @@ def main(args: list[str]) -> int:
     given = parser.parse_args(args)
     load_plugins(given)
     where = _where(given.where)
-    from finecomb.studies import mirrored
+    from finecomb.studies.wandb_sweep import mirrored
 
     mirrors = [word for word in given.runs if mirrored.is_mirror(word)]
     if mirrors and len(mirrors) < len(given.runs):
@@ -55,9 +55,9 @@ def main(args: list[str]) -> int:
         )
         return 0
     from finecomb.api.comparing import compare
-    from finecomb.studies.render import render
+    from finecomb.studies.report.terminal import render
 
-    found = compare(
+    comparison = compare(
         given.runs,
         by=given.by,
         baseline=given.baseline,
@@ -71,9 +71,9 @@ def main(args: list[str]) -> int:
         command=shlex.join(["finecomb", "compare", *args]),
         config_dirs=given.config_dir,
     )
-    print(render(found))
+    print(render(comparison))
     if given.report is not None:
-        found.report(name=given.report.resolve().name).save(given.report)
+        comparison.save(given.report)
         print(given.report)
     if len(given.runs) == 2 and all((Path(word) / "run.json").is_file() for word in given.runs):
         _two(given.runs)
@@ -94,7 +94,7 @@ def _two(words: Sequence[str]) -> None:
 
     from finecomb.runs import index, show
     from finecomb.runs.directory import RunDirectory
-    from finecomb.studies.changed import changed_answers
+    from finecomb.studies.analysis.changed import changed_answers
 
     console = Console(highlight=False)
     first, second = (RunDirectory(Path(word)) for word in words)

@@ -59,7 +59,7 @@ def main(args: list[str]) -> int:
 
         check_logger(Composition.of(config))
     from finecomb.api.preparing import prepare
-    from finecomb.studies.account import funnel_lines
+    from finecomb.studies.summary import funnel_lines
 
     with closing(_engine(options)) as engine:
         data = prepare(config, engine=engine)
@@ -71,7 +71,7 @@ def main(args: list[str]) -> int:
     for pair, shared in data.report["overlap"].items():
         print(f"  {pair}: {shared['exact']:,} rows the same, {shared['near']:,} nearly, {shared['ngram_13']:,} share 13 words")
     if options.wandb:
-        from finecomb.studies.data_mirror import mirror
+        from finecomb.studies.wandb_sweep.data_mirror import mirror
 
         mirror(data.report, folder, config.logger)
     print(folder)

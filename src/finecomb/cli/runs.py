@@ -85,7 +85,8 @@ def _runs(given: argparse.Namespace) -> int:
 
 def _verify(paths: list[Path]) -> int:
     """Tell what does not follow from the recorded answers; 1 when anything does not."""
-    from finecomb.studies import arms, verify
+    from finecomb.studies.analysis import arms
+    from finecomb.studies.report import verify
 
     studies = [path for path in paths if verify.is_study(path)]
     runs = arms.find([str(path) for path in paths if path not in studies]) if len(studies) < len(paths) else []

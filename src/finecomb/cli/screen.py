@@ -92,7 +92,7 @@ def show_run(run: Run) -> None:
 
     from finecomb.runs.metrics import concise
     from finecomb.runs.show import table
-    from finecomb.studies.account import truncation_line
+    from finecomb.studies.summary import truncation_line
 
     console = Console(highlight=False)
     _show_notes(run)

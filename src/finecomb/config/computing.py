@@ -14,7 +14,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1]
 # Covered by the test: each of their files is a computing module or listed in IDLE.
-COVERED = ("learning", "training", "data", "labeling", "studies/statistics")
+COVERED = ("learning", "training", "data", "labeling", "studies/analysis/statistics")
 # Stable name -> file below SOURCE, for modules whose file is no longer NAME.py.
 MOVED: Mapping[str, str] = {
     "data/cleaner/duplicates": "data/cleaner/steps/duplicates.py",
@@ -48,6 +48,16 @@ MOVED: Mapping[str, str] = {
     "data/annotator/formats/prodigy": "labeling/formats/prodigy.py",
     "data/prepare/labelling": "data/prepare/labeling.py",
     "learning/tuning/artefact": "learning/tuning/artifact.py",
+    "studies/references": "studies/analysis/references.py",
+    "studies/report/analysis": "studies/analysis/analyze.py",
+    "studies/scores": "studies/analysis/scores.py",
+    "studies/statistics/budget": "studies/analysis/statistics/budget.py",
+    "studies/statistics/corrected": "studies/analysis/statistics/corrected.py",
+    "studies/statistics/metrics": "studies/analysis/statistics/metrics.py",
+    "studies/statistics/resampling": "studies/analysis/statistics/resampling.py",
+    "studies/statistics/seeds": "studies/analysis/statistics/seeds.py",
+    "studies/statistics/significance": "studies/analysis/statistics/significance.py",
+    "studies/statistics/two_way": "studies/analysis/statistics/two_way.py",
     "training/artefact": "training/artifact.py",
     "training/callbacks/validate": "training/callbacks/best.py",
 }
@@ -137,7 +147,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/prepare/leakage", "training/tables",
         "studies/statistics/budget", "studies/statistics/corrected", "studies/statistics/metrics", "studies/statistics/resampling",
         "studies/statistics/seeds", "studies/statistics/significance", "studies/statistics/two_way",
-        "studies/references", "studies/scores", "studies/report/analysis",
+        "studies/analysis/rows", "studies/references", "studies/scores", "studies/report/analysis",
     ),
 }  # fmt: skip
 
@@ -153,7 +163,7 @@ IDLE = (
     "data/cleaner/__init__", "data/cleaner/steps/__init__", "data/dataset/__init__", "data/dataset/source", "data/dataset/formats/__init__",
     "data/dataset/common_crawl/__init__", "data/dataset/crawl/__init__", "data/dataset/crawl/warc", "data/dataset/wikipedia/__init__",
     "data/prepare/__init__", "data/prepare/page",
-    "studies/statistics/__init__",
+    "studies/analysis/statistics/__init__",
 )  # fmt: skip
 
 _VERSION = re.compile(r"^VERSION\s*(?::[^=]*)?=\s*[\"']?([\w.]+)", re.MULTILINE)

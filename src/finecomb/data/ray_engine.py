@@ -70,7 +70,8 @@ class RayEngine:
                 return
             remote = self._ray.remote(num_cpus=1, max_retries=ATTEMPTS, retry_exceptions=False)(_do)
             more = (str(cache_dir()), self._token.name, plugins.directories())
-            todo, running = iter(specs), {}
+            todo = iter(specs)
+            running: dict[Any, dict[str, Any]] = {}
             try:
                 while True:
                     for spec in islice(todo, self.workers * AHEAD - len(running)):

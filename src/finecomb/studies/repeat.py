@@ -16,7 +16,7 @@ from finecomb.launch.launcher import launch
 from finecomb.launch.outcome import Outcome
 from finecomb.runs import provenance
 from finecomb.runs.directory import RunDirectory
-from finecomb.studies.changed import changed_answers
+from finecomb.studies.analysis.changed import changed_answers
 
 FOLDER = "reproduced"
 

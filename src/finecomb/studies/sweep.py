@@ -30,7 +30,7 @@ from finecomb.launch.progress import duration
 from finecomb.launch.slots import planned
 from finecomb.runs import show
 from finecomb.runs.index import first_metric, short_error
-from finecomb.studies.account import tell_data
+from finecomb.studies.summary import tell_data
 
 _console: ContextVar[Console | None] = ContextVar("console", default=None)
 

@@ -202,8 +202,8 @@ class _Run:
                 for s, start, o in zip(shards, starts, outputs, strict=False)
             ]  # fmt: skip
             sketches, corpus = _sketches(plain), _Rows(shards, starts)
-            if (parts := step.parts(sketches)) > 1:
-                done = [load_facts(part) for part in self._plan_parts(number, name, plain, folder, parts)]
+            if (parts := step.plan_parts(sketches)) > 1:
+                done = [load_facts(part) for part in self._plan_tasks(number, name, plain, folder, parts)]
                 Folder(folder).make(lambda where: save_facts(where, lambda: step.join(done, sketches, corpus)))
             else:
                 Folder(folder).make(lambda where: save_facts(where, lambda: step.plan(sketches, corpus)))
@@ -215,7 +215,7 @@ class _Run:
             self.cleaned.records[name] = record
         return folder
 
-    def _plan_parts(self, number: int, name: str, sketches: list[dict[str, Any]], folder: Path, parts: int) -> list[Path]:
+    def _plan_tasks(self, number: int, name: str, sketches: list[dict[str, Any]], folder: Path, parts: int) -> list[Path]:
         """The shares of a plan, each the work of a task."""
         folders = [folder.with_name(f"{folder.name}-{part}-of-{parts}") for part in range(parts)]
         specs = [

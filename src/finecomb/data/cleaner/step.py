@@ -154,7 +154,7 @@ class CorpusStep(Step):
     def plan(self, sketches: Sequence[Sketch], corpus: Corpus) -> Facts:
         """What follows from all shards; they come in the order test, validation, train. Rows are numbered in that order."""
 
-    def parts(self, sketches: Sequence[Sketch]) -> int:
+    def plan_parts(self, sketches: Sequence[Sketch]) -> int:
         """How many tasks share the work of the plan; it follows from the sketches alone. 1: `plan` does it all."""
         return 1
 

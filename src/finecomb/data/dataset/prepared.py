@@ -128,8 +128,10 @@ def _write_arrow(file: Path, table: _Table, kind: str) -> str:
             writer.write_table(pyarrow.table(part, schema=features.arrow_schema))
     digest = hash_file(file)
     # A fingerprint that `datasets` makes itself is of the path and the time.
-    state = {"_data_files": [{"filename": file.name}], "_fingerprint": digest[:16], "_format_columns": None, "_format_kwargs": {},
-             "_format_type": None, "_output_all_columns": False, "_split": None}  # fmt: skip
+    state: dict[str, Any] = {
+        "_data_files": [{"filename": file.name}], "_fingerprint": digest[:16], "_format_columns": None, "_format_kwargs": {},
+        "_format_type": None, "_output_all_columns": False, "_split": None,
+    }  # fmt: skip
     info = {"citation": "", "description": "", "features": features.to_dict(), "homepage": "", "license": ""}
     for name, content in (("state.json", state), ("dataset_info.json", info)):
         (file.parent / name).write_text(json.dumps(content, indent=2, sort_keys=True), encoding="utf-8")

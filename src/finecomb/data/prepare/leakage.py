@@ -57,7 +57,8 @@ class Piece:
     def texts(self) -> Any:
         """The texts; of pairs both, with a line end between."""
         table = self.table()
-        return joined_texts(*(Texts(table[name].chunks) if name in table.column_names else None for name in ("text", "text_pair")))
+        pairs = Texts(table["text_pair"].chunks) if "text_pair" in table.column_names else None
+        return joined_texts(Texts(table["text"].chunks), pairs)
 
 
 @functools.lru_cache(maxsize=8)

@@ -72,7 +72,7 @@ def _in_parts(source: Source, folder: Path, kind: str, engine: Engine) -> Readin
     parts = source.parts(shards_module.SHARD_BYTES) if isinstance(source, Divisible) else []
     if len(parts) < 2:
         return None
-    specs = [
+    specs: list[dict[str, Any]] = [
         {"name": f"files {number}", "source": part, "kind": kind, "output": relative(folder / f"part-{number:05d}")}
         for number, (_, part) in enumerate(parts)
     ]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from finecomb.studies.cells import NO_SHARE
-from finecomb.studies.report.analysis import Analysis, ColumnTable, Row
-from finecomb.studies.report.frames import CONFIRM, Frames
+from finecomb.studies.analysis.frames import CONFIRM, Frames
+from finecomb.studies.analysis.rows import Analysis, ColumnTable, Row
+from finecomb.studies.report.formatting import NO_SHARE
 from finecomb.studies.report.tables import heading
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def figures(analysis: Analysis, frames: Frames) -> dict[str, str]:
     """File name -> SVG text; only figures for which there are numbers."""
     found: dict[str, str] = {}
     for column in analysis.columns:
-        suffix = f"_{re.sub(r'[^a-z0-9]+', '_', column.name.lower())}" if column.name else ""
+        several = len({each.metric for each in analysis.columns if each.name == column.name}) > 1
+        suffix = "".join(f"_{re.sub(r'[^a-z0-9]+', '_', part.lower())}" for part in (column.name, column.metric if several else "") if part)
         for name, svg in _of_column(column, frames):
             found[f"{name}{suffix}.svg"] = svg
     return found

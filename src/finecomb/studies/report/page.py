@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from html import escape
 
+from finecomb.studies.analysis.rows import Analysis
 from finecomb.studies.report import tables
-from finecomb.studies.report.analysis import Analysis
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --line: #ddd; --soft: #666; --mark: #fff3cd; }

@@ -6,8 +6,8 @@ import shlex
 from typing import TYPE_CHECKING
 
 from finecomb.config import renamed
-from finecomb.studies.cells import pipes
-from finecomb.studies.report.frames import CONFIRM, TRIAL, Frames
+from finecomb.studies.analysis.frames import CONFIRM, TRIAL, Frames
+from finecomb.studies.report.formatting import pipes
 
 if TYPE_CHECKING:
     import pandas as pd

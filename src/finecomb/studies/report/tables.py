@@ -1,30 +1,17 @@
-"""A study's tables as Markdown, LaTeX and CSV. The same analysis gives the same bytes."""
+"""The tables of a study or comparison as cells, Markdown and CSV. The same analysis gives the same bytes."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from finecomb.config.plugins import lower_is_better
-from finecomb.studies.caveats import zero_division_note
-from finecomb.studies.cells import NO_SHARE, NONE, bytes_text, interval_text, pipes, writer_of
-from finecomb.studies.report.analysis import NOT_SHOWN, Analysis, ColumnTable, Row
-from finecomb.studies.report.frames import Frames
-from finecomb.studies.statistics.corrected import few_seeds, uneven_seeds
-
-_TEX = {
-    "&": r"\&",
-    "%": r"\%",
-    "_": r"\_",
-    "#": r"\#",
-    "$": r"\$",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\^{}",
-    "\\": r"\textbackslash{}",
-}
+from finecomb.studies.analysis.caveats import zero_division_note
+from finecomb.studies.analysis.frames import Frames
+from finecomb.studies.analysis.references import SETTINGS
+from finecomb.studies.analysis.rows import NOT_SHOWN, Analysis, ColumnTable, Row
+from finecomb.studies.analysis.statistics.corrected import few_seeds, uneven_seeds
+from finecomb.studies.report.formatting import NO_SHARE, NONE, bytes_text, interval_text, pipes, writer_of
 
 
 @dataclass(frozen=True)
@@ -39,18 +26,31 @@ class Grid:
 def grids(analysis: Analysis) -> list[Grid]:
     """An overview where there are several columns, then for each column its scores and differences, then costs."""
     several = [_overview(analysis)] if len(analysis.columns) > 1 else []
-    return [*several, *(_scores(column) for column in analysis.columns), *(_costs(column) for column in analysis.columns)]
+    once = {column.name: column for column in reversed(analysis.columns)}.values()
+    costs = [_costs(column, rates=analysis.facts.get("of") == "runs") for column in reversed(once)]
+    return [*several, *(_scores(column) for column in analysis.columns), *costs]
+
+
+def row_names(analysis: Analysis) -> list[str]:
+    """Every row of any column, in order."""
+    return list(dict.fromkeys(row.arm for column in analysis.columns for row in column.rows))
 
 
 def markdown(analysis: Analysis) -> str:
     """table.md."""
     facts = analysis.facts
-    parts = [f"# {facts['name']}", facts["question"]] if facts["question"] else [f"# {facts['name']}"]
-    for grid in grids(analysis):
+    title = [f"# {facts['name']}", facts["question"]] if facts["question"] else [f"# {facts['name']}"]
+    return "\n\n".join(title) + "\n\n" + markdown_of(grids(analysis), warnings(analysis), notes(analysis))
+
+
+def markdown_of(given: Sequence[Grid], warned: Sequence[str], noted: Sequence[str]) -> str:
+    """Tables with warnings and notes."""
+    parts = []
+    for grid in given:
         parts.append("\n".join([f"**{grid.title}**", "", *pipes([grid.header, ["---"] + ["---:"] * (len(grid.header) - 1), *grid.cells])]))
-    if found := warnings(analysis):
-        parts.append("\n".join(f"- Warning: {line}" for line in found))
-    parts.append("\n".join(f"- {line}" for line in notes(analysis)))
+    if warned:
+        parts.append("\n".join(f"- Warning: {line}" for line in warned))
+    parts.append("\n".join(f"- {line}" for line in noted))
     return "\n\n".join(parts) + "\n"
 
 
@@ -62,9 +62,8 @@ def heading(column: ColumnTable) -> str:
 
 
 def _overview(analysis: Analysis) -> Grid:
-    names = list(dict.fromkeys(row.arm for column in analysis.columns for row in column.rows))
     cells = []
-    for name in names:
+    for name in row_names(analysis):
         found = [next((row for row in column.rows if row.arm == name), None) for column in analysis.columns]
         cells.append([name, *(_value(row, column) if row else NONE for row, column in zip(found, analysis.columns, strict=True))])
     return Grid("all columns, mean ± half of the 95 % interval over seeds and examples", ["", *map(heading, analysis.columns)], cells)
@@ -113,15 +112,17 @@ def _difference_cells(row: Row, show: Callable[[float, bool], str]) -> list[str]
     return [show(found.value, True), interval_text(between, show, True) + mark, p, row.verdict or NONE]
 
 
-def _costs(column: ColumnTable) -> Grid:
+def _costs(column: ColumnTable, *, rates: bool) -> Grid:
+    """rates: show learning rates, which a study has in its settings."""
     rows = [row for row in column.rows if row.kind != "published"]
     tuned = any(row.setting for row in rows)
-    header = ["", *(["chosen setting", "trials"] if tuned else [])]
+    header = ["", *(["chosen setting", "trials"] if tuned else []), *(["learning rate"] if rates else [])]
     header += ["trainable parameters", "stored", "training seconds", "peak memory", "tokens per second"]
     cells = []
     for row in rows:
         costs = row.costs
         chosen = [row.setting or NONE, str(row.trials) if row.trials else NONE] if tuned else []
+        chosen += [NONE if row.learning_rate is None else f"{row.learning_rate:g}"] if rates else []
         trainable, seconds, rate = costs.get("parameters_trainable"), costs.get("train_s"), costs.get("tokens_per_s")
         cells.append(
             [
@@ -140,14 +141,16 @@ def _costs(column: ColumnTable) -> Grid:
 
 def warnings(analysis: Analysis) -> list[str]:
     """Everything that makes rows less comparable, each with its column."""
-    several = len(analysis.columns) > 1
+    several = len({column.name for column in analysis.columns}) > 1
     own = [f"{column.name}: {line}" if several else line for column in analysis.columns for line in column.warnings]
-    return [*analysis.warnings, *own]
+    return list(dict.fromkeys([*analysis.warnings, *own]))
 
 
 def notes(analysis: Analysis) -> list[str]:
     """How to read the tables."""
     found = [f"{column.name or column.facts['dataset']}: {column.examples:,} {column.split} examples." for column in analysis.columns]
+    if any(column.split == "validation" for column in analysis.columns):
+        found.append("There are no test predictions: these are validation numbers, on which the checkpoint and perhaps more was chosen.")
     models = {(column.facts["model"], column.facts["model_note"]) for column in analysis.columns if column.facts["model"]}
     found += [f"Model: {name}{f' ({note})' if note else ''}." for name, note in sorted(models, key=str)]
     found.append(
@@ -164,6 +167,7 @@ def notes(analysis: Analysis) -> list[str]:
             for row in column.rows
             if row.zero_divisions
         ]
+        found += _undefined(column)
     found += _power(analysis)
     tune = analysis.facts["tune"]
     if tune:
@@ -176,7 +180,23 @@ def notes(analysis: Analysis) -> list[str]:
         found.append("The baseline is the best row on these same examples, which flatters its own value.")
     for column in analysis.columns:
         found += [f"{row.arm}: {row.source}." for row in column.rows if row.source]
+        if analysis.facts.get("of") == "runs":
+            found += [f"{row.arm}: {SETTINGS[row.arm]}." for row in column.rows if row.kind == "fitted"]
     return list(dict.fromkeys(filter(None, found)))
+
+
+def _undefined(column: ColumnTable) -> Iterator[str]:
+    """Values without an interval, and intervals without a width: the jackknife cannot imagine errors that were never made."""
+    measured = [row for row in column.rows if row.own is not None]
+    for row in measured:
+        if row.own is not None and row.own.undefined and row.kind == "arm":
+            what = "for these answers" if row.own.value != row.own.value else "without some of the examples, so that it has no interval"
+            yield f"{row.arm}: {column.metric} is undefined {what}; the row is not compared."
+    flat = [row.arm for row in measured if row.interval and row.interval.low == row.interval.high]
+    if flat:
+        # Hanley & Lippman-Hand 1983: without an error in n trials, the 95 % bound of the rate of errors is about 3 / n.
+        unseen = f"with {column.examples} examples, errors in {3 / column.examples:.1%} of cases may go unseen"
+        yield f"{', '.join(flat)}: an interval without width is no certainty; {unseen}."
 
 
 def _correction(analysis: Analysis) -> list[str]:
@@ -188,6 +208,11 @@ def _correction(analysis: Analysis) -> list[str]:
     if analysis.facts["baseline"] == "best":
         how = "for the choice of the best row"
         how += f" and the {len(analysis.columns)} columns" if len(analysis.columns) > 1 else ""
+    if analysis.facts.get("of") == "runs":
+        rows = max(sum(row.competes and row.own is not None for row in column.rows) for column in analysis.columns)
+        best = analysis.facts["baseline"] == "best"
+        how = f"for the choice of the best of {rows} rows" if best else f"by Holm for the {rows - 1} comparisons with that row"
+        how += ", within each metric" if len(analysis.columns) > 1 else ""
     limits = few_seeds([len(row.seeds) for column in analysis.columns for row in column.rows if row.p is not None])
     return [
         f"p: of the difference over seeds and examples, two-sided, corrected {how}, so that a study of equal arms has a finding in "
@@ -213,43 +238,6 @@ def _power(analysis: Analysis) -> list[str]:
         if few := ", ".join(row.arm for row in open_rows if not row.needed):
             found.append(f"{place}{few}: too few test examples to show a difference of the size seen, whatever the number of seeds.")
     return found
-
-
-def latex(analysis: Analysis) -> str:
-    r"""table.tex: booktabs; best bold, not shown to be worse than the best underlined; half interval over seeds and examples, seeds."""
-    names = list(dict.fromkeys(row.arm for column in analysis.columns for row in column.rows))
-    lines = [
-        f"% {analysis.facts['name']}: made by `{analysis.facts['command']}`; needs \\usepackage{{booktabs}}",
-        r"\begin{tabular}{l" + "r" * len(analysis.columns) + "}",
-        r"\toprule",
-        " & ".join(["", *(_tex(heading(column)) for column in analysis.columns)]) + r" \\",
-        r"\midrule",
-    ]
-    kinds: list[str] = []
-    for name in names:
-        found = [next((row for row in column.rows if row.arm == name), None) for column in analysis.columns]
-        kind = next(row.kind for row in found if row is not None)
-        if kinds and kind != kinds[-1]:
-            lines.append(r"\midrule")
-        kinds.append(kind)
-        cells = [_tex_cell(row, column) if row else NONE for row, column in zip(found, analysis.columns, strict=True)]
-        lines.append(" & ".join([_tex(name), *cells]) + r" \\")
-    seeds = sorted({len(row.seeds) for column in analysis.columns for row in column.rows if row.kind == "arm" and row.seeds})
-    told = f"Mean $\\pm$ half of the 95\\,\\% interval over seeds and test examples; {' or '.join(map(str, seeds))} seeds. "
-    told += "Bold: best. Underlined: not shown to be worse than the best (5\\,\\%, corrected)."
-    lines += [r"\bottomrule", r"\end{tabular}", f"% {told}"]
-    return "\n".join(lines) + "\n"
-
-
-def _tex_cell(row: Row, column: ColumnTable) -> str:
-    text = _value(row, column).strip("*").replace("±", r"$\pm$").replace(NONE, "--")
-    if row.best:
-        return rf"\textbf{{{text}}}"
-    return rf"\underline{{{text}}}" if row.as_good else text
-
-
-def _tex(text: str) -> str:
-    return re.sub(r"[&%_#${}~^\\]", lambda found: _TEX[found[0]], text)
 
 
 def csv(frames: Frames) -> str:

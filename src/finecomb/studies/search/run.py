@@ -26,7 +26,7 @@ from finecomb.launch.slots import planned
 from finecomb.runs import show
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import short_error
-from finecomb.studies import arms
+from finecomb.studies.analysis import arms
 from finecomb.studies.search.engine import Search, Settings, Trial
 from finecomb.studies.search.space import params_of
 from finecomb.studies.sweep import Sweep, report_console

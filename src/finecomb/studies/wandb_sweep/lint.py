@@ -11,7 +11,7 @@ from finecomb.config.compose import Composer, compose
 from finecomb.config.plugins import metric_names
 from finecomb.config.schema.task import variant
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.studies.study_file import StudyFile
+from finecomb.studies.plan.study_file import StudyFile
 from finecomb.studies.wandb_sweep import sweep_file, words
 from finecomb.studies.wandb_sweep.distributions import dimension, extremes
 from finecomb.studies.wandb_sweep.sweep_file import Parameter, WandbSweep

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finecomb.studies.study_file import StudyFile
+from finecomb.studies.plan.study_file import StudyFile
 
 KEYS = (
     "apiVersion", "kind", "controller", "description", "program", "job", "image_uri", "entity", "project", "method", "command", "name",

@@ -44,7 +44,7 @@ class Duplicates(CorpusStep):
         labels = [known[name] if name in known else known.setdefault(name, _number(name)) for name in map(repr, batch.label)]
         return {"high": halves[0], "low": halves[1], "label": np.array(labels, dtype=np.uint64)}
 
-    def parts(self, sketches: Sequence[Sketch]) -> int:
+    def plan_parts(self, sketches: Sequence[Sketch]) -> int:
         """One for some millions of rows."""
         return max(1, sum(each.rows for each in sketches) // _PART)
 

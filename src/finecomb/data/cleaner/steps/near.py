@@ -101,7 +101,7 @@ class NearDuplicates(CorpusStep):
             return np.array([place.get(source or "", len(place)) for source in batch.provenance["source"]], dtype=np.float64)
         return -pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.float64)
 
-    def parts(self, sketches: Sequence[Sketch]) -> int:
+    def plan_parts(self, sketches: Sequence[Sketch]) -> int:
         """So many that each has some millions of n-grams to compare; with keep=all, where all pairs count, one."""
         hashes = sum(len(each.facts["hashes"]) for each in sketches)
         return 1 if self._config.keep == "all" else max(1, hashes // _PART)

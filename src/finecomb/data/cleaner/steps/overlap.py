@@ -140,7 +140,7 @@ class RepeatedLines(CorpusStep):
         values, first, counts = np.unique(pairs[:, 0], return_index=True, return_counts=True)
         return {"values": values, "counts": counts, "first": pairs[first, 1].astype(np.int64)}
 
-    def parts(self, sketches: Sequence[Sketch]) -> int:
+    def plan_parts(self, sketches: Sequence[Sketch]) -> int:
         """One for some millions of lines."""
         return max(1, sum(len(each.facts["values"]) for each in _counted(sketches)) // _PART)
 

@@ -1,0 +1,131 @@
+"""Predictions read from run directories, laid side by side by example, and their metrics under any weights of the examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finecomb.config import plugins
+from finecomb.config.plugins import lower_is_better
+from finecomb.core.errors import ConfigError, Problem
+from finecomb.runs import plugin_metrics
+from finecomb.studies.analysis import statistics
+from finecomb.studies.analysis.statistics import Floats
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One run's answers on a split, ordered by example id. Labels are a name, a list of names, or a number."""
+
+    ids: tuple[str, ...]
+    label: list[Any]
+    prediction: list[Any]
+
+    def same_examples(self, other: Predictions) -> bool:
+        """Whether both are about the same examples with the same labels, so that they pair."""
+        return self.ids == other.ids and self.label == other.label
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read predictions/<split>.parquet. Raises ConfigError when the file is broken."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        columns = pyarrow.parquet.ParquetFile(path).read(columns=["id", "label", "prediction"], use_threads=False).to_pydict()
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise ConfigError(
+            Problem(f"the predictions cannot be read: {error}", where=str(path), hint="delete the run directory and run it again")
+        ) from error
+    return ordered(columns["id"], columns["label"], columns["prediction"])
+
+
+def ordered(ids: Sequence[str], label: Sequence[Any], prediction: Sequence[Any]) -> Predictions:
+    """Predictions in the order of their ids."""
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    return Predictions(tuple(ids[row] for row in order), [label[row] for row in order], [prediction[row] for row in order])
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is predicted. names: the classes in their order; None for numbers. exclusive: each example has exactly one class."""
+
+    names: Sequence[str] | None
+    exclusive: bool = True
+
+    @property
+    def task(self) -> str:
+        """The variant of the task."""
+        if self.names is None:
+            return "regression"
+        return "sequence_classification" if self.exclusive else "sequence_classification multi_label"
+
+
+def scorer(predictions: Sequence[Predictions], metrics: Sequence[str], labels: Labels) -> Callable[[Floats], Floats]:
+    """A function from counts [B, N] to metrics [B, R, M] of R runs on the same examples."""
+    added = [name for name in metrics if name in plugins.metrics(labels.task)]
+    if not added:
+        return _shipped_scorer(predictions, metrics, labels)
+    others = [name for name in metrics if name not in added]
+    shipped = _shipped_scorer(predictions, others, labels) if others else None
+    truth, *answers = (_as_metrics_take(side, labels) for side in (predictions[0].label, *(each.prediction for each in predictions)))
+    order = [[*others, *added].index(name) for name in metrics]
+
+    def score(counts: Floats) -> Floats:
+        parts = [] if shipped is None else [shipped(counts)]
+        return np.concatenate([*parts, plugin_metrics.resampled(counts, truth, answers, labels.task, added)], axis=2)[:, :, order]
+
+    return score
+
+
+def _shipped_scorer(predictions: Sequence[Predictions], metrics: Sequence[str], labels: Labels) -> Callable[[Floats], Floats]:
+    if labels.names is None:
+        truth = np.asarray(predictions[0].label, dtype=np.float64)
+        answers = np.asarray([each.prediction for each in predictions], dtype=np.float64)
+        return lambda counts: statistics.number_scores(counts, truth, answers, metrics)
+    index = {name: column for column, name in enumerate(labels.names)}
+    truth = _indicators(predictions[0].label, index)
+    answers = np.stack([_indicators(each.prediction, index) for each in predictions])
+    return lambda counts: statistics.class_scores(counts, truth, answers, metrics, exclusive=labels.exclusive)
+
+
+def _as_metrics_take(values: Sequence[Any], labels: Labels) -> NDArray[Any]:
+    """Labels or predictions as the metrics of plug-ins take them: see `plugins.Metric`."""
+    if labels.names is None:
+        return np.asarray(values, dtype=np.float64)
+    matrix = _indicators(values, {name: column for column, name in enumerate(labels.names)}).astype(np.int64)
+    return matrix.argmax(axis=1) if labels.exclusive else matrix
+
+
+def zero_divisions(predictions: Sequence[Predictions], metrics: Sequence[str], labels: Labels) -> NDArray[np.bool_]:
+    """Whether each metric of each run [R, M] is 0 / 0 and counts as 0; never for numbers, whose metrics are then undefined."""
+    found = np.zeros((len(predictions), len(metrics)), dtype=bool)
+    shipped = [column for column, name in enumerate(metrics) if name not in plugins.metrics(labels.task)]
+    if labels.names is None or not shipped:
+        return found
+    index = {name: column for column, name in enumerate(labels.names)}
+    answers = np.stack([_indicators(each.prediction, index) for each in predictions])
+    truth, names = _indicators(predictions[0].label, index), [metrics[column] for column in shipped]
+    found[:, shipped] = statistics.zero_divisions(truth, answers, names, exclusive=labels.exclusive)
+    return found
+
+
+def _indicators(values: Sequence[Any], index: dict[str, int]) -> NDArray[np.float64]:
+    matrix = np.zeros((len(values), len(index)))
+    for row, value in enumerate(values):
+        for name in value if isinstance(value, list) else [value]:
+            matrix[row, index[name]] = 1.0
+    return matrix
+
+
+def best(values: Sequence[float], metric: str) -> int:
+    """Index of the best value, the first of equals; a metric that is undefined (nan) is never best, unless all are."""
+    array = np.asarray(values, dtype=np.float64)
+    worst = np.inf if lower_is_better(metric) else -np.inf
+    array = np.where(np.isnan(array), worst, array)
+    return int(array.argmin() if lower_is_better(metric) else array.argmax())
