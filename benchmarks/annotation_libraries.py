@@ -18,6 +18,7 @@ from cleanlab.filter import find_label_issues
 from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score
 
+from finecomb.data.annotator.label_model import ABSTAIN
 from finecomb.labeling import agreement, label_errors
 
 ROWS, DRAWS = 1000, 1000
@@ -27,7 +28,7 @@ def ratings(classes: int, draw: np.random.Generator) -> NDArray[np.int64]:
     """Answers [rows, 3]: a third at random, a tenth missing."""
     truth = draw.integers(0, classes, ROWS)
     answers = np.where(draw.random((ROWS, 3)) < 0.3, draw.integers(0, classes, (ROWS, 3)), truth[:, None])
-    return np.where(draw.random((ROWS, 3)) < 0.1, agreement.ABSTAIN, answers)
+    return np.where(draw.random((ROWS, 3)) < 0.1, ABSTAIN, answers)
 
 
 def statistics(answers: NDArray[np.int64], classes: int) -> dict[str, Callable[[NDArray[np.int64]], float | None]]:

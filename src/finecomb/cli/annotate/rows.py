@@ -26,7 +26,7 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-bad", action="store_true", help="leave out rows that cannot be read or written, and say which")
 
 
-def tell(notes: Sequence[str]) -> None:
+def print_notes(notes: Sequence[str]) -> None:
     """Notes on standard error."""
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
@@ -103,7 +103,7 @@ def _table(path: Path, given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
         listed = ", ".join(table.names[:30])
         raise ConfigError(Problem(f"no column {name!r} in {table.file}", flag, f"its columns: {listed}", f"{flag} {near or 'NAME'}"))
     if "text_pair" in table.names:
-        tell([f"{table.file}: the second texts of pairs are left out"])
+        print_notes([f"{table.file}: the second texts of pairs are left out"])
     wanted = [name for name in table.names if name in _OWN or name in named.values()]
     cells = {name: table.column(name) for name in wanted}
     for row in range(len(table)):

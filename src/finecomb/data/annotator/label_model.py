@@ -79,7 +79,7 @@ def _of_patterns(votes: Votes, counts: Floats, classes: int, model: str, balance
 def _majority(votes: Votes, classes: int, weights: Floats, balance: Floats | None) -> Floats:
     """Shares of the votes for each class [n, k]; without a vote the shares of the classes, or even ones."""
     tally = np.stack([(votes == c) @ weights for c in range(classes)], axis=1)
-    return _normalised(tally if balance is None else tally * balance, np.full(classes, 1 / classes) if balance is None else balance)
+    return _normalized(tally if balance is None else tally * balance, np.full(classes, 1 / classes) if balance is None else balance)
 
 
 def _weighted(votes: Votes, counts: Floats, majority: Floats, balance: Floats | None) -> Floats:
@@ -179,8 +179,8 @@ def _confusion(votes: Votes, counts: Floats, probabilities: Floats, prior: Float
     every: NDArray[np.bool_] = np.all(_said(votes, classes), axis=1)
     pooled = _pooled(totals)
     totals += _POOLED_VOTES * every[:, None, None] * pooled / (1 - pooled[:, :, -1:])
-    normalised: Floats = totals / totals.sum(axis=2, keepdims=True)
-    return normalised
+    normalized: Floats = totals / totals.sum(axis=2, keepdims=True)
+    return normalized
 
 
 def _pooled(counts: Floats) -> Floats:
@@ -208,7 +208,7 @@ def _shares(probabilities: Floats, counts: Floats, even: float = 1.0) -> Floats:
     return totals / totals.sum()
 
 
-def _normalised(counts: Floats, nothing: Floats) -> Floats:
+def _normalized(counts: Floats, nothing: Floats) -> Floats:
     totals = counts.sum(axis=1, keepdims=True)
     return np.where(totals > 0, counts / np.maximum(totals, 1e-300), nothing)
 
