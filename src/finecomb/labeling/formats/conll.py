@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from finecomb.labeling import storage
 from finecomb.labeling.documents import Bad, Document, Imported, Malformed, Span, imported, text_lines
-from finecomb.labeling.formats.options import Options, Written, place, unmarked
+from finecomb.labeling.formats.options import Options, Written, refuse_answers, unmarked, written_lines
 from finecomb.labeling.tokens import scheme_of, to_runs, to_tags, tokeniser
 
 _START = "-DOCSTART-"
@@ -22,30 +22,25 @@ _SPACE = re.compile(r"\s*")
 
 def write(documents: Sequence[Document], options: Options) -> Written:
     """A document for each row. Rows whose spans overlap or do not begin and end with tokens are refused: they have no tags."""
-    written = Written("", notes=unmarked(documents, "CoNLL"))
     tokenise = tokeniser(options.tokens)
-    parts: list[str] = []
     kept: list[Document] = []
-    for document in documents:
+
+    def lines_of(document: Document) -> str:
         tokens = tokenise(document.text)
-        try:
-            if document.answer in ("reject", "ignore"):
-                raise Malformed(f"CoNLL has no place for the answer {document.answer!r}")
-            if document.labels and not document.spans:
-                raise Malformed("CoNLL has no place for the class of a text")
-            if not tokens:
-                raise Malformed("the text has no tokens")
-            if spaced := next((span.label for span in document.spans if re.search(r"\s", span.label)), None):
-                raise Malformed(f"the label {spaced!r} holds white space, which parts the columns")
-            tags = to_tags(document.spans, tokens, document.text, options.scheme)
-        except Malformed as error:
-            written.refused.append(Bad(place(document), str(error)))
-            continue
-        parts.append(f"{_START} -X- -X- O\n\n" + _lines(document, tokens, tags))
+        refuse_answers(document, "CoNLL")
+        if document.labels and not document.spans:
+            raise Malformed("CoNLL has no place for the class of a text")
+        if not tokens:
+            raise Malformed("the text has no tokens")
+        if spaced := next((span.label for span in document.spans if re.search(r"\s", span.label)), None):
+            raise Malformed(f"the label {spaced!r} holds white space, which parts the columns")
+        tags = to_tags(document.spans, tokens, document.text, options.scheme)
         kept.append(document)
+        return f"{_START} -X- -X- O\n\n" + _lines(document, tokens, tags)
+
+    written = written_lines(documents, lines_of, unmarked(documents, "CoNLL"))
     if both := sum(bool(document.labels and document.spans) for document in documents):
         written.notes.append(f"the classes of {both:,} rows were left out: CoNLL has no place for them")
-    written.text = "".join(parts)
     # What the format cannot hold, in its order, to be given as the texts when it is read again. Suggested spans stay, to be compared.
     rows = [replace(document, spans=document.spans if document.answer is None else ()) for document in kept]
     written.beside[".rows.jsonl"] = storage.write(rows)

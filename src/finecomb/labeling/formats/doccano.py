@@ -6,12 +6,12 @@ export. It does not say which rows were looked at: a row with labels is an answe
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from finecomb.labeling.documents import (
-    Bad,
     Document,
     Imported,
     Malformed,
@@ -26,7 +26,7 @@ from finecomb.labeling.documents import (
     optional_text,
     text_of,
 )
-from finecomb.labeling.formats.options import SUGGESTION, Options, Written, digest_of, place
+from finecomb.labeling.formats.options import SUGGESTION, Options, Written, digest_of, refuse_answers, written_lines
 from finecomb.labeling.offsets import UTF_16, Offsets, span_of, unsure
 
 ID = "example_id"
@@ -45,22 +45,18 @@ def write_entities(documents: Sequence[Document], options: Options) -> Written:
 
 def _write(documents: Sequence[Document], options: Options, *, entities: bool) -> Written:
     count = options.counted(UTF_16)
-    written = Written("", notes=unsure(documents, count, "doccano"))
-    lines, region = [], 0
-    for document in documents:
-        if document.answer in ("reject", "ignore"):
-            written.refused.append(Bad(place(document), f"doccano has no place for the answer {document.answer!r}"))
-            continue
+    regions = itertools.count(1)
+
+    def line_of(document: Document) -> str:
+        refuse_answers(document, "doccano")
         offsets = Offsets(document.text, count)
         spans = [(offsets.outward(span.start), offsets.outward(span.end), span.label) for span in document.spans]
         row: dict[str, Any] = {"id": document.id, "text": document.text}
         if entities:
             row["entities"] = [
-                {"id": region + at, "label": label, "start_offset": start, "end_offset": end}
-                for at, (start, end, label) in enumerate(spans, start=1)
+                {"id": next(regions), "label": label, "start_offset": start, "end_offset": end} for start, end, label in spans
             ]
             row |= {"relations": []} | ({"cats": list(document.labels)} if document.labels else {})
-            region += len(spans)
         elif spans and document.labels:
             row |= {"entities": spans, "cats": list(document.labels)}
         else:
@@ -69,9 +65,9 @@ def _write(documents: Sequence[Document], options: Options, *, entities: bool) -
         if document.answer is None and (document.labels or spans):
             row[SUGGESTION] = digest_of(document.labels, document.spans)
         row |= {name: value for name in _META if (value := getattr(document, name)) is not None}
-        lines.append(json_line(row))
-    written.text = "".join(lines)
-    return written
+        return json_line(row)
+
+    return written_lines(documents, line_of, unsure(documents, count, "doccano"))
 
 
 def read(text: str, file: str, options: Options) -> Imported:

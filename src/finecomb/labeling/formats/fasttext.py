@@ -6,36 +6,28 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from finecomb.labeling.documents import Bad, Document, Imported, Malformed, fault, imported, text_lines
-from finecomb.labeling.formats.options import Options, Written, place, unmarked
+from finecomb.labeling.documents import Document, Imported, Malformed, fault, imported, text_lines
+from finecomb.labeling.formats.options import Options, Written, refuse_answers, unmarked, written_lines
 
 _MARK = "__label__"
 
 
 def write(documents: Sequence[Document], options: Options) -> Written:
     """A line for each document; what a line cannot hold is refused."""
-    written = Written("", notes=unmarked(documents, "fastText"))
-    lines = []
-    for document in documents:
-        if why := _unfit(document):
-            written.refused.append(Bad(place(document), why))
-        else:
-            lines.append(" ".join([*(_MARK + name for name in document.labels), document.text]) + "\n")
-    written.text = "".join(lines)
-    return written
+    return written_lines(documents, _line, unmarked(documents, "fastText"))
 
 
-def _unfit(document: Document) -> str | None:
-    if document.answer in ("reject", "ignore"):
-        return f"fastText has no place for the answer {document.answer!r}"
+def _line(document: Document) -> str:
+    refuse_answers(document, "fastText")
     if document.spans:
-        return "fastText has no place for spans"
+        raise Malformed("fastText has no place for spans")
     if "\n" in document.text or document.text.endswith("\r"):
-        return "the text has line ends, which end a row of fastText: write it in another form"
+        raise Malformed("the text has line ends, which end a row of fastText: write it in another form")
     if document.text.startswith(_MARK) or not document.text.strip():
-        return f"a text that is empty or begins with {_MARK} would be read as labels"
-    spaced = next((name for name in document.labels if any(character.isspace() for character in name)), None)
-    return None if spaced is None else f"the label {spaced!r} holds white space"
+        raise Malformed(f"a text that is empty or begins with {_MARK} would be read as labels")
+    if spaced := next((name for name in document.labels if any(character.isspace() for character in name)), None):
+        raise Malformed(f"the label {spaced!r} holds white space")
+    return " ".join([*(_MARK + name for name in document.labels), document.text]) + "\n"
 
 
 def read(text: str, file: str, options: Options) -> Imported:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from finecomb.labeling.documents import Bad, Document, Span
+from finecomb.labeling.documents import Bad, Document, Malformed, Span
 
 # Field of a tool's row that holds the digest of the suggestion it was exported with.
 SUGGESTION = "suggestion"
@@ -49,6 +49,24 @@ class Written:
     beside: dict[str, str] = field(default_factory=dict)
     refused: list[Bad] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+def written_lines(documents: Sequence[Document], lines_of: Callable[[Document], str], notes: Sequence[str] = ()) -> Written:
+    """The lines of each document; one for which `lines_of` raises Malformed is refused with the reason."""
+    written, parts = Written("", notes=list(notes)), []
+    for document in documents:
+        try:
+            parts.append(lines_of(document))
+        except Malformed as error:
+            written.refused.append(Bad(place(document), str(error)))
+    written.text = "".join(parts)
+    return written
+
+
+def refuse_answers(document: Document, tool: str) -> None:
+    """Raise Malformed for answers that a format without a field for answers cannot hold."""
+    if document.answer in ("reject", "ignore"):
+        raise Malformed(f"{tool} has no place for the answer {document.answer!r}")
 
 
 def offered(documents: Sequence[Document], options: Options) -> tuple[list[str], list[str]]:
