@@ -21,8 +21,7 @@ from finecomb.assets import fetch
 from finecomb.data.dataset.common_crawl.records import http_page, records
 from finecomb.data.dataset.wikipedia.articles import Part, Rules, convert
 from finecomb.data.dataset.wikipedia.dump import as_utf8, decompressed, elements, read_page, read_site
-from finecomb.data.dataset.wikipedia.languages import CODES
-from finecomb.data.dataset.wikipedia.wikitext import to_text, wiki_of
+from finecomb.data.dataset.wikipedia.wikitext import Wiki, to_text
 
 DUMP = ("dist:gensim==4.4.0!gensim-4.4.0/gensim/test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2",
         "a3f5b626da5518e79a479140361c663089fe7998df8ba52d56e1ded71ac5bdf5")  # fmt: skip
@@ -56,7 +55,7 @@ def wikipedia(path: Path, rounds: int) -> None:
 
     head, *found = cut()
     site = read_site(head, str(path))
-    wiki = wiki_of(site.namespaces, CODES, SECTIONS)
+    wiki = Wiki.of(site, SECTIONS)
     read = [read_page(each, 10**8) for each in found]
     texts = [each for each in read if not each.redirect and each.text]
     size = sum(len(each.text.encode()) for each in texts) / 1e6

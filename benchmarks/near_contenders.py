@@ -169,7 +169,7 @@ def _simple_finish(folders: list[str]) -> list[int]:
 def _datasketch_sketch(parquet: str, group: int, folder: str) -> None:
     from datasketch import MinHash
 
-    from finecomb.data.cleaner.words import words
+    from finecomb.data.cleaner.word_pattern import words
 
     signed = []
     for text in _texts(parquet, group).to_pylist():
@@ -184,7 +184,7 @@ def _datasketch_sketch(parquet: str, group: int, folder: str) -> None:
 def _datasketch_finish(folders: list[str]) -> list[int]:
     from datasketch import MinHash, MinHashLSH
 
-    from finecomb.data.cleaner.words import words
+    from finecomb.data.cleaner.word_pattern import words
 
     facts = [load_facts(Path(folder)) for folder in folders]
     texts = [text for each in facts for text in _texts(each["parquet"], each["group"]).to_pylist()]

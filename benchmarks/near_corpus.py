@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from finecomb.data.cleaner.words import words
+from finecomb.data.cleaner.word_pattern import words
 
 NGRAM = 5
 PACKAGES = ("linux-doc-6.1", "linux-doc-6.12")

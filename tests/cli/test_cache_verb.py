@@ -1,12 +1,15 @@
 """`finecomb cache`: what the cache holds, and removing what was not used for longest."""
 
 import os
+import re
 import time
+from pathlib import Path
 
 import pytest
 
+import finecomb
 from finecomb import cli
-from finecomb.assets.cache import in_use, lock, mark_used
+from finecomb.assets.cache import KINDS, in_use, lock, mark_used
 
 
 @pytest.fixture
@@ -74,6 +77,64 @@ def test_unfinished_work_stays_for_some_hours(cache, capsys):
         os.utime(cache / "staging" / name / "x", (time.time() - age * 3600,) * 2)
     run(capsys, "clean", "--keep=0")
     assert [path.name for path in (cache / "staging").iterdir()] == ["young"]
+
+
+@pytest.fixture
+def entry(tmp_path, monkeypatch, request):
+    """An entry of 1 MB of one kind, last used a day ago."""
+    monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / "cache"))
+    folder = request.param.path("stage") if request.param.grouped else request.param.path()
+    file = folder / "entry" / "file"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bytes(10**6))
+    os.utime(file, (time.time() - 24 * 3600,) * 2)
+    return request.param, file
+
+
+each_kind = pytest.mark.parametrize("entry", KINDS, indirect=True, ids=lambda kind: kind.folder)
+
+
+@each_kind
+def test_each_kind_is_listed_with_number_size_and_last_use(entry, capsys):
+    kind, file = entry
+    line = run(capsys)[1].splitlines()[0]
+    assert line.split()[0] == file.parent.parent.relative_to(os.environ["FINECOMB_CACHE"]).as_posix()
+    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(file.stat().st_mtime))
+    assert re.search(rf" 1 entries +1\.0 MB  last used {day}  {kind.holds}$", line)
+    assert kind.holds
+
+
+@each_kind
+def test_each_kind_is_removed_when_nothing_uses_it(entry, capsys):
+    assert "1 entries, 1.0 MB removed; 0.0 MB left" in run(capsys, "clean", "--keep=0")[1]
+    assert not entry[1].parent.exists()
+
+
+@each_kind
+def test_each_kind_stays_while_it_is_used(entry, capsys):
+    kind, file = entry
+    with file.open("rb"):
+        run(capsys, "clean", "--keep=0")
+    assert file.exists()
+    if kind.lock:
+        with lock(kind.lock.format("entry")):
+            run(capsys, "clean", "--keep=0")
+        assert file.exists()
+    if kind.unfinished:
+        os.utime(file)
+        run(capsys, "clean", "--keep=0")
+        assert file.exists()
+        os.utime(file, (time.time() - 24 * 3600,) * 2)
+    with in_use():
+        run(capsys, "clean", "--keep=0")
+    assert file.exists() == kind.prepare
+
+
+def test_every_folder_of_the_cache_has_a_kind():
+    """What writes to the cache names its kind, so that `list` and `clean` know it."""
+    source = Path(finecomb.__file__).parent
+    named = {path.relative_to(source).as_posix() for path in source.rglob("*.py") if re.search(r"cache_dir\(\) ?/ ?f?\"", path.read_text())}
+    assert not named
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 from data_configs import make_dataset
 
 from finecomb.data.dataset import build
-from finecomb.data.dataset.crawl.source import CrawlSource
+from finecomb.data.dataset.crawl.crawl_source import CrawlSource
 
 Page = str | bytes | tuple[int, Mapping[str, str], bytes] | Callable[[BaseHTTPRequestHandler], None]
 SENTENCE = "A comb passes through the text again and again, until what is left of it lies straight and can be read without a stop. "

@@ -13,7 +13,7 @@ from finecomb.config.sources import options, schema_of, values_of
 from finecomb.data.cleaner.recipe import Cleaned, Recipe
 from finecomb.data.dataset.rows import Rows, to_table
 from finecomb.data.engine import Engine
-from finecomb.data.prepare.reading import opened
+from finecomb.data.prepare.reading_tasks import opened
 from finecomb.data.shards import write_shards
 
 _PARTS = {"columns": schema.Columns, "split": schema.Split, "limit": schema.Limit, "require": schema.Require, "files": schema.FileSplits,

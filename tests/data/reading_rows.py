@@ -6,7 +6,7 @@ from typing import Any
 from data_configs import make_dataset
 
 from finecomb.data.dataset import Raw, build
-from finecomb.data.dataset.reading import _joined
+from finecomb.data.dataset.row_stream import _joined
 from finecomb.data.dataset.rows import Rows
 
 

@@ -19,7 +19,7 @@ from finecomb.data.augmenter import Edit, Refusal
 from finecomb.data.augmenter.counterfactual import AMBIGUOUS, Counterfactual, Terms, terms
 from finecomb.data.augmenter.noise import neighbours
 from finecomb.data.augmenter.operation import edited
-from finecomb.data.augmenter.words import LISTS, words
+from finecomb.data.augmenter.word_spans import LISTS, words
 from finecomb.data.chance import Draws
 from finecomb.data.prepare import prepare
 

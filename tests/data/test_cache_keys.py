@@ -13,9 +13,9 @@ from finecomb.config import computing, plugins
 from finecomb.config.schema.annotator import Propagation
 from finecomb.data import annotator, cleaner
 from finecomb.data.dataset import extract
-from finecomb.data.dataset.common_crawl.source import CommonCrawlSource
+from finecomb.data.dataset.common_crawl.archive_source import CommonCrawlSource
 from finecomb.data.dataset.files import FilesSource
-from finecomb.data.dataset.wikipedia.source import WikipediaSource
+from finecomb.data.dataset.wikipedia.dump_source import WikipediaSource
 from finecomb.data.prepare import prepare
 
 Raise = Callable[[str], None]
@@ -69,7 +69,7 @@ def test_the_version_of_the_extractor_and_of_its_libraries_is_an_input(
 
 def test_the_version_of_the_wikitext_parser_is_an_input(sources: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     before = sources["wikipedia"]()
-    monkeypatch.setattr("finecomb.data.dataset.wikipedia.source.version", lambda name: "99")
+    monkeypatch.setattr("finecomb.data.dataset.wikipedia.dump_source.version", lambda name: "99")
     assert sources["wikipedia"]() != before
 
 

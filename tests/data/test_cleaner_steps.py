@@ -15,7 +15,7 @@ from finecomb.core.errors import ConfigError
 from finecomb.data import cleaner
 from finecomb.data.cleaner.step import Step
 from finecomb.data.cleaner.steps.personal import luhn
-from finecomb.data.cleaner.words import words
+from finecomb.data.cleaner.word_pattern import words
 from finecomb.data.dataset.rows import Rows
 
 

@@ -14,7 +14,7 @@ from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
 from finecomb.data import dataset as datasets
 from finecomb.data.engine import LocalEngine
-from finecomb.data.prepare import delivery, reading
+from finecomb.data.prepare import delivery, reading_tasks
 from finecomb.data.prepare.delivery import deliver
 from finecomb.data.shards import Folder, remove_orphans, root
 
@@ -99,7 +99,7 @@ def test_two_prepares_of_one_source_write_its_index_without_disturbing_each_othe
 
     def read():
         try:
-            reading.read(source, "key", "class", LocalEngine(1))
+            reading_tasks.read(source, "key", "class", LocalEngine(1))
         except Exception as error:
             failed.append(error)
 
@@ -109,7 +109,7 @@ def test_two_prepares_of_one_source_write_its_index_without_disturbing_each_othe
     for thread in threads:
         thread.join()
     assert not failed
-    assert reading.read(None, "key", "class", LocalEngine(1)).splits["train"], "it is not found in the cache"
+    assert reading_tasks.read(None, "key", "class", LocalEngine(1)).splits["train"], "it is not found in the cache"
 
 
 def damage_tail(content):
@@ -124,7 +124,7 @@ def damage_middle(content):
 @pytest.mark.parametrize("damage", [damage_tail, damage_middle, lambda _: b"", lambda _: b"rubbish"])
 def test_damaged_measures_are_computed_again_and_logged(damage, write, caplog):
     source = datasets.build(make_dataset("files", files={"train": str(write("a.jsonl", ROWS))}))
-    splits = reading.read(source, "key", "class", LocalEngine(1)).splits
+    splits = reading_tasks.read(source, "key", "class", LocalEngine(1)).splits
 
     def run(least):
         steps = {"length": make_cleaner("web").steps["length"] | {"min_words": least}}

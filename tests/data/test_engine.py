@@ -16,7 +16,7 @@ from data_configs import make_cleaner, make_dataset
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
 from finecomb.data.engine import LocalEngine
-from finecomb.data.prepare import prepare, reading
+from finecomb.data.prepare import prepare, reading_tasks
 from finecomb.data.shards import Folder
 
 # A small shard makes many tasks of a small corpus; only the process that reads cuts shards.
@@ -120,7 +120,7 @@ def shards_of(file, monkeypatch):
     monkeypatch.setattr("finecomb.data.shards.SHARD_BYTES", 60_000)
     from finecomb.data import dataset as datasets
 
-    return reading.read(datasets.build(make_dataset("files", files={"train": str(file)})), "key", "class", LocalEngine(1)).splits
+    return reading_tasks.read(datasets.build(make_dataset("files", files={"train": str(file)})), "key", "class", LocalEngine(1)).splits
 
 
 def test_a_recipe_that_was_run_before_does_nothing(file, monkeypatch):
@@ -174,7 +174,7 @@ def test_a_damaged_result_is_made_again(file, monkeypatch):
     recipe = cleaner.build(make_cleaner("web", length=None))
     engine = Counting()
     before = recipe.run(splits, engine)
-    victim = next(path for path in (reading.root() / "stage").iterdir())
+    victim = next(path for path in (reading_tasks.root() / "stage").iterdir())
     (victim / "delta.arrow").write_bytes(b"rubbish")
     assert Folder(victim).facts() is None
     again = Counting()

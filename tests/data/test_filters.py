@@ -7,7 +7,7 @@ import pytest
 
 from finecomb.data.cleaner.step import Batch
 from finecomb.data.cleaner.steps.filters import Patterns, PatternsOptions, WordList, WordListOptions
-from finecomb.data.cleaner.words import unspaced_share
+from finecomb.data.cleaner.word_pattern import unspaced_share
 
 LISTED = ["Spam", "buy now", "Öl", "straße", "ΣΊΓΜΑ", "广告", "c++", "naïve", "x", "की", "\U0001f600 ok", "I\u0307"]
 PIECES = [

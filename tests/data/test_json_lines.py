@@ -6,9 +6,9 @@ import random
 import pytest
 
 from finecomb.data.dataset import compressed
+from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats import objects
 from finecomb.data.dataset.formats.piece import How
-from finecomb.data.dataset.found import File
 
 WORDS = ["word", "straße", "日本", '"quoted"', "back\\slash", "tab\t", "nl\n", "\x85", "\u2028", "😀", "Information", "NaN", "value"]
 ODD = [

@@ -6,7 +6,7 @@ import pyarrow
 import pytest
 from test_near_duplicates import corpus, exact, sequence
 
-from finecomb.data.cleaner.words import spaced
+from finecomb.data.cleaner.word_pattern import spaced
 from finecomb.data.engine import LocalEngine
 from finecomb.data.prepare.leakage import Piece, overlap
 

@@ -15,7 +15,7 @@ import pytest
 from reading_rows import places, read, reasons, source
 
 from finecomb.core.errors import ConfigError
-from finecomb.data.dataset import reading
+from finecomb.data.dataset import row_stream
 from finecomb.data.dataset.formats import columnar, delimited, objects, piece, plain
 
 ITEMS = [{"text": f"wörd {n}", "label": "ab"[n % 2], "key": f"k{n}"} for n in range(40)]
@@ -42,7 +42,7 @@ def zipped(files):
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    for module in (piece, delimited, objects, plain, columnar, reading):
+    for module in (piece, delimited, objects, plain, columnar, row_stream):
         monkeypatch.setattr(module, "PIECE", 200)
 
 
@@ -202,7 +202,7 @@ def test_only_the_columns_that_are_needed_are_read(tmp_path):
 
 
 def _file(path: Path):
-    from finecomb.data.dataset.found import File
+    from finecomb.data.dataset.file_search import File
 
     return File(path, path.name)
 

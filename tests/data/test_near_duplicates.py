@@ -16,7 +16,7 @@ from finecomb.data import cleaner
 from finecomb.data.cleaner import lsh, near_index, shingles, word_hashes
 from finecomb.data.cleaner.step import Batch, Sketch
 from finecomb.data.cleaner.steps.near import NearDuplicates, NearDuplicatesOptions
-from finecomb.data.cleaner.words import words
+from finecomb.data.cleaner.word_pattern import words
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.texts import Texts
 

@@ -13,7 +13,7 @@ from data_configs import make_cleaner, make_dataset, rows
 from finecomb.core.errors import ConfigError
 from finecomb.data.dataset.manifest import Manifest
 from finecomb.data.prepare import open_prepared, prepare
-from finecomb.data.prepare import rows as module
+from finecomb.data.prepare import preparation as module
 
 
 def test_the_contract_of_what_is_prepared(prepared, write):

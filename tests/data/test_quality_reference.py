@@ -12,7 +12,7 @@ from finecomb.data.cleaner.step import Batch
 from finecomb.data.cleaner.steps import quality
 from finecomb.data.cleaner.steps.quality import FineWebOptions, GopherQualityOptions, GopherRepetitionOptions
 from finecomb.data.cleaner.word_arrays import chunks, scan
-from finecomb.data.cleaner.words import words
+from finecomb.data.cleaner.word_pattern import words
 
 PIECES = [
     *("the", "be", "to", "With", "that,", "İx", "ΤΗΣ", "我们", "的", "和", "ไทย", "a_b", "1.2", "#", "...", "…", "\n", "\n\n", "•", "-"),

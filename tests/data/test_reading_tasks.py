@@ -10,7 +10,7 @@ from data_configs import make_cleaner, make_dataset
 from finecomb.core.errors import ConfigError
 from finecomb.data import engine as engines
 from finecomb.data.engine import LocalEngine
-from finecomb.data.prepare import prepare, reading
+from finecomb.data.prepare import prepare, reading_tasks
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def both(tmp_path, monkeypatch):
 
     class Counting(LocalEngine):
         def run(self, work, specs, *, size, what):
-            tasks.extend([1] * len(specs) if work is reading.read_part else [])
+            tasks.extend([1] * len(specs) if work is reading_tasks.read_part else [])
             super().run(work, specs, size=size, what=what)
 
     def run(**config: Any) -> tuple[Any, Any, int]:
@@ -31,7 +31,7 @@ def both(tmp_path, monkeypatch):
         for place in ("tasks", "order"):
             monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / place))
             if place == "order":
-                monkeypatch.setattr(reading, "_in_parts", lambda *_: None)
+                monkeypatch.setattr(reading_tasks, "_in_parts", lambda *_: None)
             found.append(prepare(dataset, make_cleaner("web", length=None), task_variant="sequence_classification", engine=Counting(2)))
         return found[0], found[1], len(tasks)
 

@@ -9,7 +9,7 @@ from data_configs import clean
 from finecomb.config.schema.cleaner import Cleaner
 from finecomb.data import cleaner
 from finecomb.data.cleaner.steps import repeats
-from finecomb.data.cleaner.words import words
+from finecomb.data.cleaner.word_pattern import words
 from finecomb.data.dataset.rows import Rows
 
 BLOCK = "The river is wide here. Boats cross it with their goods. In the evening the lamps are lit. A queen would not be carried over."

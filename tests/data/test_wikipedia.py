@@ -2,14 +2,8 @@
 
 import bz2
 import http.server
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 import tracemalloc
-from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
@@ -17,8 +11,8 @@ from data_configs import make_dataset
 
 from finecomb.assets import fetch
 from finecomb.core.errors import ConfigError
-from finecomb.data.dataset.wikipedia import source as source_module
-from finecomb.data.dataset.wikipedia.source import WikipediaSource
+from finecomb.data.dataset.wikipedia import dump_source
+from finecomb.data.dataset.wikipedia.dump_source import WikipediaSource
 
 pytest.importorskip("mwparserfromhell")
 
@@ -201,7 +195,7 @@ def test_a_giant_page_is_skipped_in_bounded_memory(tmp_path):
 
 def test_workers_and_index_do_not_change_the_rows(dump, monkeypatch, tmp_path):
     path, index = dump(many(40), multistream=True)
-    monkeypatch.setattr(source_module, "_WORTH_PROCESSES", 0)
+    monkeypatch.setattr("finecomb.data.engine.WORTH_A_PROCESS", 0)
     found = []
     for workers, use in ((1, index), (2, index), (2, None)):
         monkeypatch.setenv("FINECOMB_CACHE", str(tmp_path / f"cache {workers} {use is None}"))
@@ -214,8 +208,8 @@ def test_workers_and_index_do_not_change_the_rows(dump, monkeypatch, tmp_path):
 def test_parts_that_were_converted_are_not_converted_again(dump, monkeypatch):
     path, index = dump(many(10), multistream=True)
     done = []
-    convert = source_module.convert
-    monkeypatch.setattr(source_module, "convert", lambda part, rules: done.append(part.number) or convert(part, rules))
+    convert = dump_source.convert
+    monkeypatch.setattr(dump_source, "convert", lambda part, rules: done.append(part.number) or convert(part, rules))
     source = WikipediaSource(make_dataset("wikipedia", dump=str(path), index=str(index), workers=1))
     chunks = iter(source.read("none").splits["train"])
     next(chunks), next(chunks)
@@ -261,46 +255,6 @@ def test_the_input_is_the_content_of_the_dump(dump, tmp_path):
     other, _ = dump(many(5), "other.xml.bz2")
     inputs = [WikipediaSource(make_dataset("wikipedia", dump=str(each))).inputs() for each in (path, moved, other)]
     assert inputs[0] == inputs[1] != inputs[2]
-
-
-KILLED = """
-import multiprocessing, sys, time
-sys.path.insert(0, {tests!r})
-if __name__ == "__main__":
-    from finecomb.data.dataset.wikipedia import source
-    with source.ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), source._end_with_parent) as pool:
-        waiting = [pool.submit(time.sleep, 60) for _ in range(2)]
-        time.sleep(0.5)
-        print(*[each.pid for each in multiprocessing.active_children()], flush=True)
-        time.sleep(60)
-"""
-
-
-def test_a_killed_command_leaves_no_worker_behind(tmp_path):
-    script = tmp_path / "run.py"
-    script.write_text(KILLED.format(tests=os.path.dirname(__file__)))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment) as process:
-        workers = [int(word) for word in process.stdout.readline().split()]
-        time.sleep(1)
-        process.kill()
-    assert len(workers) == 2
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and any(alive(pid) for pid in workers):
-        time.sleep(0.1)
-    left = [pid for pid in workers if alive(pid)]
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    status = Path(f"/proc/{pid}/stat")
-    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 @pytest.fixture

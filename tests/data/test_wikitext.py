@@ -4,11 +4,12 @@ import time
 
 import pytest
 
-from finecomb.data.dataset.wikipedia.wikitext import to_text, wiki_of
+from finecomb.data.dataset.wikipedia.dump import Site
+from finecomb.data.dataset.wikipedia.wikitext import Wiki, to_text
 
 pytest.importorskip("mwparserfromhell")
 
-WIKI = wiki_of({6: "File", 14: "Category"}, frozenset({"fr", "de"}), ["References", "See also"])
+WIKI = Wiki.of(Site(namespaces={6: "File", 14: "Category"}), ["References", "See also"])
 
 # wikitext -> text, by what it shows
 TEXTS = {
@@ -63,8 +64,23 @@ def test_the_quantity_that_others_lose_is_kept_and_what_is_dropped_is_counted():
 
 
 def test_files_by_the_names_of_the_wiki():
-    french = wiki_of({6: "Fichier"}, frozenset(), [])
+    french = Wiki.of(Site(language="fr", namespaces={6: "Fichier"}), [])
     assert to_text("[[Fichier:A.jpg|b]]au {{unknown|x}}", french).text == "au"
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "text"),
+    [
+        ("{{lang-ru|Москва}}, {{langx|el|Αθήνα}}", "Москва, Αθήνα"),
+        ("{{lang-ru|Москва|label=на руски}}", "на руски: Москва"),
+        ("{{formatnum:1234567.5}} {{num|3.700.000}} {{val|12345|10}}", "1234567.5 3.700.000 12345±10"),
+        ("{{convert|1300|mi|km}} {{cvt|10.000|-|20.000|ft}}", "1300 mi 10.000–20.000 ft"),
+        ("х {{as of|2010|5}}", "х"),
+    ],
+)
+def test_other_wikis_get_no_english_words_and_numbers_as_written(wikitext, text):
+    bulgarian = Wiki.of(Site(language="bg"), [])
+    assert to_text(wikitext, bulgarian).text == text
 
 
 BOMBS = {

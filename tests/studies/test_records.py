@@ -177,7 +177,7 @@ def test_two_runs_are_compared_with_the_answers_that_changed(trained, capsys):
     lines = list(changed_answers(trained[0], trained[0]))
     assert all(": 0 of" in line for line in lines)
     with pytest.raises(ConfigError, match="no run matches"):
-        compare([str(run.path) for run in trained], wanted=lambda run: False)
+        compare([str(run.path) for run in trained], accept=lambda run: False)
 
 
 def test_a_run_is_reproduced_from_its_record_bit_for_bit(trained, capsys):

@@ -1,4 +1,4 @@
-"""The cache: where it lies, how its content is hashed, how two processes keep out of each other's way, and what a full disk says."""
+"""The cache: its root, its kinds of entries, hashes of content, locks between processes, and the error for a full disk."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from finecomb.core import atomic
@@ -27,6 +28,48 @@ def cache_dir() -> Path:
     """The cache's root: $FINECOMB_CACHE, else ~/.cache/finecomb. Everything below it can be fetched or made again."""
     named = os.environ.get("FINECOMB_CACHE")
     return Path(named).expanduser().absolute() if named else Path.home() / ".cache" / "finecomb"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of entry of the cache. `finecomb cache` knows every kind from here; another folder of the cache counts as one of prepare.
+
+    Attributes:
+        folder: The folder below the root whose files and folders are the entries.
+        holds: What the entries are.
+        lock: Name of the lock that a process holds while it makes or reads an entry, `{}` for the entry's name; empty: there is none.
+        prepare: Whether entries are in use while any `prepare` runs.
+        grouped: Whether the entries are one level further down, in a folder for each step.
+        unfinished: Whether entries are work of a running process, which is abandoned when it was not touched for six hours.
+    """
+
+    folder: str
+    holds: str = ""
+    lock: str = ""
+    prepare: bool = True
+    grouped: bool = False
+    unfinished: bool = False
+
+    def path(self, *names: str) -> Path:
+        """The folder of the kind, or what has these names below it."""
+        return cache_dir().joinpath(self.folder, *names)
+
+
+DISTRIBUTIONS = Kind("distributions", "files of package registries", lock="{}", prepare=False)
+MEMBERS = Kind("members", "files unpacked from distributions", lock="{}", prepare=False)
+DOWNLOADS = Kind("downloads", "files of a pinned hash", lock="{}", prepare=False)
+FETCHED = Kind("fetched", "dumps and archives of the web")
+CRAWL = Kind("crawl", "pages of a crawl and its state", lock="crawl-{}")
+COMMON_CRAWL = Kind("common_crawl", "records of web archives", lock="common-crawl-{}")
+WIKIPEDIA = Kind("wikipedia", "articles of a dump as text")
+SHARDS = Kind("shards", "rows and results of cleaning steps", grouped=True)
+PREPARED = Kind("prepared", "prepared data", lock="{}")
+ENCODED = Kind("encoded", "tokens", prepare=False)
+BASES = Kind("bases", "weights that artifacts share, tiny models", prepare=False)
+RAY = Kind("ray", "marks by which nodes of a cluster recognize the cache", unfinished=True)
+STAGING = Kind("staging", "unfinished work", prepare=False, unfinished=True)
+LOCKS = Kind("locks")  # no entries: removing the lock file of a running process would free the lock
+KINDS = (DISTRIBUTIONS, MEMBERS, DOWNLOADS, FETCHED, CRAWL, COMMON_CRAWL, WIKIPEDIA, SHARDS, PREPARED, ENCODED, BASES, RAY, STAGING)
 
 
 def offline() -> bool:
@@ -89,7 +132,7 @@ def free(name: str) -> Iterator[bool]:
 
 @contextmanager
 def _locked(name: str, operation: int) -> Iterator[None]:
-    path = cache_dir() / "locks" / f"{name}.lock"
+    path = LOCKS.path(f"{name}.lock")
     with room_on_disk(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
@@ -106,13 +149,13 @@ def mark_used(path: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file or folder of the cache, whole or not at all."""
-    atomic.remove(path, cache_dir() / "staging")
+    atomic.remove(path, STAGING.path())
 
 
 @contextmanager
 def staging() -> Iterator[Path]:
     """A fresh directory inside the cache, so that what is made in it can be renamed to its place at once; gone afterwards."""
-    parent = cache_dir() / "staging"
+    parent = STAGING.path()
     with room_on_disk(parent):
         parent.mkdir(parents=True, exist_ok=True)
         _clear_abandoned(parent)

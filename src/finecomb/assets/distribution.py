@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from finecomb.assets.cache import cache_dir, full_disk, hash_file, offline, room_on_disk, staging
+from finecomb.assets.cache import DISTRIBUTIONS, cache_dir, full_disk, hash_file, offline, room_on_disk, staging
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.core.progress import Meter
 
@@ -42,7 +42,7 @@ def parse(rest: str) -> tuple[str, str, list[str]]:
 
 def fetch_archive(name: str, version: str, sha256: str, *, progress: bool) -> Path:
     """The distribution file with that hash, from the cache or through pip. The caller holds the lock."""
-    folder = cache_dir() / "distributions" / sha256
+    folder = DISTRIBUTIONS.path(sha256)
     for kept in sorted(folder.glob("*")) if folder.is_dir() else []:
         if hash_file(kept) == sha256:
             return kept
@@ -127,8 +127,8 @@ def _announced(lines: list[str]) -> int | None:
     """The size pip announced (`Downloading x.whl (83.5 MB)`), in bytes."""
     units = {"bytes": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
     for line in lines[:]:
-        if found := re.search(r"Downloading .*\(([\d.]+) (bytes|kB|MB|GB)\)", line):
-            return int(float(found[1]) * units[found[2]])
+        if size := re.search(r"Downloading .*\(([\d.]+) (bytes|kB|MB|GB)\)", line):
+            return int(float(size[1]) * units[size[2]])
     return None
 
 

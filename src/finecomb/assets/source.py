@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finecomb.assets import distribution, hub
-from finecomb.assets.cache import cache_dir, content_hash, hash_directory, lock, room_on_disk, staging
+from finecomb.assets.cache import DOWNLOADS, MEMBERS, content_hash, hash_directory, lock, room_on_disk, staging
 from finecomb.assets.client import FetchPolicy, fetch_whole
 from finecomb.assets.unpack import unpack
 from finecomb.core import atomic
@@ -77,14 +77,14 @@ def _local_file(source: str, rest: str, sha256: str | None) -> Local:
 
 
 def _url(source: str, sha256: str, progress: bool) -> Local:
-    path = fetch_whole(source, cache_dir() / "downloads" / sha256, _POLICY, limit=_LIMIT_BYTES, sha256=sha256, progress=progress)
+    path = fetch_whole(source, DOWNLOADS.path(sha256), _POLICY, limit=_LIMIT_BYTES, sha256=sha256, progress=progress)
     return Local(path, sha256, source)
 
 
 def _member(source: str, rest: str, sha256: str, progress: bool) -> Local:
     """One member of a distribution, unpacked once; its recorded hash is checked at every use."""
     name, version, members = distribution.parse(rest)
-    folder = cache_dir() / "members" / sha256 / hashlib.sha256("!".join(members).encode()).hexdigest()[:16]
+    folder = MEMBERS.path(sha256, hashlib.sha256("!".join(members).encode()).hexdigest()[:16])
     record = folder / ".record"
     if record.exists():
         kept = folder / members[-1].strip("/").rsplit("/", 1)[-1]

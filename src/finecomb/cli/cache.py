@@ -39,19 +39,19 @@ Hugging Face hub are in the hub's own cache: hf cache."""
     if (given.keep is None) == (given.action == "clean"):
         raise ConfigError(Problem("--keep SIZE belongs to clean, which needs it", "command line", hint="finecomb cache clean --keep 10GB"))
     keep = None if given.keep is None else _bytes(given.keep)
-    found = pruning.entries()
-    kinds = sorted({entry.kind for entry in found})
+    entries = pruning.entries()
+    kinds = sorted({entry.name for entry in entries})
     if unknown := [kind for kind in given.kinds if kind not in kinds]:
         raise ConfigError(Problem(f"the cache holds nothing of kind {unknown[0]}", "command line", ", ".join(kinds) or "it is empty"))
     if given.kinds:
-        found = [entry for entry in found if entry.kind in given.kinds]
+        entries = [entry for entry in entries if entry.name in given.kinds]
     if keep is None:
-        _list(found, each=bool(given.kinds))
+        _list(entries, each=bool(given.kinds))
         return 0
-    gone, busy = pruning.clean(found, keep, dry_run=given.dry_run)
+    gone, busy = pruning.clean(entries, keep, dry_run=given.dry_run)
     if given.dry_run:
         _list(gone, each=True)
-    freed, total = sum(entry.size for entry in gone), sum(entry.size for entry in found)
+    freed, total = sum(entry.size for entry in gone), sum(entry.size for entry in entries)
     verb = "would be removed" if given.dry_run else "removed"
     print(f"{len(gone):,} entries, {_size(freed)} {verb}; {_size(total - freed)} left")
     if total - freed > keep:
@@ -63,15 +63,15 @@ def _list(entries: Sequence[Entry], *, each: bool) -> None:
     """Print one line for each entry, or one for each kind, with sizes and last use."""
     from finecomb.assets.cache import cache_dir
 
-    kinds = dict.fromkeys(entry.kind for entry in entries)
+    kinds = dict.fromkeys(entry.name for entry in entries)
     groups = {str(entry.path.relative_to(cache_dir())): [entry] for entry in sorted(entries, key=lambda entry: entry.used)}
     if not each:
-        groups = {kind: [entry for entry in entries if entry.kind == kind] for kind in kinds}
+        groups = {kind: [entry for entry in entries if entry.name == kind] for kind in kinds}
     width = max([len(name) for name in groups] + [len("total")])
-    for name, mine in groups.items():
-        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(entry.used for entry in mine)))
-        count = "" if each else f"{len(mine):>9,} entries  "
-        print(f"{name:<{width}}  {count}{_size(sum(entry.size for entry in mine)):>14}  last used {used}")
+    for name, group in groups.items():
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(entry.used for entry in group)))
+        count, holds = ("", "") if each else (f"{len(group):>9,} entries  ", f"  {group[0].kind.holds}")
+        print(f"{name:<{width}}  {count}{_size(sum(entry.size for entry in group)):>14}  last used {used}{holds}".rstrip())
     print(f"{'total':<{width}}  {'' if each else f'{len(entries):>9,} entries  '}{_size(sum(e.size for e in entries)):>14}  {cache_dir()}")
 
 
@@ -82,7 +82,7 @@ def _size(count: int) -> str:
 
 
 def _bytes(text: str) -> int:
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
+    size = _SIZE.fullmatch(text.strip())
+    if size is None:
         raise ConfigError(Problem(f"{text!r} is not a size", "--keep", "a number with kB, MB, GB, TB, KiB, MiB, GiB or TiB, such as 10GB"))
-    return int(float(found[1]) * _UNITS[(found[2] or "").lower()])
+    return int(float(size[1]) * _UNITS[(size[2] or "").lower()])

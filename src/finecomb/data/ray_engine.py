@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-from finecomb.assets.cache import cache_dir
+from finecomb.assets.cache import RAY, cache_dir
 from finecomb.config import plugins
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.engine import AHEAD, ATTEMPTS, Task, ended_each_time, progress_bar, worth_processes
 
-_SHARED = "ray"  # folder of the cache with a file for each engine, by which workers see that they share the disk
 _INSTALL = "pip install 'finecomb[ray]'"
 
 
@@ -45,7 +44,7 @@ class RayEngine:
             self._connect(address, workers)
         self.workers = workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         self._progress = progress
-        self._token = cache_dir() / _SHARED / uuid.uuid4().hex
+        self._token = RAY.path(uuid.uuid4().hex)  # by this file workers see that they share the disk
         self._token.parent.mkdir(parents=True, exist_ok=True)
         self._token.touch()
 
@@ -118,7 +117,7 @@ def _imported(loopback: bool) -> Any:
 def _do(work: Task, spec: dict[str, Any], driver_cache: str, token: str, plugin_dirs: list[str]) -> None:
     """In a process of the cluster: use the shared cache and the driver's plug-ins, then do the task."""
     os.environ.setdefault("FINECOMB_CACHE", driver_cache)
-    if not (cache_dir() / _SHARED / token).exists():
+    if not RAY.path(token).exists():
         hint = "put the cache on a disk that all nodes share, and set FINECOMB_CACHE on nodes that have it at another path"
         raise ConfigError(Problem(f"a node of the cluster does not see the driver's cache: {cache_dir()}", os.uname().nodename, hint=hint))
     plugins.load(plugin_dirs)

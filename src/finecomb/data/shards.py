@@ -22,7 +22,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from finecomb.assets import cache_dir, room_on_disk
-from finecomb.assets.cache import ABANDONED_SECONDS, mark_used, remove
+from finecomb.assets.cache import ABANDONED_SECONDS, SHARDS, mark_used, remove
 from finecomb.data.engine import Engine, Task
 
 # A shard is closed by the row that brings it to either of these.
@@ -78,7 +78,7 @@ def absolute(path: str) -> Path:
 
 def root() -> Path:
     """Where shards and what was computed from them lie in the cache."""
-    return cache_dir() / "shards"
+    return SHARDS.path()
 
 
 def remove_orphans() -> None:

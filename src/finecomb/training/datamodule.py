@@ -14,7 +14,7 @@ from datasets import Dataset as Table
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase
 
-from finecomb import assets
+from finecomb.assets.cache import ENCODED
 from finecomb.config import plugins
 from finecomb.config.schema.train import Config
 from finecomb.core.errors import ConfigError, Problem
@@ -212,7 +212,7 @@ class DataModule(pl.LightningDataModule):
     def _encode(self, rows: Table, name: str) -> Encoded:
         own = [code for group in ("task", "model") for code in plugins.code(group, getattr(self.config, group).name)]
         content = " ".join([self.prepared.manifest.hashes[name], *own])
-        cache, max_length = assets.cache_dir() / "encoded", self.config.batch.max_length
+        cache, max_length = ENCODED.path(), self.config.batch.max_length
         return encode(rows, name, content=content, tokenizer=self.tokenizer, task=self.task, max_length=max_length, cache=cache)
 
     @cached_property

@@ -40,7 +40,7 @@ j and k move, u undo, s skip, Enter saves; for spans arrows go from word to word
     rows = asked(given_rows, task)
     hidden = sum(len(a.labels) > len(b.labels) or len(a.spans) > len(b.spans) for a, b in zip(given_rows, rows, strict=True))
     if hidden:
-        print_notes([f"{hidden:,} rows suggest labels that are not among those asked for; these are not shown"])
+        print_notes([f"{hidden:,} rows suggest labels that are not among those of the task; these are not shown"])
     session = Session(rows, task, given.annotator, Path(given.output))
     try:
         server = Server(session, port=given.port, suggestions=not given.hide_suggestions)

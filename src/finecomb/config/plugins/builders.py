@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from finecomb.data.annotator.answers import Annotate
     from finecomb.data.augmenter import Augment
     from finecomb.data.cleaner.recipe import Recipe
-    from finecomb.data.dataset.source import Source
+    from finecomb.data.dataset.source_protocol import Source
     from finecomb.data.sampler import Sample
     from finecomb.learning.loss import LossFunction
     from finecomb.learning.model.backbone import Backbone

@@ -20,7 +20,7 @@ from finecomb.data.augmenter import noise, rewording
 from finecomb.data.augmenter.back_translation import BackTranslation, Translate
 from finecomb.data.augmenter.counterfactual import Counterfactual, terms
 from finecomb.data.augmenter.operation import UNCHANGED, Edit, Operation, Refusal
-from finecomb.data.augmenter.words import Protection, negations
+from finecomb.data.augmenter.word_spans import Protection, negations
 from finecomb.data.chance import Draws, share
 
 KNOWN, HELD_OUT = "the same as another row", "the same as a row of validation or test"

@@ -26,7 +26,7 @@ from pathlib import Path
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.augmenter.operation import Edit, EditOperation, Refusal
 from finecomb.data.augmenter.rewording import in_case_of
-from finecomb.data.augmenter.words import lines_of, marks, shipped, words
+from finecomb.data.augmenter.word_spans import lines_of, marks, shipped, words
 from finecomb.data.chance import Draws
 from finecomb.data.scripts import UNSPACED
 

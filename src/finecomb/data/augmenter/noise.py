@@ -7,7 +7,7 @@ import re
 
 from finecomb.config.schema import augmenter as schema
 from finecomb.data.augmenter.operation import Edit, EditOperation, Refusal, how_many
-from finecomb.data.augmenter.words import Protection
+from finecomb.data.augmenter.word_spans import Protection
 from finecomb.data.chance import Draws
 
 # Rows of keys; each row stands about half a key to the right of the one above.

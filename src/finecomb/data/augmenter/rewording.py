@@ -12,7 +12,7 @@ from pathlib import Path
 from finecomb.config.schema import augmenter as schema
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.augmenter.operation import Edit, EditOperation, Refusal, how_many
-from finecomb.data.augmenter.words import Protection, Word, lines_of, shipped
+from finecomb.data.augmenter.word_spans import Protection, Word, lines_of, shipped
 from finecomb.data.chance import Draws
 
 

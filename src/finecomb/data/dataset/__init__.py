@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import dataset as schema
-from finecomb.data.dataset.source import Raw, Source
+from finecomb.data.dataset.source_protocol import Raw, Source
 
 
 def build(config: schema.Dataset, *, unlabeled: bool = False) -> Source:

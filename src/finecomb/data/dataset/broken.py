@@ -55,7 +55,7 @@ class Broken:
     estimated: bool = False
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """What the user reads."""
         return self.detail or self.reason
 
@@ -97,11 +97,11 @@ class Intake:
             if len(places) < 6:
                 places.append(place)
             if len(self.rejected) < LISTED:
-                told = f"{row.reason}: {row.detail}" if row.detail and row.detail != row.reason else row.reason
+                message = f"{row.reason}: {row.detail}" if row.detail and row.detail != row.reason else row.reason
                 text = row.text[:SHOWN] if len(self.rejected) < WITH_TEXT else ""
                 # Half a surrogate pair can be written nowhere.
                 text = text.encode("utf-8", "backslashreplace").decode()
-                self.rejected.append({"split": self.split, "file": file, "line": row.line, "reason": told, "text": text})
+                self.rejected.append({"split": self.split, "file": file, "line": row.line, "reason": message, "text": text})
 
     def cut(self, file: str, unit: str, fault: Broken, kept: int) -> None:
         """A file ends before its end, after so many good rows; fault.rows: an estimate of how many are lost, 0 where none can be made."""
@@ -143,7 +143,7 @@ class Intake:
     def _problem(self, reason: str, total: int) -> Problem:
         place, row, places = self._first[reason]
         count = self.reasons[reason]
-        what = _of_file(place, row) if row.line is None else f"{count:,} of {total:,} rows: {row.told}"
+        what = _of_file(place, row) if row.line is None else f"{count:,} of {total:,} rows: {row.message}"
         # Of the same file the number says enough.
         head = place.rpartition(" ")[0] + " "
         more = [other.removeprefix(head) if row.line is not None else other for other in places[1:5]]

@@ -25,14 +25,14 @@ def needed(
     separator = next((mark for mark in ";\t|" if mark in names[0]), None) if len(names) == 1 else None
     if separator is not None:
         raise ConfigError(_other_separator(names[0], file, separator))
-    found, problems = {}, []
+    chosen, problems = {}, []
     for role in ("text", "text_pair", "label", "id", "group"):
         name = getattr(columns, role)
         if name is None or (role == "label" and kind == "none"):
             continue
         known = next((other for other in (name, *(aliases or {}).get(name, ())) if other in names), None)
         if known is not None:
-            found[role] = known
+            chosen[role] = known
             continue
         near = nearest(name, names)
         listed = ", ".join(names[:30])
@@ -40,7 +40,7 @@ def needed(
         problems.append(Problem(f"no column {name!r} in {file}", f"dataset.columns.{role}", allowed=f"its columns: {listed}", hint=hint))
     if problems:
         raise ConfigError(problems)
-    return found
+    return chosen
 
 
 def _other_separator(name: str, file: str, separator: str) -> Problem:
@@ -86,14 +86,14 @@ def _texts(table: Table, name: str, broken: dict[int, Broken]) -> list[str]:
         if cell is None or isinstance(cell, str):
             texts.append(cell or "")
         else:
-            told = f"column {name!r} holds {type(cell).__name__}, not text"
-            broken.setdefault(row, Broken(table.line[row], NO_TEXT, told, str(cell)[:SHOWN]))
+            detail = f"column {name!r} holds {type(cell).__name__}, not text"
+            broken.setdefault(row, Broken(table.line[row], NO_TEXT, detail, str(cell)[:SHOWN]))
             texts.append("")
     if not _encodable("".join(texts)):
         for row, text in enumerate(texts):
             if not _encodable(text):
-                told = f"half of a surrogate pair in column {name!r}: no text in any encoding"
-                broken.setdefault(row, Broken(table.line[row], SURROGATE, told, text))
+                detail = f"half of a surrogate pair in column {name!r}: no text in any encoding"
+                broken.setdefault(row, Broken(table.line[row], SURROGATE, detail, text))
     return texts
 
 
@@ -117,8 +117,8 @@ def _labels(table: Table, name: str, kind: str, separator: str, broken: dict[int
             if missing and unlabeled:
                 labels[row] = None
                 continue
-            reason, told = (NO_LABEL, "") if missing else (LABEL, f"the label {str(cell)[:100]!r} is not {wanted}")
-            broken.setdefault(row, Broken(table.line[row], reason, told, str(cell or "")))
+            reason, detail = (NO_LABEL, "") if missing else (LABEL, f"the label {str(cell)[:100]!r} is not {wanted}")
+            broken.setdefault(row, Broken(table.line[row], reason, detail, str(cell or "")))
     return labels
 
 

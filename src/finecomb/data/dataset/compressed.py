@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
-from finecomb.data.dataset.found import File
+from finecomb.data.dataset.file_search import File
 
 BLOCK = 1 << 20
 # Undone by the standard library: .gz, .bz2, .xz; by pyarrow: .zst, .lz4 (frames), .br.

@@ -110,8 +110,8 @@ def extract(html: bytes, url: str | None, *, mode: str = "cascade", charset: str
     limits = limits or Limits()
     if len(html) > limits.page_bytes:
         return Extracted("", problem="page too large")
-    found = _ask(html, {"url": url, "mode": mode, "charset": charset, "quality_bytes": limits.quality_bytes}, limits)
-    return Extracted(**{"text": ""} | found)
+    answer = _ask(html, {"url": url, "mode": mode, "charset": charset, "quality_bytes": limits.quality_bytes}, limits)
+    return Extracted(**{"text": ""} | answer)
 
 
 def links(html: bytes, url: str, *, charset: str | None = None, limits: Limits | None = None) -> Links:
@@ -130,7 +130,7 @@ _CHILD: tuple[subprocess.Popen[bytes], tuple[float, int]] | None = None
 def _ask(html: bytes, request: dict[str, Any], limits: Limits) -> dict[str, Any]:
     """Send a page to the child; its answers come as lines, each better than the one before, and the last says that it is."""
     head = json.dumps(request).encode()
-    found: dict[str, Any] = {}
+    answer: dict[str, Any] = {}
     with _LOCK:
         child = _child(limits)
         assert child.stdin is not None
@@ -139,13 +139,13 @@ def _ask(html: bytes, request: dict[str, Any], limits: Limits) -> dict[str, Any]
             child.stdin.write(struct.pack(">QQ", len(head), len(html)) + head + html)
             child.stdin.flush()
             while line := child.stdout.readline():
-                found = json.loads(line)
-                if found.pop("done"):
-                    return found
+                answer = json.loads(line)
+                if answer.pop("done"):
+                    return answer
         except (BrokenPipeError, ValueError):  # it ended while it was written to, or in the middle of a line
             pass
         _end()
-    return found | {"problem": "time or memory limit"}
+    return answer | {"problem": "time or memory limit"}
 
 
 def _child(limits: Limits) -> subprocess.Popen[bytes]:

@@ -69,8 +69,8 @@ def declared_facts(tree: Any, url: str | None) -> dict[str, str | None]:
     date = None
     for selector, attribute in _DATES:
         node = tree.css_first(selector)
-        if node is not None and (found := _DATE.match((node.attributes.get(attribute) or "").strip())):
-            date = found[0]
+        if node is not None and (match := _DATE.match((node.attributes.get(attribute) or "").strip())):
+            date = match[0]
             break
     return {
         "title": (" ".join(title.text().split()) if title is not None else "") or None,
@@ -119,21 +119,21 @@ def answer(html: bytes, request: dict[str, Any], out: BinaryIO) -> None:
     page, encoding = decode(html, request["charset"])
     tree = LexborHTMLParser(page)
     text, unsure = _fast(page, judged=request["mode"] == "cascade")
-    found = {**declared_facts(tree, request["url"]), "text": text, "method": "fast", "encoding": encoding}
+    facts = {**declared_facts(tree, request["url"]), "text": text, "method": "fast", "encoding": encoding}
     wanted = request["mode"] == "quality" or unsure
     if wanted and len(html) > request["quality_bytes"]:
-        _write(out, {**found, "problem": "page too large for the better extractor", "done": True})
+        _write(out, {**facts, "problem": "page too large for the better extractor", "done": True})
         return
     if wanted:
-        _write(out, {**found, "done": False})
+        _write(out, {**facts, "done": False})
         try:
             better = _quality(page, request["url"])
         except Exception as error:  # Whatever a page provokes in the library; the fast text stands.
-            _write(out, {**found, "problem": f"the better extractor failed: {type(error).__name__}", "done": True})
+            _write(out, {**facts, "problem": f"the better extractor failed: {type(error).__name__}", "done": True})
             return
         if better and better.strip():
-            found |= {"text": better.strip(), "method": "quality"}
-    _write(out, {**found, "done": True})
+            facts |= {"text": better.strip(), "method": "quality"}
+    _write(out, {**facts, "done": True})
 
 
 def links(html: bytes, request: dict[str, Any]) -> dict[str, Any]:
@@ -147,16 +147,16 @@ def links(html: bytes, request: dict[str, Any]) -> dict[str, Any]:
     tree = LexborHTMLParser(page)
     base, canonical = tree.css_first("base[href]"), tree.css_first("link[rel~=canonical i][href]")
     start = _resolved(base.attributes["href"] or "", request["url"]) if base is not None else request["url"]
-    found: dict[str, None] = {}
+    targets: dict[str, None] = {}
     nofollow = 0
     for node in tree.css("a[href], area[href], frame[src]"):
         attributes = node.attributes
         if "nofollow" in (attributes.get("rel") or "").lower().split():
             nofollow += 1
         else:
-            found[_resolved(attributes.get("href") or attributes.get("src") or "", start)] = None
+            targets[_resolved(attributes.get("href") or attributes.get("src") or "", start)] = None
     rules = {word.strip().lower() for node in tree.css("meta[name=robots i]") for word in (node.attributes.get("content") or "").split(",")}
-    distinct = list(found)
+    distinct = list(targets)
     return {
         "links": distinct[:_LINKS],
         "cut": len(distinct) > _LINKS,

@@ -14,12 +14,12 @@ import numpy as np
 
 from finecomb.config.schema.dataset import Files
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.data.dataset.file_search import File, FileSet, find
 from finecomb.data.dataset.formats.piece import How, Table
 from finecomb.data.dataset.formats.plain import folder_of
-from finecomb.data.dataset.found import File, Found, find
-from finecomb.data.dataset.reading import Part, Plan, Want, read_splits
+from finecomb.data.dataset.row_stream import Part, Plan, Want, read_splits
 from finecomb.data.dataset.rows import SPLITS
-from finecomb.data.dataset.source import Raw, Source
+from finecomb.data.dataset.source_protocol import Raw, Source
 from finecomb.data.dataset.table import format_of, known_format, pieces
 
 # Of more files than this the manifest keeps one hash of all.
@@ -32,13 +32,13 @@ class FilesSource:
     def __init__(self, config: Files, *, unlabeled: bool = False) -> None:
         """unlabeled: training rows may lack a label, which is None then."""
         self._config, self._unlabeled = config, unlabeled
-        self._found: dict[str, Found] | None = None
+        self._file_sets: dict[str, FileSet] | None = None
 
-    def _splits(self) -> dict[str, Found]:
+    def _splits(self) -> dict[str, FileSet]:
         """The files of each split; all that are missing are told at once."""
-        if self._found is not None:
-            return self._found
-        found: dict[str, Found] = {}
+        if self._file_sets is not None:
+            return self._file_sets
+        file_sets: dict[str, FileSet] = {}
         problems: list[Problem] = []
         base = Path(self._config.path).expanduser() if self._config.path else None
         for split in SPLITS:
@@ -46,41 +46,41 @@ class FilesSource:
             if given is None:
                 continue
             try:
-                found[split] = self._of_format(find(given, base, f"dataset.files.{split}"), split)
+                file_sets[split] = self._of_format(find(given, base, f"dataset.files.{split}"), split)
             except ConfigError as error:
                 problems += error.problems
         if problems:
             raise ConfigError(problems)
-        self._found = found
-        return found
+        self._file_sets = file_sets
+        return file_sets
 
-    def _of_format(self, found: Found, split: str) -> Found:
+    def _of_format(self, file_set: FileSet, split: str) -> FileSet:
         """Of a folder's files those whose suffix names a format, where none is named; a file that was named itself must have one."""
         if self._config.format != "auto":
-            return found
-        files = [file for file in found.files if not file.listed or file.problem is not None or known_format(file.path) is not None]
+            return file_set
+        files = [file for file in file_set.files if not file.listed or file.problem is not None or known_format(file.path) is not None]
         if not any(file.problem is None for file in files):
-            inside = ", ".join(file.name for file in found.files[:10])
+            inside = ", ".join(file.name for file in file_set.files[:10])
             hint = "name the format, such as dataset.format=document, or a file in it"
-            raise ConfigError(Problem(f"{found.given}: a folder without a file of known format", f"dataset.files.{split}", inside, hint))
+            raise ConfigError(Problem(f"{file_set.given}: a folder without a file of known format", f"dataset.files.{split}", inside, hint))
         for file in files:
             if file.problem is None:
                 format_of(file.path)
-        return replace(found, files=files, skipped=tuple(file.name for file in found.files if file not in files))
+        return replace(file_set, files=files, skipped=tuple(file.name for file in file_set.files if file not in files))
 
     def inputs(self) -> dict[str, str]:
         """Format and hash of each file: the same bytes under another suffix may be read differently. Names are a part of ids."""
         inputs: dict[str, str] = {}
         with ThreadPoolExecutor(4) as pool:
-            for split, found in self._splits().items():
+            for split, file_set in self._splits().items():
                 hashes = [
                     self._format(file) + self._folder(file) + f":{digest}"
-                    for file, digest in zip(found.files, pool.map(File.hash, found.files), strict=True)
+                    for file, digest in zip(file_set.files, pool.map(File.hash, file_set.files), strict=True)
                 ]
-                if found.single:
+                if file_set.single:
                     inputs[split] = hashes[0]
                     continue
-                each = {f"{split}/{file.name}": digest for file, digest in zip(found.files, hashes, strict=True)}
+                each = {f"{split}/{file.name}": digest for file, digest in zip(file_set.files, hashes, strict=True)}
                 if len(each) > _LISTED:
                     listed = "".join(f"{name}\0{digest}\n" for name, digest in each.items())
                     each = {split: f"{len(each):,} files:{hashlib.sha256(listed.encode()).hexdigest()}"}
@@ -106,12 +106,12 @@ class FilesSource:
     def parts(self, size: int) -> list[tuple[str, Source]]:
         """Runs of files of about so many bytes: the split of each, and a source of these files alone; in order."""
         parts: list[tuple[str, Source]] = []
-        for split, found in self._splits().items():
-            sizes = np.cumsum([file.size for file in found.files])
-            for files in np.split(np.array(found.files, dtype=object), np.flatnonzero(np.diff(sizes // size)) + 1):
-                skipped = found.skipped if files[0] is found.files[0] else ()
+        for split, file_set in self._splits().items():
+            sizes = np.cumsum([file.size for file in file_set.files])
+            for files in np.split(np.array(file_set.files, dtype=object), np.flatnonzero(np.diff(sizes // size)) + 1):
+                skipped = file_set.skipped if files[0] is file_set.files[0] else ()
                 part = FilesSource(self._config, unlabeled=self._unlabeled)
-                part._found = {split: replace(found, files=files.tolist(), skipped=skipped)}
+                part._file_sets = {split: replace(file_set, files=files.tolist(), skipped=skipped)}
                 parts.append((split, part))
         return parts
 
@@ -124,17 +124,17 @@ class FilesSource:
             skip_damaged=config.damaged == "skip",
         )  # fmt: skip
         plans = {}
-        for split, found in self._splits().items():
-            parts = [Part(file.name, str(file.path), file.size, partial(self._tables, file)) for file in found.files]
-            single = found.single and known_format(found.files[0].path) != "zip"
+        for split, file_set in self._splits().items():
+            parts = [Part(file.name, str(file.path), file.size, partial(self._tables, file)) for file in file_set.files]
+            single = file_set.single and known_format(file_set.files[0].path) != "zip"
             plans[split] = Plan(
-                parts, single, config.format == "document", how, found.given, f"dataset.files.{split}", skipped=found.skipped
+                parts, single, config.format == "document", how, file_set.given, f"dataset.files.{split}", skipped=file_set.skipped
             )
         funnel: list[dict[str, Any]] = []
         rejected: list[dict[str, Any]] = []
         splits = read_splits(plans, want, funnel, rejected)
         names = list(config.label_names) if config.label_names else None
-        source = ", ".join(found.given for found in self._splits().values())
+        source = ", ".join(file_set.given for file_set in self._splits().values())
         return Raw(splits, source, "the user's own", names, funnel=funnel, rejected=rejected)
 
     def _tables(self, file: File, how: How) -> Iterator[Table]:

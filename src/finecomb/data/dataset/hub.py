@@ -17,12 +17,12 @@ from finecomb.assets.hub import explain
 from finecomb.config.schema.dataset import HubDataset
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.dataset.compressed import COMPRESSED
+from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats.columnar import table as arrow_table
 from finecomb.data.dataset.formats.piece import How, Numbers, Table
-from finecomb.data.dataset.found import File
-from finecomb.data.dataset.reading import Part, Plan, Want, read_splits
+from finecomb.data.dataset.row_stream import Part, Plan, Want, read_splits
 from finecomb.data.dataset.rows import Rows
-from finecomb.data.dataset.source import Raw
+from finecomb.data.dataset.source_protocol import Raw
 from finecomb.data.dataset.table import SUFFIXES, format_of, pieces
 from finecomb.data.dataset.text_file import existing
 
@@ -88,7 +88,7 @@ class HubSource:
         if names is None and kind in ("class", "classes") and not config.path:
             names = _class_names(self._tables()["train"], config.columns.label)
         return Raw(
-            {split: _labels_shown(mine, kind) for split, mine in splits.items()},
+            {split: _labels_shown(rows, kind) for split, rows in splits.items()},
             source,
             config.license,
             names,
@@ -142,11 +142,11 @@ def local_splits(folder: Path, config: HubDataset) -> dict[str, list[Path]]:
     is used too.
     """
     places = [folder, folder / "data", *([folder / config.hub_config] if config.hub_config else [])]
-    found = {name: files for name, stems in _STEMS.items() if (files := _first(places, stems))}
+    by_split = {name: files for name, stems in _STEMS.items() if (files := _first(places, stems))}
     wanted = dict(config.splits) or {name: name for name in _STEMS}
     if "validation" not in wanted.values():
         wanted["validation"] = "validation"
-    splits = {ours: found[theirs] for ours, theirs in wanted.items() if theirs in found}
+    splits = {ours: by_split[theirs] for ours, theirs in wanted.items() if theirs in by_split}
     if "train" not in splits or (config.splits.get("test") == "validation" and "test" not in splits):
         absent = "train" if "train" not in splits else config.splits["test"]
         names = ", ".join(f"{stem}.*" for stem in _STEMS[absent])
@@ -162,8 +162,8 @@ def local_splits(folder: Path, config: HubDataset) -> dict[str, list[Path]]:
 def _usual_splits(names: Iterable[str]) -> dict[str, str]:
     """The splits of a hub dataset under their usual names, by our names."""
     there = set(names)
-    found = {ours: next((name for name in stems if name in there), None) for ours, stems in _STEMS.items()}
-    return {ours: name for ours, name in found.items() if name is not None}
+    by_split = {split: next((name for name in stems if name in there), None) for split, stems in _STEMS.items()}
+    return {ours: name for ours, name in by_split.items() if name is not None}
 
 
 def _class_names(table: Any, column: str | None) -> list[str] | None:

@@ -25,18 +25,18 @@ def encode(splits: dict[str, Rows], kind: str, names: list[str] | None) -> tuple
     """
     if kind in ("number", "none"):
         return splits, None
-    found = set(_each(splits["train"].label, kind))
+    present = set(_each(splits["train"].label, kind))
     if names is None:
-        if kind == "class" and (problem := _several_in_one(splits["train"]) or _numbers(splits["train"], found)):
+        if kind == "class" and (problem := _several_in_one(splits["train"]) or _numbers(splits["train"], present)):
             raise ConfigError(problem)
-        names = sorted(found, key=_natural)
+        names = sorted(present, key=_natural)
         declared = False
     else:
         declared = True
     if len(names) < (1 if kind == "classes" else 2):
         only = f"the only label in train is {names[0]!r}" if names else "train has no label"
         raise ConfigError(Problem(only, f"{splits['train'].file}, column dataset.columns.label", allowed="two or more classes"))
-    index = _index(names, found)
+    index = _index(names, present)
     problems = [problem for split, rows in splits.items() for problem in _unknown(split, rows, kind, index, names, declared)]
     if problems:
         raise ConfigError(problems)
@@ -85,15 +85,15 @@ def _several_in_one(rows: Rows) -> Problem | None:
     return None
 
 
-def _numbers(rows: Rows, found: set[str]) -> Problem | None:
+def _numbers(rows: Rows, present: set[str]) -> Problem | None:
     """The problem of many different numbers, fractions among them, where classes are expected; None for anything else."""
     try:
-        values = [float(label) for label in found]
+        values = [float(label) for label in present]
     except ValueError:
         return None
-    if len(found) < _MANY_NUMBERS or all(value.is_integer() for value in values):
+    if len(present) < _MANY_NUMBERS or all(value.is_integer() for value in values):
         return None
-    what = f"the labels of train are {len(found):,} different numbers, from {min(values):g} to {max(values):g}"
+    what = f"the labels of train are {len(present):,} different numbers, from {min(values):g} to {max(values):g}"
     hint = "to predict numbers: task=regression; where these are the names of classes, list them in dataset.label_names=[...]"
     return Problem(what, f"{rows.file}, column dataset.columns.label", "names of classes", hint)
 
@@ -105,10 +105,10 @@ def _natural(name: str) -> tuple[bool, int, str]:
     return (not whole, int(name) if whole else 0, name)
 
 
-def _index(names: list[str], found: set[str]) -> dict[str, int]:
+def _index(names: list[str], present: set[str]) -> dict[str, int]:
     """Label as written -> class. Indices are understood only where no label in train is a name."""
     index = {name: position for position, name in enumerate(names)}
-    if not found & index.keys():
+    if not present & index.keys():
         index |= {str(position): position for position in range(len(names))}
     return index
 

@@ -12,7 +12,7 @@ from typing import Any
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.broken import ENCODING, LONG, NUL, SHOWN, Broken
 from finecomb.data.dataset.compressed import Damaged, blocks
-from finecomb.data.dataset.found import File
+from finecomb.data.dataset.file_search import File
 
 LONGEST = 1 << 25
 # Bytes that are not of the encoding are decoded to these characters, which no proper text holds, so that the line they are in can be told.
@@ -90,13 +90,13 @@ class Decoder:
 
 def fault(text: str, encoding: str, line: int) -> Broken | None:
     """What cannot be read in a text of a tainted group, or None."""
-    found = _UNREADABLE.search(text)
-    if found is None:
+    match = _UNREADABLE.search(text)
+    if match is None:
         return None
     shown = "".join("\ufffd" if _UNREADABLE.match(letter) else letter for letter in text[:SHOWN])
-    if found[0] == "\0":
+    if match[0] == "\0":
         return Broken(line, NUL, text=shown)
-    return Broken(line, ENCODING, f"byte {ord(found[0]) - _MARK:#04x} is not {encoding}", shown)
+    return Broken(line, ENCODING, f"byte {ord(match[0]) - _MARK:#04x} is not {encoding}", shown)
 
 
 def groups(file: File, encoding: str) -> Iterator[Group]:

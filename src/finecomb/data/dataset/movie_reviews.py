@@ -14,7 +14,7 @@ from finecomb.assets import Local, fetch
 from finecomb.config.schema.dataset import MovieReviews
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.rows import Rows
-from finecomb.data.dataset.source import Raw
+from finecomb.data.dataset.source_protocol import Raw
 from finecomb.data.dataset.text_file import existing, lines_of, read_text
 
 LICENSE = "MIT (the package that holds it)"
@@ -29,14 +29,14 @@ class MovieReviewsSource:
 
     def __init__(self, config: MovieReviews) -> None:
         self._config = config
-        self._found: Local | None = None
+        self._archive: Local | None = None
 
     def _local(self) -> Local:
-        if self._found is None:
+        if self._archive is None:
             path = self._config.path
             sources = [f"file:{existing(Path(path), 'dataset.path')}"] if path else self._config.source
-            self._found = fetch(sources, sha256=None if path else self._config.sha256, progress=sys.stderr.isatty())
-        return self._found
+            self._archive = fetch(sources, sha256=None if path else self._config.sha256, progress=sys.stderr.isatty())
+        return self._archive
 
     def inputs(self) -> dict[str, str]:
         """The hash of the one file."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from finecomb.assets import cache_dir, hash_file, lock, room_on_disk
-from finecomb.assets.cache import mark_used, remove, staging
+from finecomb.assets import hash_file, lock, room_on_disk
+from finecomb.assets.cache import PREPARED, mark_used, remove, staging
 from finecomb.core.errors import ConfigError
 from finecomb.data.dataset.manifest import FORMAT, MANIFEST, NAMES_OF_FORMAT_1, Manifest, damaged
 from finecomb.data.dataset.rows import PROVENANCE, Rows
@@ -151,7 +151,7 @@ def open_prepared(directory: Path) -> PreparedFolder:
 def _mapped_rows(directory: Path, manifest: Manifest) -> Path:
     """The rows of a delivered folder as training maps them: where they were prepared here they are in the cache, else they are made."""
     for key in (manifest.key, manifest.content_hash[:32]):
-        folder = cache_dir() / "prepared" / key
+        folder = PREPARED.path(key)
         with lock(key):
             if key and _has(folder, manifest):
                 mark_used(folder / MANIFEST)

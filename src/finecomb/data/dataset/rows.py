@@ -131,10 +131,10 @@ def _cells(column: Any, read: Callable[[str], Any] | None = None) -> list[Any]:
     """The cells of a pyarrow column of strings as Python objects, equal ones of a chunk as one object. read: makes them of strings."""
     import pyarrow
 
-    found: list[Any] = []
+    decoded: list[Any] = []
     for chunk in column.chunks:
         coded = chunk if isinstance(chunk, pyarrow.DictionaryArray) else chunk.dictionary_encode()
         values = coded.dictionary.to_pylist()
         values = [*(map(read, values) if read else values), None]
-        found += map(values.__getitem__, coded.indices.fill_null(len(values) - 1).to_pylist())
-    return found
+        decoded += map(values.__getitem__, coded.indices.fill_null(len(values) - 1).to_pylist())
+    return decoded

@@ -12,7 +12,7 @@ from pathlib import Path
 from finecomb.assets import Local, fetch
 from finecomb.config.schema.dataset import ShopReviews
 from finecomb.data.dataset.rows import Rows
-from finecomb.data.dataset.source import Raw
+from finecomb.data.dataset.source_protocol import Raw
 from finecomb.data.dataset.text_file import existing, lines_of, read_text
 
 LICENSE = "MIT (the package that holds it)"
@@ -23,19 +23,19 @@ class ShopReviewsSource:
 
     def __init__(self, config: ShopReviews) -> None:
         self._config = config
-        self._found: dict[str, Local] = {}
+        self._files: dict[str, Local] = {}
 
     def _locals(self) -> dict[str, Local]:
         """The file of each class, bad first."""
-        if not self._found:
+        if not self._files:
             for name in ("neg", "pos"):
                 path = self._config.path
                 sources = (
                     [f"file:{existing(_file(path, name), 'dataset.path')}"] if path else [f"{s}/{name}.txt" for s in self._config.source]
                 )
                 sha256 = None if path else self._config.sha256
-                self._found[name] = fetch(sources, sha256=sha256, progress=sys.stderr.isatty())
-        return self._found
+                self._files[name] = fetch(sources, sha256=sha256, progress=sys.stderr.isatty())
+        return self._files
 
     def inputs(self) -> dict[str, str]:
         """The hash of each file."""

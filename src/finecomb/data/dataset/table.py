@@ -9,12 +9,12 @@ from typing import Any
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.dataset.broken import Broken
 from finecomb.data.dataset.compressed import COMPRESSED, Damaged, members
+from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats.columnar import arrow, parquet
 from finecomb.data.dataset.formats.delimited import delimited
 from finecomb.data.dataset.formats.objects import json_file, json_lines
 from finecomb.data.dataset.formats.piece import How, Table
 from finecomb.data.dataset.formats.plain import conll, document, text_lines
-from finecomb.data.dataset.found import File
 
 SUFFIXES = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet",
@@ -87,28 +87,28 @@ def _distinct(table: Table, file: File) -> None:
 def read_table(paths: Sequence[Path], *, format: str, encoding: str, quotes: str, headerless: Sequence[str] = ()) -> Table:
     """The whole of a file, or of the shards of one split, in memory. Raises ConfigError, with the line, for what cannot be read."""
     how = How(encoding, quotes, headerless)
-    found: list[Table] = []
+    tables: list[Table] = []
     for path in paths:
         try:
             for table in pieces(File(path, path.name), format, how):
                 if table.broken:
                     raise ConfigError(_refused(table.file, table.unit, table.broken[0]))
-                found.append(table)
+                tables.append(table)
         except Damaged as error:
             raise ConfigError(
                 Problem(f"cannot read {path.name}: {error.detail or error.reason}", str(path), hint="is it complete?")
             ) from error
-    if not sum(map(len, found)):
-        what = f"{paths[0].name} is empty" if not found else f"{paths[0].name} holds no row"
+    if not sum(map(len, tables)):
+        what = f"{paths[0].name} is empty" if not tables else f"{paths[0].name} holds no row"
         raise ConfigError(Problem(what, str(paths[0])))
-    names = list(dict.fromkeys(name for table in found for name in table.names))
+    names = list(dict.fromkeys(name for table in tables for name in table.names))
 
     def column(name: str) -> list[Any]:
-        return [cell for table in found for cell in (table.column(name) if name in table.names else [None] * len(table))]
+        return [cell for table in tables for cell in (table.column(name) if name in table.names else [None] * len(table))]
 
-    lines = [line for table in found for line in table.line]
-    return Table(found[0].file, names, column, lines, found[0].unit, range(len(lines)), open_names=found[0].open_names)
+    lines = [line for table in tables for line in table.line]
+    return Table(tables[0].file, names, column, lines, tables[0].unit, range(len(lines)), open_names=tables[0].open_names)
 
 
 def _refused(file: str, unit: str, row: Broken) -> Problem:
-    return Problem(row.told, f"{file}, {unit} {row.line}", hint="correct or remove it")
+    return Problem(row.message, f"{file}, {unit} {row.line}", hint="correct or remove it")

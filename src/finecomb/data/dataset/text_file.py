@@ -32,7 +32,7 @@ def read_text(path: Path, encoding: str) -> str:
     """The text of a file that fits in memory. Raises ConfigError, with the line, for bytes that are not text in that encoding."""
     # Here, since those modules look for files by `existing`.
     from finecomb.data.dataset.compressed import Damaged, whole
-    from finecomb.data.dataset.found import File
+    from finecomb.data.dataset.file_search import File
     from finecomb.data.dataset.lines import Decoder, fault
 
     file = File(path, path.name)
@@ -44,9 +44,9 @@ def read_text(path: Path, encoding: str) -> str:
     if not data.strip():
         raise ConfigError(Problem(f"{path.name} is empty", str(path)))
     text, tainted = Decoder(encoding, file).decode(data, final=True)
-    if tainted and (found := fault(text, encoding, 1)):
+    if tainted and (unreadable := fault(text, encoding, 1)):
         at = next(number for number, line in enumerate(text.split("\n"), start=1) if fault(line, encoding, number))
-        raise ConfigError(Problem(found.told, f"{path}, line {at}", hint="set dataset.encoding to what the file was written in"))
+        raise ConfigError(Problem(unreadable.message, f"{path}, line {at}", hint="set dataset.encoding to what the file was written in"))
     return text
 
 

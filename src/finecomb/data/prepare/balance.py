@@ -15,7 +15,7 @@ from finecomb.data import augmenter as augmenters
 from finecomb.data import sampler as samplers
 from finecomb.data.chance import rank
 from finecomb.data.cleaner.steps.language import require_language
-from finecomb.data.cleaner.words import spaced
+from finecomb.data.cleaner.word_pattern import spaced
 from finecomb.data.dataset.manifest import Manifest
 from finecomb.data.dataset.rows import Rows
 

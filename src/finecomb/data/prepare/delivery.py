@@ -26,7 +26,7 @@ from finecomb.data.dataset.rows import Rows
 from finecomb.data.engine import Engine, LocalEngine
 from finecomb.data.prepare import clusters, page
 from finecomb.data.prepare.leakage import joined_texts, overlap, pieces_of
-from finecomb.data.prepare.rows import SCORES, SECONDS
+from finecomb.data.prepare.preparation import SCORES, SECONDS
 from finecomb.data.shards import key_of
 from finecomb.data.texts import pieces
 

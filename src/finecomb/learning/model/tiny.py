@@ -10,7 +10,8 @@ import torch
 import transformers
 from transformers import AutoModelForSequenceClassification
 
-from finecomb.assets import cache_dir, hash_directory
+from finecomb.assets import hash_directory
+from finecomb.assets.cache import BASES
 from finecomb.config.schema.model import FAMILIES, Model, TinyModel
 from finecomb.core import atomic
 from finecomb.learning.model.source import ModelSource
@@ -94,7 +95,7 @@ def tiny_directory(choice: Model, source: ModelSource) -> Path:
     """The directory of a tiny model in the cache, written on first use: without a head, in transformers' format, as a real one is."""
     if not isinstance(choice, TinyModel):
         raise TypeError("a model without a directory must be a tiny one")
-    directory = cache_dir() / "bases" / source.sha256
+    directory = BASES.path(source.sha256)
     if directory.is_dir():
         mark = directory / _HASH
         if mark.is_file() and mark.read_text(encoding="utf-8") == hash_directory(directory):

@@ -26,7 +26,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer
 
-from finecomb.assets import cache_dir, hash_file
+from finecomb.assets import hash_file
+from finecomb.assets.cache import BASES
 from finecomb.config.schema import tuning as schema
 from finecomb.config.schema.model import EMBEDDED_BASE
 from finecomb.core import atomic
@@ -151,7 +152,7 @@ def _shared_shard(base: str, frozen: dict[str, Tensor]) -> Path:
 
 def _shared_file(key: str, write: Callable[[Path], object], intact: Callable[[Path], bool]) -> Path:
     """The file of that key in the cache, to which artifacts link; written when it is missing or damaged."""
-    path = cache_dir() / "bases" / f"{key}.safetensors"
+    path = BASES.path(f"{key}.safetensors")
     if path.exists() and intact(path):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from finecomb.config.schema.base import option
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.step import Batch, Decision, Scorer, Step
 from finecomb.data.cleaner.word_arrays import chunks
-from finecomb.data.cleaner.words import unspaced_share
+from finecomb.data.cleaner.word_pattern import unspaced_share
 from finecomb.data.patterns import compiled
 
 PAIR = " (text_pair)"  # after reasons and scores of the second text of a pair

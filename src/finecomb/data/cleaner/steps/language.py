@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from finecomb.config.schema.base import option
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Scorer, Sketch
-from finecomb.data.cleaner.words import unspaced_share
+from finecomb.data.cleaner.word_pattern import unspaced_share
 
 # What it is asked about: longer texts cost more and tell no more.
 LONGEST = 2_000

@@ -14,7 +14,7 @@ from finecomb.data.cleaner.among import Among, in_range
 from finecomb.data.cleaner.shingles import hashed
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch, joined_arrow
 from finecomb.data.cleaner.word_hashes import PRIME
-from finecomb.data.cleaner.words import words
+from finecomb.data.cleaner.word_pattern import words
 from finecomb.data.texts import Texts
 
 _SHOWN = 20

@@ -22,7 +22,7 @@ from finecomb.data.cleaner.shingles import hashed
 from finecomb.data.cleaner.step import Batch, Corpus, CorpusStep, Decision, Facts, Sketch
 from finecomb.data.cleaner.word_arrays import scan
 from finecomb.data.cleaner.word_hashes import I64, U64
-from finecomb.data.cleaner.words import words
+from finecomb.data.cleaner.word_pattern import words
 
 Range = tuple[int, int]
 _PART = 1 << 23  # hashes that a plan holds at once

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from finecomb.assets import cache_dir, lock
+from finecomb.assets import lock
+from finecomb.assets.cache import COMMON_CRAWL
 from finecomb.assets.client import FileClient, Refused, TooLarge
 from finecomb.config.schema.dataset import CommonCrawl
 from finecomb.core import atomic
@@ -70,8 +71,8 @@ def collect(config: CommonCrawl, client: FileClient) -> Store:
     """The records of the captures that the config asks for, fetched as far as they were not fetched before."""
     facts = [config.index, config.url, config.match, config.data, config.statuses, config.mime_types, config.languages]
     key = hashlib.sha256(json.dumps(facts, ensure_ascii=False).encode()).hexdigest()[:32]
-    store = Store(cache_dir() / "common_crawl" / key)
-    with lock(f"common-crawl-{key}"):
+    store = Store(COMMON_CRAWL.path(key))
+    with lock(COMMON_CRAWL.lock.format(key)):
         store.folder.mkdir(parents=True, exist_ok=True)
         wanted = list(_wanted(config, client, store))
         done = _done(store)
@@ -157,7 +158,7 @@ def _done(store: Store) -> list[dict[str, Any]]:
     log = store.folder / "done.jsonl"
     data = log.read_bytes() if log.exists() else b""
     size = store.records.stat().st_size if store.records.exists() else 0
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     whole = 0
     for line in data.splitlines(keepends=True):
         try:
@@ -166,11 +167,11 @@ def _done(store: Store) -> list[dict[str, Any]]:
                 break
         except (ValueError, KeyError, TypeError):
             break
-        found.append(entry)
+        entries.append(entry)
         whole += len(line)
     if whole < len(data):
         os.truncate(log, whole)
-    return found
+    return entries
 
 
 def _fetch(config: CommonCrawl, client: FileClient, store: Store, capture: Capture, at: int) -> dict[str, Any]:

@@ -49,15 +49,15 @@ class Members:
 
     def read(self, most: int = -1) -> bytes:
         """Bytes of one member at most, so that a damaged one costs none of those before it."""
-        found = self._next(most if most > 0 else _CHUNK)
-        self._given += len(found)
-        return found
+        data = self._next(most if most > 0 else _CHUNK)
+        self._given += len(data)
+        return data
 
     def _next(self, most: int) -> bytes:
         while True:
             if not self._packed:
-                found, self._pending = self._pending[:most], self._pending[most:]
-                return found or self._file.read(most)
+                data, self._pending = self._pending[:most], self._pending[most:]
+                return data or self._file.read(most)
             self._pending = self._pending or self._file.read(_CHUNK)
             if not self._pending:
                 if self._unzip is not None:
@@ -66,7 +66,7 @@ class Members:
                 return b""
             self._unzip = self._unzip or zlib.decompressobj(wbits=31)
             try:
-                found = self._unzip.decompress(self._pending, most)
+                data = self._unzip.decompress(self._pending, most)
             except zlib.error as error:
                 self._skip()
                 raise Damaged(f"a gzip member is damaged: {error}") from error
@@ -74,8 +74,8 @@ class Members:
             if self._unzip.eof:
                 self._unzip = None
                 self._pending = self._pending.lstrip(b"\0")
-            if found:
-                return found
+            if data:
+                return data
 
     def _skip(self) -> None:
         """Go to where the next member may begin."""

@@ -202,9 +202,9 @@ class Crawler:
             except zlib.error as error:
                 raise Failed("broken compression") from error
         index = b"<sitemapindex" in body[:4096]
-        found = [html.unescape(loc.decode("utf-8", "replace")) for loc in _LOC.findall(body)[:_SITEMAP_LINKS]]
+        addresses = [html.unescape(loc.decode("utf-8", "replace")) for loc in _LOC.findall(body)[:_SITEMAP_LINKS]]
         with self._store.transaction():
-            self._add(found, depth=0 if index else 1, kind="sitemap" if index else "page")
+            self._add(addresses, depth=0 if index else 1, kind="sitemap" if index else "page")
             self._store.end(address, "done", received=len(answer.raw))
 
     def _add(self, urls: Iterable[str], *, depth: int, kind: str = "page") -> None:
@@ -244,25 +244,25 @@ class Crawler:
         """Write down a page and the links on it, in one transaction."""
         if not answer.content_type and not _looks_like_html(answer.body):
             raise Failed("content type missing", received=0)
-        found = await asyncio.to_thread(links, answer.body, address.url, charset=answer.charset, limits=self._limits)
+        page_links = await asyncio.to_thread(links, answer.body, address.url, charset=answer.charset, limits=self._limits)
         asked = {word.strip().lower() for word in answer.header("x-robots-tag").split(",")}
-        follow = not (found.nofollow or asked & {"nofollow", "none"})
+        follow = not (page_links.nofollow or asked & {"nofollow", "none"})
         written = self._warc.write(address.url, answer) if self._warc is not None else 0
         with self._store.transaction():
             self._store.keep(
                 address,
-                canonical=self._identity(address.url, found.canonical),
+                canonical=self._identity(address.url, page_links.canonical),
                 charset=answer.charset,
-                noindex=found.noindex or bool(asked & {"noindex", "none"}),
+                noindex=page_links.noindex or bool(asked & {"noindex", "none"}),
                 body=answer.body,
             )
             if follow:
-                self._add(found.links, depth=address.depth + 1)
-            self._store.count("links marked nofollow", found.nofollow_links + (0 if follow else len(found.links)))
-            self._store.count("links after the first 10,000 of a page", found.cut)
+                self._add(page_links.links, depth=address.depth + 1)
+            self._store.count("links marked nofollow", page_links.nofollow_links + (0 if follow else len(page_links.links)))
+            self._store.count("links after the first 10,000 of a page", page_links.cut)
             if written:
                 self._store.set_fact("warc bytes", str(written))
-            self._store.end(address, "done", found.problem, received=len(answer.raw))
+            self._store.end(address, "done", page_links.problem, received=len(answer.raw))
 
     def _identity(self, url: str, said: str | None) -> str:
         """What a page gives as its own address, where that is one of this crawl on the same site; else where it was found."""

@@ -212,5 +212,5 @@ class Store:
 
     def reasons(self) -> dict[str, int]:
         """How many addresses gave no page, and links that were not followed, by reason."""
-        found = dict(self._db.execute(f"SELECT {_REASON}, COUNT(*) FROM addresses WHERE state<>'done' GROUP BY 1 ORDER BY 1"))
-        return found | dict(self._db.execute("SELECT reason, count FROM counts ORDER BY reason"))
+        counts = dict(self._db.execute(f"SELECT {_REASON}, COUNT(*) FROM addresses WHERE state<>'done' GROUP BY 1 ORDER BY 1"))
+        return counts | dict(self._db.execute("SELECT reason, count FROM counts ORDER BY reason"))

@@ -132,14 +132,14 @@ def _is_private(url: str) -> bool:
 
 
 def _starts(config: Crawl) -> list[str]:
-    found, problems = [], []
+    starts, problems = [], []
     for url in config.start:
         try:
-            found.append(canonical(url))
+            starts.append(canonical(url))
         except Refused as refused:
             problems.append(
                 Problem(f"cannot start at {shown(url)}: {refused}", "dataset.start", "addresses that begin with http:// or https://")
             )
-    if problems or not found:
+    if problems or not starts:
         raise ConfigError(problems or Problem("no address to start at", "dataset.start", hint="dataset.start=[https://site.example/]"))
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(starts))

@@ -7,8 +7,8 @@ from typing import Any
 
 from finecomb.data.dataset.broken import ENCODING, ROW_GROUP, Broken
 from finecomb.data.dataset.compressed import COMPRESSED, UNREADABLE, Damaged, whole
+from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats.piece import PIECE, How, Numbers, Table
-from finecomb.data.dataset.found import File
 
 # An Arrow file inside a compressed one or in an archive is read as a whole.
 LARGEST_PACKED = 1 << 30
@@ -37,8 +37,8 @@ def parquet(file: File, how: How) -> Iterator[Table]:
                 yield table(file.name, names, batch, count)
         except (pyarrow.ArrowException, OSError) as error:
             lost = end - count.next
-            told = f"rows {count.next + 1:,} to {end:,} cannot be read: {str(error)[:200]}"
-            yield Table(file.name, names, lambda name: [], [], "row", broken=[Broken(count.next + 1, ROW_GROUP, told, rows=max(1, lost))])
+            detail = f"rows {count.next + 1:,} to {end:,} cannot be read: {str(error)[:200]}"
+            yield Table(file.name, names, lambda name: [], [], "row", broken=[Broken(count.next + 1, ROW_GROUP, detail, rows=max(1, lost))])
         count.next = end
     _closed(file)
 
@@ -128,6 +128,6 @@ def _cells(column: Any, name: str, start: int, wrong: dict[int, Broken]) -> list
             texts.append(None if data is None else data.decode())
         except UnicodeDecodeError as error:
             texts.append(None)
-            told = f"byte {data[error.start]:#04x} in column {name!r} is not utf-8"
-            wrong[row] = Broken(start + row, ENCODING, told, data[:2000].decode(errors="replace"))
+            detail = f"byte {data[error.start]:#04x} in column {name!r} is not utf-8"
+            wrong[row] = Broken(start + row, ENCODING, detail, data[:2000].decode(errors="replace"))
     return texts

@@ -11,8 +11,8 @@ from typing import Any
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.broken import JSON, NESTED, NO_OBJECT, Broken
 from finecomb.data.dataset.compressed import Damaged, blocks, whole
+from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats.piece import PIECE, How, Numbers, Table
-from finecomb.data.dataset.found import File
 from finecomb.data.dataset.lines import Decoder, fault, groups
 
 # An array is read as a whole, so there is a limit to it.
@@ -169,17 +169,17 @@ def json_file(file: File, how: How) -> Iterator[Table]:
         raise
     text, tainted = Decoder(how.encoding, file).decode(data, final=True)
     try:
-        found = json.loads(text)
+        items = json.loads(text)
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
         what = f"broken JSON: {getattr(error, 'msg', 'nested too deeply')}"
         raise ConfigError(Problem(what, f"{file.name}, line {line}", hint="JSON lines can be read around what is broken")) from error
     broken: list[Broken] = []
     kept: list[tuple[int, dict[str, Any]]] = []
-    for number, item in enumerate(found):
+    for number, item in enumerate(items):
         if not isinstance(item, dict):
-            told = f"a JSON object is expected for each row, found {type(item).__name__}"
-            broken.append(Broken(number + 1, NO_OBJECT, told, str(item)[:2000]))
+            detail = f"a JSON object is expected for each row, found {type(item).__name__}"
+            broken.append(Broken(number + 1, NO_OBJECT, detail, str(item)[:2000]))
         elif tainted and (wrong := fault(json.dumps(item, ensure_ascii=False), how.encoding, number + 1)):
             broken.append(wrong)
         else:

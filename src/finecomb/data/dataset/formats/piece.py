@@ -62,5 +62,9 @@ class Numbers:
 
     def take(self) -> int:
         """The number of one more row."""
-        self.next += 1
-        return self.next - 1
+        return self.many(1)[0]
+
+    def many(self, count: int) -> range:
+        """The numbers of so many more rows."""
+        self.next += count
+        return range(self.next - count, self.next)

@@ -8,8 +8,8 @@ from typing import Any
 
 from finecomb.data.dataset.broken import TAGS, Broken
 from finecomb.data.dataset.compressed import UNREADABLE, Damaged, whole
+from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats.piece import PIECE, How, Numbers, Table
-from finecomb.data.dataset.found import File
 from finecomb.data.dataset.lines import LONGEST, Decoder, bare, fault, groups
 
 _LABEL_MARK = "__label__"
@@ -34,13 +34,13 @@ def text_lines(file: File, how: How) -> Iterator[Table]:
                 continue
             number = count.take()
             size += len(text)
-            found = fault(text, how.encoding, line) if group.tainted else None
-            if found is None and labeled is None:
+            unreadable = fault(text, how.encoding, line) if group.tainted else None
+            if unreadable is None and labeled is None:
                 labeled = text.startswith(_LABEL_MARK)
-            if found is None and labeled and _LABEL_MARK not in text:
-                found = Broken(line, "no label", f"no {_LABEL_MARK} where the lines before have one", text)
-            if found is not None:
-                broken.append(found)
+            if unreadable is None and labeled and _LABEL_MARK not in text:
+                unreadable = Broken(line, "no label", f"no {_LABEL_MARK} where the lines before have one", text)
+            if unreadable is not None:
+                broken.append(unreadable)
                 continue
             texts.append(bare(text))
             lines.append(line)
@@ -93,10 +93,10 @@ def folder_of(file: File) -> str:
 def _main_text(data: bytes, file: File, mode: str) -> str:
     from finecomb.data.dataset.extract import extract
 
-    found = extract(data, file.name, mode=mode)
-    if found.problem is not None and not found.text:
-        raise Damaged(UNREADABLE, f"no main text: {found.problem}")
-    return found.text
+    extracted = extract(data, file.name, mode=mode)
+    if extracted.problem is not None and not extracted.text:
+        raise Damaged(UNREADABLE, f"no main text: {extracted.problem}")
+    return extracted.text
 
 
 def conll(file: File, how: How) -> Iterator[Table]:
@@ -136,10 +136,10 @@ def conll(file: File, how: How) -> Iterator[Table]:
             start = start if sentence or wrong else line
             width = width or len(cells)
             size += len(text)
-            found = fault(text, how.encoding, line) if group.tainted else None
-            if found is None and len(cells) != width:
-                found = Broken(line, TAGS, f"{len(cells)} columns where the lines before have {width}", text)
-            wrong = wrong or found
+            unreadable = fault(text, how.encoding, line) if group.tainted else None
+            if unreadable is None and len(cells) != width:
+                unreadable = Broken(line, TAGS, f"{len(cells)} columns where the lines before have {width}", text)
+            wrong = wrong or unreadable
             sentence.append(cells)
         if size >= PIECE:
             yield _sentences(file, rows, lines, numbers, broken)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
 import json
 import urllib.parse
 from collections import Counter
@@ -11,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from finecomb.data.dataset.wikipedia.dump import Cut, Page, Site, elements, read_page
+from finecomb.data.dataset.wikipedia.dump import Cut, Page, Site, decompressed, elements, read_page
 from finecomb.data.dataset.wikipedia.wikitext import Converted, Wiki, to_text
 
 COLUMNS = ("id", "text", "url", "time", "page")
@@ -79,28 +78,11 @@ def _elements(part: Part, limit: int) -> Iterator[bytes | None]:
     if not part.path:
         yield from part.pages
         return
-    found = elements(_stream(part), limit)
-    next(found, None)  # what stands before the first page
-    yield from found
-
-
-def _stream(part: Part) -> Iterator[bytes]:
-    """The bytes of one stream of a multistream dump."""
     with Path(part.path).open("rb") as file:
         file.seek(part.offset)
-        left, stream, pending = part.length, bz2.BZ2Decompressor(), b""
-        while not stream.eof:
-            if not pending and stream.needs_input:
-                pending = file.read(min(1 << 20, left))
-                left -= len(pending)
-                if not pending:
-                    raise Cut(f"the stream at byte {part.offset:,} ends in the middle")
-            try:
-                given = stream.decompress(pending, max_length=1 << 20)
-            except OSError as error:
-                raise Cut(f"the stream at byte {part.offset:,} is damaged") from error
-            pending = b""
-            yield given
+        pages = elements(decompressed(file, compressed=True, end=part.offset + part.length), limit)
+        next(pages, None)  # what is before the first page
+        yield from pages
 
 
 def _add(out: Articles, page: Page, rules: Rules) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import bz2
 import codecs
+import itertools
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -55,24 +57,19 @@ class Cut(Exception):
     """The file ends, or stops being bzip2, in the middle; what came before it was given."""
 
 
-def decompressed(file: IO[bytes], *, compressed: bool) -> Iterator[bytes]:
-    """The bytes of an open file, uncompressed, in chunks; any number of bzip2 streams. Raises Cut, after the last chunk."""
-    if not compressed:
-        while chunk := file.read(_CHUNK):
-            yield chunk
-        return
-    stream, begun = bz2.BZ2Decompressor(), False
-    pending = b""
+def decompressed(file: IO[bytes], *, compressed: bool, end: float = math.inf) -> Iterator[bytes]:
+    """The bytes of an open file up to `end`, decompressed, in chunks; any number of bzip2 streams. Raises Cut, after the last chunk."""
+    stream, begun, pending = bz2.BZ2Decompressor(), False, b""
     while True:
-        if not pending and stream.needs_input and not (pending := file.read(_CHUNK)):
+        if not pending and stream.needs_input and not (pending := file.read(int(min(_CHUNK, end - file.tell())))):
             break
         try:
-            given = stream.decompress(pending, max_length=_CHUNK)
+            chunk, pending = (stream.decompress(pending, max_length=_CHUNK), b"") if compressed else (pending, b"")
         except OSError as error:
             raise Cut(f"it stops being bzip2 near byte {file.tell():,}") from error
-        pending, begun = b"", True
-        if given:
-            yield given
+        begun = compressed
+        if chunk:
+            yield chunk
         if stream.eof:
             pending, stream, begun = stream.unused_data, bz2.BZ2Decompressor(), False
     if begun:
@@ -87,10 +84,8 @@ def as_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield first.removeprefix(codecs.BOM_UTF8)
         yield from chunks
         return
-    decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
-    yield decoder.decode(first).encode()
-    for chunk in chunks:
-        yield decoder.decode(chunk).encode()
+    for text in codecs.iterdecode(itertools.chain([first], chunks), encoding, "replace"):
+        yield text.encode()
 
 
 def elements(chunks: Iterator[bytes], limit: int) -> Iterator[bytes | None]:
@@ -183,16 +178,9 @@ def read_page(element: bytes | None, limit: int) -> Page:
 
 def read_index(path: Path) -> list[int]:
     """Where the streams of a multistream dump begin, from its index (`offset:page id:title` lines, bzip2 or plain)."""
-    offsets: set[int] = set()
-    with path.open("rb") as file:
-        rest = b""
-        try:
-            for chunk in decompressed(file, compressed=path.suffix == ".bz2"):
-                *lines, rest = (rest + chunk).split(b"\n")
-                offsets.update(int(line.partition(b":")[0]) for line in lines if line)
-            if rest:
-                offsets.add(int(rest.partition(b":")[0]))
-        except (ValueError, Cut) as error:
-            raise ConfigError(Problem(f"this is not the index of a multistream dump: {error}", str(path), "lines of offset:page:title",
-                                    "dataset.index=...-multistream-index.txt.bz2, or null")) from error  # fmt: skip
-    return sorted(offsets)
+    try:
+        with bz2.open(path) if path.suffix == ".bz2" else path.open("rb") as lines:
+            return sorted({int(line.partition(b":")[0]) for line in lines if line.strip()})
+    except (ValueError, OSError, EOFError) as error:
+        raise ConfigError(Problem(f"this is not the index of a multistream dump: {error}", str(path), "lines of offset:page:title",
+                                "dataset.index=...-multistream-index.txt.bz2, or null")) from error  # fmt: skip

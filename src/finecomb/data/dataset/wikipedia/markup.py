@@ -59,15 +59,15 @@ def without_extensions(source: str, held: list[str], left_out: Counter[str]) -> 
         source = _COMMENT_LINE.sub("", source)
     pieces, at = [], 0
     unclosed: set[str] = set()  # tags that nothing closes from here on: they are looked for once
-    while found := _OPENING.search(source, at):
-        pieces.append(source[at : found.start()])
-        tag, at = (found["tag"] or "").lower(), found.end()
+    while opening := _OPENING.search(source, at):
+        pieces.append(source[at : opening.start()])
+        tag, at = (opening["tag"] or "").lower(), opening.end()
         if not tag:
             end = source.find("-->", at)
             at = len(source) if end < 0 else end + 3
             continue
-        closing = None if found["closed"] or tag in unclosed else re.compile(rf"</{tag}\s*>", re.IGNORECASE).search(source, at)
-        if closing is None and not found["closed"]:
+        closing = None if opening["closed"] or tag in unclosed else re.compile(rf"</{tag}\s*>", re.IGNORECASE).search(source, at)
+        if closing is None and not opening["closed"]:
             unclosed.add(tag)
             continue
         inside = source[at : closing.start()] if closing else ""
@@ -84,9 +84,9 @@ def without_tags(source: str) -> str:
     """Wikitext without HTML but tables: lines end where HTML ends them, digits are raised and lowered. Other angle brackets are text."""
     source = _SCRIPT.sub(lambda m: (superscript if m["tag"][-1] in "pP" else subscript)(m["inside"]), source)
 
-    def tag(found: re.Match[str]) -> str:
-        name = found["name"].lower()
-        return LINE if name in _LINES else "" if name in _INLINE else found[0].replace("<", "&lt;")
+    def tag(match: re.Match[str]) -> str:
+        name = match["name"].lower()
+        return LINE if name in _LINES else "" if name in _INLINE else match[0].replace("<", "&lt;")
 
     return re.sub(r"<(?!/?table\b)", "&lt;", _TAG.sub(tag, source), flags=re.IGNORECASE)
 
@@ -98,7 +98,7 @@ def blocks(source: str) -> list[str]:
     again for each: time that grows with the square.
     """
     covered, lone = _paired(source)
-    found: list[str] = []
+    ready: list[str] = []
     begin, pair, single, at = 0, 0, 0, source.find("\n")
     while True:
         end = len(source) if at < 0 else at
@@ -112,9 +112,9 @@ def blocks(source: str) -> list[str]:
             start, stop = lone[single]
             pieces += [source[last:start], "".join(_LONE.get(letter, letter) for letter in source[start:stop])]
             last, single = stop, single + 1
-        found.append("".join([*pieces, source[last:end]]))
+        ready.append("".join([*pieces, source[last:end]]))
         if at < 0:
-            return found
+            return ready
         begin, at = at + 1, source.find("\n", at + 1)
 
 
@@ -134,8 +134,8 @@ def _paired(source: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
                 return taken
         return None
 
-    for found in _MARKS.finditer(source):
-        mark, (start, end) = found[0].strip(" \t:").lower(), found.span()
+    for match in _MARKS.finditer(source):
+        mark, (start, end) = match[0].strip(" \t:").lower(), match.span()
         if mark[0] == "{" and mark != "{|":
             while (size := min(end - start, 3 if (end - start) % 2 else 2)) >= 2:
                 # Five braces are a template whose name begins with a parameter: the pair is the outer one.

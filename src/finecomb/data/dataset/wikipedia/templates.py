@@ -13,14 +13,26 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Arguments:
-    """A template's arguments as text: those without a name (or named 1, 2, 3 ...) in order, and the others, names in lower case."""
+    """A template's arguments as text: those without a name (or named 1, 2, 3 ...) in order, and the others, names in lower case.
+
+    english: whether the wiki is an English one. In others no English words are added, and numbers stay as they are written.
+    """
 
     positional: list[str] = field(default_factory=list)
     named: dict[str, str] = field(default_factory=dict)
+    english: bool = True
 
     def at(self, index: int) -> str:
         """A positional argument, empty where it was not given."""
         return self.positional[index] if index < len(self.positional) else ""
+
+    def number(self, text: str) -> str:
+        """1300 as 1,300 in English; what is not a whole number or decimal stays as it is."""
+        parts = re.fullmatch(r"([-+−–]?)(\d[\d,]*)(\.\d+)?", text) if self.english else None
+        if parts is None:
+            return text.replace("/", "⁄")
+        digits = parts[2].replace(",", "")
+        return parts[1].replace("-", "−") + (f"{int(digits):,}" if len(digits) > 3 else digits) + (parts[3] or "")
 
 
 Handler = Callable[[Arguments], "str | None"]
@@ -59,26 +71,17 @@ def superscript(text: str) -> str:
     return text.translate(_SUPERSCRIPT) if re.fullmatch(r"[-−+]?[\dn]+[-+]?", text) else text
 
 
-def _number(text: str) -> str:
-    """1300 as 1,300; what is not a whole number or decimal stays as it is."""
-    parts = re.fullmatch(r"([-+−–]?)(\d[\d,]*)(\.\d+)?", text)
-    if parts is None:
-        return text.replace("/", "⁄")
-    digits = parts[2].replace(",", "")
-    return parts[1].replace("-", "−") + (f"{int(digits):,}" if len(digits) > 3 else digits) + (parts[3] or "")
-
-
 def _convert(given: Arguments) -> str | None:
     """{{convert|1300|mi|km}}: 1,300 miles; {{convert|5|-|10|mi}}: 5–10 miles. The quantity as it was entered, without its conversion."""
     numbers, words = given.at(0), given.positional
     if not _NUMBER.fullmatch(numbers):
         return numbers or None
-    text, at = _number(numbers), 1
+    text, at = given.number(numbers), 1
     while len(words) > at + 1 and words[at] in _BETWEEN and _NUMBER.fullmatch(words[at + 1]):
-        text, numbers, at = text + _BETWEEN[words[at]] + _number(words[at + 1]), "", at + 2
+        text, numbers, at = text + _BETWEEN[words[at]] + given.number(words[at + 1]), "", at + 2
     unit = given.at(at)
     symbol, one, many = _UNITS.get(unit.removeprefix("°"), (unit, unit, unit))
-    if given.named.get("abbr", "") in ("on", "in", "~"):
+    if given.named.get("abbr", "") in ("on", "in", "~") or not given.english:
         return f"{text} {symbol}".strip()
     if given.named.get("adj", "") in ("on", "mid"):
         return f"{text}-{one}"
@@ -87,7 +90,7 @@ def _convert(given: Arguments) -> str | None:
 
 def _value(given: Arguments) -> str | None:
     """{{val|1.5|0.2|e=6|u=m}}: 1.5±0.2×10⁶ m."""
-    text = _number(given.at(0)) + (f"±{_number(given.at(1))}" if given.at(1) else "")
+    text = given.number(given.at(0)) + (f"±{given.number(given.at(1))}" if given.at(1) else "")
     power, unit = given.named.get("e"), given.named.get("u") or given.named.get("ul")
     return (text + (f"×10{superscript(power)}" if power else "") + (f" {unit}" if unit else "")) if given.at(0) else None
 
@@ -114,7 +117,7 @@ def _quotation(given: Arguments) -> str | None:
 
 def _in_language(code: str, text: str, given: Arguments) -> str | None:
     """{{lang-ru|Москва}}, {{langx|ru|Москва}}: Russian: Москва; `label=none` without the language's name."""
-    label = given.named.get("label") or _LANGUAGES.get(code.split("-")[0])
+    label = given.named.get("label") or (_LANGUAGES.get(code.split("-")[0]) if given.english else None)
     return (text if label in (None, "none", "no") else f"{label}: {text}") if text else None
 
 
@@ -130,7 +133,7 @@ def _as_of(given: Arguments) -> str | None:
     year, month, day = [*given.positional, "", "", ""][:3]
     named = months[int(month) - 1] if month.isdigit() and 1 <= int(month) <= 12 else month
     date = given.named.get("alt") or " ".join(["as of" if given.named.get("lc") else "As of", *filter(None, (day, named, year))])
-    return date if year else None
+    return date if year and given.english else None
 
 
 def _first(given: Arguments) -> str | None:
@@ -155,14 +158,14 @@ _FAMILIES: tuple[tuple[str, Handler], ...] = (
     ("lang|script|rtl-lang|font|color", _second),
     ("transl|transliteration|translit|tlit|ipa|ipa link", _last),
     ("convert|cvt", _convert), ("val", _value), ("frac|sfrac|fraction", _fraction), ("chem|chem2", _chemical),
-    ("formatnum|nts|num", lambda given: _number(given.at(0)) or None),
+    ("formatnum|nts|num", lambda given: given.number(given.at(0)) or None),
     ("e|esp", lambda given: f"×10{superscript(given.at(0))}" if given.at(0) else None),
     ("quote|blockquote|cquote|bquote|quotation|poemquote|verse", _quotation),
     ("langx", lambda given: _in_language(given.at(0), given.at(1), given)), ("nihongo", _nihongo), ("as of|asof", _as_of),
     ("circa|c.", lambda given: " – ".join(f"c. {year}" for year in given.positional if year) or "c."),
     ("hlist|comma separated entries", _joined(", ")), ("respell", _joined("-")), ("ipac-en", _joined("", "/")),
     ("ordered list|bulleted list|unbulleted list|ubl|plainlist", _joined("\n", "\n")),
-    ("us$", lambda given: f"US${_number(given.at(0))}"), ("angbr", lambda given: f"⟨{given.at(0)}⟩"), ("harvnb|harvtxt", _joined(" ")),
+    ("us$", lambda given: f"US${given.number(given.at(0))}"), ("angbr", lambda given: f"⟨{given.at(0)}⟩"), ("harvnb|harvtxt", _joined(" ")),
     ("sic", lambda given: f"{''.join(given.positional)} [sic]".strip()),
     *((prefix.lower(), lambda given, prefix=prefix: f"{prefix} {given.at(0)}") for prefix in ("USS", "HMS", "SS", "MV")),
     *((name, lambda given, text=text: text) for name, text in {
@@ -186,5 +189,5 @@ def handler(name: str) -> Handler | None:
     if name.startswith("ipa-"):
         return lambda given: f"[{given.at(0)}]" if given.at(0) else None
     if name.startswith("formatnum:"):
-        return lambda given: _number(name.removeprefix("formatnum:").strip())
+        return lambda given: given.number(name.removeprefix("formatnum:").strip())
     return _first if name.startswith("script/") else None

@@ -8,10 +8,11 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from finecomb.data.dataset.wikipedia.dump import Site
 from finecomb.data.dataset.wikipedia.markup import blocks, clean, literal, without_extensions
 from finecomb.data.dataset.wikipedia.templates import Arguments, handler
 
@@ -25,19 +26,38 @@ _QUOTES = re.compile(r"'{2,}")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 _FILES = ("file", "image", "media")
 _HEADING = re.compile(r"(?m)^(={1,6})[ \t]*(.+?)[ \t]*\1[ \t]*$")
+# Codes of the Wikipedias: a link that begins with one of them, and shows nothing else, leads to the same article in another language.
+_CODES = """\
+    aa ab ace ady af ak als alt am ami an ang anp ar arc ary arz as ast atj av avk awa ay az azb ba ban bar bat-smg bbc bcl bdr be
+    be-tarask be-x-old bew bg bh bi bjn blk bm bn bo bpy br bs btm bug bxr ca cbk-zam cdo ce ceb ch cho chr chy ckb co cr crh cs csb cu cv
+    cy da dag de dga din diq dsb dtp dty dv dz ee el eml en eo es et eu ext fa fat ff fi fiu-vro fj fo fon fr frp frr fur fy ga gag gan gcr
+    gd gl glk gn gom gor got gpe gsw gu guc gur guw gv ha hak haw he hi hif ho hr hsb ht hu hy hyw hz ia iba id ie ig igl ii ik ilo inh io
+    is it iu ja jam jbo jv ka kaa kab kbd kbp kcg kg kge ki kj kk kl km kn knc ko koi kr krc ks ksh ku kus kv kw ky la lad lb lbe lez lfn lg
+    li lij lld lmo ln lo lrc lt ltg lv lzh mad mai map-bms mdf mg mh mhr mi min mk ml mn mni mnw mo mos mr mrj ms mt mus mwl my myv mzn na
+    nah nan nap nds nds-nl ne new ng nia nl nn no nov nqo nr nrm nso nup nv ny oc olo om or os pa pag pam pap pcd pcm pdc pfl pi pih pl pms
+    pnb pnt ps pt pwn qu rm rmy rn ro roa-rup roa-tara rsk ru rue rup rw sa sah sat sc scn sco sd se sg sgs sh shi shn shy si simple sk skr
+    sl sm smn sn so sq sr srn ss st stq su sv sw syl szl szy ta tay tcy tdd te tet tg th ti tig tk tl tly tn to tpi tr trv ts tt tum tw ty
+    tyv udm ug uk ur uz ve vec vep vi vls vo vro wa war wo wuu xal xh xmf yi yo yue za zea zgh zh zh-classical zh-min-nan zh-yue zu"""
+_PREFIXES = frozenset(_CODES.split())
 
 
 @dataclass(frozen=True)
 class Wiki:
     """What converting needs to know of a wiki.
 
-    namespaces: names of its namespaces of files and categories, in lower case, beside the English ones.
-    prefixes: codes that link to the same article in another language. drop_sections: headings, in lower case, whose sections go.
+    namespaces: names of its namespaces of files and categories, in lower case, in addition to the English ones.
+    drop_sections: headings, in lower case, whose sections are left out. english: whether it is an English wiki.
     """
 
     namespaces: frozenset[str] = frozenset()
-    prefixes: frozenset[str] = frozenset()
     drop_sections: frozenset[str] = frozenset()
+    english: bool = True
+
+    @classmethod
+    def of(cls, site: Site, drop_sections: Sequence[str]) -> Wiki:
+        """A wiki by the head of its dump: namespace 6 holds files, 14 categories, -2 media."""
+        names = frozenset(site.namespaces[key].lower() for key in (6, 14, -2) if site.namespaces.get(key))
+        return cls(names, frozenset(name.lower() for name in drop_sections), site.language.split("-")[0] in ("en", "simple"))
 
 
 @dataclass
@@ -164,7 +184,7 @@ class _Renderer:
         if prefix and (prefix in _FILES or prefix in self._wiki.namespaces or prefix == "category"):
             self._out.left_out["file" if prefix in _FILES else "category or file"] += 1
             return ""
-        if prefix and shown is None and prefix in self._wiki.prefixes:
+        if prefix and shown is None and prefix in _PREFIXES:
             return ""
         if shown is not None and shown.strip():
             return shown
@@ -192,10 +212,4 @@ class _Renderer:
             given[name] = self.released(self._code(each.value)).strip()
         numbers = [int(name) for name in given if name.isdigit() and len(name) < 3]
         positional = [given.get(str(number), "") for number in range(1, max(numbers, default=0) + 1)]
-        return Arguments(positional, {name: value for name, value in given.items() if not name.isdigit()})
-
-
-def wiki_of(namespaces: Mapping[int, str], prefixes: frozenset[str], drop_sections: Sequence[str]) -> Wiki:
-    """A wiki by the head of its dump: namespace 6 holds files, 14 categories, -2 media."""
-    own = frozenset(namespaces[key].lower() for key in (6, 14, -2) if namespaces.get(key))
-    return Wiki(own, prefixes, frozenset(name.lower() for name in drop_sections))
+        return Arguments(positional, {name: value for name, value in given.items() if not name.isdigit()}, self._wiki.english)

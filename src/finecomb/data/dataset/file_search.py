@@ -43,10 +43,10 @@ class File:
 
     def inside(self, member: str, unpacked: int) -> File:
         """A file of this archive."""
-        found = File(self.path, f"{self.name}!{member}", member=member)
-        found.unpacked = unpacked
-        found._state = self._state
-        return found
+        inner = File(self.path, f"{self.name}!{member}", member=member)
+        inner.unpacked = unpacked
+        inner._state = self._state
+        return inner
 
     def hash(self) -> str:
         """The sha256 of the bytes; from now on they may not change. "missing" for a file that cannot be read."""
@@ -78,7 +78,7 @@ def state_of(stat: os.stat_result) -> State:
 
 
 @dataclass(frozen=True)
-class Found:
+class FileSet:
     """The files of one split.
 
     single: one file was named, not several or a pattern; its name is then no part of ids. skipped: names of files in a folder that are not
@@ -91,7 +91,7 @@ class Found:
     skipped: tuple[str, ...] = ()
 
 
-def find(given: str | Sequence[str], base: Path | None, key: str) -> Found:
+def find(given: str | Sequence[str], base: Path | None, key: str) -> FileSet:
     """The files that are meant, sorted by name.
 
     given: paths, folders (every file below that is not hidden) and patterns (`*`, `?`, `[...]`, and `**` for any number of folders; hidden
@@ -100,7 +100,7 @@ def find(given: str | Sequence[str], base: Path | None, key: str) -> Found:
     names = [given] if isinstance(given, str) else list(given)
     place = base.expanduser() if base else Path()
     problems: list[Problem] = []
-    found: dict[str, File] = {}
+    by_path: dict[str, File] = {}
     roots: list[str] = []
     single = isinstance(given, str) and (place / Path(given).expanduser()).is_file()
     for name in names:
@@ -110,17 +110,17 @@ def find(given: str | Sequence[str], base: Path | None, key: str) -> Found:
             problems += error.problems
             continue
         roots.append(os.path.abspath(root))
-        found |= {os.path.abspath(file.path): file for file in files}
+        by_path |= {os.path.abspath(file.path): file for file in files}
     if not names:
         problems.append(
             Problem("no file is named", key, hint=f"{key}=FILE, a folder, a pattern such as 'DIR/**/*.jsonl', or a list of these")
         )
     if problems:
         raise ConfigError(problems)
-    common = os.path.commonpath([os.path.abspath(place)] if base and all(_below(path, place) for path in found) else roots)
-    for path, file in found.items():
+    common = os.path.commonpath([os.path.abspath(place)] if base and all(_below(path, place) for path in by_path) else roots)
+    for path, file in by_path.items():
         file.name = Path(os.path.relpath(path, common)).as_posix()
-    return Found(sorted(found.values(), key=lambda file: file.name), single, ", ".join(map(str, names)))
+    return FileSet(sorted(by_path.values(), key=lambda file: file.name), single, ", ".join(map(str, names)))
 
 
 def _below(path: str, folder: Path) -> bool:

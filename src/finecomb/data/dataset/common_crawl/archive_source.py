@@ -11,7 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from finecomb.assets import cache_dir, hash_file
+from finecomb.assets import hash_file
+from finecomb.assets.cache import FETCHED
 from finecomb.assets.client import FetchPolicy, FileClient, fetch_whole
 from finecomb.config.computing import raised
 from finecomb.config.schema.dataset import CommonCrawl
@@ -20,7 +21,7 @@ from finecomb.data.dataset.common_crawl.index import Store, collect
 from finecomb.data.dataset.common_crawl.records import Record, http_page, records, records_of
 from finecomb.data.dataset.extract import Limits, extract, made_by, require_web
 from finecomb.data.dataset.rows import PROVENANCE, Rows
-from finecomb.data.dataset.source import Raw
+from finecomb.data.dataset.source_protocol import Raw
 from finecomb.data.dataset.text_file import existing
 
 _CHUNK_CHARACTERS, _CHUNK_ROWS = 4_000_000, 1000
@@ -47,13 +48,13 @@ class CommonCrawlSource:
             self._archives = {}
             for name in self._config.archives:
                 if "://" in name:
-                    place = cache_dir() / "fetched" / hashlib.sha256(name.encode()).hexdigest()[:32]
+                    place = FETCHED.path(hashlib.sha256(name.encode()).hexdigest()[:32])
                     self._archives[name] = fetch_whole(name, place, FetchPolicy.of(self._config.fetch), limit=self._config.fetch.max_bytes)
                     continue
-                found = sorted(glob.glob(name)) if glob.has_magic(name) else [str(existing(Path(name), "dataset.archives"))]
-                if not found:
+                files = sorted(glob.glob(name)) if glob.has_magic(name) else [str(existing(Path(name), "dataset.archives"))]
+                if not files:
                     raise ConfigError(Problem(f"no file is named like {name}", "dataset.archives"))
-                self._archives.update({each: Path(each) for each in found})
+                self._archives.update({each: Path(each) for each in files})
         return self._archives
 
     def _fetched(self) -> Store:
@@ -118,8 +119,8 @@ class _Reader:
         """Rows in chunks, one file after the other."""
         rows: list[dict[str, Any]] = []
         size = 0
-        for name, found in archives:
-            for number, record in enumerate(found, start=1):
+        for name, archive in archives:
+            for number, record in enumerate(archive, start=1):
                 row = self._row(record, name, number)
                 self._entry["reasons"] = self._reasons
                 if row is None:
@@ -141,14 +142,14 @@ class _Reader:
             self._reject("damaged", record.damage, file, number)
             return None
         url = record.headers.get("warc-target-uri", "").strip("<>") or None
-        found = self._text(record, url)
-        if isinstance(found, str):
-            if found.startswith("page limit"):
-                self._reject("page limit", found, file, number, url)
+        extracted = self._text(record, url)
+        if isinstance(extracted, str):
+            if extracted.startswith("page limit"):
+                self._reject("page limit", extracted, file, number, url)
             else:
-                self._reasons[found] += 1
+                self._reasons[extracted] += 1
             return None
-        text, license = found["text"], found["license"]
+        text, license = extracted["text"], extracted["license"]
         if len(text) < max(1, self._config.min_characters):
             self._reasons["too short" if text else "no text"] += 1
             return None

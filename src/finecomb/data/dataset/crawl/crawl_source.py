@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from finecomb.assets import cache_dir, lock, offline, room_on_disk
+from finecomb.assets import lock, offline, room_on_disk
+from finecomb.assets.cache import CRAWL
 from finecomb.config.computing import raised
 from finecomb.config.schema.dataset import Crawl
 from finecomb.core.errors import ConfigError, Problem
@@ -21,7 +22,7 @@ from finecomb.data.dataset.crawl.store import Page, Store
 from finecomb.data.dataset.crawl.urls import Scope
 from finecomb.data.dataset.extract import Limits, extract, made_by, require_web
 from finecomb.data.dataset.rows import Rows
-from finecomb.data.dataset.source import Raw
+from finecomb.data.dataset.source_protocol import Raw
 from finecomb.data.patterns import compiled
 
 # Goes up when the same answers give other pages.
@@ -54,7 +55,7 @@ class CrawlSource:
         """Where the crawl's state lies: a key of what shapes it."""
         shape = {name: getattr(self._config, name) for name in _SHAPES}
         text = json.dumps([VERSION, shape], sort_keys=True, ensure_ascii=False, default=list)
-        return cache_dir() / "crawl" / hashlib.sha256(text.encode()).hexdigest()[:32]
+        return CRAWL.path(hashlib.sha256(text.encode()).hexdigest()[:32])
 
     def inputs(self) -> dict[str, str]:
         """The hash of what was fetched, which is fetched now if it was not, and what turns pages into text."""
@@ -74,7 +75,7 @@ class CrawlSource:
 
     def _finished(self) -> Store:
         """The store of the finished crawl."""
-        with lock(f"crawl-{self.directory.name}"), room_on_disk(self.directory):
+        with lock(CRAWL.lock.format(self.directory.name)), room_on_disk(self.directory):
             store = Store(self.directory / "crawl.sqlite")
             try:
                 if store.fact("finished") is None:
@@ -152,15 +153,15 @@ class _Chunk:
 
     def add(self, page: Page, mode: str, label: str | None, limits: Limits) -> str | None:
         """Add a page's main text; returns why that cannot be, or None."""
-        found = extract(page.body, page.url, mode=mode, charset=page.charset, limits=limits)
-        if not found.text:
-            return found.problem or "no main text"
+        extracted = extract(page.body, page.url, mode=mode, charset=page.charset, limits=limits)
+        if not extracted.text:
+            return extracted.problem or "no main text"
         self.ids.append(hashlib.sha256(page.canonical.encode()).hexdigest()[:32])
-        self._texts.append(found.text)
+        self._texts.append(extracted.text)
         self._labels.append(label)
-        for name, value in (("url", page.canonical), ("source", "crawl"), ("time", page.time), ("license", found.license)):
+        for name, value in (("url", page.canonical), ("source", "crawl"), ("time", page.time), ("license", extracted.license)):
             self._provenance[name].append(value)
-        self.characters += len(found.text)
+        self.characters += len(extracted.text)
         return None
 
     def rows(self) -> Rows:

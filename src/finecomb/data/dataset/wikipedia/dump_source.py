@@ -5,41 +5,33 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import multiprocessing
-import os
 import sys
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from finecomb.assets import cache_dir, hash_file
+from finecomb.assets import hash_file
+from finecomb.assets.cache import FETCHED, WIKIPEDIA
 from finecomb.assets.client import FetchPolicy, fetch_whole
 from finecomb.config.computing import raised
 from finecomb.config.schema.dataset import Fetch, Wikipedia
 from finecomb.core import atomic
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.core.machine import cores
-from finecomb.core.processes import SpawnAlone
 from finecomb.data.dataset.rows import Rows
-from finecomb.data.dataset.source import Raw
+from finecomb.data.dataset.source_protocol import Raw
 from finecomb.data.dataset.text_file import existing
 from finecomb.data.dataset.wikipedia.articles import COLUMNS, Articles, Part, Rules, convert
 from finecomb.data.dataset.wikipedia.dump import Cut, Site, as_utf8, decompressed, elements, read_index, read_site
-from finecomb.data.dataset.wikipedia.languages import CODES
-from finecomb.data.dataset.wikipedia.wikitext import wiki_of
+from finecomb.data.dataset.wikipedia.wikitext import Wiki
+from finecomb.data.engine import AHEAD, LocalEngine
 
 # Goes up when the same dump and config give other rows.
 VERSION = 2
 _BATCH_BYTES, _BATCH_PAGES = 4_000_000, 500
-# Below so many bytes of a dump, starting processes takes longer than the work.
-_WORTH_PROCESSES = 3_000_000
-_TOLD_TEMPLATES = 1000
+_LISTED_TEMPLATES = 1000
 
 
 class WikipediaSource:
@@ -50,13 +42,13 @@ class WikipediaSource:
 
         require_web("dataset=wikipedia")
         self._config = config
-        self._found: Path | None = None
+        self._path: Path | None = None
         self._sha256: str | None = None
 
     def _dump(self) -> Path:
-        if self._found is None:
-            self._found = _local(self._config.dump, "dataset.dump", self._config.fetch)
-        return self._found
+        if self._path is None:
+            self._path = _local(self._config.dump, "dataset.dump", self._config.fetch)
+        return self._path
 
     def _hash(self) -> str:
         if self._sha256 is None:
@@ -90,7 +82,7 @@ class WikipediaSource:
         sections = config.drop_sections.get(site.language, [])
         names = [] if config.disambiguation else config.disambiguation_templates.get(site.language, [])
         return Rules(
-            wiki_of(site.namespaces, CODES, [str(name) for name in sections]),
+            Wiki.of(site, [str(name) for name in sections]),
             site,
             frozenset(config.namespaces),
             frozenset(str(name).lower() for name in names),
@@ -119,7 +111,7 @@ class WikipediaSource:
                 raise ConfigError(Problem(out.rejected[0]["reason"], f"{path.name}, page {first + out.rejected[0]['line']}",
                                         hint="dataset.strict=false leaves such pages out and counts them"))  # fmt: skip
             entry["reasons"], entry["left_out"] = dict(tally["reasons"].most_common()), dict(tally["left_out"].most_common())
-            entry["templates_dropped"] = dict(tally["templates_dropped"].most_common(_TOLD_TEMPLATES))
+            entry["templates_dropped"] = dict(tally["templates_dropped"].most_common(_LISTED_TEMPLATES))
             if rows["id"]:
                 count = len(rows["id"])
                 provenance = {"url": rows["url"], "source": [source] * count, "time": rows["time"], "license": [config.license] * count}
@@ -140,12 +132,17 @@ class WikipediaSource:
         offsets = self._offsets(path)
         how = f"streams {hashlib.sha256(repr(offsets).encode()).hexdigest()}" if offsets else "batches"
         facts = json.dumps([_converter(), self._hash(), how, rules.record()], ensure_ascii=False)
-        folder = cache_dir() / "wikipedia" / hashlib.sha256(facts.encode()).hexdigest()[:32]
+        folder = WIKIPEDIA.path(hashlib.sha256(facts.encode()).hexdigest()[:32])
         parts = _streams(path, offsets) if offsets else _batches(path, compressed, rules.page_bytes)
-        workers = cores() if self._config.workers == "auto" else int(self._config.workers)
-        if path.stat().st_size < _WORTH_PROCESSES or multiprocessing.current_process().daemon:
-            workers = 1
-        yield from _in_order(parts, partial(_kept, folder=folder, rules=rules), workers)
+        engine = LocalEngine(None if self._config.workers == "auto" else int(self._config.workers))
+        try:
+            while group := list(itertools.islice(parts, AHEAD * engine.workers)):
+                todo = [part for part in group if not _file(folder, part).exists()]
+                specs = [{"name": part.number, "part": part, "folder": folder, "rules": rules} for part in todo]
+                engine.run(_convert, specs, size=path.stat().st_size, what="articles")
+                yield from (_converted(part, folder, rules) for part in group)
+        finally:
+            engine.close()
 
     def _offsets(self, path: Path) -> list[int]:
         """Where the streams of the dump begin, with its end; nothing without an index."""
@@ -175,7 +172,7 @@ def _local(name: str, key: str, fetch: Fetch) -> Path:
         if path.is_dir():
             raise ConfigError(Problem(f"{path} is a folder", key, hint="name a file in it"))
         return path
-    folder = cache_dir() / "fetched" / hashlib.sha256(name.encode()).hexdigest()[:32]
+    folder = FETCHED.path(hashlib.sha256(name.encode()).hexdigest()[:32])
     return fetch_whole(name, folder, FetchPolicy.of(fetch), limit=fetch.max_bytes)
 
 
@@ -194,10 +191,10 @@ def _batches(path: Path, compressed: bool, limit: int) -> Iterator[Part]:
     pages: list[bytes | None] = []
     size, numbers = 0, itertools.count()
     with path.open("rb") as file:
-        found = elements(as_utf8(decompressed(file, compressed=compressed)), limit)
+        page_elements = elements(as_utf8(decompressed(file, compressed=compressed)), limit)
         try:
-            next(found, None)
-            for element in found:
+            next(page_elements, None)
+            for element in page_elements:
                 pages.append(element)
                 size += len(element or b"")
                 if size >= _BATCH_BYTES or len(pages) >= _BATCH_PAGES:
@@ -210,59 +207,35 @@ def _batches(path: Path, compressed: bool, limit: int) -> Iterator[Part]:
         yield Part(next(numbers), pages=pages)
 
 
-def _in_order(parts: Iterable[Part], work: Callable[[Part], Articles], workers: int) -> Iterator[Articles]:
-    """The work on each part, in the order of the parts, with no more of them in memory than keep the workers busy."""
-    if workers <= 1:
-        yield from map(work, parts)
-        return
-    waiting: deque[Future[Articles]] = deque()
-    with ProcessPoolExecutor(workers, SpawnAlone(), _end_with_parent) as pool:
-        try:
-            for part in parts:
-                waiting.append(pool.submit(work, part))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+def _file(folder: Path, part: Part) -> Path:
+    return folder / f"{part.number:08}.parquet"
 
 
-def _end_with_parent() -> None:
-    """In a worker: exit when the parent is gone, however it went; a killed command leaves no process behind."""
-    parent = multiprocessing.parent_process()
-
-    def wait() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+def _convert(spec: dict[str, Any]) -> None:
+    """The task of an engine: put the articles of a part into the cache."""
+    _converted(spec["part"], spec["folder"], spec["rules"])
 
 
-def _kept(part: Part, *, folder: Path, rules: Rules) -> Articles:
+def _converted(part: Part, folder: Path, rules: Rules) -> Articles:
     """The articles of a part, from the cache, or converted and put there."""
     import pyarrow
     import pyarrow.parquet
 
-    file = folder / f"{part.number:08}.parquet"
+    file = _file(folder, part)
     if file.exists():
         try:
             table = pyarrow.parquet.read_table(file)
             facts = json.loads(table.schema.metadata[b"finecomb"])
-            counts = {name: Counter(facts[name]) for name in ("reasons", "templates", "left_out")}
-            return Articles({name: table.column(name).to_pylist() for name in COLUMNS}, facts["pages"], rejected=facts["rejected"],
-                            cut=facts["cut"], **counts)  # fmt: skip
+            counts: dict[str, Any] = {name: Counter(facts.pop(name)) for name in ("reasons", "templates", "left_out")}
+            return Articles({name: table.column(name).to_pylist() for name in COLUMNS}, **counts, **facts)
         except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError):
             file.unlink(missing_ok=True)  # damaged: it is made again
     out = convert(part, rules)
+    facts = {name: value for name, value in vars(out).items() if name != "rows"}
     types = {"page": pyarrow.int64()}
     table = pyarrow.table({name: pyarrow.array(out.rows[name], types.get(name, pyarrow.large_string())) for name in COLUMNS})
-    facts = {name: getattr(out, name) for name in ("pages", "reasons", "templates", "left_out", "rejected", "cut")}
     sink = pyarrow.BufferOutputStream()
-    pyarrow.parquet.write_table(
-        table.replace_schema_metadata({"finecomb": json.dumps(facts, ensure_ascii=False)}), sink, compression="zstd"
-    )
+    pyarrow.parquet.write_table(table.replace_schema_metadata({"finecomb": json.dumps(facts)}), sink, compression="zstd")
     folder.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(file, sink.getvalue().to_pybytes())
     return out

@@ -106,13 +106,13 @@ def _share_ids(plans: Mapping[str, Plan], want: Want, first: Mapping[str, list[R
     seen: set[str] = set()
     for split, plan in plans.items():
         if want.columns.id is None:
-            mine = {part.name for part in plan.parts}
+            keys = {part.name for part in plan.parts}
         else:
             again = _stream(split, plan, replace(want, strict=False, most=1.0), [], [])
-            mine = {identifier for rows in (first[split] if split in done else again) for identifier in rows.id}
-        if not mine.isdisjoint(seen):
+            keys = {identifier for rows in (first[split] if split in done else again) for identifier in rows.id}
+        if not keys.isdisjoint(seen):
             return True
-        seen |= mine
+        seen |= keys
     return False
 
 
@@ -132,13 +132,13 @@ class _Reader:
     def rows(self, part: Part) -> Iterator[Rows]:
         """The rows of one part; what cannot be read goes to the intake."""
         how = replace(self.plan.how, choose=lambda names: list(self._named(names, part.name, open_names=False).values()))
-        good, found, unit, count = self.intake.good, False, "line", 0
+        good, any_rows, unit, count = self.intake.good, False, "line", 0
         try:
             for table in part.tables(how):
-                found, unit = True, table.unit
+                any_rows, unit = True, table.unit
                 yield from self._kept(table)
                 count += len(table) + sum(row.rows for row in table.broken)
-            if not found:
+            if not any_rows:
                 self.intake.add(part.name, unit, [Broken(None, EMPTY_FILE)], 0)
             self.intake.file(part.size)
         except Damaged as error:

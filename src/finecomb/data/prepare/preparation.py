@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from finecomb.assets import cache_dir, lock
-from finecomb.assets.cache import in_use, mark_used, remove, staging
+from finecomb.assets import lock
+from finecomb.assets.cache import PREPARED, in_use, mark_used, remove, staging
 from finecomb.config import plugins
 from finecomb.config.computing import raised
 from finecomb.config.schema import annotator as annotator_schema
@@ -30,8 +30,8 @@ from finecomb.data.dataset.prepared import PreparedFolder, content_hash, open_pr
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.text_file import existing
 from finecomb.data.engine import Engine, LocalEngine
-from finecomb.data.prepare import after_split, balance, labeling, reading
-from finecomb.data.prepare.reading import Reading
+from finecomb.data.prepare import after_split, balance, labeling, reading_tasks
+from finecomb.data.prepare.reading_tasks import Reading
 from finecomb.data.shards import remove_orphans
 
 # Goes up when the same input and config give other rows.
@@ -76,14 +76,14 @@ def prepare(
     identity = (*recipe.identity, *plugins.code("cleaner", cleaner.name))
     identity = identity if annotate is None else (*identity, annotators.identity(annotator))
     key = _key(dataset, (*identity, *balancing.identity), inputs, kind)
-    directory = cache_dir() / "prepared" / key
+    directory = PREPARED.path(key)
     with lock(key):
         if (cached := _cached(directory)) is not None:
             return cached
         remove_orphans()
         running = engine or LocalEngine()
         try:
-            read = reading.read(
+            read = reading_tasks.read(
                 source, _key(dataset, () if annotate is None else ("labels may lack",), inputs, kind, ("split", "limit")), kind, running
             )
             held_out = split.missing(read.splits, dataset.split)
@@ -114,7 +114,7 @@ def _reuse(dataset: dataset_schema.Prepared, balancing: balance.Balancing, kind:
     key = hashlib.sha256(
         json.dumps([VERSION, given.content_hash, limits, *balancing.identity, *raised("reading")], sort_keys=True).encode()
     ).hexdigest()[:32]
-    directory = cache_dir() / "prepared" / key
+    directory = PREPARED.path(key)
     with lock(key):
         if (cached := _cached(directory)) is not None:
             return cached
@@ -185,7 +185,7 @@ def _make(
     late: the steps that run once the splits exist. stage: a folder for the texts meanwhile.
     """
     funnel = read.funnel + cleaned.funnel
-    rows = reading.opened(cleaned.splits, stage, cleaned.clusters)
+    rows = reading_tasks.opened(cleaned.splits, stage, cleaned.clusters)
     _refuse_empty(rows, funnel, read.source)
     labeled, labels_funnel, annotations = labeling.labeled(rows, annotate, kind)
     funnel += labels_funnel
