@@ -1,4 +1,5 @@
-"""Label models on synthetic votes whose truth is known: accuracy and seconds, beside Snorkel's LabelModel where it is installed.
+"""Label models on synthetic votes whose truth is known: accuracy and seconds, beside Snorkel's LabelModel and
+crowd-kit's DawidSkene where they are installed.
 
     python -m benchmarks.label_model [--seeds 5] [--first 2000] [--rows 10000] [--only correlated]
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib.util
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +25,10 @@ from numpy.typing import NDArray
 
 from finecomb.data.annotator.label_model import ABSTAIN, MODELS, fit
 
-INSTALL = "Snorkel is not installed; for its column: pip install snorkel==0.10.0 (it brings torch, pandas and tensorboard)"
+INSTALL = {
+    "snorkel": "for its column: pip install snorkel==0.10.0 (needs torch, pandas and tensorboard)",
+    "crowdkit": "for its column: pip install crowd-kit==1.4.2 (needs nltk, pandas and transformers)",
+}
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,19 @@ def snorkel_probabilities(problem: Votes) -> NDArray[np.float64]:
     return found
 
 
+def crowd_kit_probabilities(problem: Votes) -> NDArray[np.float64]:
+    """Posterior of crowd-kit's DawidSkene; its prior of the classes cannot be given."""
+    import pandas as pd
+    from crowdkit.aggregation import DawidSkene
+
+    rows, sources = np.nonzero(problem.votes != ABSTAIN)
+    frame = pd.DataFrame({"task": rows, "worker": sources, "label": problem.votes[rows, sources]})
+    fitted = DawidSkene(n_iter=100).fit_predict_proba(frame)
+    probabilities = np.zeros((len(problem.truth), problem.classes))
+    probabilities[np.ix_(fitted.index, fitted.columns)] = fitted
+    return probabilities
+
+
 def accuracy(problem: Votes, probabilities: NDArray[np.float64]) -> float:
     """Share of right labels among the rows that any source votes on."""
     voted = (problem.votes != ABSTAIN).any(axis=1)
@@ -127,13 +145,13 @@ def _ours(name: str, problem: Votes) -> NDArray[np.float64]:
 
 def models() -> dict[str, Callable[[Votes], NDArray[np.float64]]]:
     """Each model by its name: votes in, probabilities out."""
-    ours: dict[str, Callable[[Votes], NDArray[np.float64]]] = {name: functools.partial(_ours, name) for name in MODELS}
-    try:
-        import snorkel  # noqa: F401
-    except ImportError:
-        print(INSTALL)
-        return ours
-    return ours | {"Snorkel": snorkel_probabilities}
+    named: dict[str, Callable[[Votes], NDArray[np.float64]]] = {name: functools.partial(_ours, name) for name in MODELS}
+    for package, title, model in (("snorkel", "Snorkel", snorkel_probabilities), ("crowdkit", "crowd-kit", crowd_kit_probabilities)):
+        if importlib.util.find_spec(package) is None:
+            print(f"{title} is not installed; {INSTALL[package]}")
+        else:
+            named[title] = model
+    return named
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 Runs are simulated: an example has a difficulty, an arm its own view of each example, a run (seed) an ability and noise of its own on each
 example; a run answers correctly where their sum is positive. The truth is the arm's mean accuracy over all seeds and examples. Thousands of
-tables are computed at once from the variances that `two_way` estimates; tests/studies/analysis/test_two_chances.py holds both against each other.
+tables are computed at once from the variances that `two_way` estimates;
+tests/studies/analysis/test_two_chances.py holds both against each other.
 """
 
 from __future__ import annotations

@@ -8,10 +8,12 @@ import pyarrow.parquet
 import pytest
 from data_configs import make_cleaner, make_dataset
 
+from finecomb.config.compose import compose
 from finecomb.config.schema.dataset import Require
 from finecomb.data.engine import LocalEngine
 from finecomb.data.prepare import prepare
 from finecomb.data.prepare.delivery import deliver
+from finecomb.runs.record import Inputs, PreparedInput, RunRecord
 from finecomb.studies.summary import print_data_summary
 
 DECONTAMINATE = {"decontaminate": {"ngram": 13, "max_matches": 10}}
@@ -123,9 +125,9 @@ def test_without_a_split_to_protect_it_says_so(delivered, tmp_path, capsys):
     [step] = [step for step in told["steps"] if step["name"] == "decontaminate"]
     assert "no test split" in step["record"]["warnings"][0]
     # Training prints the same before it starts.
-    data = {"data": {"directory": str(prepared.directory)}}
-    config = {"dataset": {"name": "it"}, "trainer": {"max_epochs": 1, "max_steps": -1}, "batch": {"size": 8}}
-    print_data_summary([SimpleNamespace(run=SimpleNamespace(path=tmp_path), record={"inputs": data}, config=config, rerun=None)])
+    record = RunRecord("abc", "it", inputs=Inputs(PreparedInput(str(prepared.directory))))
+    config = compose(["dataset=files", "dataset.files.train=train.csv", "trainer.max_epochs=1"]).config
+    print_data_summary([SimpleNamespace(run=SimpleNamespace(path=tmp_path), record=record, config=config)])
     assert "warning: decontaminate: there is no test split" in capsys.readouterr().err
 
 

@@ -77,6 +77,28 @@ def test_a_line_that_a_crash_cut_short_is_taken_off_and_the_rest_stays(session, 
     assert path.read_bytes() == whole
 
 
+def test_a_file_that_is_removed_while_it_is_served_is_written_again(session, tmp_path):
+    folder = tmp_path
+    session.answer(0, {"answer": "accept", "labels": ["good"]})
+    (folder / "ann.jsonl").unlink()
+    session.answer(1, {"answer": "accept", "labels": ["bad"]})
+    session.answer(2, {"answer": "ignore"})
+    assert session.undo() == 2
+    session.close()
+    after = again(folder)
+    assert [after.shown(number)["answer"] and after.shown(number)["answer"]["labels"] for number in range(3)] == [["good"], ["bad"], None]
+
+
+def test_a_file_that_is_replaced_while_it_is_served_is_left_alone_and_no_answer_counts(session, tmp_path):
+    session.answer(0, {"answer": "accept", "labels": ["good"]})
+    (tmp_path / "other").write_text("kept\n")
+    (tmp_path / "other").rename(tmp_path / "ann.jsonl")
+    with pytest.raises(ConfigError, match="was replaced by another file, and the answer is not saved"):
+        session.answer(1, {"answer": "accept", "labels": ["bad"]})
+    assert (tmp_path / "ann.jsonl").read_text() == "kept\n"
+    assert session.counts()["answered"] == 1
+
+
 def test_a_disk_that_is_full_leaves_no_half_line_and_no_answer(session, tmp_path, monkeypatch):
     session.answer(0, {"answer": "accept", "labels": ["good"]})
     before = (tmp_path / "ann.jsonl").read_bytes()

@@ -54,6 +54,17 @@ def test_the_rows_are_those_that_cleanlab_finds(name):
         assert (np.diff(order) >= 0).all()
 
 
+def test_rows_of_equal_margins_keep_their_order_where_cleanlab_has_none():
+    labels, probabilities = (np.repeat(each, 3, axis=0) for each in noisy(500, 3, 7, 1.0))
+    peer = cleanlab_filter.find_label_issues(labels, probabilities, filter_by="confident_learning", n_jobs=1)
+    rows = label_errors.suspects(labels.astype(np.int64), probabilities)
+    assert set(rows.tolist()) == set(np.flatnonzero(peer).tolist())
+    for chosen in (rows, label_errors.low_margins(labels.astype(np.int64), probabilities)):
+        keys = list(zip(label_errors.margins(labels.astype(np.int64), probabilities)[chosen].tolist(), chosen.tolist(), strict=True))
+        assert len(keys) > 50
+        assert keys == sorted(keys)
+
+
 def reviews():
     """Short texts whose words tell the class; one in ten has the other label."""
     draw = np.random.default_rng(3)
@@ -109,6 +120,11 @@ def test_the_verb_writes_a_queue_that_can_be_reviewed(tmp_path, monkeypatch, cap
     header, line, *_ = (tmp_path / "queue.csv").read_text().splitlines()
     assert header == "id,text,label,suggested,confidence,margin"
     assert line.startswith(first["id"])
+    for probabilities, message in (({"good": 1.0}, "a probability of row 'r0' is missing or no number"), (["a", 1], "--classes NAME,NAME")):
+        answers = [{"id": f"r{row}", "probabilities": {"bad": 0.5, "good": 0.5} if row else probabilities} for row in range(200)]
+        (tmp_path / "predicted.jsonl").write_text("\n".join(map(json.dumps, answers)))
+        assert cli.main(["annotate", "errors", "rows.jsonl", "--predictions", "predicted.jsonl", "--output", "x.csv"]) == 2
+        assert message in capsys.readouterr().err
     (tmp_path / "few.jsonl").write_text("\n".join(rows[:3]))
     assert cli.main(["annotate", "errors", "few.jsonl", "--output", "x.csv"]) == 2
     assert "different texts" in capsys.readouterr().err

@@ -1,6 +1,11 @@
 """How far annotators agree: on the class of a text (Cohen, Fleiss, Krippendorff), and on spans (F1, exact and by overlap).
 
 A row that an annotator skipped or never saw is missing. What cannot be computed, as kappa of raters who only ever use one class, is None.
+
+Hand-written, and equal to the libraries within 1e-12 in the tests. An interval of 1,000 draws over 1,000 rows takes 0.05 s for each pair of
+annotators, with scikit-learn's kappa 1.3 s; for alpha of 10 classes 0.65 s, with the package krippendorff 2.0 s
+(`python -m benchmarks.annotation_libraries`). Where these have no value they raise ValueError or return NaN. krippendorff is licensed under
+the GPL, and statsmodels would add 40 MB for the 14 lines of Fleiss' kappa.
 """
 
 from __future__ import annotations
@@ -96,9 +101,9 @@ def f1(one: Sequence[Sequence[Span]], other: Sequence[Sequence[Span]], *, overla
     label: only spans of this label. Returns f1 (None without any span), matched, and how many spans each has.
     """
     matched = first = second = 0
-    for mine, theirs in zip(one, other, strict=True):
-        a = [span for span in mine if label in (None, span.label)]
-        b = [span for span in theirs if label in (None, span.label)]
+    for of_one, of_other in zip(one, other, strict=True):
+        a = [span for span in of_one if label in (None, span.label)]
+        b = [span for span in of_other if label in (None, span.label)]
         first, second = first + len(a), second + len(b)
         matched += _overlapping(a, b) if overlap else sum((Counter(a) & Counter(b)).values())
     total = first + second
@@ -126,9 +131,9 @@ class Panel:
 
     def __init__(self, documents: Mapping[str, Sequence[Document]]) -> None:
         self.annotators = list(documents)
-        self._said = {name: {each.id: each for each in mine if each.answer == "accept"} for name, mine in documents.items()}
-        self.rows = list(dict.fromkeys(each.id for mine in documents.values() for each in mine))
-        self.texts = {each.id: each.text for mine in documents.values() for each in mine}
+        self._said = {name: {each.id: each for each in answers if each.answer == "accept"} for name, answers in documents.items()}
+        self.rows = list(dict.fromkeys(each.id for answers in documents.values() for each in answers))
+        self.texts = {each.id: each.text for answers in documents.values() for each in answers}
         accepted = [each for said in self._said.values() for each in said.values()]
         self.labels = sorted({name for each in accepted for name in each.labels})
         self.span_labels = sorted({span.label for each in accepted for span in each.spans})
@@ -166,14 +171,14 @@ class Panel:
 
 
 def report(panel: Panel, *, draws: int = 0, seed: int = 0) -> dict[str, Any]:
-    """Everything that is told: rows in common, agreement of each pair and of all, by label, confusion. draws: of the bootstrap."""
+    """Summary of a panel: rows in common, agreement of each pair and of all, by label, confusion. draws: of the bootstrap."""
     answered = {name: sum(panel.said(name, row) is not None for row in panel.rows) for name in panel.annotators}
-    told: dict[str, Any] = {"annotators": panel.annotators, "rows": len(panel.rows), "answered": answered}
+    summary: dict[str, Any] = {"annotators": panel.annotators, "rows": len(panel.rows), "answered": answered}
     if panel.labels:
-        told["labels"] = _labels(panel, draws, seed)
+        summary["labels"] = _labels(panel, draws, seed)
     if panel.span_labels:
-        told["spans"] = _spans(panel, draws, seed)
-    return told
+        summary["spans"] = _spans(panel, draws, seed)
+    return summary
 
 
 def _labels(panel: Panel, draws: int, seed: int) -> dict[str, Any]:
@@ -193,7 +198,7 @@ def _labels(panel: Panel, draws: int, seed: int) -> dict[str, Any]:
         if draws:
             pair["cohen_kappa_95"] = bootstrap(partial(_kappa_of, one[both], other[both], k), int(both.sum()), seed, draws)
         pairs.append(pair)
-    found: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "categories": names,
         "rows_with_two": int(((ratings >= 0).sum(axis=1) >= 2).sum()),
         "rows_with_all": int((ratings >= 0).all(axis=1).sum()),
@@ -203,8 +208,8 @@ def _labels(panel: Panel, draws: int, seed: int) -> dict[str, Any]:
         "per_label": [_label(panel, name) for name in panel.labels],
     }
     if draws:
-        found["krippendorff_alpha_95"] = bootstrap(lambda rows: krippendorff_alpha(ratings[rows], k), len(ratings), seed, draws)
-    return found
+        summary["krippendorff_alpha_95"] = bootstrap(lambda rows: krippendorff_alpha(ratings[rows], k), len(ratings), seed, draws)
+    return summary
 
 
 def _kappa_of(one: NDArray[np.int64], other: NDArray[np.int64], categories: int, rows: NDArray[np.int64]) -> float | None:
@@ -212,15 +217,15 @@ def _kappa_of(one: NDArray[np.int64], other: NDArray[np.int64], categories: int,
 
 
 def _f1_of(one: Sequence[Sequence[Span]], other: Sequence[Sequence[Span]], rows: NDArray[np.int64]) -> float | None:
-    found: float | None = f1([one[row] for row in rows], [other[row] for row in rows], overlap=False)["f1"]
-    return found
+    value: float | None = f1([one[row] for row in rows], [other[row] for row in rows], overlap=False)["f1"]
+    return value
 
 
 def _label(panel: Panel, name: str) -> dict[str, Any]:
     votes = panel.votes(name)
     given = {annotator: int((votes[:, column] == 1).sum()) for column, annotator in enumerate(panel.annotators)}
-    found = {"label": name, "given": given, "fleiss_kappa": fleiss_kappa(votes, 2), "krippendorff_alpha": krippendorff_alpha(votes, 2)}
-    return found | ({"cohen_kappa": cohen_kappa(votes[:, 0], votes[:, 1], 2)} if votes.shape[1] == 2 else {})
+    row = {"label": name, "given": given, "fleiss_kappa": fleiss_kappa(votes, 2), "krippendorff_alpha": krippendorff_alpha(votes, 2)}
+    return row | ({"cohen_kappa": cohen_kappa(votes[:, 0], votes[:, 1], 2)} if votes.shape[1] == 2 else {})
 
 
 def _spans(panel: Panel, draws: int, seed: int) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def _single(panel: Panel, method: str) -> dict[str, _Verdict]:
     if len(names) > _MOST:
         raise ConfigError(Problem(f"{len(names)} labels are too many to be weighed", "labels", f"at most {_MOST}"))
     fitted = label_model.fit(ratings.astype(np.int8), len(names), method, silence=False)
-    found = {}
+    verdicts = {}
     for number, row in enumerate(panel.rows):
         if (ratings[number] < 0).all():
             continue
@@ -79,23 +79,23 @@ def _single(panel: Panel, method: str) -> dict[str, _Verdict]:
         tied = None
         if fitted.tied[number]:
             tied = " and ".join(names[each] for each in np.flatnonzero(np.isclose(shares, shares[best], rtol=0, atol=1e-9)))
-        found[row] = _Verdict((names[best],), float(shares[best]), tied)
-    return found
+        verdicts[row] = _Verdict((names[best],), float(shares[best]), tied)
+    return verdicts
 
 
 def _several(panel: Panel, method: str) -> dict[str, _Verdict]:
     """Each label is decided by itself: given or not."""
     votes = {name: panel.votes(name) for name in panel.labels}
-    fitted = {name: label_model.fit(mine.astype(np.int8), 2, method, silence=False) for name, mine in votes.items()}
-    found = {}
+    fitted = {name: label_model.fit(matrix.astype(np.int8), 2, method, silence=False) for name, matrix in votes.items()}
+    verdicts = {}
     for number, row in enumerate(panel.rows):
         if (votes[panel.labels[0]][number] < 0).all():
             continue
         given = {name: float(fitted[name].probabilities[number, 1]) for name in panel.labels}
         tied = [f"{name} or not" for name in panel.labels if fitted[name].tied[number]]
         names = tuple(name for name, share in given.items() if share > 0.5)
-        found[row] = _Verdict(names, min(max(share, 1 - share) for share in given.values()), "; ".join(tied) or None)
-    return found
+        verdicts[row] = _Verdict(names, min(max(share, 1 - share) for share in given.values()), "; ".join(tied) or None)
+    return verdicts
 
 
 def _majority_of_spans(answers: list[Document]) -> tuple[tuple[Span, ...], float, str | None]:
@@ -105,5 +105,5 @@ def _majority_of_spans(answers: list[Document]) -> tuple[tuple[Span, ...], float
     kept = tuple(sorted(span for span, share in shares.items() if share > 0.5))
     tied = [span for span in sorted(shares) if shares[span] == 0.5]
     sure = min((max(share, 1 - share) for share in shares.values()), default=1.0)
-    told = ", ".join(f"the span {span.start}..{span.end} ({span.label}) or not" for span in tied)
-    return kept, sure, told or None
+    open_spans = ", ".join(f"the span {span.start}..{span.end} ({span.label}) or not" for span in tied)
+    return kept, sure, open_spans or None

@@ -6,7 +6,8 @@ Offsets count Unicode code points, as Python does; `end` is exclusive.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,20 +94,49 @@ def _half_surrogate(text: str) -> bool:
     return False
 
 
-def checked(found: Imported, document: Document, where: str) -> None:
-    """Add a document to those that were read, or what is wrong with it to the bad ones."""
-    wrong = fault(document)
-    if wrong is None:
-        found.documents.append(document)
-    else:
-        found.bad.append(Bad(where, wrong))
+def imported(
+    rows: Iterable[tuple[str, Any]], documents_of: Callable[[Any, int, Counter[str]], Sequence[Document]], tool: str, *, first: int = 1
+) -> Imported:
+    """Read documents row by row; a row that cannot be read is reported with its place, and the others are kept.
+
+    Args:
+        rows: the place of each row, such as file and line, and the row, or a `Bad` where it could not be read.
+        documents_of: maps a row and its number to documents, and counts what it leaves out by the text of the note. Errors of a row are
+            ValueErrors, whose message is for the user; other errors of a value's type mean that the row is not in the form of the tool.
+        tool: name of the form, for messages.
+        first: number of the first row.
+    """
+    result = Imported()
+    left_out: Counter[str] = Counter()
+    for number, (where, row) in enumerate(rows, start=first):
+        if isinstance(row, Bad):
+            result.bad.append(row)
+            continue
+        try:
+            documents = documents_of(row, number, left_out)
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            result.bad.append(Bad(where, str(error) if isinstance(error, ValueError) else f"not a record of {tool}: {error}"))
+            continue
+        for document in documents:
+            if (wrong := fault(document)) is None:
+                result.documents.append(document)
+            else:
+                result.bad.append(Bad(where, wrong))
+    result.notes += [f"{count:,} {note}" for note, count in left_out.items()]
+    return result
 
 
-def refuse(bad: Sequence[Bad], done: str) -> ConfigError:
-    """The user's error for rows that cannot be taken over. done: what is not done because of them."""
+def text_lines(text: str, file: str) -> Iterator[tuple[str, int, str]]:
+    """Place, number (from 1) and content of each line of a file, without byte order mark and line ends."""
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        yield f"{file}, line {number}", number, line.removesuffix("\r")
+
+
+def refuse(bad: Sequence[Bad], done: str, fix: str = "fix them, or leave them out by --skip-bad") -> ConfigError:
+    """The user's error for rows that cannot be read. done: what is not done because of them. fix: what the user can do."""
     shown = [Problem(each.why, each.where) for each in bad[:_SHOWN]]
     rest = f"{len(bad):,} of them, the first {_SHOWN} shown; " if len(bad) > _SHOWN else ""
-    shown[-1] = Problem(shown[-1].what, shown[-1].where, hint=f"{rest}fix them, or leave them out by --skip-bad; {done}")
+    shown[-1] = Problem(shown[-1].what, shown[-1].where, hint=f"{rest}{fix}; {done}")
     return ConfigError(shown)
 
 
@@ -170,9 +200,8 @@ def items(text: str, file: str) -> Iterator[tuple[str, dict[str, Any] | Bad]]:
     if text.lstrip("\ufeff \t\r\n").startswith("["):
         yield from _array(text, file)
         return
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+    for where, _, line in text_lines(text, file):
         if line.strip():
-            where = f"{file}, line {number}"
             try:
                 yield where, _object(json.loads(line), where)
             except (ValueError, RecursionError) as error:
@@ -196,6 +225,11 @@ def _array(text: str, file: str) -> Iterator[tuple[str, dict[str, Any] | Bad]]:
 
 def _object(value: Any, where: str) -> dict[str, Any] | Bad:
     return value if isinstance(value, dict) else Bad(where, f"a JSON object is expected, found {type(value).__name__}")
+
+
+def json_line(value: Any) -> str:
+    """A value as one line of JSON, with the line's end."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 class Malformed(ValueError):

@@ -1,7 +1,9 @@
 """Labels that are probably wrong, as a queue to look at: confident learning (Northcutt, Jiang & Chuang 2021, JAIR 70), or margins.
 
 Probabilities must be out of fold, or the model has seen the labels it judges; `out_of_fold` makes them. Both ways choose the rows that
-cleanlab 2 chooses (find_label_issues by confident_learning and low_normalized_margin).
+cleanlab 2 chooses (find_label_issues by confident_learning and low_normalized_margin), in the same order. Hand-written, because cleanlab
+differs where rows have equal margins, as copies of a text do: its sort is not stable, so that the order of such rows, and by
+low_normalized_margin also which of them are chosen, is arbitrary (`python -m benchmarks.annotation_libraries`). Here they keep their order.
 """
 
 from __future__ import annotations
@@ -48,24 +50,28 @@ def suspects(labels: Classes, probabilities: Floats) -> Classes:
     lead = probabilities.copy()
     lead[np.arange(len(labels)), labels] += _ROUNDING
     wrong = np.flatnonzero(reached.any(axis=1) & (seems != labels) & (lead.argmax(axis=1) != labels))
-    found: Classes = wrong[np.argsort(margins(labels, probabilities)[wrong], kind="stable")]
-    return found
+    ordered: Classes = wrong[np.argsort(margins(labels, probabilities)[wrong], kind="stable")]
+    return ordered
 
 
 def low_margins(labels: Classes, probabilities: Floats) -> Classes:
     """As many rows as confident learning finds, but those with the lowest margins, the lowest first."""
     count = len(suspects(labels, probabilities))
-    found: Classes = np.argsort(margins(labels, probabilities), kind="stable")[:count]
-    return found
+    lowest: Classes = np.argsort(margins(labels, probabilities), kind="stable")[:count]
+    return lowest
 
 
 def margins(labels: Classes, probabilities: Floats) -> Floats:
     """Probability of the given label less that of the best other class, moved to [0, 1]."""
-    rows = np.arange(len(labels))
+    margin: Floats = (probabilities[np.arange(len(labels)), labels] - _others(labels, probabilities).max(axis=1) + 1) / 2
+    return margin
+
+
+def _others(labels: Classes, probabilities: Floats) -> Floats:
+    """Probabilities with that of the given label at minus infinity."""
     others = probabilities.copy()
-    others[rows, labels] = -np.inf
-    found: Floats = (probabilities[rows, labels] - others.max(axis=1) + 1) / 2
-    return found
+    others[np.arange(len(labels)), labels] = -np.inf
+    return others
 
 
 def out_of_fold(texts: Sequence[str], labels: Classes, *, folds: int = 5, seed: int = 0) -> Floats:
@@ -123,9 +129,7 @@ def review_queue(
     if judged.shape != (len(texts), len(names)):
         raise ValueError(f"probabilities of shape {judged.shape} for {len(texts)} texts and {len(names)} classes")
     rows = suspects(given, judged) if method == "confident_learning" else low_margins(given, judged)
-    others = judged.copy()
-    others[np.arange(len(given)), given] = -np.inf
-    best, margin = others.argmax(axis=1), margins(given, judged)
+    best, margin = _others(given, judged).argmax(axis=1), margins(given, judged)
     return [
         Suspect(int(row), labels[row], names[int(best[row])], round(float(judged[row, best[row]]), 6), round(float(margin[row]), 6))
         for row in rows

@@ -39,8 +39,8 @@ def uncertainty(probabilities: Floats, measure: str, *, several: bool = False) -
         return np.stack([uncertainty(pairs[:, label], measure) for label in range(pairs.shape[1])]).mean(axis=0)
     if measure == "entropy":
         safe = np.where(probabilities > 0, probabilities, 1.0)
-        found: Floats = -(probabilities * np.log(safe)).sum(axis=1)
-        return found
+        entropy: Floats = -(probabilities * np.log(safe)).sum(axis=1)
+        return entropy
     top = np.sort(probabilities, axis=1)[:, ::-1]
     if measure == "least_confidence":
         return 1.0 - top[:, 0]
@@ -80,8 +80,8 @@ def _vectors(texts: Sequence[str]) -> Any:
 def _distances(vectors: Any, row: int) -> Floats:
     """1 less the cosine of every row to one of them."""
     similar = (vectors @ vectors[row].T).toarray().ravel()
-    found: Floats = np.clip(1.0 - similar, 0.0, None)
-    return found
+    distances: Floats = np.clip(1.0 - similar, 0.0, None)
+    return distances
 
 
 def _farthest(vectors: Any, k: int, weights: Floats, first: int | None) -> Queue:

@@ -130,8 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
             task = session.task
             asked = {"labels": list(task.labels), "spans": list(task.spans), "several": task.several, "annotator": session.annotator}
             return _json(asked | {"counts": session.counts(), "next": session.first_open()})
-        if (found := _ROW.fullmatch(path)) and int(found[1]) < len(session.rows):
-            return _json(self._row(int(found[1])))
+        if (match := _ROW.fullmatch(path)) and int(match[1]) < len(session.rows):
+            return _json(self._row(int(match[1])))
         raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
 
     def _row(self, number: int) -> dict[str, Any]:
@@ -155,6 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
         except ConfigError as error:
             raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, error.problems[0].what) from error
+        except OSError as error:
+            raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, f"{session.path} cannot be written: {error.strerror}") from error
         raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
 
     def _body(self) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from finecomb.core.atomic import reported_when_full, sync_directory
+from finecomb.core.atomic import reported_when_full, sync_directory, write_text
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.labeling import storage
 from finecomb.labeling.documents import Document, Malformed, Span, fault, last_wins, names_of, number_of, refuse, text_of, unique
@@ -90,10 +90,10 @@ class Session:
         except UnicodeDecodeError as error:
             line = whole.count(b"\n", 0, error.start) + 1
             raise ConfigError(Problem("bytes that are not UTF-8", f"{self.path}, line {line}")) from error
-        found = storage.read(text, str(self.path))
-        if found.bad:
-            raise refuse(found.bad, "nothing was changed")
-        answers = {each.id: each for each in last_wins(found.documents) if each.answer is not None}
+        saved = storage.read(text, str(self.path))
+        if saved.bad:
+            raise refuse(saved.bad, "nothing was changed", "fix or delete these lines")
+        answers = {each.id: each for each in last_wins(saved.documents) if each.answer is not None}
         other = next(
             (each for each in answers.values() if each.id in self._place and self.rows[self._place[each.id]].text != each.text), None
         )
@@ -112,8 +112,8 @@ class Session:
 
     def counts(self) -> dict[str, int]:
         """Rows; how many of them are answered; how many of these were skipped."""
-        mine = [self._answers[row.id] for row in self.rows if row.id in self._answers]
-        return {"rows": len(self.rows), "answered": len(mine), "skipped": sum(each.answer == "ignore" for each in mine)}
+        answers = [self._answers[row.id] for row in self.rows if row.id in self._answers]
+        return {"rows": len(self.rows), "answered": len(answers), "skipped": sum(each.answer == "ignore" for each in answers)}
 
     def first_open(self, after: int = 0) -> int | None:
         """The first row without an answer from `after` on, then from the beginning; None when there is none."""
@@ -145,7 +145,7 @@ class Session:
 
         Raises:
             Malformed: it is not an answer to this task; nothing is kept.
-            ConfigError: the disk is full; nothing is kept.
+            ConfigError: the disk is full, or the file was replaced; nothing is kept.
         """
         if not 0 <= number < len(self.rows):
             raise Malformed(f"there is no row {number}")
@@ -173,15 +173,15 @@ class Session:
 
     def _spans(self, text: str, given: Any) -> tuple[Span, ...]:
         offsets = Offsets(text, UTF_16)
-        found = []
+        spans = []
         for each in given or []:
             name = text_of(each.get("label"), "a span's label")
             if name not in self.task.spans:
                 raise Malformed(f"{name!r} is none of the spans' labels")
-            found.append(
+            spans.append(
                 span_of(offsets, number_of(each.get("start")), number_of(each.get("end")), name, text_of(each.get("text"), "text"))
             )
-        return tuple(sorted(found))
+        return tuple(sorted(spans))
 
     def undo(self) -> int | None:
         """Take the last answer of this session back; the row it was given to, None when there is none."""
@@ -199,6 +199,7 @@ class Session:
             return number
 
     def _append(self, document: Document) -> None:
+        self._keep_file()
         line = storage.line_of(document).encode()
         at = self._file.seek(0, os.SEEK_END)
         try:
@@ -210,6 +211,21 @@ class Session:
             # Half a line must not stand before the next one.
             os.truncate(self.path, at)
             raise
+
+    def _keep_file(self) -> None:
+        """Write the file again where it was removed while it is open: lines added to it would be lost with it."""
+        try:
+            same = os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            with reported_when_full(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                write_text(self.path, "".join(storage.line_of(each) for each in self._answers.values()))
+            self._file.close()
+            self._file = self.path.open("ab", buffering=0)
+            return
+        if not same:
+            what = f"{self.path} was replaced by another file, and the answer is not saved: stop the command and start it again"
+            raise ConfigError(Problem(what, "--output"))
 
 
 def asked(rows: Sequence[Document], task: Task) -> list[Document]:

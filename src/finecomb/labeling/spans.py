@@ -71,17 +71,17 @@ def build(rules: Mapping[str, Any]) -> list[SpanRule]:
     Raises ConfigError with every rule that cannot be used.
     """
     problems: list[Problem] = []
-    found = []
+    parsed = []
     for name, values in rules.items():
         try:
-            found.append(_rule(name, values, f"spans.{name}"))
+            parsed.append(_rule(name, values, f"spans.{name}"))
         except ConfigError as error:
             problems += error.problems
     if not rules:
         problems.append(Problem("there is no rule", "spans", hint="spans.cities={label: PLACE, gazetteer: cities.txt}"))
     if problems:
         raise ConfigError(problems)
-    return found
+    return parsed
 
 
 def _rule(name: str, values: Any, where: str) -> SpanRule:
@@ -119,19 +119,19 @@ def annotate(
     tokens = [tokens_of(text) for text in texts]
     votes = [_votes(text, places, rules, tags) for text, places in zip(texts, tokens, strict=True)]
     probabilities = _weighed(votes, tags, model)
-    found = [_spans(*each, rules, tags) for each in zip(tokens, votes, probabilities, strict=True)]
-    return [[each for each in mine if each.confidence >= min_confidence] for mine in found]
+    marked = [_spans(*each, rules, tags) for each in zip(tokens, votes, probabilities, strict=True)]
+    return [[each for each in row if each.confidence >= min_confidence] for row in marked]
 
 
 def _votes(text: str, tokens: Sequence[tuple[int, int]], rules: Sequence[SpanRule], tags: Sequence[str]) -> NDArray[np.int64]:
     """The tag that each rule gives each token, [tokens, rules]. A token that other rules alone mark is outside for a rule."""
-    found = np.full((len(tokens), len(rules)), ABSTAIN, dtype=np.int64)
+    votes = np.full((len(tokens), len(rules)), ABSTAIN, dtype=np.int64)
     for column, rule in enumerate(rules):
         for start, end in rule.spans(text):
             touched = [at for at, (first, last) in enumerate(tokens) if first < end and last > start]
             for place, at in enumerate(touched):
-                found[at, column] = tags.index(f"{'I' if place else 'B'}-{rule.label}")
-    return found
+                votes[at, column] = tags.index(f"{'I' if place else 'B'}-{rule.label}")
+    return votes
 
 
 def _weighed(votes: Sequence[NDArray[np.int64]], tags: Sequence[str], model: str) -> list[Floats]:
@@ -173,7 +173,7 @@ def _spans(
     tokens: Sequence[tuple[int, int]], votes: NDArray[np.int64], probabilities: Floats, rules: Sequence[SpanRule], tags: Sequence[str]
 ) -> list[Found]:
     path = best_path(probabilities, tags)
-    found: list[Found] = []
+    marked: list[Found] = []
     at = 0
     while at < len(path):
         end = at + 1
@@ -183,6 +183,6 @@ def _spans(
             sure = min(float(probabilities[row, path[row]]) for row in range(at, end))
             spoke = (votes[at:end] != ABSTAIN).any(axis=0)
             origin = ", ".join(rule.name for rule, said in zip(rules, spoke, strict=True) if said)
-            found.append(Found(Span(tokens[at][0], tokens[end - 1][1], tags[path[at]][2:]), round(sure, 6), origin))
+            marked.append(Found(Span(tokens[at][0], tokens[end - 1][1], tags[path[at]][2:]), round(sure, 6), origin))
         at = end
-    return found
+    return marked

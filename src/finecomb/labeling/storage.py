@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from finecomb.labeling.documents import (
-    Bad,
     Document,
     Imported,
     Malformed,
-    checked,
     confidence_of,
+    imported,
     items,
+    json_line,
     names_of,
     number_of,
     optional_text,
@@ -30,21 +30,21 @@ _OPTIONAL = ("annotator", "answer", "origin", "confidence", "time")
 
 def to_object(document: Document, *, several: bool = False, spans: bool = False) -> dict[str, Any]:
     """A document as JSON. several: the label is always a list; else one name stands alone. spans: written even when there are none."""
-    found: dict[str, Any] = {"id": document.id, "text": document.text}
+    row: dict[str, Any] = {"id": document.id, "text": document.text}
     if document.labels or several:
-        found["label"] = document.labels[0] if len(document.labels) == 1 and not several else list(document.labels)
+        row["label"] = document.labels[0] if len(document.labels) == 1 and not several else list(document.labels)
     if document.spans or spans:
-        found["spans"] = [
+        row["spans"] = [
             {"start": span.start, "end": span.end, "label": span.label, "text": document.text[span.start : span.end]}
             for span in document.spans
         ]
-    found |= {name: value for name in _OPTIONAL if (value := getattr(document, name)) is not None}
-    return found | ({"answer": None} if document.annotator is not None and document.answer is None else {})
+    row |= {name: value for name in _OPTIONAL if (value := getattr(document, name)) is not None}
+    return row | ({"answer": None} if document.annotator is not None and document.answer is None else {})
 
 
 def line_of(document: Document) -> str:
     """A document as one line of JSON, with the line's end."""
-    return json.dumps(to_object(document), ensure_ascii=False, allow_nan=False) + "\n"
+    return json_line(to_object(document))
 
 
 def from_object(value: Mapping[str, Any], number: int) -> Document:
@@ -103,16 +103,7 @@ def _spans(text: str, spans: Any) -> tuple[Any, ...]:
 
 def read(text: str, file: str) -> Imported:
     """Documents of JSON lines as `write` leaves them."""
-    found = Imported()
-    for number, (where, value) in enumerate(items(text, file)):
-        if isinstance(value, Bad):
-            found.bad.append(value)
-            continue
-        try:
-            checked(found, from_object(value, number), where)
-        except ValueError as error:
-            found.bad.append(Bad(where, str(error)))
-    return found
+    return imported(items(text, file), lambda value, number, _: [from_object(value, number)], "finecomb", first=0)
 
 
 def write(documents: Iterable[Document]) -> str:
@@ -120,7 +111,7 @@ def write(documents: Iterable[Document]) -> str:
     kept = list(documents)
     several, spans = _several(kept), any(document.spans for document in kept)
     rows = [to_object(document, several=several, spans=spans) for document in kept]
-    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    return "".join(json_line(row) for row in rows)
 
 
 def write_csv(documents: Sequence[Document]) -> str:

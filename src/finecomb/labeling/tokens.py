@@ -1,6 +1,6 @@
 """Tokens, and spans as tags of tokens: IOB2 and BIOES (Ramshaw & Marcus 1995, cmp-lg/9505040; Tjong Kim Sang & Veenstra 1999).
 
-A span that does not begin and end with tokens, and spans that overlap, have no tags: both are told, none is dropped.
+A span that does not begin and end with tokens, and spans that overlap, have no tags: both are reported, none is dropped.
 """
 
 from __future__ import annotations
@@ -65,25 +65,25 @@ def _tokens(alone: bool) -> re.Pattern[str]:
 def unaligned(spans: Sequence[Span], tokens: Sequence[tuple[int, int]], text: str) -> list[str]:
     """For each span that does not begin and end with tokens, why."""
     starts, ends = {start for start, _ in tokens}, {end for _, end in tokens}
-    told = []
+    reasons = []
     for span in spans:
         edges = [
             name for name, edge, known in (("begins", span.start, starts), ("ends", span.end, ends)) if edge not in known
         ]  # fmt: skip
         if edges:
-            told.append(f"{shown(span, text)} {' and '.join(edges)} inside a token or on white space")
-    return told
+            reasons.append(f"{shown(span, text)} {' and '.join(edges)} inside a token or on white space")
+    return reasons
 
 
 def overlapping(spans: Sequence[Span], text: str) -> list[str]:
     """For each span that overlaps one before it, which."""
-    told, last = [], None
+    reasons, last = [], None
     for span in sorted(spans):
         if last is not None and span.start < last.end:
-            told.append(f"{shown(span, text)} overlaps {shown(last, text)}")
+            reasons.append(f"{shown(span, text)} overlaps {shown(last, text)}")
         if last is None or span.end > last.end:
             last = span
-    return told
+    return reasons
 
 
 def shown(span: Span, text: str) -> str:

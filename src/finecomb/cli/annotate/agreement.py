@@ -40,14 +40,14 @@ def agreement(args: list[str]) -> int:
     if len(panel.annotators) < 2:
         what = f"there is one annotator, {panel.annotators[0]}" if panel.annotators else "there is no accepted answer"
         raise ConfigError(Problem(what, ", ".join(given.files), hint="give the files of two or more"))
-    told = report(panel, draws=given.bootstrap, seed=given.seed)
+    summary = report(panel, draws=given.bootstrap, seed=given.seed)
     from finecomb.cli.annotate.report import show
 
-    show(told)
+    show(summary)
     if given.json:
         import json
 
-        write_file(Path(given.json), json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n", given.files)
+        write_file(Path(given.json), json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n", given.files)
     if given.consensus:
         _write_consensus(panel, given)
     return 0
@@ -67,7 +67,7 @@ def _panel(given: argparse.Namespace) -> Panel:
             if answer is not None:
                 name = each.annotator or Path(file).stem
                 said.setdefault(name, []).append(replace(each, annotator=name, answer=answer))
-    unique(each for mine in said.values() for each in mine)
+    unique(each for documents in said.values() for each in documents)
     return Panel(said)
 
 
@@ -75,11 +75,12 @@ def _write_consensus(panel: Panel, given: argparse.Namespace) -> None:
     from finecomb.labeling import storage
     from finecomb.labeling.consensus import consensus
 
-    found = consensus(panel, given.method)
-    write_file(Path(given.consensus), storage.write(found.documents), given.files)
-    for row, tied in found.ties[:10]:
+    agreed = consensus(panel, given.method)
+    write_file(Path(given.consensus), storage.write(agreed.documents), given.files)
+    for row, tied in agreed.ties[:10]:
         print(f"tie: row {row}: {tied}", file=sys.stderr)
     print(
-        f"{len(found.documents) - len(found.ties):,} rows agreed on by {given.method}, {len(found.ties):,} ties left open", file=sys.stderr
+        f"{len(agreed.documents) - len(agreed.ties):,} rows agreed on by {given.method}, {len(agreed.ties):,} ties left open",
+        file=sys.stderr,
     )
     print(given.consensus)

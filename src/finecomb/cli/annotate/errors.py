@@ -71,15 +71,19 @@ def _predictions(given: argparse.Namespace, rows: Sequence[Document]) -> tuple[A
         return None, None
     from finecomb.cli.annotate.rows import matched
 
-    found = [each["probabilities"] for each in matched(Path(given.predictions), rows)]
+    predicted = [each["probabilities"] for each in matched(Path(given.predictions), rows)]
     names = listed(given.classes)
-    if names is None and not all(isinstance(each, Mapping) for each in found):
+    if names is None and not all(isinstance(each, Mapping) for each in predicted):
         hint = "--classes NAME,NAME in the order of the probabilities"
         raise ConfigError(Problem("the predictions are lists of numbers, of classes without names", "--predictions", hint=hint))
-    names = names or sorted({name for each in found for name in each})
-    table = [[each[name] for name in names] if isinstance(each, Mapping) else list(each) for each in found]
-    if wrong := next((each for each in table if len(each) != len(names)), None):
-        raise ConfigError(Problem(f"{len(wrong)} probabilities for {len(names)} classes", "--predictions", ", ".join(names)))
+    names = names or sorted({name for each in predicted for name in each})
+    table = [[each.get(name) for name in names] if isinstance(each, Mapping) else list(each) for each in predicted]
+    for row, line in zip(rows, table, strict=True):
+        if len(line) != len(names):
+            raise ConfigError(Problem(f"{len(line)} probabilities for {len(names)} classes", "--predictions", ", ".join(names)))
+        if not all(isinstance(value, int | float) for value in line):
+            what = f"a probability of row {row.id!r} is missing or no number: {line}"
+            raise ConfigError(Problem(what, "--predictions", f"one for each of {', '.join(names)}"))
     return np.array(table, dtype=np.float64), names
 
 

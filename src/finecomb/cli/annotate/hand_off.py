@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finecomb.cli.annotate.rows import add_columns, read_rows, settle_bad, tell, write_file
+from finecomb.cli.annotate.rows import add_columns, print_notes, read_rows, settle_bad, write_file
 from finecomb.cli.arguments import listed, parser_of
 from finecomb.core.errors import ConfigError, Problem
 
@@ -58,7 +58,7 @@ def export(args: list[str]) -> int:
     documents = read_rows(given.rows, given)
     written = FORMATS[given.format].write(documents, _options(given))
     settle_bad(written.refused, skip=given.skip_bad, done="nothing was written")
-    tell(written.notes)
+    print_notes(written.notes)
     output = Path(given.output)
     for suffix, text in written.beside.items():
         write_file(output.with_suffix(suffix), text, given.rows)
@@ -109,10 +109,10 @@ def import_(args: list[str]) -> int:
         raise ConfigError(Problem(f"{output.name} ends in neither .csv nor .jsonl", "--output", ".csv, .jsonl"))
     texts = read_rows([given.texts], given) if given.texts else None
     path = existing(Path(given.file), "the file to import")
-    found = FORMATS[given.format].read(read_text(path, "utf-8"), str(path), _options(given, texts))
-    settle_bad(found.bad, skip=given.skip_bad, done="nothing was written")
-    tell(found.notes)
-    documents = [_by(each, given) for each in (settled(found.documents) if given.format == "jsonl" else found.documents)]
+    result = FORMATS[given.format].read(read_text(path, "utf-8"), str(path), _options(given, texts))
+    settle_bad(result.bad, skip=given.skip_bad, done="nothing was written")
+    print_notes(result.notes)
+    documents = [_by(each, given) for each in (settled(result.documents) if given.format == "jsonl" else result.documents)]
     unique(documents)
     _deliver(documents, output, [given.file], every=given.all)
     return 0
@@ -145,7 +145,9 @@ def _deliver(documents: Sequence[Document], output: Path, inputs: Sequence[str],
     if not kept:
         raise ConfigError(Problem("no row has an accepted label", inputs[0], hint="--all keeps rows without one"))
     if twice := len(kept) - len({each.id for each in kept}):
-        tell([f"{twice:,} rows are further answers to a row that has one: finecomb annotate agreement FILE --consensus OUT makes them one"])
+        print_notes(
+            [f"{twice:,} rows are further answers to a row that has one: finecomb annotate agreement FILE --consensus OUT makes them one"]
+        )
     write_file(output, storage.write_csv(kept) if output.suffix == ".csv" else storage.write(kept), inputs)
     print(f"{len(kept):,} rows", file=sys.stderr)
     print(output)

@@ -8,18 +8,18 @@ from typing import Any
 Row = list[str | float | None]
 
 
-def show(told: Mapping[str, Any]) -> None:
+def show(summary: Mapping[str, Any]) -> None:
     """Print the agreement of annotators as tables; a dash where a number cannot be computed."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    answered = ", ".join(f"{name} {count:,}" for name, count in told["answered"].items())
-    console.print(f"{told['rows']:,} rows; answered by {answered}", markup=False)
-    if "labels" in told:
-        _labels(console, told["labels"])
-    if "spans" in told:
-        _spans(console, told["spans"])
-    if "labels" not in told and "spans" not in told:
+    answered = ", ".join(f"{name} {count:,}" for name, count in summary["answered"].items())
+    console.print(f"{summary['rows']:,} rows; answered by {answered}", markup=False)
+    if "labels" in summary:
+        _labels(console, summary["labels"])
+    if "spans" in summary:
+        _spans(console, summary["spans"])
+    if "labels" not in summary and "spans" not in summary:
         console.print("nobody gave a label", markup=False)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from finecomb.core.errors import ConfigError, Problem, nearest
 
 if TYPE_CHECKING:
-    from finecomb.labeling.documents import Bad, Document, Imported
+    from finecomb.labeling.documents import Bad, Document
 
 _OWN = ("id", "text", "label", "spans", "annotator", "answer", "origin", "confidence", "time")
 
@@ -26,7 +26,7 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-bad", action="store_true", help="leave out rows that cannot be read or written, and say which")
 
 
-def tell(notes: Sequence[str]) -> None:
+def print_notes(notes: Sequence[str]) -> None:
     """Notes on standard error."""
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
@@ -61,19 +61,17 @@ def read_file(path: Path, given: argparse.Namespace) -> list[Document]:
     """Documents of one file, or of a split of a prepared folder, in its order."""
     from finecomb.data.dataset.table import format_of
     from finecomb.data.dataset.text_file import existing
-    from finecomb.labeling.documents import Imported
+    from finecomb.labeling.documents import imported
 
     path = existing(path, "rows")
     if path.is_dir():
         path = _of_folder(path, given.split)
-    found = Imported()
     rows = _json_lines(path) if format_of(path) == "jsonl" else _table(path, given)
-    for number, (where, row) in enumerate(rows):
-        _take(found, number, where, row, given)
-    settle_bad(found.bad, skip=given.skip_bad, done="nothing was written")
-    if not found.documents:
+    result = imported(rows, lambda row, number, _: [_document(row, number, given)], "finecomb", first=0)
+    settle_bad(result.bad, skip=given.skip_bad, done="nothing was written")
+    if not result.documents:
         raise ConfigError(Problem("there are no rows", str(path)))
-    return found.documents
+    return result.documents
 
 
 def _of_folder(folder: Path, split: str) -> Path:
@@ -105,7 +103,7 @@ def _table(path: Path, given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
         listed = ", ".join(table.names[:30])
         raise ConfigError(Problem(f"no column {name!r} in {table.file}", flag, f"its columns: {listed}", f"{flag} {near or 'NAME'}"))
     if "text_pair" in table.names:
-        tell([f"{table.file}: the second texts of pairs are left out"])
+        print_notes([f"{table.file}: the second texts of pairs are left out"])
     wanted = [name for name in table.names if name in _OWN or name in named.values()]
     cells = {name: table.column(name) for name in wanted}
     for row in range(len(table)):
@@ -114,24 +112,14 @@ def _table(path: Path, given: argparse.Namespace) -> Iterator[tuple[str, Any]]:
         yield table.place(row), given_here | ({"answer": None} if "answer" in cells and "answer" not in given_here else {})
 
 
-def _take(found: Imported, number: int, where: str, row: Any, given: argparse.Namespace) -> None:
-    from finecomb.labeling.documents import Bad, checked
+def _document(row: Mapping[str, Any], number: int, given: argparse.Namespace) -> Document:
     from finecomb.labeling.storage import from_object
 
-    if isinstance(row, Bad):
-        found.bad.append(row)
-        return
-    own = dict(row)
-    for name, column in (("text", given.text_column), ("id", given.id_column), ("label", given.label_column)):
-        if column is not None and column != name:
-            own[name] = row.get(column)
-    try:
-        if given.text_column not in row:
-            columns = ", ".join(map(str, row))
-            raise ValueError(f"no {given.text_column!r} among {columns}: name the text by --text-column")
-        checked(found, from_object(own, number), where)
-    except ValueError as error:
-        found.bad.append(Bad(where, str(error)))
+    if given.text_column not in row:
+        columns = ", ".join(map(str, row))
+        raise ValueError(f"no {given.text_column!r} among {columns}: name the text by --text-column")
+    named = {"text": given.text_column, "id": given.id_column, "label": given.label_column}
+    return from_object({**row, **{name: row.get(column) for name, column in named.items() if column not in (None, name)}}, number)
 
 
 def write_file(path: Path, text: str, inputs: Sequence[str]) -> None:
@@ -169,20 +157,20 @@ def answers_of(source: str, rows: Sequence[Document], given: argparse.Namespace)
     path = Path(source).expanduser()
     if path.is_file():
         origin = path.stem
-        found: Sequence[Mapping[str, Any]] = matched(path, rows)
+        answers: Sequence[Mapping[str, Any]] = matched(path, rows)
     else:
         from finecomb.serving.predict import finished_run
 
         run = finished_run(source, given.output_dir)
         from finecomb.serving import Predictor
 
-        found, origin = Predictor(run, device=given.device)([row.text for row in rows]), run.path.name
-    if wrong := next((each for each in found if not each.get("probabilities")), None):
+        answers, origin = Predictor(run, device=given.device)([row.text for row in rows]), run.path.name
+    if wrong := next((each for each in answers if not each.get("probabilities")), None):
         what = "the answers are numbers, not classes" if wrong.get("value") is not None else "an answer has no probabilities"
         raise ConfigError(Problem(what, source, hint="give a run of task=sequence_classification"))
-    said = [each["prediction"] if "prediction" in each else each["label"] for each in found]
+    said = [each["prediction"] if "prediction" in each else each["label"] for each in answers]
     labels = [tuple(each) if isinstance(each, list) else (str(each),) for each in said]
-    return Answers([_values(each["probabilities"]) for each in found], labels, any(isinstance(each, list) for each in said), origin)
+    return Answers([_values(each["probabilities"]) for each in answers], labels, any(isinstance(each, list) for each in said), origin)
 
 
 def _values(probabilities: Mapping[str, float] | Sequence[float]) -> list[float]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from finecomb.cli.annotate.rows import add_columns, read_rows, tell
+from finecomb.cli.annotate.rows import add_columns, print_notes, read_rows
 from finecomb.cli.arguments import listed, parser_of
 
 
@@ -40,11 +40,11 @@ j and k move, u undo, s skip, Enter saves; for spans arrows go from word to word
     rows = asked(given_rows, task)
     hidden = sum(len(a.labels) > len(b.labels) or len(a.spans) > len(b.spans) for a, b in zip(given_rows, rows, strict=True))
     if hidden:
-        tell([f"{hidden:,} rows suggest labels that are not among those asked for; these are not shown"])
+        print_notes([f"{hidden:,} rows suggest labels that are not among those of the task; these are not shown"])
     session = Session(rows, task, given.annotator, Path(given.output))
     try:
         server = Server(session, port=given.port, suggestions=not given.hide_suggestions)
-        tell(session.notes)
+        print_notes(session.notes)
         counts = session.counts()
         print(f"{counts['answered']:,} of {counts['rows']:,} rows are answered; answers go to {session.path}; Ctrl-C ends", file=sys.stderr)
         print(server.address, flush=True)

@@ -1,4 +1,10 @@
-"""Annotators: rows in; label, confidence and origin out, and a record of how they came about."""
+"""Annotators: rows in; label, confidence and origin out, and a record of how they came about.
+
+The label model is hand-written, because it was measured to be better: over twelve synthetic problems of five seeds each, its labels are
+90.9 % accurate and take 0.09 s, those of crowd-kit 1.4.2's Dawid-Skene 85.3 % and 0.64 s (`python -m benchmarks.label_model`, with
+crowd-kit installed). On eight of the problems the two are within 0.5 points; the others have sparse votes, sources that copy each other, or
+sources of one class. `tests/data/test_label_model_parity.py` compares it with Snorkel's. Vectors of texts are scikit-learn's.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +29,8 @@ def build(config: schema.Annotator, *, score: Score | None = None) -> Annotate |
     score: how a finished run is asked; needed by annotator=run alone. Raises ConfigError for rules, files or runs that cannot be used.
     """
     if own := find_build("annotator", config.name):
-        found: Annotate = own(config)
-        return found
+        annotate: Annotate = own(config)
+        return annotate
     if isinstance(config, schema.LabelingFunctions):
         return voting.build(config)
     if isinstance(config, schema.Propagation):

@@ -106,10 +106,10 @@ def decide(
 
 def _soft(every: list[str], classes: list[str], probabilities: Floats, labels: Sequence[str | None], origin: Sequence[str]) -> Floats:
     """Probabilities of all classes; a given label is certain."""
-    found = np.zeros((len(probabilities), len(every)))
-    found[:, [every.index(name) for name in classes]] = probabilities
+    soft = np.zeros((len(probabilities), len(every)))
+    soft[:, [every.index(name) for name in classes]] = probabilities
     for row, (label, source) in enumerate(zip(labels, origin, strict=True)):
         if source == GIVEN and label is not None:
-            found[row] = 0.0
-            found[row, every.index(label)] = 1.0
-    return found
+            soft[row] = 0.0
+            soft[row, every.index(label)] = 1.0
+    return soft

@@ -34,12 +34,12 @@ def excess_agreement(votes: NDArray[Any], counts: Floats, confusion: Floats, bal
     share = agree / np.maximum(both, 1.0)
     error = np.sqrt(np.maximum(expected * (1 - expected), 1e-12) / np.maximum(both, 1.0))
     certain = (both >= _LEAST_ROWS) & (share - expected > _STANDARD_ERRORS * error) & (expected < 1 - 1e-6)
-    found: Floats = np.where(certain, (share - expected) / np.maximum(1 - expected, 1e-6), 0.0)
-    np.fill_diagonal(found, 0.0)
-    return found
+    excess: Floats = np.where(certain, (share - expected) / np.maximum(1 - expected, 1e-6), 0.0)
+    np.fill_diagonal(excess, 0.0)
+    return excess
 
 
 def voices(excess: Floats) -> Floats:
     """Weight of each source [m]: 1, or for sources that repeat each other so much that all of them together count about as one."""
-    found: Floats = 1.0 / (1.0 + np.where(excess >= REPEATS, excess, 0.0).sum(axis=1))
-    return found
+    weights: Floats = 1.0 / (1.0 + np.where(excess >= REPEATS, excess, 0.0).sum(axis=1))
+    return weights

@@ -138,14 +138,14 @@ def _function(name: Any, where: str) -> Callable[[str], Any]:
 
 def identity(functions: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the votes: the rules, with the content of files and of plug-ins in place of their names."""
-    known, found = plugins.labeling_functions(), {}
+    known, rules = plugins.labeling_functions(), {}
     for name, values in functions.items():
-        found[name] = dict(values)
+        rules[name] = dict(values)
         if values.get("gazetteer") is not None:
-            found[name]["gazetteer"] = hash_file(Path(values["gazetteer"]).expanduser())
+            rules[name]["gazetteer"] = hash_file(Path(values["gazetteer"]).expanduser())
         if values.get("function") is not None:
-            found[name]["function"] = [values["function"], known[values["function"]].digest]
-    return found
+            rules[name]["function"] = [values["function"], known[values["function"]].digest]
+    return rules
 
 
 def votes(texts: Sequence[str], rules: Sequence[Rule]) -> tuple[Votes, list[str]]:
@@ -153,11 +153,11 @@ def votes(texts: Sequence[str], rules: Sequence[Rule]) -> tuple[Votes, list[str]
     said = [[rule.vote(text) for text in texts] for rule in rules]
     names = sorted({rule.label for rule in rules if rule.label is not None} | {label for column in said for label in column if label})
     index: dict[str | None, int] = {None: ABSTAIN} | {name: number for number, name in enumerate(names)}
-    found = np.array([[index[label] for label in column] for column in said], dtype=np.int32).reshape(len(rules), len(texts)).T
-    return found, names
+    matrix = np.array([[index[label] for label in column] for column in said], dtype=np.int32).reshape(len(rules), len(texts)).T
+    return matrix, names
 
 
-def report(found: Votes, rules: Sequence[Rule], fitted: Fitted, truth: NDArray[np.int64]) -> list[dict[str, Any]]:
+def report(votes: Votes, rules: Sequence[Rule], fitted: Fitted, truth: NDArray[np.int64]) -> list[dict[str, Any]]:
     """For each rule the share of texts it labels (coverage), that another labels too (overlap), that another labels otherwise (conflict);
     how often it is right where the label is known, and how often it agrees with the label model; and the rules it speaks up with, or
     repeats, more often than independent ones would, as which the model takes them.
@@ -165,25 +165,25 @@ def report(found: Votes, rules: Sequence[Rule], fitted: Fitted, truth: NDArray[n
     truth [texts]: the class where it is known, else below 0.
     """
     best = fitted.probabilities.argmax(axis=1)
-    voted = found >= 0
+    voted = votes >= 0
     lines = []
     for column, rule in enumerate(rules):
-        mine = voted[:, column]
-        others = np.delete(found, column, axis=1)
-        overlaps = mine & (others >= 0).any(axis=1)
-        conflicts = mine & ((others >= 0) & (others != found[:, [column]])).any(axis=1)
-        known = mine & (truth >= 0)
+        labeled = voted[:, column]
+        others = np.delete(votes, column, axis=1)
+        overlaps = labeled & (others >= 0).any(axis=1)
+        conflicts = labeled & ((others >= 0) & (others != votes[:, [column]])).any(axis=1)
+        known = labeled & (truth >= 0)
         others_of = [other for other in range(len(rules)) if other != column]
         lines.append(
             {
                 "name": rule.name,
                 "label": rule.label,
-                "coverage": _share(mine),
+                "coverage": _share(labeled),
                 "overlap": _share(overlaps),
                 "conflict": _share(conflicts),
-                "accuracy": _share((truth == found[:, column])[known]),
+                "accuracy": _share((truth == votes[:, column])[known]),
                 "known": int(known.sum()),
-                "agrees_with_model": _share((best == found[:, column])[mine]),
+                "agrees_with_model": _share((best == votes[:, column])[labeled]),
                 "votes_with": [rules[other].name for other in others_of if _together(voted, column, other)],
                 "repeats": [rules[other].name for other in others_of if fitted.excess[column, other] >= REPEATS],
             }

@@ -54,8 +54,8 @@ def fit(votes: Votes, classes: int, model: str = "dawid_skene", balance: Floats 
     _, first, place, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
     patterns = votes[first]
     place = place.reshape(-1)
-    found = _of_patterns(patterns, counts.astype(np.float64), classes, model, balance, silence)
-    return Fitted(found.probabilities[place], found.balance, found.confusion, found.tied[place], found.excess)
+    fitted = _of_patterns(patterns, counts.astype(np.float64), classes, model, balance, silence)
+    return Fitted(fitted.probabilities[place], fitted.balance, fitted.confusion, fitted.tied[place], fitted.excess)
 
 
 def _of_patterns(votes: Votes, counts: Floats, classes: int, model: str, balance: Floats | None, silence: bool) -> Fitted:
@@ -72,14 +72,14 @@ def _of_patterns(votes: Votes, counts: Floats, classes: int, model: str, balance
         return _fitted(_weighted(votes, counts, majority, balance), shares if balance is None else balance, confusion, excess)
     weights = dependence.voices(excess)
     start = _majority(votes, classes, weights, balance)
-    found = _em(votes, counts, start, prior, weights, balance, silence)
-    return _fitted(*found, excess)
+    estimates = _em(votes, counts, start, prior, weights, balance, silence)
+    return _fitted(*estimates, excess)
 
 
 def _majority(votes: Votes, classes: int, weights: Floats, balance: Floats | None) -> Floats:
     """Shares of the votes for each class [n, k]; without a vote the shares of the classes, or even ones."""
     tally = np.stack([(votes == c) @ weights for c in range(classes)], axis=1)
-    return _normalised(tally if balance is None else tally * balance, np.full(classes, 1 / classes) if balance is None else balance)
+    return _normalized(tally if balance is None else tally * balance, np.full(classes, 1 / classes) if balance is None else balance)
 
 
 def _weighted(votes: Votes, counts: Floats, majority: Floats, balance: Floats | None) -> Floats:
@@ -132,8 +132,8 @@ def _alone(votes: Votes, several: Floats, probabilities: Floats, lone: NDArray[n
     right = np.zeros((votes.shape[1], classes, classes))
     for source, column in enumerate(votes.T):
         for c in range(classes):
-            mine = several * np.equal(column, c)
-            right[source, c] = mine @ probabilities + _LONE_VOTES * (np.eye(classes)[c] * (_PRIOR_ACCURACY - other) + other)
+            agreeing = several * np.equal(column, c)
+            right[source, c] = agreeing @ probabilities + _LONE_VOTES * (np.eye(classes)[c] * (_PRIOR_ACCURACY - other) + other)
     right /= right.sum(axis=2, keepdims=True)
     # A rule that says one class meets others mostly where they contradict it, which tells nothing of where it speaks alone.
     said = _said(votes, classes)
@@ -142,8 +142,8 @@ def _alone(votes: Votes, several: Floats, probabilities: Floats, lone: NDArray[n
         if right[rule, c, c] < _PRIOR_ACCURACY:
             right[rule, c] = np.eye(classes)[c] * (_PRIOR_ACCURACY - other) + other
     source = (votes[lone] != ABSTAIN).argmax(axis=1)
-    found: Floats = right[source, votes[lone].max(axis=1)]
-    return found
+    answers: Floats = right[source, votes[lone].max(axis=1)]
+    return answers
 
 
 def _silent(logs: Floats) -> Floats:
@@ -163,24 +163,24 @@ def _prior(votes: Votes, counts: Floats, classes: int) -> Floats:
     says = _said(votes, classes)[:, None, :]
     voting = coverage * (np.eye(classes) * (_PRIOR_ACCURACY - other) + other)[None] * np.where(says, 1.0, 1e-3)
     silent = 1.0 - voting.sum(axis=2, keepdims=True)
-    found: Floats = _PRIOR_VOTES / coverage * np.concatenate([voting, np.clip(silent, 0.01, None)], axis=2)
-    return found
+    pseudo_counts: Floats = _PRIOR_VOTES / coverage * np.concatenate([voting, np.clip(silent, 0.01, None)], axis=2)
+    return pseudo_counts
 
 
 def _confusion(votes: Votes, counts: Floats, probabilities: Floats, prior: Floats) -> Floats:
     """P(answer | class) of each source, [m, k, k + 1]; the last answer is an abstention."""
     classes = probabilities.shape[1]
     weighted = counts[:, None] * probabilities
-    found = prior.copy()
+    totals = prior.copy()
     for source, column in enumerate(votes.T):
         answers = np.where(column == ABSTAIN, classes, column)
         for c in range(classes):
-            found[source, c] += np.bincount(answers, weights=weighted[:, c], minlength=classes + 1)
+            totals[source, c] += np.bincount(answers, weights=weighted[:, c], minlength=classes + 1)
     every: NDArray[np.bool_] = np.all(_said(votes, classes), axis=1)
-    pooled = _pooled(found)
-    found += _POOLED_VOTES * every[:, None, None] * pooled / (1 - pooled[:, :, -1:])
-    normalised: Floats = found / found.sum(axis=2, keepdims=True)
-    return normalised
+    pooled = _pooled(totals)
+    totals += _POOLED_VOTES * every[:, None, None] * pooled / (1 - pooled[:, :, -1:])
+    normalized: Floats = totals / totals.sum(axis=2, keepdims=True)
+    return normalized
 
 
 def _pooled(counts: Floats) -> Floats:
@@ -189,34 +189,34 @@ def _pooled(counts: Floats) -> Floats:
     totals = counts.sum(axis=(1, 2))
     right = np.einsum("mcc->m", counts[:, :, :classes]) / totals
     silent = counts[:, :, classes].sum(axis=1) / totals
-    found = np.tile(((1 - right - silent) / max(1, classes - 1))[:, None, None], (1, classes, classes + 1))
-    found[:, np.arange(classes), np.arange(classes)] = right[:, None]
-    found[:, :, classes] = silent[:, None]
-    return found
+    answers = np.tile(((1 - right - silent) / max(1, classes - 1))[:, None, None], (1, classes, classes + 1))
+    answers[:, np.arange(classes), np.arange(classes)] = right[:, None]
+    answers[:, :, classes] = silent[:, None]
+    return answers
 
 
 def _given_a_vote(confusion: Floats) -> Floats:
     """P(vote | class) of each source given that it votes, [m, k, k]."""
     voting = confusion[:, :, :-1]
-    found: Floats = voting / voting.sum(axis=2, keepdims=True)
-    return found
+    shares: Floats = voting / voting.sum(axis=2, keepdims=True)
+    return shares
 
 
 def _shares(probabilities: Floats, counts: Floats, even: float = 1.0) -> Floats:
     """Shares of the classes over rows that count so much, and `even` rows more of each class."""
-    found: Floats = counts @ probabilities + even
-    return found / found.sum()
+    totals: Floats = counts @ probabilities + even
+    return totals / totals.sum()
 
 
-def _normalised(counts: Floats, nothing: Floats) -> Floats:
+def _normalized(counts: Floats, nothing: Floats) -> Floats:
     totals = counts.sum(axis=1, keepdims=True)
     return np.where(totals > 0, counts / np.maximum(totals, 1e-300), nothing)
 
 
 def _softmax(scores: Floats) -> Floats:
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    found: Floats = powers / powers.sum(axis=1, keepdims=True)
-    return found
+    shares: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _fitted(probabilities: Floats, balance: Floats, confusion: Floats | None, excess: Floats) -> Fitted:

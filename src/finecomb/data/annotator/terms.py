@@ -21,8 +21,8 @@ class Terms:
 
     def __init__(self, terms: Sequence[str], where: str) -> None:
         """where: the key that names them, for messages. Raises ConfigError when there are more than a pattern can hold."""
-        found = sorted({term.strip() for term in terms if term.strip()}, key=lambda term: (-len(term), term))
-        sides = [(_bounded(term[0]), term, _bounded(term[-1])) for term in found]
+        longest_first = sorted({term.strip() for term in terms if term.strip()}, key=lambda term: (-len(term), term))
+        sides = [(_bounded(term[0]), term, _bounded(term[-1])) for term in longest_first]
         self._sides = {
             (left, right): compiled("|".join(map(_escaped, each)), where, any_case=True, longest=True)
             for (left, right), each in _by_side(sides)
@@ -39,15 +39,15 @@ class Terms:
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where terms stand, as code points (end exclusive), from left to right, the longest first; none overlaps another."""
-        found: list[tuple[int, int]] = []
+        kept: list[tuple[int, int]] = []
         every = sorted(
             {span for (left, right), pattern in self._sides.items() for span in _whole(pattern, text, left=left, right=right)},
             key=lambda span: (span[0], -span[1]),
         )
         for start, end in every:
-            if not found or start >= found[-1][1]:
-                found.append((start, end))
-        return found
+            if not kept or start >= kept[-1][1]:
+                kept.append((start, end))
+        return kept
 
 
 def read_terms(name: str, where: str) -> list[str]:

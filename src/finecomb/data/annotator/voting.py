@@ -33,26 +33,26 @@ def _annotate(
         only = f"every vote is for {names[0]!r}" if names else "no function votes on any text"
         raise ConfigError(Problem(only, "annotator.functions", hint="add functions that give other labels"))
     balance = None if config.class_balance is None else _balance(config.class_balance, names)
-    found = label_model.fit(votes, len(names), config.model, balance)
+    fitted = label_model.fit(votes, len(names), config.model, balance)
     truth = truth_of(given, names, len(texts))
     record = {
         "model": config.model,
-        "functions": functions.report(votes, rules, found, truth),
-        "models": _beside(votes, names, balance, truth, found),
-        "class_balance": dict(zip(names, [round(float(share), 4) for share in found.balance], strict=True)),
+        "functions": functions.report(votes, rules, fitted, truth),
+        "models": _beside(votes, names, balance, truth, fitted),
+        "class_balance": dict(zip(names, [round(float(share), 4) for share in fitted.balance], strict=True)),
         "caveat": "validation and test rows that were carved from these have labels by rules, not by people",
     }
     origin = [", ".join(rule.name for rule, vote in zip(rules, row, strict=True) if vote >= 0) for row in votes]
     return decide(
-        names, found.probabilities, origin, unsure=found.tied, min_confidence=config.min_confidence, given=given,
+        names, fitted.probabilities, origin, unsure=fitted.tied, min_confidence=config.min_confidence, given=given,
         keep=config.given_labels == "keep", soft=config.soft, record=record, silent="no function votes",
     )  # fmt: skip
 
 
-def _balance(told: Mapping[str, Any], names: Sequence[str]) -> Floats:
+def _balance(given: Mapping[str, Any], names: Sequence[str]) -> Floats:
     """Shares in the order of the classes. Raises ConfigError unless they are shares of exactly these classes."""
     where, allowed = "annotator.class_balance", f"a share above 0 for each of {', '.join(names)}; together 1"
-    shares = {str(name): share for name, share in told.items()}
+    shares = {str(name): share for name, share in given.items()}
     if set(shares) != set(names):
         raise ConfigError(
             Problem(f"class_balance names {', '.join(shares) or 'no label'}; the functions give {', '.join(names)}", where, allowed)
@@ -60,8 +60,8 @@ def _balance(told: Mapping[str, Any], names: Sequence[str]) -> Floats:
     good = all(isinstance(share, int | float) and not isinstance(share, bool) and share > 0 for share in shares.values())
     if not good or not math.isclose(sum(shares.values()), 1.0, abs_tol=1e-3):
         raise ConfigError(Problem(f"class_balance={dict(shares)} are no shares", where, allowed))
-    found = np.array([float(shares[name]) for name in names])
-    return found / found.sum()
+    balance = np.array([float(shares[name]) for name in names])
+    return balance / balance.sum()
 
 
 def _beside(
@@ -69,13 +69,13 @@ def _beside(
 ) -> dict[str, Any]:
     """For each label model how often it says what the chosen one says, and how often it is right on rows whose label is known."""
     voted = (votes >= 0).any(axis=1)
-    told = {}
+    report = {}
     for model in label_model.MODELS:
         best = label_model.fit(votes, len(names), model, balance).probabilities.argmax(axis=1)
         known = voted & (truth >= 0)
-        told[model] = {
+        report[model] = {
             "same_label": round(float((best == chosen.probabilities.argmax(axis=1))[voted].mean()), 4) if voted.any() else None,
             "accuracy": round(float((best == truth)[known].mean()), 4) if known.any() else None,
             "known": int(known.sum()),
         }
-    return told
+    return report

@@ -1,11 +1,11 @@
 """Argilla: records with fields, suggestions and responses, as its Python client writes them to JSON (2.x; the lists of 1.x are read too).
 
-Its server checks offsets in code points, and its page has counted UTF-16 units, so that rows with characters beyond U+FFFF are told.
+Its server checks offsets in code points, and its page has counted UTF-16 units, so that rows with characters beyond U+FFFF are reported.
 """
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,10 +15,11 @@ from finecomb.labeling.documents import (
     Imported,
     Malformed,
     Span,
-    checked,
     confidence_of,
     first_of,
+    imported,
     items,
+    json_line,
     names_of,
     number_of,
     optional_text,
@@ -58,7 +59,7 @@ def write(documents: Sequence[Document], options: Options) -> Written:
                 record["responses"].setdefault(question, []).append(response)
         kept = ("time",) if document.answer is None else _KEPT
         record["metadata"] |= {_key(name, document): value for name in kept if (value := getattr(document, name)) is not None}
-    written.text = "".join(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records.values())
+    written.text = "".join(json_line(record) for record in records.values())
     return written
 
 
@@ -80,26 +81,12 @@ def _spans(document: Document, count: str) -> list[dict[str, Any]]:
 
 def read(text: str, file: str, options: Options) -> Imported:
     """A document for each user's responses to a record, and one for its suggestions."""
-    found = Imported()
-    drafts = 0
-    for number, (where, record) in enumerate(items(text, file), start=1):
-        if isinstance(record, Bad):
-            found.bad.append(record)
-            continue
-        try:
-            documents, unfinished = _record(record, number, options)
-        except (ValueError, KeyError, AttributeError) as error:
-            found.bad.append(Bad(where, str(error) if isinstance(error, ValueError) else f"not a record of Argilla: {error}"))
-            continue
-        drafts += unfinished
-        for document in documents:
-            checked(found, document, where)
-    if drafts:
-        found.notes.append(f"{drafts:,} responses are drafts and were left out")
-    return Imported(found.documents, found.bad, found.notes + unsure(found.documents, options.counted(CODE_POINTS), "Argilla's server"))
+    result = imported(items(text, file), lambda record, number, left_out: _record(record, number, options, left_out), "Argilla")
+    result.notes += unsure(result.documents, options.counted(CODE_POINTS), "Argilla's server")
+    return result
 
 
-def _record(record: Mapping[str, Any], number: int, options: Options) -> tuple[list[Document], int]:
+def _record(record: Mapping[str, Any], number: int, options: Options, left_out: Counter[str]) -> list[Document]:
     fields = record.get("fields")
     if not isinstance(fields, Mapping):
         raise Malformed("a record has fields")
@@ -127,7 +114,9 @@ def _record(record: Mapping[str, Any], number: int, options: Options) -> tuple[l
         origin, time = optional_text(first.get("agent")), optional_text(metadata.get("time"))
         confidence = confidence_of(None if isinstance(score, list) else score)
         documents.append(Document(identity, text, labels, spans, origin=origin, confidence=confidence, time=time))
-    return documents or [Document(identity, text)], drafts
+    if drafts:
+        left_out["responses are drafts and were left out"] += drafts
+    return documents or [Document(identity, text)]
 
 
 def _responses(given: Any) -> list[tuple[str | None, str, dict[str, Any]]]:

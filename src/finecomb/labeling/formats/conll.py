@@ -7,12 +7,13 @@ white space and offsets are what they were. A sentence ends at a line end of the
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from finecomb.labeling import storage
-from finecomb.labeling.documents import Bad, Document, Imported, Malformed, Span, checked
-from finecomb.labeling.formats.options import Options, Written, place, unmarked
+from finecomb.labeling.documents import Bad, Document, Imported, Malformed, Span, imported, text_lines
+from finecomb.labeling.formats.options import Options, Written, refuse_answers, unmarked, written_lines
 from finecomb.labeling.tokens import scheme_of, to_runs, to_tags, tokeniser
 
 _START = "-DOCSTART-"
@@ -21,30 +22,25 @@ _SPACE = re.compile(r"\s*")
 
 def write(documents: Sequence[Document], options: Options) -> Written:
     """A document for each row. Rows whose spans overlap or do not begin and end with tokens are refused: they have no tags."""
-    written = Written("", notes=unmarked(documents, "CoNLL"))
     tokenise = tokeniser(options.tokens)
-    parts: list[str] = []
     kept: list[Document] = []
-    for document in documents:
+
+    def lines_of(document: Document) -> str:
         tokens = tokenise(document.text)
-        try:
-            if document.answer in ("reject", "ignore"):
-                raise Malformed(f"CoNLL has no place for the answer {document.answer!r}")
-            if document.labels and not document.spans:
-                raise Malformed("CoNLL has no place for the class of a text")
-            if not tokens:
-                raise Malformed("the text has no tokens")
-            if spaced := next((span.label for span in document.spans if re.search(r"\s", span.label)), None):
-                raise Malformed(f"the label {spaced!r} holds white space, which parts the columns")
-            tags = to_tags(document.spans, tokens, document.text, options.scheme)
-        except Malformed as error:
-            written.refused.append(Bad(place(document), str(error)))
-            continue
-        parts.append(f"{_START} -X- -X- O\n\n" + _lines(document, tokens, tags))
+        refuse_answers(document, "CoNLL")
+        if document.labels and not document.spans:
+            raise Malformed("CoNLL has no place for the class of a text")
+        if not tokens:
+            raise Malformed("the text has no tokens")
+        if spaced := next((span.label for span in document.spans if re.search(r"\s", span.label)), None):
+            raise Malformed(f"the label {spaced!r} holds white space, which parts the columns")
+        tags = to_tags(document.spans, tokens, document.text, options.scheme)
         kept.append(document)
+        return f"{_START} -X- -X- O\n\n" + _lines(document, tokens, tags)
+
+    written = written_lines(documents, lines_of, unmarked(documents, "CoNLL"))
     if both := sum(bool(document.labels and document.spans) for document in documents):
         written.notes.append(f"the classes of {both:,} rows were left out: CoNLL has no place for them")
-    written.text = "".join(parts)
     # What the format cannot hold, in its order, to be given as the texts when it is read again. Suggested spans stay, to be compared.
     rows = [replace(document, spans=document.spans if document.answer is None else ()) for document in kept]
     written.beside[".rows.jsonl"] = storage.write(rows)
@@ -72,30 +68,30 @@ class _Read:
 
 def read(text: str, file: str, options: Options) -> Imported:
     """Documents of the file: what stands between -DOCSTART- lines, or without them each sentence."""
-    found = Imported()
-    parts = _parts(text, file, found)
-    scheme = scheme_of([tag for part in parts for tags in part.tags for tag in ("O", *tags)])
-    if scheme == "iob1":
-        found.notes.append("tags are read as IOB1: I- begins a span where none is open")
+    bad, parts = _parts(text, file)
     texts = options.texts
     if texts is not None and len(texts) != len(parts):
-        found.bad.append(Bad(file, f"{len(parts):,} documents, and {len(texts):,} texts were given out: they are matched by their order"))
-        return found
-    for number, part in enumerate(parts):
-        given = texts[number] if texts is not None else None
-        try:
-            checked(found, _document(part, number, scheme, given, approved=options.approved), f"{file}, line {part.line}")
-        except Malformed as error:
-            found.bad.append(Bad(f"{file}, line {part.line}", str(error)))
-    return found
+        why = f"{len(parts):,} documents, and {len(texts):,} texts were given out: they are matched by their order"
+        return Imported(bad=[*bad, Bad(file, why)])
+    scheme = scheme_of([tag for part in parts for tags in part.tags for tag in ("O", *tags)])
+
+    def documents_of(part: _Read, number: int, left_out: Counter[str]) -> list[Document]:
+        return [_document(part, number, scheme, texts[number] if texts is not None else None, options)]
+
+    result = imported([(f"{file}, line {part.line}", part) for part in parts], documents_of, "CoNLL", first=0)
+    result.bad[:0] = bad
+    if scheme == "iob1":
+        result.notes.append("tags are read as IOB1: I- begins a span where none is open")
+    return result
 
 
-def _parts(text: str, file: str, found: Imported) -> list[_Read]:
+def _parts(text: str, file: str) -> tuple[list[Bad], list[_Read]]:
+    bad: list[Bad] = []
     parts: list[_Read] = []
     by_mark = any(line.startswith(_START) for line in text.split("\n"))
     open_part: _Read | None = None
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
-        cells = [cell for cell in re.split(r"[ \t]+", line.removesuffix("\r")) if cell]
+    for where, number, line in text_lines(text, file):
+        cells = [cell for cell in re.split(r"[ \t]+", line) if cell]
         if cells and cells[0].startswith(_START):
             open_part = _Read(number)
             parts.append(open_part)
@@ -107,7 +103,7 @@ def _parts(text: str, file: str, found: Imported) -> list[_Read]:
                 else:
                     open_part = None
         elif len(cells) < 2:
-            found.bad.append(Bad(f"{file}, line {number}", f"a token and its tag are expected, found {line[:40]!r}"))
+            bad.append(Bad(where, f"a token and its tag are expected, found {line[:40]!r}"))
         else:
             if open_part is None:
                 open_part = _Read(number)
@@ -115,10 +111,10 @@ def _parts(text: str, file: str, found: Imported) -> list[_Read]:
             open_part.tokens[-1].append(cells[0])
             open_part.tags[-1].append(cells[-1])
             open_part.lines.append(number)
-    return [part for part in parts if part.lines]
+    return bad, [part for part in parts if part.lines]
 
 
-def _document(part: _Read, number: int, scheme: str, given: Document | None, *, approved: bool) -> Document:
+def _document(part: _Read, number: int, scheme: str, given: Document | None, options: Options) -> Document:
     """A document; its text is that which was given out, or its tokens with spaces between, and lines for sentences."""
     sentences = [tokens for tokens in part.tokens if tokens]
     text = given.text if given is not None else "\n".join(" ".join(tokens) for tokens in sentences)
@@ -136,6 +132,5 @@ def _document(part: _Read, number: int, scheme: str, given: Document | None, *, 
         before += len(tags)
     if given is None:
         return Document(f"row:{number}", text, spans=tuple(spans), answer="accept")
-    found = tuple(sorted(spans))
-    unchanged = given.answer is None and not approved and found == tuple(sorted(given.spans))
-    return replace(given, spans=found, answer=None if unchanged else given.answer or "accept")
+    unchanged = options.unchanged(given, spans, given.spans)
+    return replace(given, spans=tuple(sorted(spans)), answer=None if unchanged else given.answer or "accept")

@@ -6,26 +6,27 @@ export. It does not say which rows were looked at: a row with labels is an answe
 
 from __future__ import annotations
 
-import json
+import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from finecomb.labeling.documents import (
-    Bad,
     Document,
     Imported,
     Malformed,
     Span,
-    checked,
     confidence_of,
     first_of,
+    imported,
     items,
+    json_line,
     names_of,
     number_of,
     optional_text,
     text_of,
 )
-from finecomb.labeling.formats.options import SUGGESTION, Options, Written, digest_of, place
+from finecomb.labeling.formats.options import SUGGESTION, Options, Written, digest_of, refuse_answers, written_lines
 from finecomb.labeling.offsets import UTF_16, Offsets, span_of, unsure
 
 ID = "example_id"
@@ -44,22 +45,18 @@ def write_entities(documents: Sequence[Document], options: Options) -> Written:
 
 def _write(documents: Sequence[Document], options: Options, *, entities: bool) -> Written:
     count = options.counted(UTF_16)
-    written = Written("", notes=unsure(documents, count, "doccano"))
-    lines, region = [], 0
-    for document in documents:
-        if document.answer in ("reject", "ignore"):
-            written.refused.append(Bad(place(document), f"doccano has no place for the answer {document.answer!r}"))
-            continue
+    regions = itertools.count(1)
+
+    def line_of(document: Document) -> str:
+        refuse_answers(document, "doccano")
         offsets = Offsets(document.text, count)
         spans = [(offsets.outward(span.start), offsets.outward(span.end), span.label) for span in document.spans]
         row: dict[str, Any] = {"id": document.id, "text": document.text}
         if entities:
             row["entities"] = [
-                {"id": region + at, "label": label, "start_offset": start, "end_offset": end}
-                for at, (start, end, label) in enumerate(spans, start=1)
+                {"id": next(regions), "label": label, "start_offset": start, "end_offset": end} for start, end, label in spans
             ]
             row |= {"relations": []} | ({"cats": list(document.labels)} if document.labels else {})
-            region += len(spans)
         elif spans and document.labels:
             row |= {"entities": spans, "cats": list(document.labels)}
         else:
@@ -68,31 +65,21 @@ def _write(documents: Sequence[Document], options: Options, *, entities: bool) -
         if document.answer is None and (document.labels or spans):
             row[SUGGESTION] = digest_of(document.labels, document.spans)
         row |= {name: value for name in _META if (value := getattr(document, name)) is not None}
-        lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-    written.text = "".join(lines)
-    return written
+        return json_line(row)
+
+    return written_lines(documents, line_of, unsure(documents, count, "doccano"))
 
 
 def read(text: str, file: str, options: Options) -> Imported:
     """Documents of a file in any of these forms, of JSON lines or one JSON array."""
-    found = Imported()
-    relations = 0
-    for number, (where, row) in enumerate(items(text, file), start=1):
-        if isinstance(row, Bad):
-            found.bad.append(row)
-            continue
-        try:
-            checked(found, _document(row, number, options), where)
-        except ValueError as error:
-            found.bad.append(Bad(where, str(error)))
-        relations += len(row.get("relations") or []) if isinstance(row.get("relations") or [], list) else 0
-    if relations:
-        found.notes.append(f"{relations:,} relations between spans were left out: only the spans are kept")
-    found.notes += unsure(found.documents, options.counted(UTF_16), "doccano")
-    return found
+    result = imported(items(text, file), lambda row, number, left_out: [_document(row, number, options, left_out)], "doccano")
+    result.notes += unsure(result.documents, options.counted(UTF_16), "doccano")
+    return result
 
 
-def _document(row: Mapping[str, Any], number: int, options: Options) -> Document:
+def _document(row: Mapping[str, Any], number: int, options: Options, left_out: Counter[str]) -> Document:
+    if isinstance(relations := row.get("relations"), list) and relations:
+        left_out["relations between spans were left out: only the spans are kept"] += len(relations)
     text = text_of(row.get("text", row.get("data")), "text")
     offsets = Offsets(text, options.counted(UTF_16))
     named = options.field or next((name for name in ("label", "labels") if name in row), "label")

@@ -2,71 +2,53 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from finecomb.labeling.documents import Bad, Document, Imported, checked
-from finecomb.labeling.formats.options import Options, Written, place, unmarked
+from finecomb.labeling.documents import Document, Imported, Malformed, fault, imported, text_lines
+from finecomb.labeling.formats.options import Options, Written, refuse_answers, unmarked, written_lines
 
 _MARK = "__label__"
 
 
 def write(documents: Sequence[Document], options: Options) -> Written:
     """A line for each document; what a line cannot hold is refused."""
-    written = Written("", notes=unmarked(documents, "fastText"))
-    lines = []
-    for document in documents:
-        if why := _unfit(document):
-            written.refused.append(Bad(place(document), why))
-        else:
-            lines.append(" ".join([*(_MARK + name for name in document.labels), document.text]) + "\n")
-    written.text = "".join(lines)
-    return written
+    return written_lines(documents, _line, unmarked(documents, "fastText"))
 
 
-def _unfit(document: Document) -> str | None:
-    if document.answer in ("reject", "ignore"):
-        return f"fastText has no place for the answer {document.answer!r}"
+def _line(document: Document) -> str:
+    refuse_answers(document, "fastText")
     if document.spans:
-        return "fastText has no place for spans"
+        raise Malformed("fastText has no place for spans")
     if "\n" in document.text or document.text.endswith("\r"):
-        return "the text has line ends, which end a row of fastText: write it in another form"
+        raise Malformed("the text has line ends, which end a row of fastText: write it in another form")
     if document.text.startswith(_MARK) or not document.text.strip():
-        return f"a text that is empty or begins with {_MARK} would be read as labels"
-    spaced = next((name for name in document.labels if any(character.isspace() for character in name)), None)
-    return None if spaced is None else f"the label {spaced!r} holds white space"
+        raise Malformed(f"a text that is empty or begins with {_MARK} would be read as labels")
+    if spaced := next((name for name in document.labels if any(character.isspace() for character in name)), None):
+        raise Malformed(f"the label {spaced!r} holds white space")
+    return " ".join([*(_MARK + name for name in document.labels), document.text]) + "\n"
 
 
 def read(text: str, file: str, options: Options) -> Imported:
     """Documents of the lines. Ids are those of the texts that were given out, where they are given; else they count the rows."""
-    found = Imported()
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
-        line = line.removesuffix("\r")
-        if not line.strip():
-            continue
+    by_text: dict[str, list[Document]] = {}
+    for given in reversed(options.texts or ()):
+        by_text.setdefault(given.text, []).append(given)
+
+    def documents_of(row: tuple[int, str], at: int, left_out: Counter[str]) -> list[Document]:
+        number, rest = row
         labels: list[str] = []
-        rest = line
         while rest.startswith(_MARK):
             word, _, rest = rest.partition(" ")
             labels.append(word.removeprefix(_MARK))
         document = Document(f"row:{number - 1}", rest, tuple(labels), answer="accept" if labels else None)
-        checked(found, document, f"{file}, line {number}")
-    if options.texts is not None:
-        _named(found, options.texts, file, approved=options.approved)
-    return found
+        if options.texts is None or fault(document):
+            return [document]
+        if not by_text.get(rest):
+            raise Malformed(f"no row of --texts has the text {rest[:40]!r}")
+        given = by_text[rest].pop()
+        return [replace(document, id=given.id, answer=None if options.unchanged(given, labels, given.labels) else document.answer)]
 
-
-def _named(found: Imported, texts: Sequence[Document], file: str, *, approved: bool) -> None:
-    """Give each row the id of the row with its text, the first of several first; unless approved, an unchanged suggestion stays one."""
-    ids: dict[str, list[Document]] = {}
-    for given in reversed(texts):
-        ids.setdefault(given.text, []).append(given)
-    named = []
-    for document in found.documents:
-        if known := ids.get(document.text):
-            given = known.pop()
-            same = not approved and given.answer is None and sorted(given.labels) == sorted(document.labels)
-            named.append(replace(document, id=given.id, answer=None if same else document.answer))
-        else:
-            found.bad.append(Bad(f"{file}, {document.id}", f"no row of --texts has the text {document.text[:40]!r}"))
-    found.documents = named
+    rows = ((where, (number, line)) for where, number, line in text_lines(text, file) if line.strip())
+    return imported(rows, documents_of, "fastText")

@@ -6,6 +6,7 @@ Offsets are code points (its page converts from UTF-16 since 2021). What it has 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -16,9 +17,9 @@ from finecomb.labeling.documents import (
     Imported,
     Malformed,
     Span,
-    checked,
     confidence_of,
     first_of,
+    imported,
     items,
     names_of,
     number_of,
@@ -68,22 +69,22 @@ def write(documents: Sequence[Document], options: Options) -> Written:
 
 
 def _annotation(document: Document, options: Options) -> dict[str, Any]:
-    found: dict[str, Any] = {"result": _result(document, options), "was_cancelled": document.answer == "ignore"}
+    annotation: dict[str, Any] = {"result": _result(document, options), "was_cancelled": document.answer == "ignore"}
     if document.time is not None:
-        found["created_at"] = document.time
+        annotation["created_at"] = document.time
     # Label Studio looks up whom an annotation is by; it takes an address, and refuses other names.
     if document.annotator is not None and "@" in document.annotator:
-        found["completed_by"] = {"email": document.annotator}
+        annotation["completed_by"] = {"email": document.annotator}
     meta = {name: value for name in ("annotator", "origin", "confidence") if (value := getattr(document, name)) is not None}
-    return found | ({"meta": meta} if meta else {})
+    return annotation | ({"meta": meta} if meta else {})
 
 
 def _prediction(document: Document, options: Options) -> dict[str, Any]:
-    found: dict[str, Any] = {"result": _result(document, options)}
+    prediction: dict[str, Any] = {"result": _result(document, options)}
     for name, value in (("model_version", document.origin), ("score", document.confidence), ("created_at", document.time)):
         if value is not None:
-            found[name] = value
-    return found
+            prediction[name] = value
+    return prediction
 
 
 def _result(document: Document, options: Options) -> list[dict[str, Any]]:
@@ -101,24 +102,14 @@ def _result(document: Document, options: Options) -> list[dict[str, Any]]:
 
 def read(text: str, file: str, options: Options) -> Imported:
     """Documents of a JSON or JSON_MIN export, or of tasks to be labeled: one for each annotation and each whole prediction."""
-    found = Imported()
-    left_out: dict[str, int] = {}
-    for number, (where, task) in enumerate(items(text, file), start=1):
-        if isinstance(task, Bad):
-            found.bad.append(task)
-            continue
-        try:
-            for document in _task(task, number, options, left_out) if "data" in task else [_minimal(task, number, options)]:
-                checked(found, document, where)
-        except ValueError as error:
-            found.bad.append(Bad(where, str(error)))
-    found.notes += [
-        f"{count:,} results of type {kind} are neither classes nor spans, and were left out" for kind, count in left_out.items()
-    ]
-    return found
+
+    def documents_of(task: Mapping[str, Any], number: int, left_out: Counter[str]) -> list[Document]:
+        return _task(task, number, options, left_out) if "data" in task else [_minimal(task, number, options)]
+
+    return imported(items(text, file), documents_of, "Label Studio")
 
 
-def _task(task: Mapping[str, Any], number: int, options: Options, left_out: dict[str, int]) -> list[Document]:
+def _task(task: Mapping[str, Any], number: int, options: Options, left_out: Counter[str]) -> list[Document]:
     data = task["data"]
     if not isinstance(data, Mapping):
         raise Malformed("data of a task is an object")
@@ -166,7 +157,7 @@ def _person(value: Any) -> str | None:
 
 
 def _read_result(
-    answer: Mapping[str, Any], text: str, options: Options, left_out: dict[str, int]
+    answer: Mapping[str, Any], text: str, options: Options, left_out: Counter[str]
 ) -> tuple[tuple[str, ...], tuple[Span, ...]]:
     offsets = Offsets(text, options.counted(CODE_POINTS))
     choices: dict[str, tuple[str, ...]] = {}
@@ -179,7 +170,7 @@ def _read_result(
         elif kind == "labels":
             spans += _regions(offsets, value)
         else:
-            left_out[str(kind)] = left_out.get(str(kind), 0) + 1
+            left_out[f"results of type {kind} are neither classes nor spans, and were left out"] += 1
     return _one_of(choices, options), tuple(spans)
 
 

@@ -1,13 +1,14 @@
-"""What reading and writing a form of rows may be told, and what writing gives."""
+"""Options of reading and writing a format, and what writing returns."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from finecomb.labeling.documents import Bad, Document, Span
+from finecomb.labeling.documents import Bad, Document, Malformed, Span
 
 # Field of a tool's row that holds the digest of the suggestion it was exported with.
 SUGGESTION = "suggestion"
@@ -35,6 +36,10 @@ class Options:
         """How offsets are counted, where the tool's own way is `usual`."""
         return self.offsets or usual
 
+    def unchanged(self, given: Document, labels: Sequence[Any], suggested: Sequence[Any]) -> bool:
+        """Whether labels or spans of a row are still those it was given out with, which nobody has approved."""
+        return not self.approved and given.answer is None and sorted(labels) == sorted(suggested)
+
 
 @dataclass
 class Written:
@@ -44,6 +49,24 @@ class Written:
     beside: dict[str, str] = field(default_factory=dict)
     refused: list[Bad] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+def written_lines(documents: Sequence[Document], lines_of: Callable[[Document], str], notes: Sequence[str] = ()) -> Written:
+    """The lines of each document; one for which `lines_of` raises Malformed is refused with the reason."""
+    written, parts = Written("", notes=list(notes)), []
+    for document in documents:
+        try:
+            parts.append(lines_of(document))
+        except Malformed as error:
+            written.refused.append(Bad(place(document), str(error)))
+    written.text = "".join(parts)
+    return written
+
+
+def refuse_answers(document: Document, tool: str) -> None:
+    """Raise Malformed for answers that a format without a field for answers cannot hold."""
+    if document.answer in ("reject", "ignore"):
+        raise Malformed(f"{tool} has no place for the answer {document.answer!r}")
 
 
 def offered(documents: Sequence[Document], options: Options) -> tuple[list[str], list[str]]:

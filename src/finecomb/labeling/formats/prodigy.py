@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from finecomb.labeling.documents import (
-    Bad,
     Document,
     Imported,
     Malformed,
     Span,
-    checked,
     confidence_of,
     first_of,
+    imported,
     items,
+    json_line,
     names_of,
     number_of,
     optional_text,
@@ -55,7 +54,7 @@ def write(documents: Sequence[Document], options: Options) -> Written:
             task[SUGGESTION] = digest_of(document.labels, document.spans)
         if document.annotator is not None:
             task["_annotator_id"] = document.annotator
-        lines.append(json.dumps(task, ensure_ascii=False, allow_nan=False) + "\n")
+        lines.append(json_line(task))
     if loose:
         written.notes.append(f"{loose:,} spans do not begin and end with tokens and carry no token_start and token_end; --tokens sets them")
     written.text = "".join(lines)
@@ -65,30 +64,21 @@ def write(documents: Sequence[Document], options: Options) -> Written:
 def _token(number: int, token: tuple[int, int], offsets: Offsets) -> dict[str, Any]:
     start, end = token
     space = offsets.text[end : end + 1] == " "
-    found = {"text": offsets.text[start:end], "start": offsets.outward(start), "end": offsets.outward(end)}
-    return found | {"id": number, "ws": space}
+    value = {"text": offsets.text[start:end], "start": offsets.outward(start), "end": offsets.outward(end)}
+    return value | {"id": number, "ws": space}
 
 
 def _span(span: Span, tokens: Sequence[tuple[int, int]], offsets: Offsets) -> dict[str, Any]:
-    found: dict[str, Any] = {"start": offsets.outward(span.start), "end": offsets.outward(span.end), "label": span.label}
+    value: dict[str, Any] = {"start": offsets.outward(span.start), "end": offsets.outward(span.end), "label": span.label}
     first = next((number for number, (start, _) in enumerate(tokens) if start == span.start), None)
     last = next((number for number, (_, end) in enumerate(tokens) if end == span.end), None)
     whole = {} if first is None or last is None else {"token_start": first, "token_end": last}
-    return found | whole | {"text": offsets.text[span.start : span.end]}
+    return value | whole | {"text": offsets.text[span.start : span.end]}
 
 
 def read(text: str, file: str, options: Options) -> Imported:
     """A document for each task."""
-    found = Imported()
-    for number, (where, task) in enumerate(items(text, file), start=1):
-        if isinstance(task, Bad):
-            found.bad.append(task)
-            continue
-        try:
-            checked(found, _document(task, number, options), where)
-        except ValueError as error:
-            found.bad.append(Bad(where, str(error)))
-    return found
+    return imported(items(text, file), lambda task, number, _: [_document(task, number, options)], "Prodigy")
 
 
 def _document(task: Mapping[str, Any], number: int, options: Options) -> Document:

@@ -55,15 +55,15 @@ async function run(work) {
 
 function cut(text) {
   if (text.length > LONGEST) return [];
-  const found = [];
+  const pieces = [];
   if (window.Intl && Intl.Segmenter) {
     for (const piece of new Intl.Segmenter(undefined, { granularity: "word" }).segment(text)) {
-      if (piece.segment.trim()) found.push({ start: piece.index, end: piece.index + piece.segment.length });
+      if (piece.segment.trim()) pieces.push({ start: piece.index, end: piece.index + piece.segment.length });
     }
   } else {
-    for (const match of text.matchAll(/\S+/gu)) found.push({ start: match.index, end: match.index + match[0].length });
+    for (const match of text.matchAll(/\S+/gu)) pieces.push({ start: match.index, end: match.index + match[0].length });
   }
-  return found;
+  return pieces;
 }
 
 async function show(number) {
@@ -154,19 +154,19 @@ async function save(answer) {
   if (!row) return;
   if (answer === "accept" && task.labels.length && !task.several && !chosen.length) throw new Error("choose a label first, or skip the row");
   const given = spans.map(({ start, end, label }) => ({ start, end, label, text: row.text.slice(start, end) }));
-  const told = await ask("/answer", { number: row.number, answer, labels: chosen, spans: given });
+  const reply = await ask("/answer", { number: row.number, answer, labels: chosen, spans: given });
   $("saved").textContent = `row ${row.number + 1} saved`;
-  count(told.counts);
-  if (told.next === null) finish();
-  else await show(told.next);
+  count(reply.counts);
+  if (reply.next === null) finish();
+  else await show(reply.next);
 }
 
 async function undo() {
-  const told = await ask("/undo", {});
-  count(told.counts);
-  if (told.row === null) throw new Error("there is no answer of this session to take back");
-  $("saved").textContent = `row ${told.row + 1} taken back`;
-  await show(told.row);
+  const reply = await ask("/undo", {});
+  count(reply.counts);
+  if (reply.row === null) throw new Error("there is no answer of this session to take back");
+  $("saved").textContent = `row ${reply.row + 1} taken back`;
+  await show(reply.row);
 }
 
 async function move(step) {
