@@ -119,7 +119,7 @@ def _expanded(word: str) -> list[str]:
     """The run directories and sweep records that a pattern matches; anything else as it is."""
     if not _WILDCARDS & set(word) or Path(word).exists():
         return [word]
-    found = sorted(path for path in glob.glob(os.path.expanduser(word)) if path.endswith(".json") or (Path(path) / "run.json").is_file())
-    if not found:
+    paths = sorted(path for path in glob.glob(os.path.expanduser(word)) if path.endswith(".json") or (Path(path) / "run.json").is_file())
+    if not paths:
         raise ConfigError(Problem(f"no run directory matches {word}", "paths", hint="finecomb runs lists the runs there are"))
-    return found
+    return paths

@@ -32,9 +32,9 @@ def compose(*overrides: str | Mapping[str, Any], config_dirs: Iterable[str | os.
         >>> config == finecomb.compose({"tuning": "lora", "seed": 1})
         True
     """
-    found = composing.compose(words_of(overrides), config_dirs=[Path(folder) for folder in config_dirs])
-    validate(found.config, found.origins, trains=not unlabeled(found.config))
-    return found.config
+    composed = composing.compose(words_of(overrides), config_dirs=[Path(folder) for folder in config_dirs])
+    validate(composed.config, composed.origins, trains=not unlabeled(composed.config))
+    return composed.config
 
 
 def words_of(overrides: Iterable[str | Mapping[str, Any]]) -> list[str]:

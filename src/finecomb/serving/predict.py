@@ -24,15 +24,17 @@ OUTPUTS = ("jsonl", "tsv")
 
 def finished_run(run: str | os.PathLike[str] | RunDirectory, output_dir: str | os.PathLike[str]) -> RunDirectory:
     """The run that is meant, which must have finished. Raises ConfigError when there is none, or it has not."""
-    found = run if isinstance(run, RunDirectory) else locate(Path(output_dir), os.fspath(run))
-    state = found.state()
+    run_directory = run if isinstance(run, RunDirectory) else locate(Path(output_dir), os.fspath(run))
+    state = run_directory.state()
     if state != "finished":
         mends = {"running": "wait until it has finished", "failed": "run it again with rerun=failed"}
         hint = mends.get(state, "ask for the run again: it goes on where it was")
         raise ConfigError(
-            Problem(f"the run {found.path.name} is {state}: it has nothing to predict with", where=str(found.path), hint=hint)
+            Problem(
+                f"the run {run_directory.path.name} is {state}: it has nothing to predict with", where=str(run_directory.path), hint=hint
+            )
         )
-    return found
+    return run_directory
 
 
 def config_of(run: RunDirectory) -> Config:
@@ -73,13 +75,13 @@ def predict_command(
     """
     if output not in OUTPUTS:
         raise ConfigError(Problem(f"{output}: there is no such form of answers", allowed=", ".join(OUTPUTS)))
-    found = finished_run(run, output_dir)
-    config = config_of(found)
+    run_directory = finished_run(run, output_dir)
+    config = config_of(run_directory)
     questions = _questions(config, texts, pairs, file, text_column, pair_column)
-    check(found.path.name, takes_pairs(config), questions.text, questions.text_pair)
+    check(run_directory.path.name, takes_pairs(config), questions.text, questions.text_pair)
     from finecomb.serving.predictor import Predictor
 
-    answers = Predictor(found, device=device)(questions.text, questions.text_pair)
+    answers = Predictor(run_directory, device=device)(questions.text, questions.text_pair)
     (_write_jsonl if output == "jsonl" else _write_tsv)(answers, sys.stdout)
     _warn_of_truncation(answers, config.batch.max_length)
 

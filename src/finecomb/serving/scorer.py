@@ -27,8 +27,8 @@ def main(arguments: list[str]) -> int:
         _say(answers, {"classes": None if several else predictor.label_names})
         for line in sys.stdin:
             asked = json.loads(line)
-            found = predictor(asked["texts"], asked["pairs"])
-            _say(answers, {"probabilities": [list(each["probabilities"].values()) for each in found]})
+            predictions = predictor(asked["texts"], asked["pairs"])
+            _say(answers, {"probabilities": [list(each["probabilities"].values()) for each in predictions]})
     except ConfigError as error:
         print(problems_text(error.problems), file=sys.stderr)
         return 2
