@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from finecomb.studies.analysis.facts import ArmFacts, ColumnFacts, StudyFacts
 from finecomb.studies.analysis.frames import Frames, table_of
+from finecomb.studies.plan.study_plan import Reference, Tune
 
 CODE, MACHINE = "abc123", "a processor, 1 threads, bf16"
 
@@ -70,38 +72,21 @@ def row(column, arm, role, seed, trial, setting, metrics):
 
 
 def facts(columns, arms, seeds, baseline, tune, references):
-    return {
-        "name": "synthetic",
-        "question": "Which is better?",
-        "command": "finecomb study synthetic",
-        "base": ["dataset=movie_reviews"],
-        "baseline": baseline,
-        "columns": [
-            {
-                "name": column,
-                "overrides": [],
-                "metric": "accuracy",
-                "task": "sequence_classification",
-                "dataset": column or "movie_reviews",
-                "model": "tiny",
-                "model_note": None,
-                "labels": ["negative", "positive"],
-            }
+    model = {"model": "tiny", "labels": ["negative", "positive"]}
+    chosen = {column: ["optimizer.lr=0.01"] if tune else [] for column in columns}
+    return StudyFacts(
+        name="synthetic",
+        question="Which is better?",
+        command="finecomb study synthetic",
+        base=["dataset=movie_reviews"],
+        baseline=baseline,
+        columns=[
+            ColumnFacts(column, [], "accuracy", task="sequence_classification", dataset=column or "movie_reviews", **model)
             for column in columns
         ],
-        "arms": [
-            {
-                "name": arm,
-                "overrides": [f"tuning={arm}"],
-                "seeds": list(seeds),
-                "space": {},
-                "chosen": {column: ["optimizer.lr=0.01"] if tune else [] for column in columns},
-                "edges": {column: [] for column in columns},
-            }
-            for arm in arms
-        ],
-        "references": list(references),
-        "tune": {"trials": 3, "seconds": None, "search": "grid", "seed": 0} if tune else None,
-        "missing": [],
-        "warnings": [],
-    }
+        arms=[ArmFacts(arm, [f"tuning={arm}"], list(seeds), {}, chosen, {column: [] for column in columns}) for arm in arms],
+        references=[Reference(**each) for each in references],
+        tune=Tune(3, None, "grid", 0) if tune else None,
+        missing=[],
+        warnings=[],
+    )

@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -124,7 +125,7 @@ def test_one_seed_decides_nothing():
 @pytest.mark.parametrize("baseline", ["best", "full"])
 def test_a_collapsed_seed_leaves_the_table_standing(baseline):
     given = frames(baseline=baseline, lift=0.3)
-    given.facts["columns"][0]["metric"] = "mcc"
+    given.facts = replace(given.facts, columns=[replace(given.facts.columns[0], metric="mcc")])
     collapsed = (given.examples["arm"] == "head") & (given.examples["seed"] == 1)
     given.examples.loc[collapsed, "prediction"] = "positive"
     analysis = analyze(given)

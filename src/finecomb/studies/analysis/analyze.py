@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from finecomb.config.plugins import lower_is_better
+from finecomb.studies.analysis.facts import ColumnFacts
 from finecomb.studies.analysis.frames import CONFIRM, REFERENCE, TRIAL, Frames
 from finecomb.studies.analysis.rows import BETTER, NOT_SHOWN, ONE_SEED, UNDEFINED, WORSE, Analysis, ColumnTable, Row
 from finecomb.studies.analysis.scores import Labels, Predictions, best, scorer, value_range, zero_divisions
@@ -31,10 +32,8 @@ _TOLERANCE = 1e-5
 
 def analyze(frames: Frames) -> Analysis:
     """Compute everything; deterministic."""
-    columns = [
-        _column(frames, column, metric) for column in frames.facts["columns"] for metric in column.get("metrics", [column["metric"]])
-    ]
-    _correct(columns, best_row=frames.facts["baseline"] == "best", comparison=is_comparison(frames))
+    columns = [_column(frames, column, metric) for column in frames.facts.columns for metric in column.metrics or [column.metric]]
+    _correct(columns, best_row=frames.facts.baseline == "best", comparison=is_comparison(frames))
     if is_comparison(frames):
         place = {row.arm: number for number, row in enumerate(sorted(columns[0].rows, key=columns[0].rank))}
         for column in columns:
@@ -42,12 +41,12 @@ def analyze(frames: Frames) -> Analysis:
     for column in columns:
         for row in column.rows:
             _judge(row, column.lower_is_better)
-    return Analysis(frames.facts, columns, [*frames.facts.get("warnings", []), *_study_warnings(frames)])
+    return Analysis(frames.facts, columns, [*frames.facts.warnings, *_study_warnings(frames)])
 
 
 def is_comparison(frames: Frames) -> bool:
     """Whether the runs were named by the user, and not by a study."""
-    return frames.facts.get("of") == "runs"
+    return frames.facts.is_comparison
 
 
 def _correct(columns: Sequence[ColumnTable], *, best_row: bool, comparison: bool) -> None:
@@ -66,10 +65,10 @@ def _correct(columns: Sequence[ColumnTable], *, best_row: bool, comparison: bool
             row.p = p if p is None or not best_row else min(1.0, p * factor)
 
 
-def _column(frames: Frames, column: dict[str, Any], metric: str) -> ColumnTable:
-    column = {**column, "metric": metric}
-    results = frames.results[frames.results["column"] == column["name"]]
-    examples = frames.examples[frames.examples["column"] == column["name"]]
+def _column(frames: Frames, column: ColumnFacts, metric: str) -> ColumnTable:
+    column = replace(column, metric=metric)
+    results = frames.results[frames.results["column"] == column.name]
+    examples = frames.examples[frames.examples["column"] == column.name]
     warnings: list[str] = []
     rows = _rows(frames, column, results)
     measured = _answers(rows, examples, warnings)
@@ -78,39 +77,39 @@ def _column(frames: Frames, column: dict[str, Any], metric: str) -> ColumnTable:
     left_out = _score_rows(rows, measured, score, counted, metric)
     _count_zero_divisions(column, rows, measured)
     arms = [row for row in rows if row.competes and row.values is not None]
-    baseline, best_arm = (_named(arms, name, column["metric"]) for name in (frames.facts["baseline"], "best"))
+    baseline, best_arm = (_named(arms, name, column.metric) for name in (frames.facts.baseline, "best"))
     for row in rows:
         if row.values is not None and baseline is not None and row is not baseline:
             _compare(row, baseline, left_out)
     _mark_best(arms, best_arm, left_out)
     split = str(examples["split"].iloc[0]) if len(examples) else "test"
     warnings += _column_warnings(frames, column, rows, results)
-    return ColumnTable(column["name"], column["metric"], split, counted, baseline.arm if baseline else "", rows, column, warnings)
+    return ColumnTable(column.name, column.metric, split, counted, baseline.arm if baseline else "", rows, column, warnings)
 
 
-def _rows(frames: Frames, column: dict[str, Any], results: pd.DataFrame) -> list[Row]:
+def _rows(frames: Frames, column: ColumnFacts, results: pd.DataFrame) -> list[Row]:
     """Every arm of the study, whether or not it has runs, then the references."""
     rows = []
     confirmed = results[results["role"] == CONFIRM]
     machines = confirmed["machine"].value_counts()
-    for arm in frames.facts["arms"]:
-        runs = confirmed[confirmed["arm"] == arm["name"]]
-        row = Row(arm["name"], "arm", sorted(int(seed) for seed in runs["seed"]))
-        row.missing = [seed for seed in arm["seeds"] if seed not in row.seeds]
-        row.setting, row.edges = " ".join(arm["chosen"][column["name"]]), list(arm["edges"][column["name"]])
+    for arm in frames.facts.arms:
+        runs = confirmed[confirmed["arm"] == arm.name]
+        row = Row(arm.name, "arm", sorted(int(seed) for seed in runs["seed"]))
+        row.missing = [seed for seed in arm.seeds if seed not in row.seeds]
+        row.setting, row.edges = " ".join(arm.chosen[column.name]), list(arm.edges[column.name])
         same = runs[runs["machine"] == machines.index[0]] if len(machines) else runs
         row.costs = {name: _mean(runs, name) for name in SIZES} | {name: _mean(same, name) for name in COSTS}
-        _add_trials(row, results[(results["role"] == TRIAL) & (results["arm"] == arm["name"])], f"validation/{column['metric']}")
+        _add_trials(row, results[(results["role"] == TRIAL) & (results["arm"] == arm.name)], f"validation/{column.metric}")
         rates = runs["learning_rate"].dropna().tolist() if "learning_rate" in runs else []
         row.learning_rate = rates[0] if rates else None
         rows.append(row)
-    for reference in frames.facts["references"]:
-        if reference["kind"] == "fitted":
-            fitted = results[(results["role"] == REFERENCE) & (results["arm"] == reference["name"])]
-            rows.append(Row(reference["name"], "fitted", [0], costs={"parameters_trainable": _mean(fitted, "parameters_trainable")}))
-        elif column["name"] in reference["scores"]:
-            value, spread = reference["scores"][column["name"]], reference["spread"].get(column["name"])
-            rows.append(Row(reference["name"], "published", published=value, spread=spread, source=reference["source"]))
+    for reference in frames.facts.references:
+        if reference.kind == "fitted":
+            fitted = results[(results["role"] == REFERENCE) & (results["arm"] == reference.name)]
+            rows.append(Row(reference.name, "fitted", [0], costs={"parameters_trainable": _mean(fitted, "parameters_trainable")}))
+        elif column.name in reference.scores:
+            value, spread = reference.scores[column.name], reference.spread.get(column.name)
+            rows.append(Row(reference.name, "published", published=value, spread=spread, source=reference.source))
     for row in rows:
         row.competes = row.kind == "arm" or (is_comparison(frames) and row.kind == "fitted")
     return rows
@@ -149,28 +148,29 @@ def _answers(rows: Sequence[Row], examples: pd.DataFrame, warnings: list[str]) -
     return found
 
 
-def _scorer(column: dict[str, Any], measured: dict[str, list[Predictions]]) -> Any:
+def _scorer(column: ColumnFacts, measured: dict[str, list[Predictions]]) -> Any:
     runs, labels = _typed(column, measured)
-    return scorer(runs, [column["metric"]], labels) if runs else None
+    return scorer(runs, [column.metric], labels) if runs else None
 
 
-def _typed(column: dict[str, Any], measured: dict[str, list[Predictions]]) -> tuple[list[Predictions], Labels]:
+def _typed(column: ColumnFacts, measured: dict[str, list[Predictions]]) -> tuple[list[Predictions], Labels]:
     """All runs with their answers as numbers, names or lists of names, and the classes."""
     runs = [run for each in measured.values() for run in each]
-    exclusive = "multi_label" not in str(column["task"])
-    if column["task"] == "regression":
+    exclusive = "multi_label" not in str(column.task)
+    if column.task == "regression":
         return [Predictions(run.ids, [float(x) for x in run.label], [float(x) for x in run.prediction]) for run in runs], Labels(None)
     if not exclusive:
         runs = [Predictions(run.ids, [json.loads(x) for x in run.label], [json.loads(x) for x in run.prediction]) for run in runs]
     seen = {name for run in runs for side in (run.label, run.prediction) for value in side for name in ([value] if exclusive else value)}
-    return runs, Labels([*column["labels"], *sorted(seen - set(column["labels"]))], exclusive=exclusive)
+    known = column.labels or []
+    return runs, Labels([*known, *sorted(seen - set(known))], exclusive=exclusive)
 
 
-def _count_zero_divisions(column: dict[str, Any], rows: Sequence[Row], measured: dict[str, list[Predictions]]) -> None:
+def _count_zero_divisions(column: ColumnFacts, rows: Sequence[Row], measured: dict[str, list[Predictions]]) -> None:
     if not measured:
         return
     runs, labels = _typed(column, measured)
-    undefined = zero_divisions(runs, [column["metric"]], labels)[:, 0]
+    undefined = zero_divisions(runs, [column.metric], labels)[:, 0]
     start = 0
     for arm, own in measured.items():
         next(row for row in rows if row.arm == arm).zero_divisions = int(undefined[start : start + len(own)].sum())
@@ -262,17 +262,17 @@ def _judge(row: Row, lower: bool) -> None:
         row.verdict = BETTER if (row.to_baseline.value > 0) != lower else WORSE
 
 
-def _column_warnings(frames: Frames, column: dict[str, Any], rows: Sequence[Row], results: pd.DataFrame) -> list[str]:
+def _column_warnings(frames: Frames, column: ColumnFacts, rows: Sequence[Row], results: pd.DataFrame) -> list[str]:
     found = []
     for row in rows:
         if row.kind == "arm" and row.missing:
-            why = dict.fromkeys(each["why"] for each in frames.facts["missing"] if each["arm"] == row.arm and each["role"] == CONFIRM)
+            why = dict.fromkeys(each.why for each in frames.facts.missing if each.arm == row.arm and each.role == CONFIRM)
             reasons = f" ({', '.join(why)})" if any(why) else ""
             missing = f"seeds {', '.join(map(str, row.missing))} are missing{reasons}"
             found.append(f"{row.arm}: {missing}; its numbers are of {len(row.seeds)} seeds")
         if row.edges:
             found.append(f"{row.arm}: the chosen {' '.join(row.edges)} is at the edge of what was tried; a better one may lie beyond")
-        if line := _recorded_otherwise(row, column["metric"], results):
+        if line := _recorded_otherwise(row, column.metric, results):
             found.append(line)
     confirmed = results[results["role"] == CONFIRM]
     of_rows = {int(value) for value in confirmed["train_rows"].dropna()} if "train_rows" in confirmed else set()
@@ -303,13 +303,13 @@ def _study_warnings(frames: Frames) -> list[str]:
     if len(runs) and runs["code"].nunique() > 1:
         runs_by_code = ", ".join(f"{code}: {count} runs" for code, count in runs["code"].value_counts().items())
         found.append(f"runs were made with different code ({runs_by_code})")
-    seeds = {arm["name"]: tuple(arm["seeds"]) for arm in frames.facts["arms"]}
+    seeds = {arm.name: tuple(arm.seeds) for arm in frames.facts.arms}
     if len(set(seeds.values())) > 1:
         found.append("arms have different seeds: " + "; ".join(f"{name}: {', '.join(map(str, each))}" for name, each in seeds.items()))
-    waiting = [each for each in frames.facts["missing"] if each["role"] == TRIAL]
+    waiting = [each for each in frames.facts.missing if each.role == TRIAL]
     if waiting:
         found.append(
             f"{len(waiting)} trials have not finished, so that arms had unequal budgets: "
-            + ", ".join(sorted({each["arm"] for each in waiting}))
+            + ", ".join(sorted({each.arm for each in waiting}))
         )
     return found

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.runs.index import short_error
 from finecomb.studies.analysis import arms, caveats, frames, references
+from finecomb.studies.analysis.facts import ArmFacts, ColumnFacts, MissingRun, StudyFacts
 from finecomb.studies.analysis.frames import CONFIRM, REFERENCE, Frames, Place
 from finecomb.studies.analysis.scores import read_predictions
+from finecomb.studies.plan.study_plan import Reference
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +136,7 @@ def collect_runs(
             table = _examples_of(place, run, split)
             if table is None:
                 why = f"seed {seed} has no {split} predictions" if run.state == "finished" else f"seed {seed} is {run.state}"
-                missing.append({"column": "", "arm": arm.label, "role": CONFIRM, "seed": seed, "why": why})
+                missing.append(MissingRun("", arm.label, CONFIRM, seed, why))
                 continue
             measured.append(run)
             rows.append(frames.result_row(place, run))
@@ -149,24 +151,24 @@ def collect_runs(
             rows.append({**asdict(place), **row})
             examples.append(table)
         noted += [*caveats.of_memory(measured), *caveats.other_surroundings(measured)]
-    facts_ = _facts_of_runs(described, measured, {"metrics": list(metrics), "metric": metrics[0]})
-    kept = {place for row in rows if row["role"] == REFERENCE for place in [row["arm"]]}
-    return _frames(
-        {
-            "of": "runs",
-            "question": "",
-            "command": command,
-            "baseline": baseline,
-            "references": [{"name": each, "kind": "fitted", "scores": {}, "spread": {}, "source": ""} for each in fitted if each in kept],
-            "tune": None,
-            "missing": missing,
-            "warnings": noted,
-            **facts_,
-        },
-        rows,
-        examples,
-        curves,
+    kept = {str(row["arm"]) for row in rows if row["role"] == REFERENCE}
+    base, described_arms = _arms_of_runs(described)
+    any_run = measured[0] if measured else described[0][0].runs[0]
+    asked = StudyFacts(
+        name="comparison",
+        question="",
+        command=command,
+        base=base,
+        baseline=baseline,
+        columns=[ColumnFacts("", [], metrics[0], list(metrics), **_column_facts(any_run))],
+        arms=described_arms,
+        references=[Reference(each, "fitted") for each in fitted if each in kept],
+        tune=None,
+        missing=missing,
+        warnings=noted,
+        of="runs",
     )
+    return _frames(asked, rows, examples, curves)
 
 
 def _check_same_examples(examples: Sequence[pd.DataFrame], split: str) -> None:
@@ -180,30 +182,24 @@ def _check_same_examples(examples: Sequence[pd.DataFrame], split: str) -> None:
         raise ConfigError(Problem(what, where=groups, hint="compare runs of one data set and one dataset.split.seed at a time"))
 
 
-def _facts_of_runs(
-    described: Sequence[tuple[arms.Arm, list[int], bool]], measured: Sequence[arms.ComparedRun], metrics: dict[str, Any]
-) -> dict[str, Any]:
-    """Base, column and arms, from the overrides that all runs share and those that they do not."""
+def _arms_of_runs(described: Sequence[tuple[arms.Arm, list[int], bool]]) -> tuple[list[str], list[ArmFacts]]:
+    """The overrides that all runs share, and each arm with those of its own."""
     runs = [run for arm, _, _ in described for run in arm.runs]
     words = {run.path: [word for word in run.record.overrides if not word.startswith("seed=")] for run in runs}
     shared = set.intersection(*map(set, words.values()))
-    return {
-        "name": "comparison",
-        "base": [word for word in words[runs[0].path] if word in shared],
-        "columns": [{"name": "", "overrides": [], **metrics, **_column_facts((measured or runs)[0])}],
-        "arms": [
-            {
-                "name": arm.label,
-                "overrides": [] if repeated else [word for word in words[arm.runs[0].path] if word not in shared],
-                "by_run": repeated,
-                "seeds": seeds,
-                "space": {},
-                "chosen": {"": []},
-                "edges": {"": []},
-            }
-            for arm, seeds, repeated in described
-        ],
-    }
+    base = [word for word in words[runs[0].path] if word in shared]
+    return base, [
+        ArmFacts(
+            name=arm.label,
+            overrides=[] if repeated else [word for word in words[arm.runs[0].path] if word not in shared],
+            seeds=seeds,
+            space={},
+            chosen={"": []},
+            edges={"": []},
+            by_run=repeated,
+        )
+        for arm, seeds, repeated in described
+    ]
 
 
 def _column_facts(run: arms.ComparedRun | None) -> dict[str, Any]:
@@ -217,55 +213,48 @@ def _column_facts(run: arms.ComparedRun | None) -> dict[str, Any]:
     }
 
 
-def _frames(facts: dict[str, Any], rows: list[dict[str, Any]], examples: list[pd.DataFrame], curves: list[dict[str, Any]]) -> Frames:
+def _frames(facts: StudyFacts, rows: list[dict[str, Any]], examples: list[pd.DataFrame], curves: list[dict[str, Any]]) -> Frames:
     import pandas as pd
 
     table = pd.concat(examples, ignore_index=True) if examples else pd.DataFrame(columns=COLUMNS_OF_EXAMPLES)
     return Frames(facts, frames.table_of(rows, FIRST_COLUMNS), table, frames.table_of(curves, COLUMNS_OF_CURVES))
 
 
-def _column(answered: Answered, column: Column, runs: dict[Path, arms.ComparedRun]) -> dict[str, Any]:
+def _column(answered: Answered, column: Column, runs: dict[Path, arms.ComparedRun]) -> ColumnFacts:
     """A column of a study."""
     paths = [each.run.path for each in answered.answers if each.run is not None and each.job.column == column.name]
     run = next((runs[path] for path in paths if path in runs), None)
-    place = {"name": column.name, "overrides": list(column.overrides), "metric": answered.metrics[column.name]}
-    return {**place, **_column_facts(run)}
+    return ColumnFacts(column.name, list(column.overrides), answered.metrics[column.name], **_column_facts(run))
 
 
-def facts(answered: Answered, command: str, warnings: list[str], runs: dict[Path, arms.ComparedRun]) -> dict[str, Any]:
-    """What study.json holds. Nothing in it depends on where the files lie."""
+def facts(answered: Answered, command: str, warnings: list[str], runs: dict[Path, arms.ComparedRun]) -> StudyFacts:
+    """What a study asked. Nothing in it depends on where the files lie."""
     study = answered.study
-    return {
-        "name": study.name,
-        "question": study.question,
-        "command": command,
-        "base": list(study.base),
-        "baseline": study.baseline,
-        "columns": [_column(answered, column, runs) for column in study.columns],
-        "arms": [
-            {
-                "name": arm.name,
-                "overrides": list(arm.overrides),
-                "seeds": list(arm.seeds),
-                "space": {str(key): value for key, value in arm.space.items()},
-                "chosen": {column.name: list(answered.chosen.get((arm.name, column.name), ())) for column in study.columns},
-                "edges": {column.name: answered.edges.get((arm.name, column.name), []) for column in study.columns},
-            }
+    return StudyFacts(
+        name=study.name,
+        question=study.question,
+        command=command,
+        base=list(study.base),
+        baseline=study.baseline,
+        columns=[_column(answered, column, runs) for column in study.columns],
+        arms=[
+            ArmFacts(
+                name=arm.name,
+                overrides=list(arm.overrides),
+                seeds=list(arm.seeds),
+                space={str(key): value for key, value in arm.space.items()},
+                chosen={column.name: list(answered.chosen.get((arm.name, column.name), ())) for column in study.columns},
+                edges={column.name: answered.edges.get((arm.name, column.name), []) for column in study.columns},
+            )
             for arm in study.arms
         ],
-        "references": [asdict(reference) for reference in study.references],
-        "tune": None if study.tune is None else asdict(study.tune),
-        "missing": [
-            {
-                "column": each.job.column,
-                "arm": each.job.arm,
-                "role": each.job.role,
-                "seed": each.job.seed,
-                "why": f"{each.state}: {short_error(each.error)}".rstrip(": "),
-            }
+        references=list(study.references),
+        tune=study.tune,
+        missing=[
+            MissingRun(each.job.column, each.job.arm, each.job.role, each.job.seed, f"{each.state}: {short_error(each.error)}".rstrip(": "))
             for each in answered.answers
             if each.state != "finished"
         ],
-        "warnings": warnings,
-        "study_sha256": hashlib.sha256(study.path.read_bytes()).hexdigest(),
-    }
+        warnings=warnings,
+        study_sha256=hashlib.sha256(study.path.read_bytes()).hexdigest(),
+    )

@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finecomb.core import atomic, files
 from finecomb.runs import provenance
 from finecomb.runs.directory import RunDirectory
+from finecomb.studies.analysis import facts as study_facts
 from finecomb.studies.analysis.arms import ComparedRun
+from finecomb.studies.analysis.facts import StudyFacts
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FACTS, RESULTS, EXAMPLES, CURVES = "study.json", "results.parquet", "examples.parquet", "curves.parquet"
-VERSION = 2
 # Columns of results.parquet that version 1 wrote under another name.
 _COLUMNS_OF_VERSION_1 = {"artefact_bytes": "artifact_bytes"}
 # Roles of a row: a trial chooses, a confirm run is reported, a reference was fitted here.
@@ -35,9 +35,9 @@ TRIAL, CONFIRM, REFERENCE = "trial", "confirm", "reference"
 
 @dataclass
 class Frames:
-    """facts: plain JSON values. The three tables as described above, sorted."""
+    """What was asked, and the three tables as described above, sorted."""
 
-    facts: dict[str, Any]
+    facts: StudyFacts
     results: pd.DataFrame
     examples: pd.DataFrame
     curves: pd.DataFrame
@@ -58,7 +58,7 @@ class Place:
 def write(frames: Frames, folder: Path) -> None:
     """Write the four files, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    atomic.write_json(folder / FACTS, {"version": VERSION, **frames.facts})
+    study_facts.write(folder / FACTS, frames.facts)
     for name, table in ((RESULTS, frames.results), (EXAMPLES, frames.examples), (CURVES, frames.curves)):
         temporary = folder / f".{name}.tmp"
         table.to_parquet(temporary, index=False, compression="zstd")
@@ -80,10 +80,8 @@ def read(folder: Path) -> Frames:
             raise ConfigError(
                 Problem(f"{name} cannot be read: {error}", str(folder / name), hint="run the study again to write it")
             ) from error
-    facts = files.read_json(folder / FACTS)
-    facts.pop("version", None)
     results, examples, curves = tables
-    return Frames(facts, results.rename(columns=_COLUMNS_OF_VERSION_1), examples, curves)
+    return Frames(study_facts.read(folder / FACTS), results.rename(columns=_COLUMNS_OF_VERSION_1), examples, curves)
 
 
 def result_row(place: Place, run: ComparedRun) -> dict[str, Any]:

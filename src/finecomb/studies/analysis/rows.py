@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from finecomb.config.plugins import lower_is_better
+from finecomb.studies.analysis.facts import ColumnFacts, StudyFacts
 from finecomb.studies.analysis.statistics import Floats, Interval, two_way
 from finecomb.studies.analysis.statistics.seeds import Summary
 
@@ -103,7 +104,7 @@ class ColumnTable:
     examples: int
     baseline: str
     rows: list[Row]
-    facts: dict[str, Any]
+    facts: ColumnFacts
     warnings: list[str]
 
     def rank(self, row: Row) -> tuple[bool, bool, float, str]:
@@ -121,6 +122,6 @@ class ColumnTable:
 class Analysis:
     """All columns of a study. notes: what holds for all of them."""
 
-    facts: dict[str, Any]
+    facts: StudyFacts
     columns: list[ColumnTable]
     warnings: list[str]

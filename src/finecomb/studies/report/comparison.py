@@ -50,8 +50,8 @@ class Comparison(ReportTable):
     def __init__(self, collected: Frames, grouped: Sequence[arms.Arm]) -> None:
         super().__init__(collected)
         self.remarks: list[str] = []
-        missing = {(each["arm"], each["seed"]) for each in collected.facts["missing"]}
-        seeds = {arm["name"]: arm["seeds"] for arm in collected.facts["arms"]}
+        missing = {(each.arm, each.seed) for each in collected.facts.missing}
+        seeds = {arm.name: arm.seeds for arm in collected.facts.arms}
         measured = {
             arm.label: [run for seed, run in zip(seeds[arm.label], arm.runs, strict=True) if (arm.label, seed) not in missing]
             for arm in grouped
@@ -215,7 +215,7 @@ def compare(
         what = f"there is nothing to compare yet: no run is finished and has predictions ({states})"
         raise ConfigError(Problem(what, hint="start the runs again; those that were interrupted resume"))
     collected = collect_runs(grouped, shown, split, command=command, baseline=baseline, fitted=references, warnings=warnings)
-    labels = [*measured, *(each["name"] for each in collected.facts["references"])]
+    labels = [*measured, *(each.name for each in collected.facts.references)]
     if baseline not in ("best", *labels):
         close = nearest(baseline, labels)
         hint = f"did you mean {close}?" if close else ""

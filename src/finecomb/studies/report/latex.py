@@ -41,11 +41,11 @@ def latex(analysis: Analysis, *, spread: Spread = "interval", parameters: bool =
     rows = {name: [next((row for row in column.rows if row.arm == name), None) for column in columns] for name in row_names(analysis)}
     extra = [" & parameters"] if parameters else []
     lines = [
-        f"% {analysis.facts['name']}: made by `{analysis.facts['command']}`; needs \\usepackage{{booktabs}}",
+        f"% {analysis.facts.name}: made by `{analysis.facts.command}`; needs \\usepackage{{booktabs}}",
         r"\begin{table}[t]",
         r"\centering",
         rf"\caption{{{_caption(analysis, spread)}}}",
-        rf"\label{{tab:{re.sub(r'[^a-z0-9]+', '-', str(analysis.facts['name']).lower()).strip('-')}}}",
+        rf"\label{{tab:{re.sub(r'[^a-z0-9]+', '-', str(analysis.facts.name).lower()).strip('-')}}}",
         r"\begin{tabular}{l" + "r" * (len(columns) + len(extra)) + "}",
         r"\toprule",
         " & ".join(["", *(escape(heading(column)) for column in columns)]) + "".join(extra) + r" \\",
@@ -82,7 +82,7 @@ def _caption(analysis: Analysis, spread: Spread) -> str:
     """The question, and the legend of everything the cells hold."""
     rows = [(row, column) for column in analysis.columns for row in column.rows]
     seeds = sorted({len(row.seeds) for row, _ in rows if row.kind == "arm" and row.seeds})
-    parts = [escape(analysis.facts["question"])] if analysis.facts["question"] else []
+    parts = [escape(analysis.facts.question)] if analysis.facts.question else []
     parts.append(rf"Mean $\pm$ {_OF_SPREAD[spread]}; {' or '.join(map(str, seeds)) or '--'} seeds.")
     parts.append("Bold: best.")
     if any(row.as_good for row, _ in rows):

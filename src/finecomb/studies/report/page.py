@@ -70,9 +70,9 @@ _TITLES = {
 def page(analysis: Analysis, figures: dict[str, str]) -> str:
     """The whole page as text."""
     facts = analysis.facts
-    parts = [f"<h1>{escape(facts['name'])}</h1>"]
-    if facts["question"]:
-        parts.append(f'<p class="question">{escape(facts["question"])}</p>')
+    parts = [f"<h1>{escape(facts.name)}</h1>"]
+    if facts.question:
+        parts.append(f'<p class="question">{escape(facts.question)}</p>')
     parts += [f'<p class="warning">{escape(line)}</p>' for line in tables.warnings(analysis)]
     for grid in tables.grids(analysis):
         parts += [f"<h2>{escape(grid.title)}</h2>", _table(grid)]
@@ -82,12 +82,12 @@ def page(analysis: Analysis, figures: dict[str, str]) -> str:
         title = f"{_TITLES[kind]}: {column}" if column else _TITLES[kind]
         parts += [f"<h2>{escape(title)}</h2>", f'<figure role="img" aria-label="{escape(title)}">{_inline(svg, name)}</figure>']
     parts += ["<h2>How to read this</h2>", "<ul>", *(f"<li>{escape(line)}</li>" for line in tables.notes(analysis)), "</ul>"]
-    parts += ["<h2>How to make it again</h2>", f"<pre>{escape(facts['command'])}</pre>"]
+    parts += ["<h2>How to make it again</h2>", f"<pre>{escape(facts.command)}</pre>"]
     parts.append(
         "<footer>Every number comes from results.parquet and examples.parquet beside this page; reproduce.md names the runs.</footer>"
     )
     body = "\n".join(parts)
-    head = f"<title>{escape(facts['name'])}</title>\n<style>\n{_STYLE}\n</style>"
+    head = f"<title>{escape(facts.name)}</title>\n<style>\n{_STYLE}\n</style>"
     return _PAGE.format(head=head, body=f"{body}\n<script>\n{_SCRIPT}\n</script>")
 
 

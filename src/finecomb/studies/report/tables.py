@@ -27,7 +27,7 @@ def grids(analysis: Analysis) -> list[Grid]:
     """An overview where there are several columns, then for each column its scores and differences, then costs."""
     several = [_overview(analysis)] if len(analysis.columns) > 1 else []
     once = {column.name: column for column in reversed(analysis.columns)}.values()
-    costs = [_costs(column, rates=analysis.facts.get("of") == "runs") for column in reversed(once)]
+    costs = [_costs(column, rates=analysis.facts.is_comparison) for column in reversed(once)]
     return [*several, *(_scores(column) for column in analysis.columns), *costs]
 
 
@@ -39,7 +39,7 @@ def row_names(analysis: Analysis) -> list[str]:
 def markdown(analysis: Analysis) -> str:
     """table.md."""
     facts = analysis.facts
-    title = [f"# {facts['name']}", facts["question"]] if facts["question"] else [f"# {facts['name']}"]
+    title = [f"# {facts.name}", facts.question] if facts.question else [f"# {facts.name}"]
     return "\n\n".join(title) + "\n\n" + markdown_of(grids(analysis), warnings(analysis), notes(analysis))
 
 
@@ -57,7 +57,7 @@ def markdown_of(given: Sequence[Grid], warned: Sequence[str], noted: Sequence[st
 def heading(column: ColumnTable) -> str:
     """Data, split, metric and unit of a column."""
     unit = "" if column.metric in NO_SHARE else ", %"
-    name = column.name or column.facts.get("dataset") or ""
+    name = column.name or column.facts.dataset or ""
     return f"{name}: {column.split}/{column.metric}{unit}"
 
 
@@ -135,7 +135,7 @@ def _costs(column: ColumnTable, *, rates: bool) -> Grid:
                 NONE if rate is None else f"{rate:,.0f}",
             ]
         )
-    name = column.name or str(column.facts.get("dataset") or "")
+    name = column.name or str(column.facts.dataset or "")
     return Grid(f"{name}: cost of one run (means over seeds, on one machine)", header, cells)
 
 
@@ -148,10 +148,10 @@ def warnings(analysis: Analysis) -> list[str]:
 
 def notes(analysis: Analysis) -> list[str]:
     """How to read the tables."""
-    found = [f"{column.name or column.facts['dataset']}: {column.examples:,} {column.split} examples." for column in analysis.columns]
+    found = [f"{column.name or column.facts.dataset}: {column.examples:,} {column.split} examples." for column in analysis.columns]
     if any(column.split == "validation" for column in analysis.columns):
         found.append("There are no test predictions: these are validation numbers, on which the checkpoint and perhaps more was chosen.")
-    models = {(column.facts["model"], column.facts["model_note"]) for column in analysis.columns if column.facts["model"]}
+    models = {(column.facts.model, column.facts.model_note) for column in analysis.columns if column.facts.model}
     found += [f"Model: {name}{f' ({note})' if note else ''}." for name, note in sorted(models, key=str)]
     found.append(
         "95 % interval: for other seeds and other test examples together (crossed variances, Student's t; one seed: examples only). "
@@ -169,18 +169,18 @@ def notes(analysis: Analysis) -> list[str]:
         ]
         found += _undefined(column)
     found += _power(analysis)
-    tune = analysis.facts["tune"]
+    tune = analysis.facts.tune
     if tune:
-        budget = f"{tune['trials']} trials" if tune["trials"] else f"{tune['seconds']:g} seconds of training"
+        budget = f"{tune.trials} trials" if tune.trials else f"{tune.seconds:g} seconds of training"
         found.append(
-            f"Each arm had {budget} ({tune['search']} search, seed {tune['seed']}), chosen on validation without a look at the test set; "
+            f"Each arm had {budget} ({tune.search} search, seed {tune.seed}), chosen on validation without a look at the test set; "
             "the numbers above are of its winner on other seeds."
         )
-    if analysis.facts["baseline"] == "best":
+    if analysis.facts.baseline == "best":
         found.append("The baseline is the best row on these same examples, which flatters its own value.")
     for column in analysis.columns:
         found += [f"{row.arm}: {row.source}." for row in column.rows if row.source]
-        if analysis.facts.get("of") == "runs":
+        if analysis.facts.is_comparison:
             found += [f"{row.arm}: {SETTINGS[row.arm]}." for row in column.rows if row.kind == "fitted"]
     return list(dict.fromkeys(filter(None, found)))
 
@@ -205,12 +205,12 @@ def _correction(analysis: Analysis) -> list[str]:
     if not comparisons:
         return []
     how = f"by Holm for the {comparisons} comparisons of this study"
-    if analysis.facts["baseline"] == "best":
+    if analysis.facts.baseline == "best":
         how = "for the choice of the best row"
         how += f" and the {len(analysis.columns)} columns" if len(analysis.columns) > 1 else ""
-    if analysis.facts.get("of") == "runs":
+    if analysis.facts.is_comparison:
         rows = max(sum(row.competes and row.own is not None for row in column.rows) for column in analysis.columns)
-        best = analysis.facts["baseline"] == "best"
+        best = analysis.facts.baseline == "best"
         how = f"for the choice of the best of {rows} rows" if best else f"by Holm for the {rows - 1} comparisons with that row"
         how += ", within each metric" if len(analysis.columns) > 1 else ""
     limits = few_seeds([len(row.seeds) for column in analysis.columns for row in column.rows if row.p is not None])

@@ -23,14 +23,14 @@ def log(report: ReportTable, folder: Path, *, project: str, entity: str | None, 
     import wandb
 
     content = hashlib.sha256(tables.csv(report.frames).encode()).hexdigest()[:12]
-    name = report.frames.facts["name"]
+    name = report.frames.facts.name
     place = folder.parent / "wandb"
     place.mkdir(exist_ok=True)
     os.environ.setdefault("WANDB_DATA_DIR", str(place / "data"))
     settings = wandb.Settings(console="off", silent=True, save_code=False, disable_job_creation=True, x_disable_stats=True)
     run: Any = wandb.init(
         id=f"{name}-{content}"[:64], resume="allow", project=project, entity=entity, group=name, job_type=JOB_TYPE, name=f"{name} summary",
-        dir=str(folder.parent), mode=mode, reinit="create_new", settings=settings, config={"question": report.frames.facts["question"]},
+        dir=str(folder.parent), mode=mode, reinit="create_new", settings=settings, config={"question": report.frames.facts.question},
     )  # fmt: skip
     try:
         run.log(_tables(report) | {"report": wandb.Html(str(folder / "report.html"), inject=False)})
@@ -66,15 +66,15 @@ def push_report(table: ReportTable, *, project: str, entity: str | None) -> str:
         raise ConfigError(Problem(what, "--wandb-report", hint="pip install wandb-workspaces")) from error
     facts = table.frames.facts
     try:
-        runset = reports.Runset(project=project, entity=entity, filters=f"Group == '{facts['name']}'")
-        metric = facts["columns"][0]["metric"]
+        runset = reports.Runset(project=project, entity=entity, filters=f"Group == '{facts.name}'")
+        metric = facts.columns[0].metric
         panels = [
             reports.LinePlot(y=[f"validation/{metric}"], groupby="job_type"),
             reports.BarPlot(metrics=[f"test/{metric}"], groupby="job_type"),
         ]
-        blocks = [reports.H1(facts["name"]), reports.P(facts["question"]), reports.PanelGrid(runsets=[runset], panels=panels)]
+        blocks = [reports.H1(facts.name), reports.P(facts.question), reports.PanelGrid(runsets=[runset], panels=panels)]
         blocks.append(reports.MarkdownBlock(table.to_markdown()))
-        report = reports.Report(project=project, entity=entity, title=facts["name"], blocks=blocks)
+        report = reports.Report(project=project, entity=entity, title=facts.name, blocks=blocks)
         report.save()
     except Exception as error:  # the package raises what its server says, in many kinds
         raise ConfigError(
