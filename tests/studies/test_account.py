@@ -6,6 +6,7 @@ from finecomb.data.dataset.manifest import Manifest
 from finecomb.launch.freeze import Frozen
 from finecomb.runs import directory
 from finecomb.runs.record import Inputs, PreparedInput, RunRecord
+from finecomb.runs.result import typed
 from finecomb.studies.summary import funnel_lines, print_data_summary, truncation_line
 
 MANIFEST = Manifest(
@@ -27,8 +28,8 @@ def test_truncation_is_told_for_the_splits_that_have_any():
     counts = {"truncated_tokens": 12, "truncated_examples": 2, "examples": 9}
     encoded = {"train": counts, "test": {"truncated_tokens": 0, "truncated_examples": 0, "examples": 3}}
     result = {"config": {"batch": {"max_length": 16}}, "counts": {"encoded": encoded}}
-    assert truncation_line(result) == "cut at batch.max_length=16: train 12 tokens of 2 of 9 texts"
-    assert truncation_line({"counts": {"encoded": {"test": encoded["test"]}}}) is None
+    assert truncation_line(typed(result)) == "cut at batch.max_length=16: train 12 tokens of 2 of 9 texts"
+    assert truncation_line(typed({"counts": {"encoded": {"test": encoded["test"]}}})) is None
 
 
 @pytest.mark.parametrize(("max_steps", "reported"), [(31, True), (30, False), (7, False), (-1, False)])

@@ -90,6 +90,7 @@ def show_run(run: Run) -> None:
     """The metrics of a finished run; its directory is the last line of standard output."""
     from rich.console import Console
 
+    from finecomb.runs.directory import RunDirectory
     from finecomb.runs.metrics import concise
     from finecomb.runs.show import table
     from finecomb.studies.summary import truncation_line
@@ -101,7 +102,7 @@ def show_run(run: Run) -> None:
     table(console, *_metrics(concise(run.metrics)))
     if line := _groups_line(run.metrics):
         print(line, file=sys.stderr)
-    if cut := truncation_line(run.result or {}):
+    if (outcome := RunDirectory(run.path).outcome()) and (cut := truncation_line(outcome)):
         print(cut, file=sys.stderr)
     print(run.path)
 

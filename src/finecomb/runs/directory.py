@@ -22,6 +22,7 @@ from finecomb.core.errors import ConfigError, Problem
 from finecomb.runs import metrics, record
 from finecomb.runs.lock import Lock, Owner, is_held, read_owner, waited_for
 from finecomb.runs.record import RunRecord
+from finecomb.runs.result import RunResult, typed
 
 _ARTIFACT_OF_SCHEMA_1 = "artefact"
 STATES = ("created", "running", "finished", "pruned", "failed", "interrupted")
@@ -169,6 +170,11 @@ class RunDirectory:
             return None
         found = files.read_json(path)
         return found | {"config": renamed.current(found["config"])} if isinstance(found.get("config"), dict) else found
+
+    def outcome(self) -> RunResult | None:
+        """What is read of result.json, typed; None as long as the run has not finished."""
+        plain = self.result()
+        return None if plain is None else typed(plain)
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Write result.json, which makes the run finished."""

@@ -15,6 +15,7 @@ from finecomb.core import files
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.runs import provenance
 from finecomb.runs.directory import RunDirectory
+from finecomb.runs.result import RunResult
 
 DAMAGED = "damaged"
 _RUN_NAME = re.compile(r".+-[0-9a-f]{12}$")
@@ -65,31 +66,25 @@ def entry(path: Path) -> Entry:
     """One run as a list shows it; never raises for what a damaged directory holds."""
     run = RunDirectory(path)
     try:
-        record, result = run.record, run.result()
-        state = "finished" if result is not None else run.state()
+        record, outcome = run.record, run.outcome()
+        state = "finished" if outcome is not None else run.state()
         error = run.status().error if state in ("failed", "interrupted") else None
     except ConfigError as damage:
         return Entry(path, DAMAGED, problem=damage.problems[0].what)
-    result = result or {}
+    outcome = outcome or RunResult()
     return Entry(
         path=path,
         state=state,
         created=record.created or None,
-        seconds=_inside(result, "time", "train_s"),
+        seconds=outcome.train_s,
         seed=record.seed,
         group=record.group,
         choices=record.choices,
         overrides=record.overrides,
-        metrics=result.get("metrics") or {},
-        monitor=_inside(result, "config", "monitor", "metric"),
+        metrics=outcome.metrics,
+        monitor=outcome.monitored,
         error=error,
     )
-
-
-def _inside(value: Any, *keys: str) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
 
 
 def select(
@@ -140,7 +135,7 @@ def best(found: Iterable[Entry], metric: str | None = None) -> Entry:
     """
     finished = [each for each in found if each.state == "finished"]
     if metric is None:
-        monitored = {f"validation/{each.monitor}" for each in finished if each.monitor}
+        monitored = {each.monitor for each in finished if each.monitor}
         if len(monitored) > 1:
             raise ConfigError(
                 Problem("these runs monitored different metrics", allowed=", ".join(sorted(monitored)), hint="name one of them")
@@ -172,7 +167,7 @@ def difference(first: RunDirectory, second: RunDirectory) -> Difference:
     runs = (first, second)
     records = [_provenance(run) for run in runs]
     configs = [flatten(run.config) | _hashes(run) for run in runs]
-    results = [(run.result() or {}).get("metrics") or {} for run in runs]
+    results = [outcome.metrics if (outcome := run.outcome()) else {} for run in runs]
     return Difference(
         config=_differing(*configs),
         metrics=_differing(*results),
@@ -210,12 +205,11 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str,
 def first_metric(run: RunDirectory) -> tuple[str | None, float | None]:
     """Name and value of what a finished run monitored on validation."""
     try:
-        result = run.result() or {}
+        outcome = run.outcome()
     except ConfigError:
         return None, None
-    name = f"validation/{_inside(result, 'config', 'monitor', 'metric')}"
-    value = (result.get("metrics") or {}).get(name)
-    return (name, float(value)) if value is not None else (None, None)
+    value = outcome.metric(outcome.monitored) if outcome and outcome.monitored else None
+    return (outcome.monitored, value) if outcome and value is not None else (None, None)
 
 
 def short_error(error: str | None) -> str:

@@ -37,7 +37,7 @@ def table(console: Console, headers: Sequence[str], rows: Iterable[Sequence[Any]
 
 def list_runs(console: Console, found: Sequence[Entry], metric: str | None = None) -> None:
     """One line for each run."""
-    names = metric or next((f"validation/{each.monitor}" for each in found if each.monitor), "validation/loss")
+    names = metric or next((each.monitor for each in found if each.monitor), "validation/loss")
     headers = ["run", "state", *_SHOWN_CHOICES, "seed", names, "train s", "made"]
     table(console, headers, [_row(each, names) for each in found])
     for each in found:

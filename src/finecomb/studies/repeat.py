@@ -60,6 +60,6 @@ def _inputs(first: RunDirectory, second: RunDirectory) -> Iterator[str]:
 
 
 def _outputs(first: RunDirectory, second: RunDirectory) -> Iterator[str]:
-    was, now = ((run.result() or {}).get("metrics", {}) for run in (first, second))
+    was, now = (outcome.metrics if (outcome := run.outcome()) else {} for run in (first, second))
     yield from (f"{name}: {was.get(name)} -> {now.get(name)}" for name in dict.fromkeys([*was, *now]) if was.get(name) != now.get(name))
     yield from (line for line in changed_answers(first, second) if ": 0 of" not in line)

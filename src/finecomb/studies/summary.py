@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from finecomb.config.schema.train import Config
 from finecomb.data.dataset.manifest import Manifest
 from finecomb.launch.freeze import Frozen
+from finecomb.runs.result import RunResult
 
 
 def funnel_lines(manifest: Manifest, name: str) -> list[str]:
@@ -97,13 +98,12 @@ def _capped(config: Config, rows: int) -> str | None:
     return f"trainer.max_steps={trainer.max_steps} is not reached: {end} (data {config.dataset.name}, batch.size={size})"
 
 
-def truncation_line(result: Mapping[str, Any]) -> str | None:
+def truncation_line(result: RunResult) -> str | None:
     """How many texts of each split were cut at batch.max_length, or None when none was."""
-    encoded = result.get("counts", {}).get("encoded", {})
-    cut = {split: counts for split, counts in encoded.items() if counts["truncated_tokens"]}
+    cut = {split: counts for split, counts in result.encoded.items() if counts["truncated_tokens"]}
     if not cut:
         return None
     cuts = [
         f"{split} {c['truncated_tokens']:,} tokens of {c['truncated_examples']:,} of {c['examples']:,} texts" for split, c in cut.items()
     ]
-    return f"cut at batch.max_length={result['config']['batch']['max_length']}: " + "; ".join(cuts)
+    return f"cut at batch.max_length={result.max_length}: " + "; ".join(cuts)

@@ -13,6 +13,7 @@ from finecomb.config.plain import from_plain
 from finecomb.config.schema.logger import Logger, Wandb
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.metrics import concise
+from finecomb.runs.result import RunResult
 from finecomb.training import logger
 from finecomb.training.mirrors import Mirror
 
@@ -37,11 +38,11 @@ def mirror(run: RunDirectory, config: Logger) -> bool:
 
     What belongs to the process that trained (its system metrics, code and console) is not in the record and is not logged.
     """
-    result = run.result() or {}
+    outcome = run.outcome() or RunResult()
     if isinstance(config, Wandb):
         config = dataclasses.replace(config, system_metrics=False, code=False, console=False)
     loggers = logger.build(config, run)
-    final = {"step": result["training"]["steps"], **result["metrics"]}
+    final = {"step": outcome.steps, **outcome.metrics}
     for line in [*run.metrics(), final]:
         values = {name: value for name, value in concise(line).items() if name not in ("step", "seconds") and value is not None}
         for each in loggers:

@@ -20,6 +20,7 @@ from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import locate
 from finecomb.runs.record import PreparedInput, RunRecord
+from finecomb.runs.result import RunResult
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class ComparedRun:
     config: dict[str, Any]
     identity: dict[str, Any]
     record: RunRecord
-    result: dict[str, Any] | None
+    result: RunResult | None
     provenance: dict[str, Any] | None
 
     @property
@@ -49,7 +50,7 @@ class ComparedRun:
     @property
     def label_names(self) -> list[str]:
         """The classes in their order, as far as the result says."""
-        return list(self.fact("counts.label_counts.train") or {})
+        return list(self.result.label_counts.get("train", ())) if self.result else []
 
     def predictions(self, split: str) -> Path | None:
         """The file of predictions on `split`, when the run is finished and has one."""
@@ -58,14 +59,7 @@ class ComparedRun:
 
     def recorded(self, metric: str) -> float | None:
         """A metric as the run itself recorded it (`test/accuracy`)."""
-        return (self.fact("metrics") or {}).get(metric)
-
-    def fact(self, key: str) -> Any:
-        """A value of result.json by its dotted name (`parameters.trainable`); None when it is not there."""
-        value: Any = self.result or {}
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        return value
+        return self.result.metric(metric) if self.result else None
 
 
 @dataclass
@@ -147,7 +141,7 @@ def read(path: Path) -> ComparedRun:
         config=config,
         identity=identity,
         record=run.record,
-        result=run.result(),
+        result=run.outcome(),
         provenance=files.read_json(provenance) if provenance.exists() else None,
     )
 

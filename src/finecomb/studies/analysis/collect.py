@@ -77,8 +77,7 @@ def _references(answered: Answered, runs: list[arms.ComparedRun], warnings: list
 
 def _fitted(names: Sequence[str], column: str, runs: Sequence[arms.ComparedRun], warnings: list[str]) -> Iterator[Fitted]:
     """Rows fitted on the training data of the runs; where these differ, on the largest."""
-    largest = max(runs, key=lambda run: run.fact("counts.rows.train") or 0)
-    rows = largest.fact("counts.rows.train")
+    rows, largest = max(((run.result.rows.get("train", 0) if run.result else 0, run) for run in runs), key=lambda each: each[0])
     if len({run.data.content_hash for run in runs}) > 1:
         warnings.append(f"references are fitted on the largest training set of the arms ({rows} examples)")
     measured = next((run, split) for split in ("test", "validation") for run in runs if run.predictions(split) or split == "validation")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from finecomb.runs import provenance
 from finecomb.runs.directory import RunDirectory
+from finecomb.runs.result import RunResult
 from finecomb.studies.analysis import facts as study_facts
 from finecomb.studies.analysis.arms import ComparedRun
 from finecomb.studies.analysis.facts import StudyFacts
@@ -86,6 +87,7 @@ def read(folder: Path) -> Frames:
 
 def result_row(place: Place, run: ComparedRun) -> dict[str, Any]:
     """One row of results.parquet."""
+    result = run.result or RunResult()
     row: dict[str, Any] = {
         "column": place.column,
         "arm": place.arm,
@@ -97,20 +99,20 @@ def result_row(place: Place, run: ComparedRun) -> dict[str, Any]:
         "state": run.state,
         "overrides": " ".join(run.record.overrides),
         "learning_rate": float(run.config["optimizer"]["lr"]),
-        "train_rows": run.fact("counts.rows.train"),
-        "parameters_trainable": run.fact("parameters.trainable"),
-        "parameters_total": run.fact("parameters.total"),
-        "stored_bytes": run.fact("parameters.stored_bytes"),
+        "train_rows": result.rows.get("train"),
+        "parameters_trainable": result.trainable,
+        "parameters_total": result.total,
+        "stored_bytes": result.stored_bytes,
         "artifact_bytes": _bytes_below(RunDirectory(run.path).artifact),
-        "train_s": run.fact("time.train_s"),
-        "total_s": run.fact("time.total_s"),
-        "peak_bytes": run.fact("memory.peak_bytes"),
-        "tokens_per_s": run.fact("tokens.real_per_s"),
+        "train_s": result.train_s,
+        "total_s": result.total_s,
+        "peak_bytes": result.peak_bytes,
+        "tokens_per_s": result.tokens_per_s,
         "machine": machine(run),
         "code": code(run),
         "data": run.data.content_hash[:16],
     }
-    return row | {name: value for name, value in (run.fact("metrics") or {}).items() if "/" in name}
+    return row | {name: value for name, value in result.metrics.items() if "/" in name}
 
 
 def _bytes_below(folder: Path) -> int | None:

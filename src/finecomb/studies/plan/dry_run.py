@@ -141,8 +141,8 @@ def _chosen(study: StudyPlan, known: Mapping[Job, _Known], metrics: Mapping[str,
 
 
 def _value(run: RunDirectory | None, metric: str) -> float | None:
-    value = ((run.result() if run else None) or {}).get("metrics", {}).get(metric)
-    return None if value is None else float(value)
+    outcome = run.outcome() if run else None
+    return outcome.metric(metric) if outcome else None
 
 
 def _counted(states: Sequence[str]) -> str:
@@ -152,7 +152,7 @@ def _counted(states: Sequence[str]) -> str:
 def _expected(study: StudyPlan, known: Mapping[Job, _Known], waiting: int, slots: int | None) -> str:
     """The time that runs of this study took, times what is left."""
     runs = [found.run for found in known.values() if found.run is not None and found.state == "finished"]
-    seconds = [float(result["time"]["total_s"]) for run in runs if (result := run.result()) is not None]
+    seconds = [outcome.total_s for run in runs if (outcome := run.outcome()) is not None and outcome.total_s is not None]
     if not seconds or not waiting:
         return ""
     at_once = planned([compose(study.overrides(study.arms[0], study.columns[0])).config], slots, this_machine())

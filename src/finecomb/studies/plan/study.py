@@ -43,9 +43,8 @@ class Answer:
 
     def metric(self, name: str) -> float | None:
         """A metric of result.json."""
-        result = self.run.result() if self.run is not None and self.state == "finished" else None
-        value = (result or {}).get("metrics", {}).get(name)
-        return None if value is None else float(value)
+        outcome = self.run.outcome() if self.run is not None and self.state == "finished" else None
+        return outcome.metric(name) if outcome else None
 
 
 @dataclass
@@ -136,8 +135,8 @@ class Runner:
             self._launch(jobs)
             for answer in self.answers[-len(jobs) :]:
                 # A trial that failed has cost nothing that is known, and must not go on for ever.
-                result = answer.run.result() if answer.run is not None else None
-                used = float(result["time"]["train_s"]) if result else self.study.tune.seconds
+                outcome = answer.run.outcome() if answer.run is not None else None
+                used = outcome.train_s if outcome and outcome.train_s is not None else self.study.tune.seconds
                 spent[answer.job.arm, answer.job.column] += used
             number += 1
 

@@ -39,7 +39,9 @@ def _run(run: ComparedRun) -> Iterator[str]:
         return
     for split in ("validation", "test"):
         path = run.predictions(split)
-        recorded = {name.split("/")[1]: value for name, value in (run.fact("metrics") or {}).items() if name.startswith(f"{split}/")}
+        recorded = {
+            name.split("/")[1]: value for name, value in (run.result.metrics if run.result else {}).items() if name.startswith(f"{split}/")
+        }
         if path is None:
             if recorded:
                 yield f"{split}: metrics are recorded, and the answers are gone"

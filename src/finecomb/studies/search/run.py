@@ -87,8 +87,8 @@ class SearchFeed:
 
 
 def _metric(run: RunDirectory, name: str) -> float | None:
-    value = ((run.result() or {}).get("metrics") or {}).get(name)
-    return None if value is None else float(value)
+    outcome = run.outcome()
+    return outcome.metric(name) if outcome else None
 
 
 def run_search(
