@@ -122,6 +122,12 @@ def test_jobs_of_one_list_are_the_same_on_the_command_line_and_in_params() -> No
     assert expand(["seed=1"]) == [["seed=1"]]
 
 
+def test_the_jobs_of_a_search_cannot_be_shown_before_it_has_begun() -> None:
+    with pytest.raises(ConfigError, match="draws its jobs one after the other") as caught:
+        expand(["hydra/sweeper=optuna", "optimizer.lr=interval(1e-5, 1e-3)"])
+    assert "--cfg hydra" in caught.value.problems[0].hint
+
+
 def test_an_interval_needs_a_search(launched: Launched) -> None:
     with pytest.raises(ConfigError, match="an interval has no end") as caught:
         run_multirun(["optimizer.lr=interval(1e-5, 1e-3)"])

@@ -100,6 +100,11 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     settings = hydra_settings.read(parsed)
     if problems or settings.problems:
         raise ConfigError([*problems, *settings.problems])
+    if any(each.key == hydra_settings.SWEEPER and each.value == "optuna" for each in settings.given):
+        what = "a search draws its jobs one after the other: there is none to show before it has begun"
+        raise ConfigError(
+            Problem(what, hydra_settings.SWEEPER, hint="--cfg hydra shows the settings of the search; a single value for each key, one job")
+        )
     return jobs_of(settings.params, [override.input_line or "" for override in parsed if not override.is_hydra_override()])
 
 
