@@ -17,6 +17,7 @@ import torch
 from harness import prepared, tuning_overrides
 from tiny_runs import make_run, metrics
 
+from finecomb.core import atomic
 from finecomb.runs.directory import RunDirectory
 from finecomb.training import artifact, callbacks, checkpoint, worker
 from finecomb.training.module import Module
@@ -158,7 +159,7 @@ _MOMENTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         patch, checkpoint.AtomicCheckpointIO, "save_checkpoint", lambda self, content, path, *_: Path(path).name == "best.ckpt", after=True
     ),
     "while a checkpoint is written": lambda patch: _kill_at(
-        patch, checkpoint, "replace", lambda source, target: target.exists() and target.name == "last.ckpt"
+        patch, atomic, "replace", lambda source, target: target.exists() and target.name == "last.ckpt"
     ),
     "after the last epoch": lambda patch: _kill_at(patch, artifact, "restore_best", lambda *_: True),
     "while predictions are written": lambda patch: _kill_at(patch, artifact, "write_predictions", lambda *_: True),
