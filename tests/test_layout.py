@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -129,3 +130,24 @@ def test_only_one_lightning_namespace_and_no_pickle() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
                 assert any(keyword.arg == "weights_only" and ast.unparse(keyword.value) == "True" for keyword in node.keywords), path
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "experiments"])
+def test_what_scripts_beside_the_package_import_from_it_is_there(folder: str) -> None:
+    """They are no part of the package, and most run only by hand."""
+    missing = []
+    scripts = sorted((ROOT / folder).rglob("*.py"))
+    assert scripts
+    for path in scripts:
+        for name in sorted(imported(path)):
+            parts = name.split(".")
+            if parts[0] != "finecomb":
+                continue
+            places = [SOURCE.joinpath(*parts[1:length]) for length in range(len(parts), 0, -1)]
+            module = next(file for each in places for file in (each.with_suffix(".py"), each / "__init__.py") if file.is_file())
+            depth = len(module.relative_to(SOURCE).with_suffix("").parts) - (module.stem == "__init__")
+            rest = parts[1 + depth :]
+            # A module, a package, or one name in it.
+            if len(rest) > 1 or (rest and not re.search(rf"\b{rest[0]}\b", module.read_text())):
+                missing.append(f"{path.relative_to(ROOT)}: {name}")
+    assert not missing

@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from finecomb.studies.cells import pipes
 from scipy import stats
 
-from finecomb.studies.report import frames
-from finecomb.studies.statistics import significance, two_way
+from finecomb.studies.analysis import frames
+from finecomb.studies.analysis.statistics import significance, two_way
+from finecomb.studies.report.formatting import pipes
 
 HERE = Path(__file__).parent
 DRAWS = 1000
