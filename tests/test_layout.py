@@ -151,3 +151,34 @@ def test_what_scripts_beside_the_package_import_from_it_is_there(folder: str) ->
             if len(rest) > 1 or (rest and not re.search(rf"\b{rest[0]}\b", module.read_text())):
                 missing.append(f"{path.relative_to(ROOT)}: {name}")
     assert not missing
+
+
+def circles(graph: dict[str, set[str]]) -> list[tuple[str, ...]]:
+    """Modules that reach themselves by imports."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = [start]
+        while todo:
+            for name in graph[todo.pop()] - seen:
+                seen.add(name)
+                todo.append(name)
+        return seen
+
+    reach = {name: reached(name) for name in graph}
+    return sorted({tuple(sorted(other for other in reach[name] if name in reach[other])) for name in graph if name in reach[name]})
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    """Imports within functions count too."""
+    modules = {".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__"): path for path in files()}
+    graph = {}
+    for module, path in modules.items():
+        names = {name if name in modules else name.rpartition(".")[0] for name in imported(path)}
+        graph[module] = {name for name in names if name in modules and name != module}
+    assert sum(map(len, graph.values())) > 500
+    assert circles(graph) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [("b", "c")]

@@ -45,7 +45,7 @@ def plain(directory: Path, method: str) -> Any:
 @pytest.mark.parametrize(("model_type", "method"), CELLS)
 def test_an_artifact_loads_without_finecomb_and_gives_the_same_logits(make: Any, tmp_path: Path, model_type: str, method: str) -> None:
     tuned = trained(make, model_type, method)
-    tuned.save(tmp_path, INFO)
+    tuning.save(tuned, tmp_path, INFO)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
     # PEFT's own prompt forward misreads padded decoders, and shifts what is padded on the left; a text alone it reads rightly.
     texts = [[text] for text in make.texts] if method == "prompt" else [make.texts]
@@ -61,7 +61,7 @@ def test_an_artifact_loads_without_finecomb_and_gives_the_same_logits(make: Any,
 @pytest.mark.parametrize("model_type", [name for name, family in FAMILIES.items() if not family.causal and family.padding == "right"])
 def test_prompts_on_encoders_agree_with_peft_in_padded_batches_too(make: Any, tmp_path: Path, model_type: str) -> None:
     tuned = trained(make, model_type, "prompt")
-    tuned.save(tmp_path, INFO)
+    tuning.save(tuned, tmp_path, INFO)
     inputs = make.batch(tuned.backbone.tokenizer).inputs
     with torch.no_grad():
         torch.testing.assert_close(plain(tmp_path, "prompt")(**inputs).logits, tuned.forward(inputs), rtol=0, atol=1e-6)
@@ -70,7 +70,7 @@ def test_prompts_on_encoders_agree_with_peft_in_padded_batches_too(make: Any, tm
 @pytest.mark.parametrize(("model_type", "method"), CELLS)
 def test_an_artifact_read_back_gives_the_same_bits(make: Any, tmp_path: Path, model_type: str, method: str) -> None:
     tuned = trained(make, model_type, method)
-    tuned.save(tmp_path, INFO)
+    tuning.save(tuned, tmp_path, INFO)
     state = torch.random.get_rng_state()
     loaded = tuning.load(tmp_path)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -83,7 +83,7 @@ def test_an_artifact_read_back_gives_the_same_bits(make: Any, tmp_path: Path, mo
 @pytest.mark.parametrize("method", METHODS)
 def test_names_lengths_and_sides_are_kept(make: Any, tmp_path: Path, method: str) -> None:
     tuned = trained(make, "xlnet", method)
-    tuned.save(tmp_path, INFO)
+    tuning.save(tuned, tmp_path, INFO)
     config = AutoConfig.from_pretrained(tmp_path)
     assert config.id2label == dict(enumerate(make.names))
     assert config.label2id == {name: index for index, name in enumerate(make.names)}
@@ -102,8 +102,8 @@ def test_names_lengths_and_sides_are_kept(make: Any, tmp_path: Path, method: str
 def test_only_what_trains_is_newly_stored(make: Any, tmp_path: Path, method: str) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     tuned = trained(make, "bert", method)
-    tuned.save(first, INFO)
-    make.tuned("bert", method, seed=1).save(second, INFO)
+    tuning.save(tuned, first, INFO)
+    tuning.save(make.tuned("bert", method, seed=1), second, INFO)
     shared = [path / "model-00001-of-00002.safetensors" for path in (first, second)]
     assert os.path.samefile(*shared)
     own = load_file(first / "model-00002-of-00002.safetensors")
@@ -114,7 +114,7 @@ def test_only_what_trains_is_newly_stored(make: Any, tmp_path: Path, method: str
 @pytest.mark.parametrize("method", ["lora", "prompt"])
 def test_an_adapter_stores_what_trains_and_no_more(make: Any, tmp_path: Path, method: str) -> None:
     tuned = trained(make, "bert", method)
-    tuned.save(tmp_path, INFO)
+    tuning.save(tuned, tmp_path, INFO)
     stored = load_file(tmp_path / "adapter_model.safetensors")
     assert sum(tensor.numel() * tensor.element_size() for tensor in stored.values()) == tuned.parameters["stored_bytes"]
 
@@ -122,11 +122,11 @@ def test_an_adapter_stores_what_trains_and_no_more(make: Any, tmp_path: Path, me
 def test_a_damaged_shared_file_is_written_anew(make: Any, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     tuned = trained(make, "electra", "head")
-    tuned.save(first, INFO)
+    tuning.save(tuned, first, INFO)
     shared = first / "model-00001-of-00002.safetensors"
     shared.chmod(0o644)
     shared.write_bytes(shared.read_bytes()[:-100])
-    tuned.save(second, INFO)
+    tuning.save(tuned, second, INFO)
     inputs = make.batch(tuned.backbone.tokenizer).inputs
     with torch.no_grad():
         assert torch.equal(tuning.load(second).forward(inputs), tuned.forward(inputs))
@@ -138,7 +138,7 @@ def test_a_file_system_without_links_gets_a_copy(make: Any, tmp_path: Path, monk
 
     monkeypatch.setattr(os, "link", refuse)
     tuned = trained(make, "bert", "head")
-    tuned.save(tmp_path, INFO)
+    tuning.save(tuned, tmp_path, INFO)
     inputs = make.batch(tuned.backbone.tokenizer).inputs
     with torch.no_grad():
         assert torch.equal(tuning.load(tmp_path).forward(inputs), tuned.forward(inputs))
@@ -148,7 +148,7 @@ def test_a_file_system_without_links_gets_a_copy(make: Any, tmp_path: Path, monk
 def test_an_adapter_loads_on_another_machine(make: Any, tmp_path: Path, model_type: str) -> None:
     """In another place, with the cache and the weights gone: by transformers' pipeline, plain PEFT and finecomb."""
     tuned = trained(make, model_type, "lora")
-    tuned.save(tmp_path / "here", INFO)
+    tuning.save(tuned, tmp_path / "here", INFO)
     base = json.loads((tmp_path / "here" / "adapter_config.json").read_text())["base_model_name_or_path"]
     assert base == "base"
     shutil.copytree(tmp_path / "here", tmp_path / "there")
@@ -181,7 +181,7 @@ def test_an_adapter_names_the_hub_only_where_its_weights_are_these(make: Any, tm
 
 
 def test_an_adapter_refuses_another_base(make: Any, tmp_path: Path) -> None:
-    trained(make, "bert", "lora").save(tmp_path / "artifact", INFO)
+    tuning.save(trained(make, "bert", "lora"), tmp_path / "artifact", INFO)
     other = make.backbone("bert", init_seed=9)
     with pytest.raises(ConfigError, match="are not those this adapter was trained on"):
         tuning.load(tmp_path / "artifact", base=other.directory)
@@ -197,5 +197,5 @@ def test_a_folder_that_is_no_artifact_is_told(tmp_path: Path) -> None:
 def test_saving_leaves_the_tokenizer_in_use_as_it_was(make: Any, tmp_path: Path) -> None:
     tuned = trained(make, "bert", "head")
     before = tuned.backbone.tokenizer.model_max_length
-    tuned.save(tmp_path, INFO)
+    tuning.save(tuned, tmp_path, INFO)
     assert tuned.backbone.tokenizer.model_max_length == before

@@ -17,14 +17,13 @@ from transformers import PreTrainedTokenizerBase
 
 from finecomb.learning import optimizer, pooling
 from finecomb.learning.model import backbone
-from finecomb.learning.tuning import prompt, tuned
+from finecomb.learning.tuning import tuned
 from finecomb.learning.tuning.tuned import Tuned, is_bias
 
 
 @pytest.mark.parametrize("model_type", ["bert", "gpt2", "llama", "xlnet"])
 def test_prompts_that_do_not_shift_with_the_padding(make: Any, monkeypatch: pytest.MonkeyPatch, model_type: str) -> None:
-    for module in (pooling, prompt):
-        monkeypatch.setattr(module, "align", lambda inputs, side: dict(inputs))
+    monkeypatch.setattr(pooling, "align", lambda inputs, side: dict(inputs))
     with pytest.raises(AssertionError):
         test_pooling.test_padding_never_changes_a_logit(make, model_type, "prompt")
 

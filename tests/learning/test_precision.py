@@ -69,7 +69,7 @@ def test_an_artifact_is_read_back_in_its_precision_with_the_same_logits(make: An
     generator = torch.Generator().manual_seed(0)
     for tensor in tuned.trainable_state().values():
         tensor.add_(0.05 * torch.randn(tensor.shape, generator=generator).to(tensor.dtype))
-    tuned.save(tmp_path, {"max_length": 40})
+    tuning.save(tuned, tmp_path, {"max_length": 40})
     loaded = tuning.load(tmp_path)
     inputs = make.batch(tuned.backbone.tokenizer).inputs
     tuned.model.eval()
@@ -79,7 +79,7 @@ def test_an_artifact_is_read_back_in_its_precision_with_the_same_logits(make: An
 
 def test_an_artifact_in_fp32_next_to_one_in_bf16_keeps_its_frozen_weights(make: Any, tmp_path: Path) -> None:
     for name, dtype in (("fp32", torch.float32), ("bf16", BF16), ("again", torch.float32)):
-        make.tuned("bert", "head", dtype=dtype).save(tmp_path / name, {"max_length": 40})
+        tuning.save(make.tuned("bert", "head", dtype=dtype), tmp_path / name, {"max_length": 40})
     kinds = {name: tuning.load(tmp_path / name).core.get_input_embeddings().weight.dtype for name in ("fp32", "bf16", "again")}
     assert kinds == {"fp32": torch.float32, "bf16": BF16, "again": torch.float32}
     shard = tuning.artifact.FROZEN_SHARD

@@ -146,7 +146,7 @@ class Run:
         Raises:
             ConfigError: The run has not finished, or the base weights of its adapter are gone.
         """
-        from finecomb.serving.predict import finished_run
+        from finecomb.serving.finished import finished_run
         from finecomb.serving.predictor import load_artifact
 
         loaded = load_artifact(finished_run(self._directory, self.path.parent), self.config)

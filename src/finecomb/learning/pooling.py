@@ -49,3 +49,20 @@ def classify(model: Any, inputs: dict[str, Tensor]) -> Tensor:
     last = (aligned["attention_mask"] > 0).sum(1).clamp(min=1) - 1
     pooled = hidden_states[torch.arange(len(last), device=last.device), last]
     return model.score(pooled)
+
+
+def with_prompt(model: Any, core: Any, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Inputs with the virtual tokens of a PEFT prompt model before each row's first real token.
+
+    inputs: input_ids, attention_mask and perhaps token_type_ids, each [B, L], padded on either side. Returned: inputs_embeds
+    [B, P + L, H] and the others [B, P + L], padded on the right. The virtual tokens are real to the mask, and of token type 0.
+    """
+    aligned = align(inputs, "right")
+    embeddings = core.get_input_embeddings()(aligned.pop("input_ids"))
+    prompt = model.prompt_encoder["default"].embedding.weight.to(embeddings.dtype)
+    rows, length = len(embeddings), len(prompt)
+    extended = {"inputs_embeds": torch.cat((prompt.expand(rows, -1, -1), embeddings), 1)}
+    for name, tensor in aligned.items():
+        value = 1 if name == "attention_mask" else 0
+        extended[name] = torch.cat((tensor.new_full((rows, length), value), tensor), 1)
+    return extended

@@ -30,7 +30,7 @@ from finecomb.learning.model.tokenizer import prepare_tokenizer
 from finecomb.learning.task import Batch
 from finecomb.learning.tuning.artifact import RECORD
 from finecomb.runs.directory import RunDirectory
-from finecomb.serving.predict import check, config_of, finished_run, takes_pairs
+from finecomb.serving.finished import check, config_of, finished_run, takes_pairs
 from finecomb.training.evaluate import collect, keep_by
 
 

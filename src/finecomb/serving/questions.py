@@ -9,9 +9,9 @@ from typing import Any
 
 from finecomb.config.schema.dataset import Columns
 from finecomb.core.errors import ConfigError, Problem, nearest
+from finecomb.core.paths import existing
 from finecomb.data.dataset.formats.piece import Table
 from finecomb.data.dataset.table import format_of, read_table
-from finecomb.data.dataset.text_file import existing
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def save(fit: Fit, evaluations: dict[str, Evaluation]) -> dict[str, Any]:
     parts, directory = fit.parts, fit.run.artifact
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    parts.tuned.save(directory, _info(fit))
+    tuning.save(parts.tuned, directory, _info(fit))
     metrics = {name: value for split, evaluation in evaluations.items() for name, value in evaluation.named(split).items()}
     write_text(directory / "README.md", card(parts, metrics, {split: len(evaluation.kept) for split, evaluation in evaluations.items()}))
     split, evaluation = list(evaluations.items())[-1]

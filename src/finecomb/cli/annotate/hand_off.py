@@ -100,7 +100,8 @@ def import_(args: list[str]) -> int:
     parser.add_argument("--all", action="store_true", help="keep rows without an accepted label too")
     add_columns(parser)
     given = parser.parse_args(args)
-    from finecomb.data.dataset.text_file import existing, read_text
+    from finecomb.core.paths import existing
+    from finecomb.data.dataset.text_file import read_text
     from finecomb.labeling.documents import settled, unique
     from finecomb.labeling.formats import FORMATS
 

@@ -59,8 +59,8 @@ def read_rows(paths: Sequence[str], given: argparse.Namespace) -> list[Document]
 
 def read_file(path: Path, given: argparse.Namespace) -> list[Document]:
     """Documents of one file, or of a split of a prepared folder, in its order."""
+    from finecomb.core.paths import existing
     from finecomb.data.dataset.table import format_of
-    from finecomb.data.dataset.text_file import existing
     from finecomb.labeling.documents import imported
 
     path = existing(path, "rows")
@@ -159,7 +159,7 @@ def answers_of(source: str, rows: Sequence[Document], given: argparse.Namespace)
         origin = path.stem
         answers: Sequence[Mapping[str, Any]] = matched(path, rows)
     else:
-        from finecomb.serving.predict import finished_run
+        from finecomb.serving.finished import finished_run
 
         run = finished_run(source, given.output_dir)
         from finecomb.serving import Predictor

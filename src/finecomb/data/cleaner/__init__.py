@@ -9,9 +9,10 @@ texts; tests/data/test_datatrove_decisions.py holds their decisions against data
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -48,7 +49,13 @@ def build(config: schema.Cleaner) -> Recipe:
         identity.append([name, kind, dataclasses.asdict(settings), getattr(make, "VERSION", 1), *also])
     if config.keep_given_test:
         identity.append(["a given test set stays whole"])
-    return Recipe(tuple(steps), tuple(identity), config, config.keep_given_test)
+    return Recipe(tuple(steps), tuple(identity), config, config.keep_given_test, rebuilt)
+
+
+@lru_cache(maxsize=4)
+def rebuilt(config: str) -> list[tuple[str, Step]]:
+    """The steps of a recipe in another process. config: that of the cleaner, as JSON."""
+    return build(schema.Cleaner(**json.loads(config))).built()
 
 
 def _settings(name: str, kind: str, values: dict[str, Any]) -> tuple[Any, Callable[[Any], Step]]:

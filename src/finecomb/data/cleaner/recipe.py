@@ -70,14 +70,15 @@ class Recipe:
     """Named steps in order. `make` builds a fresh step.
 
     identity: kind, values and VERSION of each step: what a cached result depends on; and what the recipe itself decides. config: what
-    another process builds the same recipe of; None: only this process can. keep_given_test: a test set that came with the data loses no
-    row, and only steps that rewrite a text by itself change its texts.
+    another process builds the same steps of by `rebuild`; None: only this process can. keep_given_test: a test set that came with the data
+    loses no row, and only steps that rewrite a text by itself change its texts.
     """
 
     steps: tuple[tuple[str, Callable[[], Step]], ...]
     identity: tuple[Any, ...]
     config: schema.Cleaner | None = None
     keep_given_test: bool = False
+    rebuild: Callable[[str], list[tuple[str, Step]]] | None = None
 
     def run(self, splits: Mapping[str, Sequence[Shard]], engine: Engine | None = None, *, held_out: Collection[str] = ()) -> Cleaned:
         """Clean all splits. Ids never change. held_out: those that were split from train; the others were given."""
@@ -247,9 +248,10 @@ class _Run:
 
     def _do(self, specs: Sequence[dict[str, Any]], sizes: Sequence[int], what: str) -> list[dict[str, Any]]:
         """Do the tasks that have not been done; return what each says of itself."""
-        if self.alone:
+        rebuild = self.recipe.rebuild
+        if self.alone or rebuild is None:
             return run_tasks(LocalEngine(1), functools.partial(_work, self.steps), specs, sizes, what)
-        return run_tasks(self.engine, functools.partial(work_elsewhere, _config(self.recipe)), specs, sizes, what)
+        return run_tasks(self.engine, functools.partial(work_elsewhere, rebuild, _config(self.recipe)), specs, sizes, what)
 
     def _account(self, first: int, last: int, shards: list[Shard], outputs: list[Path], accounts: list[dict[str, Any]]) -> None:
         """Merge what the shards' accounts say, step by step and split by split; the shards go on with their deltas."""
@@ -329,16 +331,9 @@ def _config(recipe: Recipe) -> str:
     return json.dumps(dataclasses.asdict(recipe.config), default=str)
 
 
-def work_elsewhere(config: str, spec: dict[str, Any]) -> None:
-    """A task in any process: the recipe is built of its config."""
-    _work(_rebuilt(config), spec)
-
-
-@functools.lru_cache(maxsize=4)
-def _rebuilt(config: str) -> list[tuple[str, Step]]:
-    from finecomb.data.cleaner import build
-
-    return build(schema.Cleaner(**json.loads(config))).built()
+def work_elsewhere(rebuild: Callable[[str], list[tuple[str, Step]]], config: str, spec: dict[str, Any]) -> None:
+    """A task in any process, which builds the steps of the recipe's config."""
+    _work(rebuild(config), spec)
 
 
 def _work(steps: Sequence[tuple[str, Step]], spec: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from finecomb.assets import hash_file
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.data.dataset.text_file import existing
+from finecomb.core.paths import existing
 
 _PATTERN = re.compile(r"[*?\[]")
 State = tuple[int, int, int]

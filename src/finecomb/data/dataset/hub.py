@@ -16,6 +16,7 @@ from finecomb.assets import hash_file, offline
 from finecomb.assets.hub import explain
 from finecomb.config.schema.dataset import HubDataset
 from finecomb.core.errors import ConfigError, Problem, nearest
+from finecomb.core.paths import existing
 from finecomb.data.dataset.compressed import COMPRESSED
 from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats.columnar import table as arrow_table
@@ -24,7 +25,6 @@ from finecomb.data.dataset.row_stream import Part, Plan, Want, read_splits
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.source_protocol import Raw
 from finecomb.data.dataset.table import SUFFIXES, format_of, pieces
-from finecomb.data.dataset.text_file import existing
 
 # What a split is called in the files that people hand around, by its name on the hub.
 _STEMS = {"train": ("train", "training"), "validation": ("validation", "dev", "valid", "val"), "test": ("test",)}

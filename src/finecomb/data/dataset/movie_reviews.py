@@ -13,9 +13,10 @@ from typing import Any
 from finecomb.assets import Local, fetch
 from finecomb.config.schema.dataset import MovieReviews
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.paths import existing
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.source_protocol import Raw
-from finecomb.data.dataset.text_file import existing, lines_of, read_text
+from finecomb.data.dataset.text_file import lines_of, read_text
 
 LICENSE = "MIT (the package that holds it)"
 _NAMES = {"binary": ["negative", "positive"], "ternary": ["negative", "neutral", "positive"]}

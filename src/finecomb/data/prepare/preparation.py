@@ -21,6 +21,7 @@ from finecomb.config.schema import cleaner as cleaner_schema
 from finecomb.config.schema import dataset as dataset_schema
 from finecomb.config.schema import sampler as sampler_schema
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.paths import existing
 from finecomb.data import annotator as annotators
 from finecomb.data import cleaner as cleaners
 from finecomb.data import dataset as datasets
@@ -28,7 +29,6 @@ from finecomb.data.dataset import labels, split
 from finecomb.data.dataset.manifest import MANIFEST, Manifest
 from finecomb.data.dataset.prepared import PreparedFolder, content_hash, open_prepared, read_rows, write
 from finecomb.data.dataset.rows import Rows
-from finecomb.data.dataset.text_file import existing
 from finecomb.data.engine import Engine, LocalEngine
 from finecomb.data.prepare import after_split, balance, labeling, reading_tasks
 from finecomb.data.prepare.reading_tasks import Reading

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import tuning as schema
-from finecomb.learning.tuning.artifact import Loaded, load
+from finecomb.learning.tuning.artifact import Loaded, load, save
 from finecomb.learning.tuning.bitfit import BitFit
 from finecomb.learning.tuning.full import Full
 from finecomb.learning.tuning.head import Head
@@ -13,7 +13,7 @@ from finecomb.learning.tuning.prompt import Prompt
 from finecomb.learning.tuning.top_layers import TopLayers
 from finecomb.learning.tuning.tuned import Method, Tuned
 
-__all__ = ["Loaded", "Method", "Tuned", "build", "load"]
+__all__ = ["Loaded", "Method", "Tuned", "build", "load", "save"]
 
 
 def build(config: schema.Tuning) -> Method:

@@ -14,7 +14,6 @@ from peft import PromptTuningConfig, get_peft_model
 from torch import Tensor
 
 from finecomb.config.schema import tuning as schema
-from finecomb.learning.pooling import align
 from finecomb.learning.quiet import quiet
 from finecomb.learning.tuning.seeding import derive
 from finecomb.learning.tuning.tuned import Tuned
@@ -61,20 +60,3 @@ def initial_prompt(words: Tensor, tokenizer: Any, length: int, init: str, seed: 
     special = set(tokenizer.all_special_ids)
     ordinary = torch.tensor([index for index in range(len(tokenizer)) if index not in special])
     return words[ordinary[torch.randint(len(ordinary), (length,), generator=generator)]]
-
-
-def with_prompt(model: Any, core: Any, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Inputs with the virtual tokens of a PEFT prompt model before each row's first real token.
-
-    inputs: input_ids, attention_mask and perhaps token_type_ids, each [B, L], padded on either side. Returned: inputs_embeds
-    [B, P + L, H] and the others [B, P + L], padded on the right. The virtual tokens are real to the mask, and of token type 0.
-    """
-    aligned = align(inputs, "right")
-    embeddings = core.get_input_embeddings()(aligned.pop("input_ids"))
-    prompt = model.prompt_encoder["default"].embedding.weight.to(embeddings.dtype)
-    rows, length = len(embeddings), len(prompt)
-    extended = {"inputs_embeds": torch.cat((prompt.expand(rows, -1, -1), embeddings), 1)}
-    for name, tensor in aligned.items():
-        value = 1 if name == "attention_mask" else 0
-        extended[name] = torch.cat((tensor.new_full((rows, length), value), tensor), 1)
-    return extended

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from peft import PeftModel
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from finecomb.config.schema import tuning as schema
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.learning.pooling import with_prompt
 
 if TYPE_CHECKING:
     from finecomb.learning.model.backbone import Backbone
@@ -183,12 +183,6 @@ class Tuned:
         for name, tensor in own.items():
             tensor.copy_(state[name])
 
-    def save(self, directory: Path, info: dict[str, Any]) -> None:
-        """Write the artifact; see `artifact.save`."""
-        from finecomb.learning.tuning import artifact
-
-        artifact.save(self, directory, info)
-
 
 def is_added(name: str) -> bool:
     """Whether the tensor is one that PEFT added, beside the head."""
@@ -209,7 +203,5 @@ def virtual_tokens(model: Any) -> int:
 def input_adapter(model: Any, core: Any) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
     """What becomes of a batch's inputs before the core sees them: virtual tokens go before the text, or nothing happens."""
     if isinstance(model, PeftModel) and model.active_peft_config.is_prompt_learning:
-        from finecomb.learning.tuning.prompt import with_prompt
-
         return lambda inputs: with_prompt(model, core, inputs)
     return lambda inputs: inputs

@@ -17,12 +17,12 @@ from finecomb.assets.client import FetchPolicy, FileClient, fetch_whole
 from finecomb.config.computing import raised
 from finecomb.config.schema.dataset import CommonCrawl
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.paths import existing
 from finecomb.data.dataset.common_crawl.index import Store, collect
 from finecomb.data.dataset.common_crawl.records import Record, http_page, records, records_of
 from finecomb.data.dataset.extract import Limits, extract, made_by, require_web
 from finecomb.data.dataset.rows import PROVENANCE, Rows
 from finecomb.data.dataset.source_protocol import Raw
-from finecomb.data.dataset.text_file import existing
 
 _CHUNK_CHARACTERS, _CHUNK_ROWS = 4_000_000, 1000
 _SAMPLE = 2000

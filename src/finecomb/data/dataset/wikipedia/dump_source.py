@@ -20,9 +20,9 @@ from finecomb.config.computing import raised
 from finecomb.config.schema.dataset import Fetch, Wikipedia
 from finecomb.core import atomic
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.core.paths import existing
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.source_protocol import Raw
-from finecomb.data.dataset.text_file import existing
 from finecomb.data.dataset.wikipedia.articles import COLUMNS, Articles, Part, Rules, convert
 from finecomb.data.dataset.wikipedia.dump import Cut, Site, as_utf8, decompressed, elements, read_index, read_site
 from finecomb.data.dataset.wikipedia.wikitext import Wiki
