@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -184,3 +185,12 @@ def test_a_node_killed_in_the_middle_loses_nothing_and_changes_no_byte(engine, c
     assert {"train.parquet", "test.parquet", "validation.parquet", "dropped.parquet", "scores.parquet"} <= set(tables)
     for name in tables:
         assert (tmp_path / "far" / name).read_bytes() == (tmp_path / "here" / name).read_bytes(), name
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once():
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # taken, and not listening
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(ConfigError, match="no Ray cluster answers") as caught:
+            RayEngine(address)
+    assert caught.value.problems[0].where == f"--address {address}"

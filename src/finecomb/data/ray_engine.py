@@ -7,6 +7,7 @@ there; the others look at the path where the driver has it.
 from __future__ import annotations
 
 import os
+import socket
 import uuid
 from collections.abc import Sequence
 from itertools import islice
@@ -17,6 +18,7 @@ from finecomb.config import plugins
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.engine import AHEAD, ATTEMPTS, Task, ended_each_time, progress_bar, worth_processes
 
+_ANSWERS_WITHIN = 5.0  # seconds
 _INSTALL = "pip install 'finecomb[ray]'"
 
 
@@ -50,14 +52,15 @@ class RayEngine:
 
     def _connect(self, address: str | None, workers: int | None) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": None}
+        if address is not None:
+            _check_answers(address)
         try:
             if address is None:
                 self._ray.init("local", **quiet | {"include_dashboard": False, "num_cpus": workers})
             else:
                 self._ray.init(address, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            hint = "start one with: ray start --head; or leave --address out for a cluster on this machine"
-            raise ConfigError(Problem(f"no Ray cluster answers: {error}", f"--address {address}", hint=hint)) from error
+            raise ConfigError(_no_cluster(str(error), address)) from error
 
     def run(self, work: Task, specs: Sequence[dict[str, Any]], *, size: int, what: str) -> None:
         """Do all tasks; see `Engine.run`."""
@@ -100,6 +103,22 @@ class RayEngine:
         self._token.unlink(missing_ok=True)
         if self._own:
             self._ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Refuse a host and port where nothing listens; Ray itself would try for minutes. Other forms of address are left to Ray."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), _ANSWERS_WITHIN).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(_no_cluster(str(error), address)) from error
+
+
+def _no_cluster(why: str, address: str | None) -> Problem:
+    hint = "start one with: ray start --head; or leave --address out for a cluster on this machine"
+    return Problem(f"no Ray cluster answers: {why}", f"--address {address}", hint=hint)
 
 
 def _imported(loopback: bool) -> Any:

@@ -1,6 +1,6 @@
 """Heads: what transformers puts on a backbone, and how it is read, the same whatever the padding. A task names its head by kind.
 
-What `read` gives for tokens stands in the order of the text: the first real token of each row in column 0, padding behind the last, and no
+What `read` gives for tokens is in the order of the text: the first real token of each row in column 0, padding behind the last, and no
 column for the virtual tokens that a prompt puts before the text.
 """
 

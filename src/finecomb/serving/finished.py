@@ -20,8 +20,8 @@ def finished_run(run: str | os.PathLike[str] | RunDirectory, output_dir: str | o
     run_directory = run if isinstance(run, RunDirectory) else locate(Path(output_dir), os.fspath(run))
     state = run_directory.state()
     if state != "finished":
-        mends = {"running": "wait until it has finished", "failed": "run it again with rerun=failed"}
-        hint = mends.get(state, "ask for the run again: it goes on where it was")
+        hints = {"running": "wait until it has finished", "failed": "run it again with rerun=failed"}
+        hint = hints.get(state, "run the same command again: it resumes")
         raise ConfigError(
             Problem(
                 f"the run {run_directory.path.name} is {state}: it has nothing to predict with", where=str(run_directory.path), hint=hint

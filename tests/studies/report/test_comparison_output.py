@@ -102,7 +102,7 @@ def test_references_are_fitted_on_the_train_split_of_the_runs_and_pair_with_them
     assert comparison.to_markdown() == compare([runs], references=["majority", "tfidf_logistic"]).to_markdown()
 
 
-def test_references_without_their_data_are_told_and_the_table_stands(make_run, runs, prepared):
+def test_references_without_their_data_are_named_and_the_table_stands(make_run, runs, prepared):
     make_run("head")
     comparison = compare([runs], references=["majority"])
     assert [row.label for row in comparison.rows] == ["head"]

@@ -117,9 +117,9 @@ def test_unfinished_runs_are_shown_and_not_averaged(make_run, runs):
     comparison = compare([runs])
     assert comparison.row("full").seeds == [0]
     assert comparison.row("head").value is None
-    told = " ".join(comparison.warnings)
-    assert "full: seeds 1 are missing (seed 1 is created); its numbers are of 1 seeds" in told
-    assert "head: seeds 0 are missing (seed 0 is created)" in told
+    warnings = " ".join(comparison.warnings)
+    assert "full: seeds 1 are missing (seed 1 is created); its numbers are of 1 seeds" in warnings
+    assert "head: seeds 0 are missing (seed 0 is created)" in warnings
     assert "| head | not measured |" in comparison.to_markdown()
 
 
@@ -132,14 +132,14 @@ def test_a_run_restarted_in_smaller_pieces_is_reported(make_run, runs):
     assert "with dropout, its steps differ" in warning
 
 
-def test_other_training_data_and_other_code_are_told(make_run, runs):
+def test_other_training_data_and_other_code_are_stated(make_run, runs):
     make_run("full")
     make_run("full", data="other data", dataset__limit={"train": 100})
     make_run("head", commit="bad5eed")
     comparison = compare([runs])
-    told = "\n".join(comparison.warnings)
-    assert "trained on different data" in told
-    assert "different code (c0ffee: 2 runs, bad5eed: 1 runs)" in told
+    warnings = "\n".join(comparison.warnings)
+    assert "trained on different data" in warnings
+    assert "different code (c0ffee: 2 runs, bad5eed: 1 runs)" in warnings
     assert {row.label for row in comparison.rows} == {"full dataset.limit.train=100", "full dataset.limit.train=200", "head"}
 
 
@@ -161,7 +161,7 @@ def test_what_cannot_change_a_result_sets_no_arms_apart_and_what_can_is_in_the_l
     assert {(row.label, len(row.runs)) for row in comparison.rows} == {("full", 2), ("lora tuning.r=4", 1), ("lora tuning.r=8", 1)}
 
 
-def test_predictions_that_do_not_give_the_recorded_metric_are_told(make_run, runs):
+def test_predictions_that_do_not_give_the_recorded_metric_are_stated(make_run, runs):
     make_run("full", metrics={"accuracy": 0.123})
     assert "the runs recorded 0.123" in compare([runs]).warnings[0]
 
@@ -173,7 +173,7 @@ def test_without_test_predictions_the_numbers_are_called_validation(make_run, ru
     assert "validation numbers" in comparison.notes[1]
 
 
-def test_a_run_without_test_predictions_is_told_beside_those_that_have_them(make_run, runs):
+def test_a_run_without_test_predictions_is_named_beside_those_that_have_them(make_run, runs):
     make_run("full")
     make_run("head", split="validation", evaluate={"test": False})
     assert "head: seeds 0 are missing (seed 0 has no test predictions)" in compare([runs]).warnings[0]

@@ -101,11 +101,13 @@ def test_answers_to_other_examples_are_not_put_beside_the_rest():
     assert any("head: tested on other examples" in line for line in analysis.columns[0].warnings)
 
 
-@pytest.mark.parametrize(("field", "told"), [("code", "different code"), ("machine", "2 machines"), ("data", "trained on different data")])
-def test_runs_that_differ_in_code_machine_or_data_are_told(field, told):
+@pytest.mark.parametrize(
+    ("field", "expected"), [("code", "different code"), ("machine", "2 machines"), ("data", "trained on different data")]
+)
+def test_runs_that_differ_in_code_machine_or_data_are_stated(field, expected):
     given = frames()
     given.results.loc[given.results["arm"] == "head", field] = "another"
-    assert any(told in line for line in tables.warnings(analyze(given)))
+    assert any(expected in line for line in tables.warnings(analyze(given)))
 
 
 def test_costs_are_those_of_one_machine():

@@ -38,7 +38,7 @@ class Family:
     embeddings: all below the layers, their dropout included; a path that a config leaves out (ELECTRA's projection) is passed over.
     blocks: the ModuleList of layers, lowest first. final: modules above the layers and below the head that come pre-trained.
     pooler: a pre-trained module between the layers and the head that reads one position.
-    head: modules of ...ForSequenceClassification that are newly initialised for a task; `tokens` are those of ...ForTokenClassification.
+    head: modules of ...ForSequenceClassification that are newly initialized for a task; `tokens` are those of ...ForTokenClassification.
     lora: what tuning=lora adapts by default, as ends of module names.
     padding: the side on which the architecture must be padded. causal: the last real token is pooled.
     unused: tensors that no head reads; they get no gradient and never train.
@@ -58,7 +58,7 @@ class Family:
     tokens: tuple[str, ...] = ("classifier",)
 
     def new_modules(self, head: str) -> tuple[str, ...]:
-        """Modules that are newly initialised under a head of that kind, whatever the weights hold."""
+        """Modules that are newly initialized under a head of that kind, whatever the weights hold."""
         return {"sequence_classification": self.head, "token_classification": self.tokens}.get(head, ())
 
 

@@ -153,7 +153,7 @@ def collect_runs(
     kept = {str(row["arm"]) for row in rows if row["role"] == REFERENCE}
     base, described_arms = _arms_of_runs(described)
     any_run = measured[0] if measured else described[0][0].runs[0]
-    asked = StudyFacts(
+    comparison = StudyFacts(
         name="comparison",
         question="",
         command=command,
@@ -167,7 +167,7 @@ def collect_runs(
         warnings=noted,
         of="runs",
     )
-    return _frames(asked, rows, examples, curves)
+    return _frames(comparison, rows, examples, curves)
 
 
 def _check_same_examples(examples: Sequence[pd.DataFrame], split: str) -> None:
@@ -227,7 +227,7 @@ def _column(answered: Answered, column: Column, runs: dict[Path, arms.ComparedRu
 
 
 def facts(answered: Answered, command: str, warnings: list[str], runs: dict[Path, arms.ComparedRun]) -> StudyFacts:
-    """What a study asked. Nothing in it depends on where the files lie."""
+    """The question and setting of a study. Nothing in it depends on where the files lie."""
     study = answered.study
     return StudyFacts(
         name=study.name,

@@ -1,4 +1,4 @@
-"""study.json: what a study asked, and with what, beside the tables of its runs. The one place that reads and writes the file."""
+"""study.json: the question of a study and its setting, beside the tables of its runs. The one place that reads and writes the file."""
 
 from __future__ import annotations
 

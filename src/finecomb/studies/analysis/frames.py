@@ -36,7 +36,7 @@ TRIAL, CONFIRM, REFERENCE = "trial", "confirm", "reference"
 
 @dataclass
 class Frames:
-    """What was asked, and the three tables as described above, sorted."""
+    """The question and setting, and the three tables as described above, sorted."""
 
     facts: StudyFacts
     results: pd.DataFrame
