@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from finecomb.config import plugins
 from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Config
@@ -22,7 +23,6 @@ from finecomb.core.errors import ConfigError, Problem
 from finecomb.data import cleaner
 from finecomb.data.cleaner.step import TextRewrite
 from finecomb.data.dataset.manifest import MANIFEST, Manifest
-from finecomb.data.prepare import KINDS
 from finecomb.learning import model as models
 from finecomb.learning import task as tasks
 from finecomb.learning import tuning
@@ -85,7 +85,10 @@ class Predictor:
         # A stored tokenizer forgets which inputs the architecture takes (token types of the second text, above all).
         prepare_tokenizer(self._loaded.tokenizer, FAMILIES[self._loaded.core.config.model_type], self._loaded.core.config)
         self.label_names: list[str] | None = self._loaded.record["task"]["label_names"]
-        self._task = tasks.build(self.config.task, label_kind=KINDS[variant(self.config.task)], label_names=self.label_names)
+        facts, most = plugins.task_facts(variant(self.config.task)), self.config.batch.max_target_length
+        kind = "any" if facts is None else facts.kind
+        self._task = tasks.build(self.config.task, label_kind=kind, label_names=self.label_names, max_target_length=most)
+        self._task.bind(self._loaded.tokenizer, self._loaded.core.config)
         steps = [(name, make()) for name, make in cleaner.build(self.config.cleaner).steps]
         self._rewrites = [self._recalled(name, step).rewrite for name, step in steps if isinstance(step, TextRewrite)]
 
