@@ -27,6 +27,7 @@ from finecomb.learning.task import Batch, Columns, TaskRunner
 from finecomb.learning.tuning import Tuned
 from finecomb.runs import plugin_metrics
 from finecomb.runs.metrics import OF_GROUP, OVER_GROUPS
+from finecomb.runs.sum_metrics import PREFIX
 from finecomb.training.examples import Taken
 
 if TYPE_CHECKING:  # Predictor evaluates without Lightning, whose import takes seconds
@@ -206,5 +207,8 @@ def write_predictions(path: Path, evaluation: Evaluation, split: Split, task: Ta
     Columns: id; those of the task (label, prediction, correct, probabilities or value, logits); loss.
     """
     columns = {"id": split.ids, **task.table(evaluation.kept, split.examples), "loss": evaluation.losses.tolist()}
+    if any(name.startswith(PREFIX) for name in columns):  # so that the loss too is a metric of sums
+        sums = {"loss": (evaluation.losses * evaluation.weights).tolist(), "weight": evaluation.weights.tolist()}
+        columns = {f"{PREFIX}{name}": values for name, values in sums.items()} | columns
     with atomic.file(path) as temporary:
         pa.parquet.write_table(pa.table(columns), temporary)

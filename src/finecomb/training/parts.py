@@ -58,7 +58,7 @@ def compose(config: Config, data: Path, source: models.ModelSource, *, dtype: to
         config.model,
         source,
         num_outputs=task.num_outputs,
-        label_names=prepared.label_names,
+        label_names=task.label_names,
         problem_type=task.problem_type,
         head=task.head,
         seed=config.seed,

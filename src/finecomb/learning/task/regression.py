@@ -34,6 +34,10 @@ class Regression(TextInput):
         values = [item["value"] for item in self.decode(kept)]
         return {"label": [float(label) for label in examples["label"]], "prediction": values, "value": values, "logits": kept.tolist()}
 
+    def answers(self, kept: Tensor, examples: Columns) -> list[dict[str, Any]]:
+        """`value` for each row."""
+        return self.decode(kept)
+
     def decode(self, kept: Tensor, examples: Columns | None = None) -> list[dict[str, Any]]:
         """`value` for each row."""
         return [{"value": value} for value in kept[:, 0].tolist()]

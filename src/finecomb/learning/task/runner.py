@@ -88,6 +88,9 @@ class TaskRunner(Protocol):
     def decode(self, kept: Tensor, examples: Columns | None = None) -> list[dict[str, Any]]:
         """What is kept of each row, in words. examples: their texts, for tasks whose answers are parts of them."""
 
+    def answers(self, kept: Tensor, examples: Columns) -> list[dict[str, Any]]:
+        """What a finished run says of each row that it is given, for users: plain values, lists and dictionaries by name."""
+
     def table(self, kept: Tensor, examples: Columns) -> dict[str, list[Any]]:
         """Columns of the file of predictions, `label` and `prediction` among them.
 

@@ -57,6 +57,12 @@ class SequenceClassification(TextInput):
             "logits": kept.tolist(),
         }
 
+    def answers(self, kept: Tensor, examples: Columns) -> list[dict[str, Any]]:
+        """`label` and `probabilities` by name for each row."""
+        return [
+            {"label": row["label"], "probabilities": dict(zip(self.names, row["probabilities"], strict=True))} for row in self.decode(kept)
+        ]
+
     def decode(self, kept: Tensor, examples: Columns | None = None) -> list[dict[str, Any]]:
         """For each row `label` (a name, or with multi_label a list of names), `index` likewise, and `probabilities` by class index.
 
