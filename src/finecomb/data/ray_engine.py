@@ -49,6 +49,7 @@ class RayEngine:
         self._token = RAY.path(uuid.uuid4().hex)  # by this file workers see that they share the disk
         self._token.parent.mkdir(parents=True, exist_ok=True)
         self._token.touch()
+        self._checked = False
 
     def _connect(self, address: str | None, workers: int | None) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": None}
@@ -70,8 +71,9 @@ class RayEngine:
                     work(spec)
                     tick()
                 return
-            remote = self._ray.remote(num_cpus=1, max_retries=ATTEMPTS, retry_exceptions=False)(_do)
             more = (str(cache_dir()), self._token.name, plugins.directories())
+            self._check_nodes(*more)
+            remote = self._ray.remote(num_cpus=1, max_retries=ATTEMPTS, retry_exceptions=False)(_do)
             todo = iter(specs)
             running: dict[Any, dict[str, Any]] = {}
             try:
@@ -86,6 +88,19 @@ class RayEngine:
             finally:
                 for reference in running:
                     self._ray.cancel(reference, force=True)
+
+    def _check_nodes(self, *more: Any) -> None:
+        """Refuse a cluster of which one node does not see the cache, before the first task. Nodes that join later are checked by each task."""
+        if self._checked:
+            return
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        check = self._ray.remote(num_cpus=0)(_do)
+        nodes = [node["NodeID"] for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        on = [NodeAffinitySchedulingStrategy(node, soft=True) for node in nodes]
+        for reference in [check.options(scheduling_strategy=each).remote(_nothing, {"name": "check"}, *more) for each in on]:
+            self._result(reference, {"name": "check"})
+        self._checked = True
 
     def _result(self, reference: Any, spec: dict[str, Any]) -> None:
         """Raise the task's error where it has one."""
@@ -131,6 +146,10 @@ def _imported(loopback: bool) -> Any:
     except ImportError as error:
         raise ConfigError(Problem("Ray is not installed", "--engine ray", hint=_INSTALL)) from error
     return ray
+
+
+def _nothing(spec: dict[str, Any]) -> None:
+    """No work: the task of a check."""
 
 
 def _do(work: Task, spec: dict[str, Any], driver_cache: str, token: str, plugin_dirs: list[str]) -> None:
