@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from finecomb.config import class_weights, device_rules, plugins
+from finecomb.config import class_weights, device_rules, generation_rules, plugins
 from finecomb.config.parameters import linear_maps
 from finecomb.config.schema.dataset import OF_LABEL_COLUMN, Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared, label_kind
 from finecomb.config.schema.loss import CrossEntropy, weights_of
@@ -376,5 +376,5 @@ def _positions(config: Config, where: Where) -> Iterator[Problem]:
 
 _RULES: tuple[Rule, ...] = (
     _names, _labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch, _devices, _averaging, _time, _split, _hub, _files, _model,
-    _tuning, _positions, device_rules.attention, device_rules.sharding,
+    _tuning, _positions, device_rules.attention, device_rules.sharding, generation_rules.generation,
 )  # fmt: skip

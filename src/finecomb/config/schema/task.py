@@ -42,6 +42,7 @@ class TaskFacts:
         head: Of the model, a key of `learning.heads.HEADS`.
         architectures: That have the head: encoder, decoder, encoder_decoder.
         sums: Whether its metrics are of sums over rows (`runs.sum_metrics`), or of labels and predictions.
+        generated: Those of its metrics that judge generated texts; there are none in a validation without generation.
         own_metrics: Of a plug-in's task, each a `runs.sum_metrics.SumMetric`, by name.
     """
 
@@ -53,6 +54,7 @@ class TaskFacts:
     head: str = "sequence_classification"
     architectures: tuple[str, ...] = ("encoder", "decoder")
     sums: bool = False
+    generated: tuple[str, ...] = ()
     own_metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
