@@ -82,11 +82,12 @@ def _later_steps() -> list[str]:
 COMPUTING: Mapping[str, tuple[str, ...]] = {
     # The fingerprint of every run.
     "run": (
-        "learning/heads", "learning/loss", "learning/optimizer", "learning/pooling", "learning/precision", "learning/scheduler",
+        "learning/generation", "learning/heads", "learning/loss", "learning/optimizer", "learning/pooling", "learning/precision",
+        "learning/scheduler",
         "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
         "learning/task/encoding", "learning/task/metrics", "learning/task/next_tokens", "learning/task/runner",
         "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned", "runs/class_metrics", "runs/sum_metrics",
-        "training/artefact", "training/batching", "training/build", "training/inputs",
+        "training/artefact", "training/batching", "training/build", "training/collector", "training/generating", "training/inputs",
         "training/callbacks/clock", "training/callbacks/record", "training/callbacks/stop",
         "training/callbacks/validate", "training/callbacks/weight_averaging",
         "training/checkpoint", "training/datamodule", "training/encode", "training/examples",
@@ -164,7 +165,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
 # Files in COVERED that compute nothing.
 IDLE = (
     "learning/__init__", "learning/quiet", "learning/model/__init__", "learning/task/__init__", "learning/tuning/__init__",
-    "training/__init__", "training/callbacks/__init__", "training/callbacks/build", "training/callbacks/gradient_statistics",
+    "training/__init__", "training/callbacks/__init__", "training/callbacks/build", "training/callbacks/generated_texts",
+    "training/callbacks/gradient_statistics",
     "training/callbacks/learning_rate_monitor", "training/callbacks/sample_predictions", "training/card", "training/from_record",
     "training/interruption", "training/logger", "training/memory",
     "training/mirrors", "training/trainer_settings", "training/wandb_mirror",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from finecomb.config import class_weights, device_rules, plugins, task_rules
+from finecomb.config import class_weights, device_rules, generation_rules, plugins, task_rules
 from finecomb.config.parameters import linear_maps
 from finecomb.config.schema.dataset import Dataset, Files, HubDataset, MovieReviews, Prepared
 from finecomb.config.schema.loss import CrossEntropy, weights_of
@@ -340,4 +340,5 @@ _RULES: tuple[Rule, ...] = (
     _names, task_rules.labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch,
     _devices, _averaging, _time, _split, _hub, _files, _model,
     task_rules.architecture, _tuning, task_rules.tuning, _positions, device_rules.attention, device_rules.sharding,
+    generation_rules.generation,
 )  # fmt: skip

@@ -55,6 +55,7 @@ class TaskFacts:
         architectures: That have the head: encoder, decoder, encoder_decoder.
         shown: The metrics that a table shows unless others are requested; the first decides the order of its rows.
         answers: What metrics are computed from: "classes" or "numbers" (labels and predictions), or "sums" over rows (`runs.sum_metrics`).
+        generated: Those of its metrics that judge generated texts; there are none in a validation without generation.
         own_metrics: Of a plug-in's task, each a `runs.sum_metrics.SumMetric`, by name.
     """
 
@@ -67,6 +68,7 @@ class TaskFacts:
     architectures: tuple[str, ...] = ("encoder", "decoder")
     shown: tuple[str, ...] = ()
     answers: str = "classes"
+    generated: tuple[str, ...] = ()
     own_metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
