@@ -52,7 +52,13 @@ def mean_loss() -> SumMetric:
     return SumMetric(lambda sums: ratio(sums["loss"], sums["weight"]), high=math.inf)
 
 
-SUM_METRICS: Mapping[str, SumMetric] = {"loss": mean_loss()}
+SUM_METRICS: Mapping[str, SumMetric] = {
+    "loss": mean_loss(),
+    # exp of the mean of -log p over all tokens; a token that is cut counts nowhere.
+    "perplexity": SumMetric(lambda sums: np.exp(ratio(sums["nll"], sums["tokens"])), low=1.0, high=math.inf),
+    "bits_per_byte": SumMetric(lambda sums: ratio(sums["nll"], sums["bytes"]) / math.log(2), high=math.inf),
+    "token_accuracy": mean("right", of="tokens"),
+}
 
 
 def known(names: Sequence[str], own: Mapping[str, SumMetric] | None = None) -> dict[str, SumMetric]:

@@ -124,7 +124,7 @@ def _encoded_anew(fit: Fit, loaded: tuning.Loaded, split: str, rows: Any) -> Bat
     task, length = fit.parts.task, fit.parts.config.batch.max_length
     columns = task.encode(loaded.tokenizer, table.to_dict(), length)
     features = [{name: column[at] for name, column in columns.items()} for at in range(len(rows))]
-    return task.collate(loaded.tokenizer, features, list(table["label"]))
+    return task.collate(loaded.tokenizer, features, list(table["label"]) if "label" in table.column_names else None)
 
 
 def stored_bytes(directory: Path) -> int:

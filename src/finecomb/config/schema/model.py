@@ -57,6 +57,11 @@ class Family:
     attention: tuple[str, ...] = ("sdpa", "eager", "flash_attention_2")
     tokens: tuple[str, ...] = ("classifier",)
 
+    @property
+    def architecture(self) -> str:
+        """Encoder or decoder."""
+        return "decoder" if self.causal else "encoder"
+
     def new_modules(self, head: str) -> tuple[str, ...]:
         """Modules that are newly initialized under a head of that kind, whatever the weights hold."""
         return {"sequence_classification": self.head, "token_classification": self.tokens}.get(head, ())
