@@ -18,6 +18,10 @@ def _rows(split: str, count: int, draw: random.Random) -> Rows:
 
 
 CELL = Cell(
-    "target", _rows, [f"task.template='{TEMPLATE}'", "batch.max_target_length=12", "evaluate.generate.max_new_tokens=6"], "gpt2", ("qwen3",),
+    "target",
+    _rows,
+    [f"task.template='{TEMPLATE}'", "batch.max_target_length=12", "evaluate.generate.max_new_tokens=6"],
+    "gpt2",
+    ("qwen3",),
     refused=frozenset({("head", "gpt2")}),
-)  # fmt: skip
+)
