@@ -85,7 +85,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "learning/generation", "learning/heads", "learning/loss", "learning/optimizer", "learning/pooling", "learning/precision",
         "learning/scheduler",
         "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
-        "learning/task/encoding", "learning/task/metrics", "learning/task/next_tokens", "learning/task/runner",
+        "learning/task/encoding", "learning/task/entities", "learning/task/metrics", "learning/task/next_tokens", "learning/task/runner",
         "learning/task/text_generation", "learning/task/text_statistics",
         "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned", "runs/class_metrics", "runs/sum_metrics",
         "training/artefact", "training/batching", "training/build", "training/collector", "training/generating", "training/inputs",
@@ -99,6 +99,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     "choice": (
         "learning/task/regression", "learning/task/sequence_classification", "learning/task/code_generation",
         "learning/task/language_modeling", "learning/task/seq2seq",
+        "learning/task/token_classification",
         "learning/tuning/bitfit", "learning/tuning/full", "learning/tuning/head", "learning/tuning/lora", "learning/tuning/prompt",
         "learning/tuning/top_layers",
     ),
@@ -117,6 +118,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/dataset/text_file",
         "data/dataset/formats/columnar", "data/dataset/formats/delimited", "data/dataset/formats/objects", "data/dataset/formats/piece",
         "data/dataset/formats/plain", "data/dataset/kinds/kind", "data/dataset/kinds/plain",
+        "data/dataset/kinds/tags", "data/dataset/tag_schemes",
         "data/prepare/after_split", "data/prepare/clusters", "data/prepare/labelling", "data/prepare/reading",
     ),
     # The inputs of the sources that use them.

@@ -99,6 +99,11 @@ SUM_METRICS: Mapping[str, SumMetric] = {
     "exact_match": mean("exact_match", of="generated"),
     # Tokens of sacreBLEU in the texts for each in the references.
     "length_ratio": SumMetric(lambda sums: ratio(sums["bleu_system"], sums["bleu_reference"]), high=math.inf),
+    # Without an entity on one side they are 0, as in seqeval.
+    "entity_precision": SumMetric(lambda sums: ratio(sums["hit"], sums["predicted"], 0.0)),
+    "entity_recall": SumMetric(lambda sums: ratio(sums["hit"], sums["labeled"], 0.0)),
+    "entity_f1": SumMetric(lambda sums: ratio(2 * sums["hit"], sums["predicted"] + sums["labeled"], 0.0)),
+    "entity_f1_default": SumMetric(lambda sums: ratio(2 * sums["default_hit"], sums["default_predicted"] + sums["default_labeled"], 0.0)),
 }
 
 

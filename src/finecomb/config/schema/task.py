@@ -37,6 +37,13 @@ class LanguageModeling(Task):
 
 
 @dataclass
+class TokenClassification(Task):
+    """A tag for each token: entities, parts of speech."""
+
+    subwords: str = option("which sub-words of a token the loss judges; a token is always read at its first", allowed=("first", "all"))
+
+
+@dataclass
 class CodeGeneration(Task):
     """How a prompt goes on; the loss is on the completion alone."""
 
@@ -106,6 +113,16 @@ FACTS = {
         monitor="f1_macro",
         shown=("f1_macro", "f1_micro"),
     ),
+    "token_classification": TaskFacts(
+        kind="tags",
+        label_kinds=("tags", "any"),
+        losses=("cross_entropy", "focal"),
+        metrics=("loss", "token_accuracy", "entity_precision", "entity_recall", "entity_f1", "entity_f1_default"),
+        monitor="entity_f1",
+        head="token_classification",
+        shown=("entity_f1", "token_accuracy"),
+        answers="sums",
+    ),
     "language_modeling": TaskFacts(
         kind="none",
         label_kinds=("none", "any"),
@@ -153,7 +170,7 @@ _TO_TARGET = TaskFacts(
 FACTS["seq2seq"] = _TO_TARGET
 FACTS["seq2seq template"] = replace(_TO_TARGET, head="causal_lm", architectures=("decoder",))
 # The task of a dataset whose labels are of a kind, for task=auto; of all others it is sequence_classification.
-TASK_OF_KIND = {"number": "regression", "completion": "code_generation", "target": "seq2seq"}
+TASK_OF_KIND = {"number": "regression", "completion": "code_generation", "tags": "token_classification", "target": "seq2seq"}
 # Metrics for which less is better; for all others more is.
 LOWER_IS_BETTER = ("loss", "rmse", "mae", "perplexity", "bits_per_byte")
 
@@ -183,6 +200,7 @@ def variant_of(settings: Mapping[str, Any]) -> str:
 CHOICES = {
     "sequence_classification": SequenceClassification,
     "regression": Regression,
+    "token_classification": TokenClassification,
     "language_modeling": LanguageModeling,
     "code_generation": CodeGeneration,
     "seq2seq": SequenceToSequence,
