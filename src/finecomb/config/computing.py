@@ -86,6 +86,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "learning/scheduler",
         "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
         "learning/task/encoding", "learning/task/entities", "learning/task/metrics", "learning/task/next_tokens", "learning/task/runner",
+        "learning/task/text_generation", "learning/task/text_statistics",
         "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned", "runs/class_metrics", "runs/sum_metrics",
         "training/artefact", "training/batching", "training/build", "training/collector", "training/generating", "training/inputs",
         "training/callbacks/clock", "training/callbacks/record", "training/callbacks/stop",
@@ -97,7 +98,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     # The fingerprint of runs with this choice.
     "choice": (
         "learning/task/regression", "learning/task/sequence_classification", "learning/task/code_generation",
-        "learning/task/language_modeling", "learning/task/token_classification",
+        "learning/task/language_modeling", "learning/task/seq2seq",
+        "learning/task/token_classification",
         "learning/tuning/bitfit", "learning/tuning/full", "learning/tuning/head", "learning/tuning/lora", "learning/tuning/prompt",
         "learning/tuning/top_layers",
     ),

@@ -36,6 +36,7 @@ def result(
         "config": fit.run.config,
         "inputs": asdict(record.inputs),
         "metrics": {name: value for split, evaluation in evaluations.items() for name, value in evaluation.named(split).items()},
+        **({"signatures": fit.module.generation.signatures()} if fit.module.generation else {}),
         "selection": chosen,
         "counts": _counts(fit, evaluations),
         "parameters": {
