@@ -88,7 +88,7 @@ def config(path: Path) -> schema.Files:
     values = values_of(conf_dir() / "dataset" / "files.yaml")
     parts = {"split": schema.Split, "limit": schema.Limit, "require": schema.Require}
     values |= {name: part(**values[name]) for name, part in parts.items()}
-    values["columns"] = schema.Columns("text", None, None, None, None)
+    values["columns"] = schema.Columns(**values["columns"] | {"text": "text", "text_pair": None, "label": None, "id": None, "group": None})
     values["files"] = schema.FileSplits(str(path), None, None)
     return schema.Files(**values)
 

@@ -90,11 +90,12 @@ def test_metrics_of_groups_are_over_the_rows_of_the_group(tmp_path: Path) -> Non
     parts = parts_of(tiny_config(make_data(tmp_path / "data", group=True)))
     found, split = evaluation(parts, 4), parts.data.splits["test"]
     assert split.groups is not None
-    right = found.kept.argmax(1) == found.targets
+    targets = torch.tensor(split.labels)
+    right = found.kept.argmax(1) == targets
     for group in ("a", "b"):
         rows = torch.tensor([name == group for name in split.groups])
         assert found.named("test")[f"test/accuracy@group={group}"] == pytest.approx(float(right[rows].double().mean()))
-        expected = torch.nn.functional.cross_entropy(found.kept[rows], found.targets[rows])
+        expected = torch.nn.functional.cross_entropy(found.kept[rows], targets[rows])
         assert found.named("test")[f"test/loss@group={group}"] == pytest.approx(float(expected))
     for name, worst, best in (("accuracy", min, max), ("loss", max, min)):
         of_groups = [found.metrics[f"{name}@group={group}"] or 0.0 for group in ("a", "b")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,11 @@ def make_data(
 ) -> Path:
     """A prepared folder of `train` training, 11 validation and 13 test rows."""
     splits = {name: _rows(name, count, kind, pair, group, weighted) for name, count in (("train", train), ("validation", 11), ("test", 13))}
-    names = NAMES[kind]
+    return write_rows(target, splits, kind, NAMES[kind])
+
+
+def write_rows(target: Path, splits: Mapping[str, Rows], kind: str, names: list[str] | None) -> Path:
+    """A prepared folder of these rows, whose labels are encoded."""
     counts = {}
     for split, rows in splits.items():
         flat = [index for label in rows.label for index in (label if isinstance(label, list) else [label])]
@@ -95,7 +100,8 @@ def make_data(
     hashes = {name: rows.sha256() for name, rows in splits.items()}
     manifest = Manifest(
         rows={name: len(rows) for name, rows in splits.items()}, label_kind=kind, label_names=names, label_counts=counts,
-        columns=["id", "text", "label"], source="made up", license="none", hashes=hashes, content_hash=content_hash(hashes, kind, names),
+        columns=["id", "text"] if kind == "none" else ["id", "text", "label"],
+        source="made up", license="none", hashes=hashes, content_hash=content_hash(hashes, kind, names),
     )  # fmt: skip
     write(target, splits, manifest)
     return target

@@ -65,7 +65,7 @@ class Prepared:
             return pd.concat([self.to_pandas(name).assign(split=name) for name in self.splits], ignore_index=True)
         table: pd.DataFrame = self.splits[split].to_pandas()
         names = self.label_names
-        if names is not None and self.folder.label_kind == "classes":
+        if names is not None and self.folder.label_kind in ("classes", "tags"):
             table["label"] = [[names[index] for index in row] for row in table["label"]]
         elif names is not None:
             table["label"] = [names[index] for index in table["label"]]

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finecomb.config import plugins
 from finecomb.config.fields import fields_of
 from finecomb.config.schema.dataset import Prepared, kind_of_labels
-from finecomb.config.schema.task import FACTS
+from finecomb.config.schema.task import TASK_OF_KIND
 from finecomb.core.errors import Problem
 
 if TYPE_CHECKING:
@@ -55,8 +56,9 @@ def _kind(dataset: type, values: Mapping[str, Any]) -> str:
 
 
 def _task(label_kind: str) -> str:
-    return "regression" if label_kind == "number" else GROUPS["task"]
+    return TASK_OF_KIND.get(label_kind, GROUPS["task"])
 
 
 def _loss(task: str) -> str | None:
-    return FACTS[task].losses[0] if task in FACTS else None
+    facts = plugins.task_facts(task)
+    return facts.losses[0] if facts is not None else None

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from finecomb.config import plugins
-from finecomb.config.schema.task import FACTS, variant
+from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Config
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.core.machine import Machine
@@ -71,7 +71,7 @@ def with_trainer(config: Config, machine: Machine) -> Config:
 def usual_values(config: Config) -> dict[str, Any]:
     """What `auto` stands for where that depends on the config alone: learning rate, monitored metric and its mode."""
     usual: dict[str, Any] = {}
-    facts = FACTS.get(variant(config.task))
+    facts = plugins.task_facts(variant(config.task))
     if facts is not None:
         metric = facts.monitor if config.monitor.metric == "auto" else config.monitor.metric
         usual = {"monitor.metric": facts.monitor, "monitor.mode": "min" if plugins.lower_is_better(metric) else "max"}

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from finecomb.config import class_weights, device_rules, plugins
 from finecomb.config.parameters import linear_maps
-from finecomb.config.schema.dataset import Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared, label_kind
+from finecomb.config.schema.dataset import OF_LABEL_COLUMN, Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared, label_kind
 from finecomb.config.schema.loss import CrossEntropy, weights_of
 from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel
 from finecomb.config.schema.optimizer import Adam, Sgd
 from finecomb.config.schema.sampler import Balanced
-from finecomb.config.schema.task import FACTS, variant
+from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import GROUPS, Config
 from finecomb.config.schema.tuning import REFUSED, Lora, Prompt, TopLayers
 from finecomb.config.sources import Origin
@@ -47,7 +47,8 @@ def problems_of(config: Config, origins: Mapping[str, Origin], *, trains: bool =
 def unlabeled(config: Config) -> bool:
     """Whether the rows will have no labels: none are read, and no annotator gives them. Such a corpus can only be prepared."""
     by_address = isinstance(config.dataset, Crawl) and bool(config.dataset.labels)
-    none_read = config.dataset.label_kind == "none" or (config.dataset.columns.label is None and not by_address)
+    kind = config.dataset.label_kind
+    none_read = kind == "none" or (kind in OF_LABEL_COLUMN and config.dataset.columns.label is None and not by_address)
     return config.annotator.name == "none" and none_read
 
 
@@ -61,7 +62,7 @@ def _names(config: Config, where: Where) -> Iterator[Problem]:
 
 
 def _labels(config: Config, where: Where) -> Iterator[Problem]:
-    facts, kind = FACTS.get(variant(config.task)), label_kind(config.dataset)
+    facts, kind = plugins.task_facts(variant(config.task)), label_kind(config.dataset)
     if facts is None or kind in facts.label_kinds:
         return
     if kind == "none":
@@ -69,14 +70,20 @@ def _labels(config: Config, where: Where) -> Iterator[Problem]:
             hint = "let an annotator give labels, such as annotator=labeling_functions; or only clean the rows: finecomb prepare"
             yield Problem(f"dataset={config.dataset.name} has no labels to train on", where("dataset.label_kind"), hint=hint)
         return
-    needs = {"class": "one class for each text", "classes": "any number of classes for each text", "number": "a number for each text"}
-    fitting = [_task_text(key) for key, other in FACTS.items() if kind in other.label_kinds]
+    fitting = [_task_text(key) for key, other in plugins.all_task_facts().items() if kind in other.label_kinds]
     yield Problem(
-        f"dataset={config.dataset.name} gives {needs[kind]}; task={_task_text(variant(config.task))} cannot use that",
+        f"dataset={config.dataset.name} gives {_GIVEN[kind]}; task={_task_text(variant(config.task))} cannot use that",
         where("dataset.target" if isinstance(config.dataset, MovieReviews) else "dataset.label_kind"),
         ", ".join(facts.label_kinds),
-        f"choose task={' or task='.join(fitting)}",
+        f"choose task={' or task='.join(fitting)}" if fitting else "",
     )
+
+
+_GIVEN = {
+    "class": "one class for each text", "classes": "any number of classes for each text", "number": "a number for each text",
+    "tags": "a tag for each token", "target": "a target for each source", "completion": "a completion for each prompt",
+    "messages": "conversations", "answers": "answers to questions", "any": "labels",
+}  # fmt: skip
 
 
 def _task_text(key: str) -> str:
@@ -85,7 +92,7 @@ def _task_text(key: str) -> str:
 
 
 def _loss(config: Config, where: Where) -> Iterator[Problem]:
-    facts, name = FACTS.get(variant(config.task)), config.loss.name
+    facts, name = plugins.task_facts(variant(config.task)), config.loss.name
     if facts is not None and name not in facts.losses and plugins.find_build("loss", name) is None:
         what = f"loss={name} cannot serve task={_task_text(variant(config.task))}"
         yield Problem(what, where("loss"), ", ".join(facts.losses), f"choose loss={facts.losses[0]}")
@@ -111,7 +118,7 @@ def _sampler(config: Config, where: Where) -> Iterator[Problem]:
     sampler = config.sampler
     if not isinstance(sampler, Balanced):
         return
-    facts = FACTS.get(variant(config.task))
+    facts = plugins.task_facts(variant(config.task))
     if "label" in sampler.by and facts is not None and "class" not in facts.label_kinds:
         what = f"sampler.by={sampler.by} needs one class for each text; task={_task_text(variant(config.task))} has other labels"
         yield Problem(what, where("sampler.by"), "group", "balance by group, or choose task=sequence_classification")
@@ -126,7 +133,7 @@ def _sampler(config: Config, where: Where) -> Iterator[Problem]:
 def _monitor(config: Config, where: Where) -> Iterator[Problem]:
     kind, metric = variant(config.task), config.monitor.metric
     known = plugins.metric_names(kind)
-    if kind not in FACTS or metric == "auto" or metric in known:
+    if plugins.task_facts(kind) is None or metric == "auto" or metric in known:
         return
     bare = metric.rpartition("/")[2]
     guess = bare if bare in known else nearest(bare, known)

@@ -90,7 +90,7 @@ class RayEngine:
                     self._ray.cancel(reference, force=True)
 
     def _check_nodes(self, *more: Any) -> None:
-        """Refuse a cluster of which one node does not see the cache, before the first task. Nodes that join later are checked by each task."""
+        """Refuse a cluster of which one node does not see the cache, before the first task; each task checks again."""
         if self._checked:
             return
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

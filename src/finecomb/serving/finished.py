@@ -8,6 +8,7 @@ from pathlib import Path
 
 from finecomb.config import plugins
 from finecomb.config.plain import from_plain
+from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Config
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.dataset.manifest import MANIFEST, Manifest
@@ -38,7 +39,8 @@ def config_of(run: RunDirectory) -> Config:
 
 def takes_pairs(config: Config) -> bool:
     """Whether a run was trained on pairs of texts."""
-    if config.dataset.columns.text_pair is not None:
+    facts = plugins.task_facts(variant(config.task))
+    if config.dataset.columns.text_pair is not None or (facts is not None and facts.kind == "answers"):
         return True
     folder = Path(config.dataset.path or "")
     return config.dataset.name == "prepared" and (folder / MANIFEST).exists() and "text_pair" in Manifest.read(folder).columns

@@ -83,11 +83,17 @@ def _write_tsv(answers: Sequence[dict[str, Any]], stream: TextIO) -> None:
     for position, answer in enumerate(answers):
         row = {key: value for key, value in answer.items() if key != "probabilities"}
         row |= {f"probability_{name}": value for name, value in answer.get("probabilities", {}).items()}
-        if isinstance(row.get("label"), list):
-            row["label"] = "|".join(row["label"])
+        row = {key: _cell(value) for key, value in row.items()}
         if position == 0:
             writer.writerow(row)
         writer.writerow(row.values())
+
+
+def _cell(value: Any) -> Any:
+    """A value as one cell: names of a set separated by |, anything with more structure as JSON."""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return "|".join(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def _warn_of_truncation(answers: Sequence[dict[str, Any]], max_length: int) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from finecomb.config import plugins
 from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Config
@@ -22,7 +23,6 @@ from finecomb.core.errors import ConfigError, Problem
 from finecomb.data import cleaner
 from finecomb.data.cleaner.step import TextRewrite
 from finecomb.data.dataset.manifest import MANIFEST, Manifest
-from finecomb.data.prepare import KINDS
 from finecomb.learning import model as models
 from finecomb.learning import task as tasks
 from finecomb.learning import tuning
@@ -85,7 +85,10 @@ class Predictor:
         # A stored tokenizer forgets which inputs the architecture takes (token types of the second text, above all).
         prepare_tokenizer(self._loaded.tokenizer, FAMILIES[self._loaded.core.config.model_type], self._loaded.core.config)
         self.label_names: list[str] | None = self._loaded.record["task"]["label_names"]
-        self._task = tasks.build(self.config.task, label_kind=KINDS[variant(self.config.task)], label_names=self.label_names)
+        facts, most = plugins.task_facts(variant(self.config.task)), self.config.batch.max_target_length
+        kind = "any" if facts is None else facts.kind
+        self._task = tasks.build(self.config.task, label_kind=kind, label_names=self.label_names, max_target_length=most)
+        self._task.bind(self._loaded.tokenizer, self._loaded.core.config)
         steps = [(name, make()) for name, make in cleaner.build(self.config.cleaner).steps]
         self._rewrites = [self._recalled(name, step).rewrite for name, step in steps if isinstance(step, TextRewrite)]
 
@@ -104,8 +107,9 @@ class Predictor:
     def __call__(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Answer each text, or each pair, in the order given.
 
-        Each answer holds `text` as it was given (and `text_pair`), `label` and `probabilities` by name (regression: `value`), and
-        `truncated`, the number of tokens that were cut off. A call with texts that differ in length computes like ones together.
+        Each answer holds `text` as it was given (and `text_pair`), what the task answers (classification: `label` and `probabilities` by
+        name; regression: `value`), and `truncated`, the number of tokens that were cut off. A call with texts that differ in length
+        computes like ones together.
 
         Raises:
             ConfigError: single texts for a run on pairs, or pairs for a run on single texts, or unequal numbers of them.
@@ -113,30 +117,33 @@ class Predictor:
         self._check(texts, text_pairs)
         if not texts:
             return []
-        encoded = self._encode(texts, text_pairs)
-        logits = self._logits(encoded)
+        columns = self._columns(texts, text_pairs)
+        encoded = self._encode(columns)
         answers = []
-        for row, decoded in enumerate(self._task.decode(logits)):
+        for row, given in enumerate(self._task.answers(self._logits(encoded), columns)):
             answer: dict[str, Any] = {"text": texts[row]}
             if text_pairs is not None:
                 answer["text_pair"] = text_pairs[row]
-            answers.append(answer | self._named(decoded) | {"truncated": encoded["truncated"][row]})
+            answers.append(answer | given | {"truncated": encoded["truncated"][row]})
         return answers
 
     def logits(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> torch.Tensor:
-        """Logits [N, K] in float64, in the order given; errors as for a call."""
+        """What the task keeps of each text [N, width] in float64 (classification: logits), in the order given; errors as for a call."""
         self._check(texts, text_pairs)
-        return self._logits(self._encode(texts, text_pairs))
+        return self._logits(self._encode(self._columns(texts, text_pairs)))
 
     def _check(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> None:
         if isinstance(texts, str):
             raise TypeError("give a list of texts")
         check(self.run.path.name, self.takes_pairs, texts, text_pairs)
 
-    def _encode(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> dict[str, list[Any]]:
+    def _columns(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> dict[str, list[str]]:
         columns = {"text": [self._cleaned(text) for text in texts]}
         if text_pairs is not None:
             columns["text_pair"] = [self._cleaned(text) for text in text_pairs]
+        return columns
+
+    def _encode(self, columns: dict[str, list[str]]) -> dict[str, list[Any]]:
         return self._task.encode(self._loaded.tokenizer, columns, self.config.batch.max_length)
 
     def _cleaned(self, text: str) -> str:
@@ -158,8 +165,3 @@ class Predictor:
         for start in range(0, len(order), size):
             features = [{key: encoded[key][row] for key in keys} | {"index": row} for row in order[start : start + size].tolist()]
             yield self._task.collate(self._loaded.tokenizer, features, None)
-
-    def _named(self, decoded: dict[str, Any]) -> dict[str, Any]:
-        if self.label_names is None:
-            return {"value": decoded["value"]}
-        return {"label": decoded["label"], "probabilities": dict(zip(self.label_names, decoded["probabilities"], strict=True))}

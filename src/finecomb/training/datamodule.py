@@ -22,6 +22,7 @@ from finecomb.data.prepare import PreparedFolder
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.training.batching import Plan, Rows, Share, evaluation_batches, share
 from finecomb.training.encode import Encoded, encode
+from finecomb.training.examples import Examples
 
 VERSION = "1"
 
@@ -62,8 +63,10 @@ class Split:
 
     def __init__(self, rows: Table, encoded: Encoded, tokenizer: PreTrainedTokenizerBase, task: TaskRunner) -> None:
         self.encoded = encoded
+        self.examples = Examples(rows)
         self.ids: list[str] = list(rows["id"])
-        self.labels: list[Any] = list(rows["label"])
+        # A corpus without labels trains the tasks that take their targets from the text.
+        self.labels: list[Any] = list(rows["label"]) if "label" in rows.column_names else [None] * len(rows)
         self.groups: list[str] | None = [str(group) for group in rows["group"]] if "group" in rows.column_names else None
         self.weights = torch.tensor(rows["weight"][:]) if "weight" in rows.column_names else None
         self._soft: list[list[float]] | None = list(rows["soft"]) if "soft" in rows.column_names else None
@@ -76,11 +79,6 @@ class Split:
     def longest(self) -> int:
         """Tokens of the longest example."""
         return int(self.encoded.lengths.max(initial=0))
-
-    @cached_property
-    def targets(self) -> torch.Tensor:
-        """Targets of all examples, in row order."""
-        return self._task.targets(self.labels)
 
     def batch(self, rows: Rows, *, training: bool = False) -> Batch:
         """The padded batch of some examples. training: with soft labels as targets, where the rows have them."""

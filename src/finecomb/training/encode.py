@@ -92,7 +92,7 @@ def encode(split: Any, name: str, *, content: str, tokenizer: Any, task: TaskRun
 def _key(content: str, tokenizer: Any, task: TaskRunner, max_length: int) -> str:
     libraries = [f"{name} {version(name)}" for name in ("tokenizers", "transformers")]
     modules = [f"{name} {version_of(name)}" for name in ("learning/task/encoding", "learning/model/tokenizer")]
-    parts = [VERSION, content, tokenizer_hash(tokenizer), type(task).__name__, str(max_length), *libraries, *modules]
+    parts = [VERSION, content, tokenizer_hash(tokenizer), type(task).__name__, str(max_length), *libraries, *modules, *task.encoding]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 

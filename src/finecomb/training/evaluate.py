@@ -23,10 +23,12 @@ from finecomb.config.plugins import lower_is_better
 from finecomb.config.schema.task import VARIANT_OF
 from finecomb.core import atomic
 from finecomb.learning.loss import LossFunction
-from finecomb.learning.task import Batch, TaskRunner
+from finecomb.learning.task import Batch, Columns, TaskRunner
 from finecomb.learning.tuning import Tuned
 from finecomb.runs import plugin_metrics
 from finecomb.runs.metrics import OF_GROUP, OVER_GROUPS
+from finecomb.runs.sum_metrics import PREFIX
+from finecomb.training.examples import Taken
 
 if TYPE_CHECKING:  # Predictor evaluates without Lightning, whose import takes seconds
     from finecomb.training.datamodule import EvaluationLoader, Split
@@ -45,7 +47,6 @@ class Evaluation:
 
     Attributes:
         kept: [N, width] float64, what the task keeps of each row: the logits, where there is one output a text.
-        targets: as the task makes them.
         losses: [N] float64, the mean over a row's items; the loss is sum(losses * weights) / sum(weights).
         weights: [N] float64.
         metrics: by name without the split; None where a metric is undefined.
@@ -53,7 +54,6 @@ class Evaluation:
     """
 
     kept: Tensor
-    targets: Tensor
     losses: Tensor
     weights: Tensor
     metrics: dict[str, float | None]
@@ -153,18 +153,19 @@ def score(task: TaskRunner, loss: LossFunction, kept: Tensor, split: Split, rows
         split: whose rows they are.
         rows: numbers [N] of the rows that it is of; None: all rows in order.
     """
-    targets, groups = split.targets, split.groups or []
-    if rows is not None:
-        targets, groups = targets[rows], [groups[row] for row in rows.tolist()] if groups else []
-    losses, weights = (values.double() for values in task.losses(kept, targets, loss))
-    metrics = _metrics(task, kept, targets, losses, weights)
+    examples: Columns = split.examples
+    groups = split.groups or []
+    if rows is not None and len(rows) < len(split):
+        examples, groups = Taken(examples, rows.tolist()), [groups[row] for row in rows.tolist()] if groups else []
+    losses, weights = (values.double() for values in task.losses(kept, examples, loss))
+    metrics = _metrics(task, kept, examples, losses, weights)
     rows_of: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         rows_of.setdefault(group, []).append(row)
-    of_groups = {group: _metrics(task, kept[at], targets[at], losses[at], weights[at]) for group, at in sorted(rows_of.items())}
+    of_groups = {group: _metrics(task, kept[at], Taken(examples, at), losses[at], weights[at]) for group, at in sorted(rows_of.items())}
     metrics |= _over_groups(of_groups)
     metrics |= {f"{name}{OF_GROUP}{group}": value for group, values in of_groups.items() for name, value in values.items()}
-    return Evaluation(kept, targets, losses, weights, metrics, complete=len(kept) == len(split))
+    return Evaluation(kept, losses, weights, metrics, complete=len(kept) == len(split))
 
 
 def _over_groups(of_groups: dict[str, dict[str, float | None]]) -> dict[str, float | None]:
@@ -180,19 +181,20 @@ def _over_groups(of_groups: dict[str, dict[str, float | None]]) -> dict[str, flo
     return found
 
 
-def _metrics(task: TaskRunner, kept: Tensor, targets: Tensor, losses: Tensor, weights: Tensor) -> dict[str, float | None]:
+def _metrics(task: TaskRunner, kept: Tensor, examples: Columns, losses: Tensor, weights: Tensor) -> dict[str, float | None]:
     total = weights.sum()
     mean = float((losses * weights).sum() / total) if total > 0 else None
-    return {"loss": mean, **task.metrics(kept, targets), **_of_plugins(task, kept, targets)}
+    return {"loss": mean, **task.metrics(kept, examples), **_of_plugins(task, kept, examples)}
 
 
-def _of_plugins(task: TaskRunner, logits: Tensor, targets: Tensor) -> dict[str, float | None]:
+def _of_plugins(task: TaskRunner, logits: Tensor, examples: Columns) -> dict[str, float | None]:
     """The metrics that plug-ins add, from the decoded predictions, as tables compute them from the recorded ones."""
     kind = VARIANT_OF.get(task.problem_type or "", "")
     if not (names := plugins.metrics(kind)):
         return {}
     if not len(logits) or not bool(torch.isfinite(logits).all()):
         return dict.fromkeys(names)
+    targets = task.targets(examples["label"])
     if kind == "regression":
         return plugin_metrics.values(kind, targets.double().numpy(), logits[:, 0].double().numpy())
     predictions = task.targets([item["index"] for item in task.decode(logits)])
@@ -204,6 +206,9 @@ def write_predictions(path: Path, evaluation: Evaluation, split: Split, task: Ta
 
     Columns: id; those of the task (label, prediction, correct, probabilities or value, logits); loss.
     """
-    columns = {"id": split.ids, **task.table(evaluation.kept, split.labels), "loss": evaluation.losses.tolist()}
+    columns = {"id": split.ids, **task.table(evaluation.kept, split.examples), "loss": evaluation.losses.tolist()}
+    if any(name.startswith(PREFIX) for name in columns):  # so that the loss too is a metric of sums
+        sums = {"loss": (evaluation.losses * evaluation.weights).tolist(), "weight": evaluation.weights.tolist()}
+        columns = {f"{PREFIX}{name}": values for name, values in sums.items()} | columns
     with atomic.file(path) as temporary:
         pa.parquet.write_table(pa.table(columns), temporary)

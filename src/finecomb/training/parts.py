@@ -51,17 +51,20 @@ def compose(config: Config, data: Path, source: models.ModelSource, *, dtype: to
         dtype: of the pre-trained weights.
     """
     prepared = open_prepared(data)
-    task = tasks.build(config.task, label_kind=prepared.label_kind, label_names=prepared.label_names)
+    task = tasks.build(
+        config.task, label_kind=prepared.label_kind, label_names=prepared.label_names, max_target_length=config.batch.max_target_length
+    )
     backbone = models.build(
         config.model,
         source,
         num_outputs=task.num_outputs,
-        label_names=prepared.label_names,
+        label_names=task.label_names,
         problem_type=task.problem_type,
         head=task.head,
         seed=config.seed,
         dtype=dtype,
     )
+    task.bind(backbone.tokenizer, backbone.model.config)
     tuned = tuning.build(config.tuning).apply(backbone, seed=config.seed)
     tuned.check_length(config.batch.max_length)
     loss = losses.build(config.loss, variant(config.task), label_counts=_label_counts(prepared))

@@ -164,6 +164,27 @@ def _facts(group: str, name: str) -> list[Any]:
     return [choice.facts for choice in _choices() if (choice.group, choice.name) == (group, name) and choice.facts is not None]
 
 
+def task_facts(task_variant: str) -> task.TaskFacts | None:
+    """What a variant of a task needs and gives; None for a task that nobody declares."""
+    return all_task_facts().get(task_variant)
+
+
+def all_task_facts() -> dict[str, task.TaskFacts]:
+    """The facts of every variant of a task, finecomb's first."""
+    given = [(choice.name, choice.facts) for choice in _choices() if choice.group == "task"]
+    known = dict(task.FACTS)
+    for name, facts in given:
+        if isinstance(facts, task.TaskFacts):
+            known[name] = facts
+    return known
+
+
+def sum_metrics(task_variant: str) -> Mapping[str, Any]:
+    """The metrics of sums that a plug-in's task brings, by name; see `runs.sum_metrics`."""
+    facts = task_facts(task_variant)
+    return facts.own_metrics if facts is not None else {}
+
+
 def metrics(task_variant: str) -> Mapping[str, Metric]:
     """The metrics that plug-ins add to a variant of a task, by name."""
     return {name: each for plugin in _loaded.values() for name, each in plugin.metrics.items() if task_variant in each.tasks}
@@ -171,7 +192,7 @@ def metrics(task_variant: str) -> Mapping[str, Metric]:
 
 def metric_names(task_variant: str) -> tuple[str, ...]:
     """The metrics of a variant of a task: finecomb's, then those of plug-ins."""
-    facts = task.FACTS.get(task_variant)
+    facts = task_facts(task_variant)
     return (*(facts.metrics if facts is not None else ()), *metrics(task_variant))
 
 

@@ -15,7 +15,7 @@ from finecomb.config.plugins.builders import mismatch, signature_text
 from finecomb.config.plugins.hashing import hash_of_code
 from finecomb.config.plugins.parts import Choice, Labeling, Metric, Own, Plugin
 from finecomb.config.schema import callbacks
-from finecomb.config.schema.task import FACTS
+from finecomb.config.schema.task import FACTS, TaskFacts
 from finecomb.config.schema.train import GROUPS, Config
 from finecomb.config.schema.tuning import OPTIMIZER_FAMILY, LearningRates
 from finecomb.core.errors import ConfigError, Problem
@@ -136,6 +136,8 @@ def _of_facts(choice: Choice, named: str, where: str) -> list[Problem]:
     elif choice.group == "tuning":
         fits = isinstance(given, Mapping) and all(key in families and isinstance(each, LearningRates) for key, each in given.items())
         allowed = '{"adam": LearningRates(low=1e-5, default=5e-5, high=3e-4)}, with ' + ", ".join(families)
+    elif choice.group == "task":
+        fits, allowed = isinstance(given, TaskFacts), "TaskFacts(kind=..., label_kinds=..., losses=..., metrics=..., monitor=...)"
     else:
         fits, allowed = False, "none for this group"
     return [] if fits else [Problem(f"the facts of {named} are {given!r}", where, allowed)]

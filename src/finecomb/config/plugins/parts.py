@@ -29,7 +29,8 @@ class Choice:
         schema: a dataclass that extends the group's own; with `callbacks`, `Callback`.
         build: called with the config in place of finecomb's own builder; `plugins.builders` declares its signature.
         facts: what other choices need to know. For an optimizer, the family whose usual learning rates it takes (`adam`, `sgd` or
-            `adafactor`); for a tuning method, its usual learning rates by family. Both serve `optimizer.lr=auto` and searches.
+            `adafactor`); for a tuning method, its usual learning rates by family. Both serve `optimizer.lr=auto` and searches. For a task,
+            its `config.schema.task.TaskFacts`.
     """
 
     group: str

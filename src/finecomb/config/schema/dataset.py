@@ -16,7 +16,13 @@ _STRICT = "a row that cannot be read is an error; false: it is set aside, with i
 # What the label of a built-in dataset is, so that a task that cannot use it is refused before anything is fetched.
 # "class": one of several names; "classes": any number of them; "number": a real value. "any": known only when read.
 # "none": the rows have no labels; such a corpus can be cleaned, and trained on once an annotator gives labels.
-LABEL_KINDS = ("class", "classes", "number", "any", "none")
+# "tags": one for each token; "target": the text that a source becomes; "completion": how a prompt goes on; "messages": a conversation;
+# "answers": spans of a context.
+LABEL_KINDS = ("class", "classes", "number", "any", "none", "tags", "target", "completion", "messages", "answers")
+# Kinds whose label points into the text, so that a changed text would no longer fit it.
+ALIGNED = ("tags", "messages", "answers")
+# Kinds that are read from `columns.text` and `columns.label`; the others have columns of their own.
+OF_LABEL_COLUMN = ("class", "classes", "number", "any", "none")
 
 
 @dataclass
@@ -28,6 +34,17 @@ class Columns:
     label: Optional[str] = option("column that holds the label")
     id: Optional[str] = option("column that holds a stable id; null: ids are made from the source and the row")
     group: Optional[str] = option("column whose values must not straddle a split, and by which group metrics are reported")
+    tokens: str = option("column of tokens (a list, or text separated by spaces), for tags", before="tokens")
+    tags: str = option("column of tags, one for each token", before="tags")
+    spans: str = option("column of spans with labels in the text, in place of tokens and tags", before="spans")
+    source: str = option("column that holds the text from which a target is made", before="source")
+    target: str = option("column that holds the text to make of a source", before="target")
+    prompt: str = option("column that holds the beginning of a text", before="prompt")
+    completion: str = option("column that holds how a prompt goes on", before="completion")
+    messages: str = option("column of conversations, each a list of messages with role and content", before="messages")
+    question: str = option("column that holds the question", before="question")
+    context: str = option("column that holds the text in which the answer is", before="context")
+    answers: str = option("column of answers: texts, and where each begins in the context", before="answers")
 
 
 @dataclass

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from finecomb.config.schema.base import option
 
@@ -29,12 +31,29 @@ class Regression(Task):
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """What a task needs and gives; read by validation and by the learning wing. The first of the losses is what loss=auto chooses."""
+    """What a task needs and gives; read by validation and by the wings.
 
+    Attributes:
+        kind: Of label that its rows are read with, one of `schema.dataset.LABEL_KINDS`.
+        label_kinds: Of the datasets that it can use.
+        losses: That it can use; loss=auto is the first.
+        metrics: By name, without the split.
+        monitor: The metric by which a checkpoint is best.
+        head: Of the model, a key of `learning.heads.HEADS`.
+        architectures: That have the head: encoder, decoder, encoder_decoder.
+        sums: Whether its metrics are of sums over rows (`runs.sum_metrics`), or of labels and predictions.
+        own_metrics: Of a plug-in's task, each a `runs.sum_metrics.SumMetric`, by name.
+    """
+
+    kind: str
     label_kinds: tuple[str, ...]
     losses: tuple[str, ...]
     metrics: tuple[str, ...]
     monitor: str
+    head: str = "sequence_classification"
+    architectures: tuple[str, ...] = ("encoder", "decoder")
+    sums: bool = False
+    own_metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
 _CLASSIFICATION_METRICS = (
@@ -45,24 +64,29 @@ _CLASSIFICATION_METRICS = (
 # Keyed by the task's variant (see `variant`). "_binary" metrics score class 1 alone, as GLUE does for MRPC.
 FACTS = {
     "sequence_classification": TaskFacts(
+        kind="class",
         label_kinds=("class", "any"),
         losses=("cross_entropy", "mse", "focal"),
         metrics=(*_CLASSIFICATION_METRICS, "precision_binary", "recall_binary", "f1_binary"),
         monitor="accuracy",
     ),
     "sequence_classification multi_label": TaskFacts(
+        kind="classes",
         label_kinds=("classes", "any"),
         losses=("cross_entropy", "focal"),
         metrics=tuple(metric for metric in _CLASSIFICATION_METRICS if metric != "mcc"),
         monitor="f1_macro",
     ),
     "regression": TaskFacts(
+        kind="number",
         label_kinds=("number", "any"),
         losses=("mse", "huber"),
         metrics=("loss", "pearson", "spearman", "rmse", "mae"),
         monitor="pearson",
     ),
 }
+# The task of a dataset whose labels are of a kind, for task=auto; of all others it is sequence_classification.
+TASK_OF_KIND = {"number": "regression"}
 # Metrics for which less is better; for all others more is.
 LOWER_IS_BETTER = ("loss", "rmse", "mae")
 

@@ -30,6 +30,7 @@ class Batch:
     size: int = option("examples in one optimizer step, over all devices", low=1)
     eval_size: int = option("examples in one evaluation batch; never changes a metric", low=1, identity=False)
     max_length: int = option("tokens at which a text is truncated; what is cut is counted", low=4)
+    max_target_length: int = option("tokens at which a text to be generated is truncated; what is cut is counted", low=2, before=128)
     micro_batches: int = option("pieces into which the batch of each device is split; with dropout, masks depend on it", low=1)
     max_tokens: Optional[int] = option(
         "at most so many tokens, padding included, in a micro-batch; splits further; with dropout, masks depend on it", low=1

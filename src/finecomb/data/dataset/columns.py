@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from finecomb.config.schema.dataset import Columns
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.dataset.broken import LABEL, NO_ID, NO_LABEL, NO_TEXT, SAME_ID, SHOWN, SURROGATE, Broken
 from finecomb.data.dataset.formats.piece import Table
+from finecomb.data.dataset.kinds import KINDS
 from finecomb.data.dataset.rows import Rows
 
 
@@ -25,14 +26,20 @@ def needed(
     separator = next((mark for mark in ";\t|" if mark in names[0]), None) if len(names) == 1 else None
     if separator is not None:
         raise ConfigError(_other_separator(names[0], file, separator))
+
+    def known_as(name: str) -> str | None:
+        return next((other for other in (name, *(aliases or {}).get(name, ())) if other in names), None)
+
     chosen, problems = {}, []
-    for role in ("text", "text_pair", "label", "id", "group"):
+    for role in (*_roles(kind, columns, known_as), "id", "group"):
         name = getattr(columns, role)
-        if name is None or (role == "label" and kind == "none"):
+        if name is None:
             continue
-        known = next((other for other in (name, *(aliases or {}).get(name, ())) if other in names), None)
+        known = known_as(name)
         if known is not None:
             chosen[role] = known
+            continue
+        if kind in KINDS and role in KINDS[kind].optional:
             continue
         near = nearest(name, names)
         listed = ", ".join(names[:30])
@@ -41,6 +48,15 @@ def needed(
     if problems:
         raise ConfigError(problems)
     return chosen
+
+
+def _roles(kind: str, columns: Columns, known_as: Callable[[str], str | None]) -> tuple[str, ...]:
+    """The columns of which rows of a kind are made: of several sets the first of which the file has every column, else the usual one."""
+    if kind not in KINDS:
+        return ("text", "text_pair") if kind == "none" else ("text", "text_pair", "label")
+    sets = KINDS[kind].roles
+    chosen = next((roles for roles in sets if all(known_as(getattr(columns, role)) for role in roles)), sets[0])
+    return (*chosen, *KINDS[kind].optional)
 
 
 def _other_separator(name: str, file: str, separator: str) -> Problem:
@@ -65,9 +81,12 @@ def to_rows(
     seen: ids of the split so far, which grows; None: ids need no check. unlabeled: a row whose label is empty has the label None.
     """
     broken: dict[int, Broken] = {}
-    texts = _texts(table, named["text"], broken)
-    pairs = _texts(table, named["text_pair"], broken) if "text_pair" in named else None
-    labels = _labels(table, named["label"], kind, separator, broken, unlabeled) if "label" in named else [None] * len(table)
+    if kind in KINDS:
+        texts, pairs, labels = _of_kind(table, named, kind, broken)
+    else:
+        texts = _texts(table, named["text"], broken)
+        pairs = _texts(table, named["text_pair"], broken) if "text_pair" in named else None
+        labels = _labels(table, named["label"], kind, separator, broken, unlabeled) if "label" in named else [None] * len(table)
     groups = [_plain(cell) or "" for cell in table.column(named["group"])] if "group" in named else None
     if "id" in named:
         ids = [_plain(cell) or "" for cell in table.column(named["id"])]
@@ -77,6 +96,19 @@ def to_rows(
     if broken:
         rows = rows.take([row for row in range(len(table)) if row not in broken])
     return rows, [broken[row] for row in sorted(broken)]
+
+
+def _of_kind(table: Table, named: Mapping[str, str], kind: str, broken: dict[int, Broken]) -> tuple[list[str], list[str] | None, list[Any]]:
+    """Texts, second texts and labels of a kind that has columns of its own."""
+
+    def fault(row: int, reason: str, detail: str, shown: str) -> None:
+        broken.setdefault(row, Broken(table.line[row], reason, detail, shown))
+
+    read = KINDS[kind].read({role: table.column(name) for role, name in named.items()}, fault)
+    for row, cells in enumerate(zip(read.text, read.text_pair or read.text, read.label, strict=True)):
+        if not _encodable("".join(str(cell) for cell in cells)):
+            fault(row, SURROGATE, "half of a surrogate pair: no text in any encoding", cells[0])
+    return read.text, read.text_pair, read.label
 
 
 def _texts(table: Table, name: str, broken: dict[int, Broken]) -> list[str]:

@@ -12,6 +12,8 @@ from finecomb.data.dataset.rows import Rows
 
 VERSION = "2"
 
+# Kinds of labels that become indices of names; of the latter a row has any number.
+WITH_NAMES, SEVERAL = ("class", "classes", "tags"), ("classes", "tags")
 _SEPARATORS = (";", "|", ",")
 # So many different fractions are measurements, not the names of classes.
 _MANY_NUMBERS = 12
@@ -20,12 +22,13 @@ _MANY_NUMBERS = 12
 def encode(splits: dict[str, Rows], kind: str, names: list[str] | None) -> tuple[dict[str, Rows], list[str] | None]:
     """Replace names by class indices in every split; numbers stay, and so do rows without labels (kind "none").
 
-    names: the classes in order; None: as found in train, sorted (as numbers where all are whole numbers).
+    names: the classes in order; None: as found in train (tags: in any split), sorted (as numbers where all are whole numbers).
     A label may also be the index of a class, as benchmarks' files write it. Raises ConfigError for a label that is no class.
     """
-    if kind in ("number", "none"):
+    if kind not in WITH_NAMES:
         return splits, None
-    present = set(_each(splits["train"].label, kind))
+    # A tag that train lacks is no mistake: the rarest types of entities occur a few times in all.
+    present = set(_each(splits["train"].label if kind != "tags" else [label for rows in splits.values() for label in rows.label], kind))
     if names is None:
         if kind == "class" and (problem := _several_in_one(splits["train"]) or _numbers(splits["train"], present)):
             raise ConfigError(problem)
@@ -33,7 +36,7 @@ def encode(splits: dict[str, Rows], kind: str, names: list[str] | None) -> tuple
         declared = False
     else:
         declared = True
-    if len(names) < (1 if kind == "classes" else 2):
+    if len(names) < (1 if kind in SEVERAL else 2):
         only = f"the only label in train is {names[0]!r}" if names else "train has no label"
         raise ConfigError(Problem(only, f"{splits['train'].file}, column dataset.columns.label", allowed="two or more classes"))
     index = _index(names, present)
@@ -51,7 +54,7 @@ def as_names(labels: Sequence[Any], names: Sequence[str] | None) -> list[Any]:
 
 
 def counts(rows: Rows, kind: str, names: list[str] | None) -> dict[str, int]:
-    """How many rows have each label, by name; empty for numbers."""
+    """How many rows (tags: tokens) have each label, by name; empty for labels without names."""
     if names is None:
         return {}
     tally = Counter(_each(rows.label, kind))
@@ -59,7 +62,7 @@ def counts(rows: Rows, kind: str, names: list[str] | None) -> dict[str, int]:
 
 
 def _each(labels: Iterable[Any], kind: str) -> Iterable[Any]:
-    return (name for label in labels for name in label) if kind == "classes" else labels
+    return (name for label in labels for name in label) if kind in SEVERAL else labels
 
 
 def _several_in_one(rows: Rows) -> Problem | None:
@@ -114,6 +117,8 @@ def _index(names: list[str], present: set[str]) -> dict[str, int]:
 
 
 def _encoded(labels: list[Any], kind: str, index: dict[str, int]) -> list[Any]:
+    if kind == "tags":
+        return [[index[name] for name in label] for label in labels]
     if kind == "classes":
         return [sorted({index[name] for name in label}) for label in labels]
     return [index[label] for label in labels]
@@ -123,7 +128,7 @@ def _unknown(split: str, rows: Rows, kind: str, index: dict[str, int], names: li
     """One problem for each label of a split that is no class."""
     places: dict[str, list[int]] = {}
     for row, label in enumerate(rows.label):
-        for name in label if kind == "classes" else (label,):
+        for name in label if kind in SEVERAL else (label,):
             if name not in index:
                 places.setdefault(name, []).append(row)
     for name in sorted(places)[:5]:

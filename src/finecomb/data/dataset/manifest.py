@@ -22,7 +22,8 @@ class Manifest:
 
     Attributes:
         rows: Number of rows of each split.
-        label_kind: "class" (a label is an index), "classes" (a list of indices), "number" (a float) or "none".
+        label_kind: "class" (a label is an index), "classes" and "tags" (a list of indices), "number" (a float), "none", or one of the kinds
+            whose labels are texts ("target", "completion") or JSON ("messages", "answers").
         label_names: The classes in order; None for numbers and for rows without labels.
         label_counts: Rows of each class, by split.
         columns: Of the rows, in order.

@@ -244,7 +244,7 @@ def _features(names: Iterable[str], kind: str) -> Any:
     import datasets
 
     text, number, index = datasets.Value("string"), datasets.Value("float64"), datasets.Value("int64")
-    label = {"number": number, "class": index, "classes": datasets.List(index), "none": None}[kind]
+    label = {"number": number, "class": index, "classes": datasets.List(index), "tags": datasets.List(index), "none": None}.get(kind, text)
     types = {"id": text, "text": text, "text_pair": text, "label": label, "group": text, "weight": number, "soft": datasets.List(number)}
     types |= dict.fromkeys(PROVENANCE, text)
     return datasets.Features({name: types[name] for name in names})

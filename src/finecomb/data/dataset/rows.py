@@ -23,7 +23,7 @@ class Rows:
     """Columns of equal length, one entry for each example.
 
     id: unique, and the same whatever is cleaned, carved or limited.
-    label: a name (class), a list of names (classes) or a float (number); after encoding, indices in place of names.
+    label: a name (class), a list of names (classes, tags), a float (number) or a text; after encoding, indices in place of names.
     line: where the row stands in `file`, for messages: its line, or its row where a format has no lines (`unit` says which).
     provenance: where each row comes from, as far as the source knows it: columns named by PROVENANCE.
     files: the file of each row, where there are several. Ids and texts may be `Texts`, which are in mapped files.

@@ -14,7 +14,7 @@ class Raw:
     """A dataset as it was read, before cleaning and splitting.
 
     splits: train, and validation and test where the source has them, each as chunks in order, read once; a chunk is at most what fits in
-    memory easily (some 10 MB of text). Labels are names, lists of names or floats.
+    memory easily (some 10 MB of text). Labels are names, lists of names, floats or texts (see `kinds`).
     label_names: the classes in order, where the source knows them.
     funnel: rows that reading left out, counted. unmapped: rows whose label belongs to no class of the target.
     rejected: rows that could not be read: {"split", "file", "line", "reason", "text"}, text cut at 2,000 characters.
@@ -37,4 +37,4 @@ class Source(Protocol):
         """Name -> sha256 of everything the rows depend on beside the config. Raises ConfigError where something is missing."""
 
     def read(self, kind: str) -> Raw:
-        """Read the rows with labels of that kind ("class", "classes", "number"; "none": without). Raises ConfigError for bad input."""
+        """Read the rows with labels of that kind (one of `LABEL_KINDS`; "none": without). Raises ConfigError for bad input."""

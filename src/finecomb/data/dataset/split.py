@@ -9,6 +9,7 @@ from typing import Any
 from finecomb.config.schema.dataset import Limit, Split
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.chance import rank, ranked
+from finecomb.data.dataset.labels import SEVERAL
 from finecomb.data.dataset.rows import SPLITS, Rows
 
 _BINS = 10
@@ -61,13 +62,13 @@ def _refuse_empty(name: str, train: Rows, shares: dict[str, float]) -> None:
 
 def _strata(rows: Rows, kind: str) -> list[Hashable]:
     """What is kept in equal shares: the class; for several labels the rarest of the row's; for numbers the tenth it falls in."""
-    if kind == "none":
-        return [0] * len(rows)
     if kind == "class":
         return list(rows.label)
-    if kind == "classes":
+    if kind in SEVERAL:
         tally = Counter(name for label in rows.label for name in label)
         return [min(label, key=lambda name: (tally[name], name)) if label else "" for label in rows.label]
+    if kind != "number":
+        return [0] * len(rows)
     ids = list(rows.id)
     order = sorted(range(len(rows)), key=lambda row: (rows.label[row], ids[row]))
     place = {row: position * _BINS // len(rows) for position, row in enumerate(order)}

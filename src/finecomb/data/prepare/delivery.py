@@ -20,6 +20,7 @@ from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.cleaner import near_index
 from finecomb.data.cleaner.steps import spelling
 from finecomb.data.cleaner.steps.language import identify
+from finecomb.data.dataset.labels import SEVERAL
 from finecomb.data.dataset.manifest import FORMAT, MANIFEST
 from finecomb.data.dataset.prepared import PreparedFolder, read_rows, write_parquet
 from finecomb.data.dataset.rows import Rows
@@ -154,7 +155,7 @@ def _write_rows(path: Path, rows: Rows, kind: str, names: list[str] | None) -> N
 def _named(labels: Sequence[Any], kind: str, names: list[str] | None) -> list[Any]:
     if names is None:
         return list(labels)
-    return [[names[each] for each in label] for label in labels] if kind == "classes" else [names[label] for label in labels]
+    return [[names[each] for each in label] for label in labels] if kind in SEVERAL else [names[label] for label in labels]
 
 
 def facts(prepared: PreparedFolder, splits: Mapping[str, Rows], name: str, engine: Engine | None = None) -> dict[str, Any]:

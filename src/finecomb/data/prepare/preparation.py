@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,6 @@ from finecomb.data.shards import remove_orphans
 VERSION = 2
 # Tables beside the rows.
 DROPPED, SCORES, SECONDS, ANNOTATIONS = "dropped.parquet", "scores.parquet", "seconds.parquet", "annotations.parquet"
-KINDS = {"regression": "number", "sequence_classification": "class", "sequence_classification multi_label": "classes"}
 NO_LABELS = "none"
 
 
@@ -61,7 +61,8 @@ def prepare(
     score: how a finished run is asked for labels (annotator=run).
     Raises ConfigError for everything wrong with the input; nothing but cache is left behind.
     """
-    kind = NO_LABELS if task_variant is None else KINDS[task_variant]
+    facts = plugins.task_facts(task_variant) if task_variant is not None else None
+    kind = NO_LABELS if task_variant is None else facts.kind if facts is not None else "class"
     has = dataset_schema.label_kind(dataset)
     if has != NO_LABELS or annotator is None or annotator.name == "none":
         _check_kind(dataset.name, has, kind, task_variant)
@@ -89,6 +90,7 @@ def prepare(
             held_out = split.missing(read.splits, dataset.split)
             before, after = recipe.around(held_out)
             cleaned = before.run(read.splits, running)
+            _refuse_changes(cleaned, kind)
             with staging() as stage:
                 late = functools.partial(after_split.run, after, held_out=held_out, engine=running, folder=stage)
                 splits, manifest, beside = _make(dataset, cleaned, late, annotate, balancing, read, kind, stage)
@@ -138,15 +140,28 @@ def _check_kind(name: str, has: str, kind: str, task_variant: str | None) -> Non
     if has == NO_LABELS:
         hint = "train on rows that have labels; or let an annotator give them when they are prepared: annotator=labeling_functions"
         raise ConfigError(Problem(f"the rows of dataset={name} have no labels, the task needs {kind!r}", f"task {task_variant}", hint=hint))
-    fits = [name for name, wanted in KINDS.items() if wanted == has]
+    fits = [name for name, facts in plugins.all_task_facts().items() if facts.kind == has]
     raise ConfigError(Problem(f"the labels of dataset={name} are of kind {has!r}, the task needs {kind!r}", f"task {task_variant}",
                             allowed=f"task: {', '.join(fits)}"))  # fmt: skip
+
+
+def _refuse_changes(cleaned: cleaners.Cleaned, kind: str) -> None:
+    """Refuse steps that changed texts into which labels point."""
+    changes: Counter[str] = Counter()
+    for entry in cleaned.funnel if kind in dataset_schema.ALIGNED else ():
+        changes[entry["step"]] += entry["changed"]
+    changed = {step: count for step, count in changes.items() if count}
+    if changed:
+        counts = ", ".join(f"{step} {count:,}" for step, count in changed.items())
+        what = f"the cleaner changed texts ({counts}), and labels of kind {kind!r} point into the text"
+        hint = "leave them out: " + " ".join(f"cleaner.steps.{step}=null" for step in changed)
+        raise ConfigError(Problem(what, f"cleaner.steps.{next(iter(changed))}", "steps that only drop rows; or cleaner=none", hint))
 
 
 def _key(dataset: dataset_schema.Dataset, recipe: tuple[Any, ...], inputs: dict[str, str], kind: str, later: tuple[str, ...] = ()) -> str:
     """Hash of the inputs' content and of every value that shapes the rows; paths are not among them. later: values that do not yet."""
     values = {
-        field.name: value if not dataclasses.is_dataclass(value) else dataclasses.asdict(value)  # type: ignore[arg-type]
+        field.name: value if not dataclasses.is_dataclass(value) else _as_before(value)
         for field in dataclasses.fields(dataset)
         if field.metadata.get("identity", True) and field.name not in later
         for value in (getattr(dataset, field.name),)
@@ -154,6 +169,12 @@ def _key(dataset: dataset_schema.Dataset, recipe: tuple[Any, ...], inputs: dict[
     also = plugins.code("dataset", dataset.name) + raised("reading")
     facts = [VERSION, values, recipe, inputs, kind, *also]
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()[:32]
+
+
+def _as_before(group: Any) -> dict[str, Any]:
+    """The values of a group of options, without those that are what they were before the option existed."""
+    given = dataclasses.asdict(group)
+    return {each.name: given[each.name] for each in dataclasses.fields(group) if given[each.name] != each.metadata.get("before", given)}
 
 
 def _cached(directory: Path) -> PreparedFolder | None:

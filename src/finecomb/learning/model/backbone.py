@@ -123,7 +123,7 @@ def _build(
 def _set_outputs(config: Any, num_outputs: int, label_names: list[str] | None, problem_type: str | None) -> None:
     config.num_labels = num_outputs
     names = label_names if label_names is not None else ["value"] if problem_type == "regression" else None
-    if names is not None:
+    if names is not None and len(names) == num_outputs:  # a task may have names that its outputs do not stand for
         config.id2label = dict(enumerate(names))
         config.label2id = {name: index for index, name in enumerate(names)}
     config.problem_type = problem_type

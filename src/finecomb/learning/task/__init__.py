@@ -6,17 +6,20 @@ from finecomb.config.plugins import find_build
 from finecomb.config.schema import task as schema
 from finecomb.learning.task.encoding import Batch
 from finecomb.learning.task.regression import Regression
-from finecomb.learning.task.runner import TaskRunner
+from finecomb.learning.task.runner import Columns, TaskRunner
 from finecomb.learning.task.sequence_classification import SequenceClassification
 
-__all__ = ["Batch", "TaskRunner", "build"]
+__all__ = ["Batch", "Columns", "TaskRunner", "build"]
 
 
-def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None) -> TaskRunner:
-    """The task of `config` for data whose labels are of `label_kind` (class, classes or number) with these names, by index."""
+def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None, max_target_length: int = 128) -> TaskRunner:
+    """The task of `config` for data whose labels are of `label_kind`, with these names by index.
+
+    max_target_length: tokens at which a text to be generated is truncated.
+    """
     if own := find_build("task", config.name):
         return own(config, label_kind=label_kind, label_names=label_names)
-    if label_kind not in schema.FACTS[schema.variant(config)].label_kinds:
+    if label_kind != schema.FACTS[schema.variant(config)].kind:
         raise ValueError(f"task {schema.variant(config)} cannot use labels of kind {label_kind}")
     if isinstance(config, schema.SequenceClassification):
         if label_names is None:

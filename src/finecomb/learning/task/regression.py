@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from finecomb.learning.task import metrics
-from finecomb.learning.task.runner import TextInput
+from finecomb.learning.task.runner import Columns, TextInput
 
 VERSION = "1"
 
@@ -25,15 +25,19 @@ class Regression(TextInput):
         """[B] float32."""
         return torch.as_tensor([float(label) for label in labels], dtype=torch.float32)
 
-    def metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float | None]:
+    def metrics(self, kept: Tensor, examples: Columns) -> dict[str, float | None]:
         """See `metrics.regression`."""
-        return metrics.regression(logits, targets)
+        return metrics.regression(kept, self.targets(examples["label"]))
 
-    def table(self, kept: Tensor, labels: Sequence[Any]) -> dict[str, list[Any]]:
+    def table(self, kept: Tensor, examples: Columns) -> dict[str, list[Any]]:
         """label, prediction, value (the same) and logits."""
         values = [item["value"] for item in self.decode(kept)]
-        return {"label": [float(label) for label in labels], "prediction": values, "value": values, "logits": kept.tolist()}
+        return {"label": [float(label) for label in examples["label"]], "prediction": values, "value": values, "logits": kept.tolist()}
 
-    def decode(self, logits: Tensor) -> list[dict[str, Any]]:
+    def answers(self, kept: Tensor, examples: Columns) -> list[dict[str, Any]]:
         """`value` for each row."""
-        return [{"value": value} for value in logits[:, 0].tolist()]
+        return self.decode(kept)
+
+    def decode(self, kept: Tensor, examples: Columns | None = None) -> list[dict[str, Any]]:
+        """`value` for each row."""
+        return [{"value": value} for value in kept[:, 0].tolist()]

@@ -35,17 +35,28 @@ class Items:
 class TaskRunner(Protocol):
     """A task at work.
 
-    head: the kind of head, a key of `finecomb.learning.heads.HEADS`. num_outputs: columns of the logits. problem_type: as transformers
-    names it; None where it has no name. label_names: by index; None where there are no classes.
+    Attributes:
+        head: The kind of head, a key of `finecomb.learning.heads.HEADS`.
+        num_outputs: Columns of the logits.
+        problem_type: As transformers names it; None where it has no name.
+        label_names: By index; None where there are no classes.
+        encoding: Every setting beside the tokenizer and the length that decides what `encode` gives.
     """
 
     head: str
     num_outputs: int
     problem_type: str | None
     label_names: list[str] | None
+    encoding: tuple[str, ...]
+
+    def bind(self, tokenizer: Any, config: Any) -> None:
+        """Take what the task needs of the tokenizer and of the model's own config. Raises ConfigError where they do not serve it."""
 
     def encode(self, tokenizer: Any, columns: Columns, max_length: int) -> dict[str, list[Any]]:
-        """Token ids and masks of each example, without padding, and `truncated`: tokens cut from each."""
+        """Token ids and masks of each example, without padding, and `truncated`: tokens cut from each.
+
+        columns: of the data; `label` is among them but where a finished run predicts.
+        """
 
     def targets(self, labels: Sequence[Any]) -> Tensor:
         """Labels as the losses and metrics want them: [B] long, [B, K] float, or [B] float."""
@@ -68,17 +79,23 @@ class TaskRunner(Protocol):
         loss: None where only answers are wanted.
         """
 
-    def losses(self, kept: Tensor, targets: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+    def losses(self, kept: Tensor, examples: Columns, loss: Loss) -> tuple[Tensor, Tensor]:
         """Loss [N] of each example (the mean over its items) and how much it counts [N], from what was kept."""
 
-    def metrics(self, kept: Tensor, targets: Tensor) -> dict[str, float | None]:
+    def metrics(self, kept: Tensor, examples: Columns) -> dict[str, float | None]:
         """Every metric of the task over all predictions at once; None where a metric is undefined."""
 
-    def decode(self, kept: Tensor) -> list[dict[str, Any]]:
-        """What is kept of each row, in words."""
+    def decode(self, kept: Tensor, examples: Columns | None = None) -> list[dict[str, Any]]:
+        """What is kept of each row, in words. examples: their texts, for tasks whose answers are parts of them."""
 
-    def table(self, kept: Tensor, labels: Sequence[Any]) -> dict[str, list[Any]]:
-        """Columns of the file of predictions, `label` and `prediction` among them. labels: of the rows, as the data has them."""
+    def answers(self, kept: Tensor, examples: Columns) -> list[dict[str, Any]]:
+        """What a finished run says of each row that it is given, for users: plain values, lists and dictionaries by name."""
+
+    def table(self, kept: Tensor, examples: Columns) -> dict[str, list[Any]]:
+        """Columns of the file of predictions, `label` and `prediction` among them.
+
+        Those named `sum.NAME` are what the metrics of `runs.sum_metrics` sum over rows.
+        """
 
     def compared(self, kept: Tensor) -> Tensor:
         """The part of `kept` in which rounding shows as rounding; a saved model must give it again."""
@@ -89,6 +106,10 @@ class TextInput:
 
     head = "sequence_classification"
     num_outputs: int
+    encoding: tuple[str, ...] = ()
+
+    def bind(self, tokenizer: Any, config: Any) -> None:
+        """Nothing is needed of them."""
 
     def encode(self, tokenizer: Any, columns: Columns, max_length: int) -> dict[str, list[Any]]:
         """See TaskRunner.encode. columns: text and, for pairs, text_pair."""
@@ -120,9 +141,9 @@ class TextInput:
         """The logits."""
         return outputs
 
-    def losses(self, kept: Tensor, targets: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+    def losses(self, kept: Tensor, examples: Columns, loss: Loss) -> tuple[Tensor, Tensor]:
         """From the logits, in float64."""
-        return loss(kept, targets)
+        return loss(kept, self.targets(examples["label"]))
 
     def compared(self, kept: Tensor) -> Tensor:
         """The logits."""

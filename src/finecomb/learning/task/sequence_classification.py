@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from finecomb.learning.task import metrics
-from finecomb.learning.task.runner import TextInput
+from finecomb.learning.task.runner import Columns, TextInput
 
 VERSION = "1"
 
@@ -36,15 +36,17 @@ class SequenceClassification(TextInput):
             targets[row, torch.as_tensor(list(classes), dtype=torch.int64)] = 1.0
         return targets
 
-    def metrics(self, logits: Tensor, targets: Tensor) -> dict[str, float | None]:
+    def metrics(self, kept: Tensor, examples: Columns) -> dict[str, float | None]:
         """See `metrics.classification` and `metrics.multi_label`."""
+        targets = self.targets(examples["label"])
         if self.multi_label:
-            return metrics.multi_label(logits, targets, threshold=self.threshold)
-        return metrics.classification(logits, targets)
+            return metrics.multi_label(kept, targets, threshold=self.threshold)
+        return metrics.classification(kept, targets)
 
-    def table(self, kept: Tensor, labels: Sequence[Any]) -> dict[str, list[Any]]:
+    def table(self, kept: Tensor, examples: Columns) -> dict[str, list[Any]]:
         """Label and prediction by name (lists with multi_label), correct, probabilities by class index, and logits."""
         answers = self.decode(kept)
+        labels = examples["label"]
         named = [[self.names[index] for index in label] if isinstance(label, list) else self.names[label] for label in labels]
         predicted = [answer["label"] for answer in answers]
         return {
@@ -55,20 +57,26 @@ class SequenceClassification(TextInput):
             "logits": kept.tolist(),
         }
 
-    def decode(self, logits: Tensor) -> list[dict[str, Any]]:
+    def answers(self, kept: Tensor, examples: Columns) -> list[dict[str, Any]]:
+        """`label` and `probabilities` by name for each row."""
+        return [
+            {"label": row["label"], "probabilities": dict(zip(self.names, row["probabilities"], strict=True))} for row in self.decode(kept)
+        ]
+
+    def decode(self, kept: Tensor, examples: Columns | None = None) -> list[dict[str, Any]]:
         """For each row `label` (a name, or with multi_label a list of names), `index` likewise, and `probabilities` by class index.
 
         The probabilities are the softmax or sigmoid of the logits; only some losses make them estimates of a probability (mse does not).
         """
         if self.multi_label:
-            probabilities = logits.double().sigmoid()
+            probabilities = kept.double().sigmoid()
             chosen = [row.nonzero().flatten().tolist() for row in probabilities >= self.threshold]
             return [
                 {"label": [self.names[index] for index in indices], "index": indices, "probabilities": row}
                 for indices, row in zip(chosen, probabilities.tolist(), strict=True)
             ]
-        probabilities = logits.double().softmax(-1)
-        best = logits.argmax(-1).tolist()
+        probabilities = kept.double().softmax(-1)
+        best = kept.argmax(-1).tolist()
         return [
             {"label": self.names[index], "index": index, "probabilities": row}
             for index, row in zip(best, probabilities.tolist(), strict=True)

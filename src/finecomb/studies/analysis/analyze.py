@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from finecomb.config.plugins import lower_is_better
+from finecomb.config.plugins import lower_is_better, task_facts
+from finecomb.runs.sum_metrics import PREFIX
 from finecomb.studies.analysis.facts import ColumnFacts
 from finecomb.studies.analysis.frames import CONFIRM, REFERENCE, TRIAL, Frames
 from finecomb.studies.analysis.rows import BETTER, NOT_SHOWN, ONE_SEED, UNDEFINED, WORSE, Analysis, ColumnTable, Row
@@ -135,7 +136,7 @@ def _answers(rows: Sequence[Row], examples: pd.DataFrame, warnings: list[str]) -
     for row in rows:
         groups = [group for _, group in examples[examples["arm"] == row.arm].groupby("seed", sort=True)]
         if groups:
-            found[row.arm] = [Predictions(tuple(group["id"]), group["label"].tolist(), group["prediction"].tolist()) for group in groups]
+            found[row.arm] = [_predictions(group) for group in groups]
     sets: dict[Any, list[str]] = {}
     for arm, runs in found.items():
         for run in runs:
@@ -148,6 +149,13 @@ def _answers(rows: Sequence[Row], examples: pd.DataFrame, warnings: list[str]) -
     return found
 
 
+def _predictions(rows: pd.DataFrame) -> Predictions:
+    # A column that only other tasks' runs have is empty here.
+    sums = [name for name in rows.columns if name.startswith(PREFIX) and rows[name].notna().all()]
+    by_name = {name.removeprefix(PREFIX): rows[name].tolist() for name in sums}
+    return Predictions(tuple(rows["id"]), rows["label"].tolist(), rows["prediction"].tolist(), by_name)
+
+
 def _scorer(column: ColumnFacts, measured: dict[str, list[Predictions]]) -> Any:
     runs, labels = _typed(column, measured)
     return scorer(runs, [column.metric], labels) if runs else None
@@ -156,7 +164,9 @@ def _scorer(column: ColumnFacts, measured: dict[str, list[Predictions]]) -> Any:
 def _typed(column: ColumnFacts, measured: dict[str, list[Predictions]]) -> tuple[list[Predictions], Labels]:
     """All runs with their answers as numbers, names or lists of names, and the classes."""
     runs = [run for each in measured.values() for run in each]
-    exclusive = "multi_label" not in str(column.task)
+    exclusive, facts = "multi_label" not in str(column.task), task_facts(str(column.task))
+    if facts is not None and facts.sums:
+        return runs, Labels(column.labels, summed=str(column.task))
     if column.task == "regression":
         return [Predictions(run.ids, [float(x) for x in run.label], [float(x) for x in run.prediction]) for run in runs], Labels(None)
     if not exclusive:

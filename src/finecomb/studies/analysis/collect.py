@@ -62,8 +62,7 @@ def _examples_of(place: Place, run: arms.ComparedRun, split: str | None = None) 
     path = run.predictions(split)
     if path is None:
         return None
-    found = read_predictions(path)
-    return frames.example_rows(place, split, found.ids, found.label, found.prediction)
+    return frames.example_rows(place, split, read_predictions(path))
 
 
 def _references(answered: Answered, runs: list[arms.ComparedRun], warnings: list[str]) -> Iterator[Fitted]:
@@ -95,7 +94,7 @@ def _fitted(names: Sequence[str], column: str, runs: Sequence[arms.ComparedRun],
     for name, (predictions, parameters) in found.items():
         place = Place(column, name, REFERENCE, 0)
         row = {"run": "", "state": "finished", "parameters_trainable": parameters, "train_rows": rows}
-        yield place, row, frames.example_rows(place, split, predictions.ids, predictions.label, predictions.prediction)
+        yield place, row, frames.example_rows(place, split, predictions)
 
 
 def collect_runs(

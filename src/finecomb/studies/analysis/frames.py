@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 from finecomb.runs import provenance
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.result import RunResult
+from finecomb.runs.sum_metrics import PREFIX
 from finecomb.studies.analysis import facts as study_facts
 from finecomb.studies.analysis.arms import ComparedRun
 from finecomb.studies.analysis.facts import StudyFacts
+from finecomb.studies.analysis.scores import Predictions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,12 +136,13 @@ def code(run: ComparedRun) -> str:
     return f"{revision} {hashlib.sha256(diff.read_bytes()).hexdigest()[:12]}" if "changes" in revision and diff.exists() else revision
 
 
-def example_rows(place: Place, split: str, ids: Iterable[str], labels: Iterable[Any], answers: Iterable[Any]) -> pd.DataFrame:
-    """Rows of examples.parquet; classes as their names, label sets as JSON lists, numbers as text that reads back exactly."""
+def example_rows(place: Place, split: str, answers: Predictions) -> pd.DataFrame:
+    """Rows of examples.parquet; classes as their names, lists as JSON, numbers as text that reads back exactly; sums as they are."""
     import pandas as pd
 
-    answered = {"id": list(ids), "label": list(map(text_of, labels)), "prediction": list(map(text_of, answers))}
-    table = pd.DataFrame({"column": place.column, "arm": place.arm, "seed": place.seed, "split": split, **answered})
+    answered = {"id": list(answers.ids), **{name: list(map(text_of, getattr(answers, name))) for name in ("label", "prediction")}}
+    sums = {f"{PREFIX}{name}": list(column) for name, column in answers.sums.items()}
+    table = pd.DataFrame({"column": place.column, "arm": place.arm, "seed": place.seed, "split": split, **answered, **sums})
     return table.sort_values("id", kind="stable", ignore_index=True)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,22 @@ from numpy.typing import NDArray
 from finecomb.config import plugins
 from finecomb.config.plugins import lower_is_better
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.runs import plugin_metrics
+from finecomb.runs import plugin_metrics, sum_metrics
 from finecomb.studies.analysis import statistics
 from finecomb.studies.analysis.statistics import Floats
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """One run's answers on a split, ordered by example id. Labels are a name, a list of names, or a number."""
+    """One run's answers on a split, ordered by example id. Labels are a name, a list of names, a number or a text.
+
+    sums: what each example adds to the metrics of `runs.sum_metrics`, by name; empty for tasks that have none of these.
+    """
 
     ids: tuple[str, ...]
     label: list[Any]
     prediction: list[Any]
+    sums: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def same_examples(self, other: Predictions) -> bool:
         """Whether both are about the same examples with the same labels, so that they pair."""
@@ -38,30 +42,43 @@ def read_predictions(path: Path) -> Predictions:
     import pyarrow.parquet
 
     try:
-        columns = pyarrow.parquet.ParquetFile(path).read(columns=["id", "label", "prediction"], use_threads=False).to_pydict()
+        file = pyarrow.parquet.ParquetFile(path)
+        sums = [name for name in file.schema_arrow.names if name.startswith(sum_metrics.PREFIX)]
+        columns = file.read(columns=["id", "label", "prediction", *sums], use_threads=False).to_pydict()
     except (OSError, pa.ArrowException, KeyError) as error:
         raise ConfigError(
             Problem(f"the predictions cannot be read: {error}", where=str(path), hint="delete the run directory and run it again")
         ) from error
-    return ordered(columns["id"], columns["label"], columns["prediction"])
+    by_name = {name.removeprefix(sum_metrics.PREFIX): columns[name] for name in sums}
+    return ordered(columns["id"], columns["label"], columns["prediction"], by_name)
 
 
-def ordered(ids: Sequence[str], label: Sequence[Any], prediction: Sequence[Any]) -> Predictions:
+def ordered(
+    ids: Sequence[str], label: Sequence[Any], prediction: Sequence[Any], sums: Mapping[str, Sequence[float]] | None = None
+) -> Predictions:
     """Predictions in the order of their ids."""
     order = sorted(range(len(ids)), key=ids.__getitem__)
-    return Predictions(tuple(ids[row] for row in order), [label[row] for row in order], [prediction[row] for row in order])
+    sorted_sums = {name: [column[row] for row in order] for name, column in (sums or {}).items()}
+    return Predictions(tuple(ids[row] for row in order), [label[row] for row in order], [prediction[row] for row in order], sorted_sums)
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What is predicted. names: the classes in their order; None for numbers. exclusive: each example has exactly one class."""
+    """What is predicted.
+
+    names: the classes in their order; None for numbers. exclusive: each example has exactly one class. summed: the variant of a task whose
+    metrics are of sums; None for one of labels and predictions.
+    """
 
     names: Sequence[str] | None
     exclusive: bool = True
+    summed: str | None = None
 
     @property
     def task(self) -> str:
         """The variant of the task."""
+        if self.summed is not None:
+            return self.summed
         if self.names is None:
             return "regression"
         return "sequence_classification" if self.exclusive else "sequence_classification multi_label"
@@ -69,6 +86,9 @@ class Labels:
 
 def scorer(predictions: Sequence[Predictions], metrics: Sequence[str], labels: Labels) -> Callable[[Floats], Floats]:
     """A function from counts [B, N] to metrics [B, R, M] of R runs on the same examples."""
+    if labels.summed is not None:
+        summed = list(sum_metrics.known(metrics, plugins.sum_metrics(labels.summed)).values())
+        return lambda counts: sum_metrics.scores(counts, [each.sums for each in predictions], summed)
     added = [name for name in metrics if name in plugins.metrics(labels.task)]
     if not added:
         return _shipped_scorer(predictions, metrics, labels)
@@ -107,7 +127,7 @@ def zero_divisions(predictions: Sequence[Predictions], metrics: Sequence[str], l
     """Whether each metric of each run [R, M] is 0 / 0 and counts as 0; never for numbers, whose metrics are then undefined."""
     found = np.zeros((len(predictions), len(metrics)), dtype=bool)
     shipped = [column for column, name in enumerate(metrics) if name not in plugins.metrics(labels.task)]
-    if labels.names is None or not shipped:
+    if labels.names is None or labels.summed is not None or not shipped:
         return found
     index = {name: column for column, name in enumerate(labels.names)}
     answers = np.stack([_indicators(each.prediction, index) for each in predictions])
@@ -136,7 +156,9 @@ def value_range(metric: str) -> tuple[float, float]:
     """The least and the greatest value that a metric can have; infinite for one of a plug-in, of which nothing is known."""
     if metric in ("mcc", "pearson", "spearman"):
         return -1.0, 1.0
-    if metric in ("loss", "rmse", "mae"):
+    if (summed := sum_metrics.SUM_METRICS.get(metric)) is not None:
+        return summed.low, summed.high
+    if metric in ("rmse", "mae"):
         return 0.0, math.inf
     known = metric in ("accuracy", "auroc") or metric.partition("_")[0] in ("precision", "recall", "f1")
     return (0.0, 1.0) if known and not plugins.metric_code(metric) else (-math.inf, math.inf)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finecomb.config.plugins import metrics
+from finecomb.config.plugins import metrics, task_facts
 from finecomb.core.errors import ConfigError
+from finecomb.runs import sum_metrics
 from finecomb.studies.analysis import arms, frames
 from finecomb.studies.analysis.arms import ComparedRun
 from finecomb.studies.analysis.rows import ColumnTable, Row
@@ -47,10 +48,8 @@ def _run(run: ComparedRun) -> Iterator[str]:
                 yield f"{split}: metrics are recorded, and the answers are gone"
             continue
         answers = read_predictions(path)
-        numbers = run.task == "regression"
-        shipped = NUMBER_METRICS if numbers else CLASS_METRICS
+        labels, shipped = _labels(run)
         known = [name for name in recorded if name in shipped or name in metrics(run.task)]
-        labels = Labels(None) if numbers else Labels(run.label_names, exclusive="multi_label" not in run.task)
         found = scorer([answers], known, labels)(np.ones((1, len(answers.ids))))[0, 0]
         undefined = zero_divisions([answers], known, labels)[0]
         for name, value, is_undefined in zip(known, found, undefined, strict=True):
@@ -60,6 +59,16 @@ def _run(run: ComparedRun) -> Iterator[str]:
                 continue
             if was is None or abs(float(was) - float(value)) > TOLERANCE:
                 yield f"{split}/{name}: recorded {was}, the answers give {value:.6f}"
+
+
+def _labels(run: ComparedRun) -> tuple[Labels, Collection[str]]:
+    """What the run predicts, and the shipped metrics of such answers."""
+    facts = task_facts(run.task)
+    if facts is not None and facts.sums:
+        return Labels(run.label_names, summed=run.task), sum_metrics.known(facts.metrics, facts.own_metrics)
+    if run.task == "regression":
+        return Labels(None), NUMBER_METRICS
+    return Labels(run.label_names, exclusive="multi_label" not in run.task), CLASS_METRICS
 
 
 def verify_study(folder: Path) -> list[str]:

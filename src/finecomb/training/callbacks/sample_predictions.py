@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from finecomb.core.atomic import write_text
+from finecomb.training.examples import Taken
 from finecomb.training.trainer_settings import is_fitting
 
 if TYPE_CHECKING:
@@ -56,18 +57,14 @@ def samples(data: DataModule, evaluation: Evaluation, count: int) -> tuple[list[
     """Columns and rows of a few evenly spaced validation examples: id, texts, label, prediction and loss."""
     split, table = data.splits["validation"], data.prepared.load()["validation"]
     chosen = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).astype(np.int64))
-    rows, names = table.select(chosen), data.task.label_names
+    rows = table.select(chosen)
     texts = [name for name in ("text", "text_pair") if name in table.column_names]
-    predicted = [item["value" if names is None else "label"] for item in data.task.decode(evaluation.kept[torch.from_numpy(chosen)])]
-    labels = [split.labels[row] if names is None else _named(split.labels[row], names) for row in chosen]
+    answers = data.task.table(evaluation.kept[torch.from_numpy(chosen)], Taken(split.examples, chosen.tolist()))
     losses = [float(evaluation.losses[row]) for row in chosen]
-    columns = [list(rows["id"]), *(list(rows[name]) for name in texts), labels, [_joined(each) for each in predicted], losses]
+    both = [[_joined(each) for each in answers[name]] for name in ("label", "prediction")]
+    columns = [list(rows["id"]), *(list(rows[name]) for name in texts), *both, losses]
     return ["id", *texts, "label", "prediction", "loss"], [list(row) for row in zip(*columns, strict=True)]
 
 
-def _named(label: Any, names: list[str]) -> str:
-    return ", ".join(names[index] for index in label) if isinstance(label, list) else names[label]
-
-
-def _joined(prediction: Any) -> Any:
-    return ", ".join(prediction) if isinstance(prediction, list) else prediction
+def _joined(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else value
