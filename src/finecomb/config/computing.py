@@ -84,8 +84,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     "run": (
         "learning/heads", "learning/loss", "learning/optimizer", "learning/pooling", "learning/precision", "learning/scheduler",
         "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
-        "learning/task/encoding", "learning/task/metrics", "learning/task/runner",
-        "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned", "runs/class_metrics", "runs/sum_metrics",
+        "learning/task/answer_windows", "learning/task/encoding", "learning/task/metrics", "learning/task/no_answer", "learning/task/runner",
+        "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned", "runs/class_metrics", "runs/squad", "runs/sum_metrics",
         "training/artefact", "training/batching", "training/build", "training/inputs",
         "training/callbacks/clock", "training/callbacks/record", "training/callbacks/stop",
         "training/callbacks/validate", "training/callbacks/weight_averaging",
@@ -95,7 +95,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     ),
     # The fingerprint of runs with this choice.
     "choice": (
-        "learning/task/regression", "learning/task/sequence_classification",
+        "learning/task/question_answering", "learning/task/regression", "learning/task/sequence_classification",
         "learning/tuning/bitfit", "learning/tuning/full", "learning/tuning/head", "learning/tuning/lora", "learning/tuning/prompt",
         "learning/tuning/top_layers",
     ),
@@ -113,7 +113,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/dataset/reading", "data/dataset/rows", "data/dataset/shop_reviews", "data/dataset/split", "data/dataset/table",
         "data/dataset/text_file",
         "data/dataset/formats/columnar", "data/dataset/formats/delimited", "data/dataset/formats/objects", "data/dataset/formats/piece",
-        "data/dataset/formats/plain", "data/dataset/kinds/kind", "data/dataset/kinds/plain",
+        "data/dataset/formats/plain", "data/dataset/formats/squad", "data/dataset/kinds/answers", "data/dataset/kinds/kind", "data/dataset/kinds/plain",
         "data/prepare/after_split", "data/prepare/clusters", "data/prepare/labelling", "data/prepare/reading",
     ),
     # The inputs of the sources that use them.

@@ -52,7 +52,14 @@ def mean_loss() -> SumMetric:
     return SumMetric(lambda sums: ratio(sums["loss"], sums["weight"]), high=math.inf)
 
 
-SUM_METRICS: Mapping[str, SumMetric] = {"loss": mean_loss()}
+SUM_METRICS: Mapping[str, SumMetric] = {
+    "loss": mean_loss(),
+    "exact_match": mean("exact_match"),
+    "f1": mean("f1"),
+    "has_answer_exact_match": mean("has_answer_exact_match", of="has_answer"),
+    "has_answer_f1": mean("has_answer_f1", of="has_answer"),
+    "no_answer_accuracy": mean("no_answer_right", of="no_answer"),
+}
 
 
 def known(names: Sequence[str], own: Mapping[str, SumMetric] | None = None) -> dict[str, SumMetric]:

@@ -88,6 +88,8 @@ class Predictor:
         facts, most = plugins.task_facts(variant(self.config.task)), self.config.batch.max_target_length
         kind = "any" if facts is None else facts.kind
         self._task = tasks.build(self.config.task, label_kind=kind, label_names=self.label_names, max_target_length=most)
+        if isinstance(self._task, tasks.Choosing):
+            self._task.chosen = dict(self._loaded.record["task"].get("chosen", {}))
         self._task.bind(self._loaded.tokenizer, self._loaded.core.config)
         steps = [(name, make()) for name, make in cleaner.build(self.config.cleaner).steps]
         self._rewrites = [self._recalled(name, step).rewrite for name, step in steps if isinstance(step, TextRewrite)]

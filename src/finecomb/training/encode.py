@@ -22,6 +22,7 @@ from finecomb.learning.task import TaskRunner
 VERSION = "1"
 ROWS_AT_ONCE = 1024
 TRUNCATED = "truncated"
+COUNTED = "counted."  # before the names of columns of which the counts have the sum
 MASK = "attention_mask"  # of a text by itself it is all ones, so it is not stored
 DIGEST = b"sha256"  # in the file's metadata
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Encoded:
             "tokens": int(self.lengths.sum()),
             "truncated_tokens": int(self.truncated.sum()),
             "truncated_examples": int((self.truncated > 0).sum()),
+            **{key.removeprefix(COUNTED): int(self._values[key].sum()) for key in self.keys if key.startswith(COUNTED)},
         }
 
 
@@ -86,6 +88,9 @@ def encode(split: Any, name: str, *, content: str, tokenizer: Any, task: TaskRun
             "encode %s: %d of %d examples are longer than batch.max_length=%d; %d tokens were cut off",
             name, counts["truncated_examples"], counts["examples"], max_length, counts["truncated_tokens"],
         )  # fmt: skip
+    for counted in (key.removeprefix(COUNTED) for key in encoded.keys if key.startswith(COUNTED)):
+        if counts[counted]:
+            log.warning("encode %s: %s: %d of %d examples", name, counted.replace("_", " "), counts[counted], counts["examples"])
     return encoded
 
 

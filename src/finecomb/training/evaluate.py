@@ -23,7 +23,7 @@ from finecomb.config.plugins import lower_is_better
 from finecomb.config.schema.task import VARIANT_OF
 from finecomb.core import atomic
 from finecomb.learning.loss import LossFunction
-from finecomb.learning.task import Batch, Columns, TaskRunner
+from finecomb.learning.task import Batch, Choosing, Columns, TaskRunner
 from finecomb.learning.tuning import Tuned
 from finecomb.runs import plugin_metrics
 from finecomb.runs.metrics import OF_GROUP, OVER_GROUPS
@@ -135,15 +135,22 @@ def collect(keep: Keep, batches: Iterable[Batch], *, rows: int, width: int, devi
     return collector.gather(world)[0]
 
 
-def evaluate(tuned: Tuned, task: TaskRunner, loss: LossFunction, loader: EvaluationLoader, *, device: torch.device) -> Evaluation:
-    """Evaluate on a split; every rank computes its share and gets the whole result. The model is left in eval mode."""
+def evaluate(
+    tuned: Tuned, task: TaskRunner, loss: LossFunction, loader: EvaluationLoader, *, device: torch.device, choose: bool = False
+) -> Evaluation:
+    """Evaluate on a split; every rank computes its share and gets the whole result. The model is left in eval mode.
+
+    choose: whether the split is validation; see `score`.
+    """
     tuned.model.eval()
     keep, split = keep_by(tuned.forward, task, loss), loader.split
     kept = collect(keep, loader, rows=len(split), width=task.width(split.longest), device=device, world=loader.world)
-    return score(task, loss, kept, split)
+    return score(task, loss, kept, split, choose=choose)
 
 
-def score(task: TaskRunner, loss: LossFunction, kept: Tensor, split: Split, rows: Tensor | None = None) -> Evaluation:
+def score(
+    task: TaskRunner, loss: LossFunction, kept: Tensor, split: Split, rows: Tensor | None = None, *, choose: bool = False
+) -> Evaluation:
     """Loss and metrics of what was kept, over all examples and, where there is a group column, over each group.
 
     Args:
@@ -152,11 +159,14 @@ def score(task: TaskRunner, loss: LossFunction, kept: Tensor, split: Split, rows
         kept: [N, width], in float64.
         split: whose rows they are.
         rows: numbers [N] of the rows that it is of; None: all rows in order.
+        choose: whether the task may choose by these rows what it does not learn, as it may by validation alone.
     """
     examples: Columns = split.examples
     groups = split.groups or []
     if rows is not None and len(rows) < len(split):
         examples, groups = Taken(examples, rows.tolist()), [groups[row] for row in rows.tolist()] if groups else []
+    if choose and isinstance(task, Choosing):
+        task.choose(kept, examples)
     losses, weights = (values.double() for values in task.losses(kept, examples, loss))
     metrics = _metrics(task, kept, examples, losses, weights)
     rows_of: dict[str, list[int]] = {}

@@ -13,6 +13,7 @@ from finecomb.learning.loss import LossFunction
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.learning.tuning import Tuned
 from finecomb.training.evaluate import Collector, Evaluation, keep_by, score
+from finecomb.training.examples import Taken
 from finecomb.training.trainer_settings import is_limited, loader_of
 
 VERSION = "1"
@@ -70,7 +71,8 @@ class EvaluationModule(pl.LightningModule):
         split, rows = loader_of(self.trainer).split, batch.index.cpu()
         kept = rows < len(split)  # the others are filler
         logits = keep_by(self.tuned.forward, self.task)(batch).cpu().double()[kept]
-        return {"ids": [split.ids[row] for row in rows[kept].tolist()], "logits": logits, "answers": self.task.decode(logits)}
+        examples = Taken(split.examples, rows[kept].tolist())
+        return {"ids": [split.ids[row] for row in rows[kept].tolist()], "logits": logits, "answers": self.task.decode(logits, examples)}
 
     def _start(self) -> None:
         split = loader_of(self.trainer).split
@@ -84,7 +86,7 @@ class EvaluationModule(pl.LightningModule):
         assert self._collector is not None
         kept, rows = self._collector.gather(self.trainer.world_size, partial=is_limited(self.trainer))
         self._collector = None
-        self.evaluation = score(self.task, self.loss, kept, loader_of(self.trainer).split, rows)
+        self.evaluation = score(self.task, self.loss, kept, loader_of(self.trainer).split, rows, choose=name == "validation")
         self._log({name: value for name, value in self.evaluation.named(name).items() if value is not None}, on_step=False, on_epoch=True)
 
     def _log(self, values: Mapping[str, float], *, on_step: bool, on_epoch: bool) -> None:

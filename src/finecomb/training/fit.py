@@ -71,4 +71,5 @@ class Fit:
     def evaluation(self, split: str) -> Evaluation:
         """Evaluate on a split, in the precision of the weights."""
         parts = self.parts
-        return evaluate(parts.tuned, parts.task, parts.loss, parts.data.evaluation_loader(split), device=self.module.device)
+        loader, choose = parts.data.evaluation_loader(split), split == "validation"
+        return evaluate(parts.tuned, parts.task, parts.loss, loader, device=self.module.device, choose=choose)

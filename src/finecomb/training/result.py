@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from finecomb.runs import provenance
+from finecomb.learning.task import chosen_by
 from finecomb.training import artifact, memory
 from finecomb.training.card import parameter_counts
 from finecomb.training.evaluate import Evaluation
@@ -36,7 +37,7 @@ def result(
         "config": fit.run.config,
         "inputs": asdict(record.inputs),
         "metrics": {name: value for split, evaluation in evaluations.items() for name, value in evaluation.named(split).items()},
-        "selection": chosen,
+        "selection": {**chosen, **chosen_by(parts.task)},
         "counts": _counts(fit, evaluations),
         "parameters": {
             "total": total,

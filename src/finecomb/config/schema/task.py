@@ -29,6 +29,15 @@ class Regression(Task):
     """One real value for each text or pair."""
 
 
+@dataclass
+class QuestionAnswering(Task):
+    """The part of a context that answers a question."""
+
+    stride: int = option("tokens of the context that neighboring windows share", low=0)
+    max_answer_length: int = option("tokens of the longest answer that is given", low=1)
+    no_answer: bool = option("a question may have no answer; from which score on it has none is chosen on validation")
+
+
 @dataclass(frozen=True)
 class TaskFacts:
     """What a task needs and gives; read by validation and by the wings.
@@ -77,6 +86,16 @@ FACTS = {
         metrics=tuple(metric for metric in _CLASSIFICATION_METRICS if metric != "mcc"),
         monitor="f1_macro",
     ),
+    "question_answering": TaskFacts(
+        kind="answers",
+        label_kinds=("answers", "any"),
+        losses=("cross_entropy", "focal"),
+        metrics=("loss", "exact_match", "f1", "has_answer_exact_match", "has_answer_f1", "no_answer_accuracy"),
+        monitor="f1",
+        head="question_answering",
+        architectures=("encoder",),
+        sums=True,
+    ),
     "regression": TaskFacts(
         kind="number",
         label_kinds=("number", "any"),
@@ -86,7 +105,7 @@ FACTS = {
     ),
 }
 # The task of a dataset whose labels are of a kind, for task=auto; of all others it is sequence_classification.
-TASK_OF_KIND = {"number": "regression"}
+TASK_OF_KIND = {"number": "regression", "answers": "question_answering"}
 # Metrics for which less is better; for all others more is.
 LOWER_IS_BETTER = ("loss", "rmse", "mae")
 
@@ -104,4 +123,4 @@ def variant(task: Task) -> str:
     return f"{task.name} multi_label" if getattr(task, "multi_label", False) else task.name
 
 
-CHOICES = {"sequence_classification": SequenceClassification, "regression": Regression}
+CHOICES = {"sequence_classification": SequenceClassification, "regression": Regression, "question_answering": QuestionAnswering}

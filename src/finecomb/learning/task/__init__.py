@@ -5,11 +5,12 @@ from __future__ import annotations
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import task as schema
 from finecomb.learning.task.encoding import Batch
+from finecomb.learning.task.question_answering import QuestionAnswering
 from finecomb.learning.task.regression import Regression
-from finecomb.learning.task.runner import Columns, TaskRunner
+from finecomb.learning.task.runner import Choosing, Columns, TaskRunner, chosen_by
 from finecomb.learning.task.sequence_classification import SequenceClassification
 
-__all__ = ["Batch", "Columns", "TaskRunner", "build"]
+__all__ = ["Batch", "Choosing", "Columns", "TaskRunner", "build", "chosen_by"]
 
 
 def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None, max_target_length: int = 128) -> TaskRunner:
@@ -25,4 +26,6 @@ def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None
         if label_names is None:
             raise ValueError("classification needs label names")
         return SequenceClassification(label_names, multi_label=config.multi_label, threshold=config.threshold)
+    if isinstance(config, schema.QuestionAnswering):
+        return QuestionAnswering(stride=config.stride, max_answer_length=config.max_answer_length, no_answer=config.no_answer)
     return Regression()

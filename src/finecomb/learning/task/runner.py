@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -99,6 +99,25 @@ class TaskRunner(Protocol):
 
     def compared(self, kept: Tensor) -> Tensor:
         """The part of `kept` in which rounding shows as rounding; a saved model must give it again."""
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """A task with values that validation decides and that no gradient learns, such as a threshold.
+
+    Attributes:
+        chosen: The values by name; an artifact keeps them, and what reads one sets them.
+    """
+
+    chosen: dict[str, float]
+
+    def choose(self, kept: Tensor, examples: Columns) -> None:
+        """Set `chosen` by what was kept of the validation rows."""
+
+
+def chosen_by(task: TaskRunner) -> dict[str, dict[str, float]]:
+    """`chosen` of a task that has such values, as records hold them."""
+    return {"chosen": task.chosen} if isinstance(task, Choosing) and task.chosen else {}
 
 
 class TextInput:

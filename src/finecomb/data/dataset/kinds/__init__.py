@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from finecomb.data.dataset.kinds.answers import ANSWERS
 from finecomb.data.dataset.kinds.kind import Cells, Fault, Kind, Read
 from finecomb.data.dataset.kinds.plain import COMPLETION, TARGET
 
 __all__ = ["KINDS", "Cells", "Fault", "Kind", "Read"]
 
-KINDS: Mapping[str, Kind] = {"target": TARGET, "completion": COMPLETION}
+KINDS: Mapping[str, Kind] = {"target": TARGET, "completion": COMPLETION, "answers": ANSWERS}
