@@ -310,6 +310,8 @@ NEEDS = {
     "annotator=run": ["annotator.run=runs/one"],
     "task=regression": ["dataset=stsb"],
     "loss=huber": ["dataset=stsb"],
+    "task=language_modeling": ["dataset=files", "dataset.files.train=pyproject.toml", "model=smollm2_135m"],
+    "task=code_generation": ["dataset=files", "dataset.files.train=pyproject.toml", "model=smollm2_135m"],
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness import prepared, run_in
+from task_cells import cells, config_of, data_of
 from tiny_runs import tiny_config
 
 from finecomb.config.compose import compose
@@ -25,6 +26,7 @@ from finecomb.training.fit import Fit
 from finecomb.training.interruption import Interruption
 from finecomb.training.parts import compose as compose_parts
 
+CELLS = cells()
 ONE_STEP = ["trainer.max_steps=1", "trainer.threads=1", "logger=none", "batch.size=8"]
 
 
@@ -92,10 +94,14 @@ def test_every_loss(name: str, data_folder: Path) -> None:
 
 @pytest.mark.parametrize("name", choices("task"))
 def test_every_task(name: str, data_folder: Path) -> None:
-    task, loss = {"regression": ("regression", "mse"), "sequence_classification": ("single", "cross_entropy"), "auto": ("single", "auto")}[
-        name
-    ]
-    on_made_up_data(data_folder, task, f"task={name}", f"loss={loss}")
+    data, loss = {"regression": ("regression", "mse"), "sequence_classification": ("single", "cross_entropy")}.get(name, ("single", "auto"))
+    if name in CELLS and name != "regression":
+        config = config_of(data_folder, name, CELLS[name], "full", CELLS[name].architecture, *ONE_STEP)
+        validate(config, {})
+        take_a_step(data_folder, config, data_of(data_folder, name, CELLS[name]))
+    else:
+        assert name in ("regression", "sequence_classification", "auto"), f"tests/invariance/cells_{name}.py is missing"
+        on_made_up_data(data_folder, data, f"task={name}", f"loss={loss}")
 
 
 @pytest.mark.parametrize("name", choices("trainer"))

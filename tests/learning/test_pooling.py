@@ -61,7 +61,7 @@ def test_virtual_tokens_stand_right_before_the_text(make: Any) -> None:
     tuned = make.tuned("xlnet", "prompt")
     batch = make.batch(tuned.backbone.tokenizer)
     assert bool((batch.inputs["attention_mask"][0, :3] == 0).all())
-    adapted = tuned._adapt(batch.inputs)
+    adapted = tuned.adapt(batch.inputs)
     prompt = tuned.model.prompt_encoder["default"].embedding.weight
     assert all(torch.equal(row[:5], prompt) for row in adapted["inputs_embeds"])
     assert adapted["attention_mask"].sum(1).tolist() == (batch.inputs["attention_mask"].sum(1) + 5).tolist()

@@ -19,8 +19,8 @@ from finecomb.learning import scheduler
 from finecomb.learning.task import Batch
 from finecomb.training import checkpoint, memory, tables
 from finecomb.training.checkpoint import AtomicCheckpointIO, Checkpoint
+from finecomb.training.collector import Collector, collect
 from finecomb.training.datamodule import EvaluationLoader, StepLoader
-from finecomb.training.evaluate import Collector, collect
 from finecomb.training.interruption import Interrupted, Interruption, time_to_agree
 
 CPU = torch.device("cpu")

@@ -10,7 +10,8 @@ from typing import Any
 from finecomb.config import compose as composing
 from finecomb.config.overrides import override
 from finecomb.config.schema.train import Config
-from finecomb.config.validate import unlabeled, validate
+from finecomb.config.task_rules import unlabeled
+from finecomb.config.validate import validate
 
 
 def compose(*overrides: str | Mapping[str, Any], config_dirs: Iterable[str | os.PathLike[str]] = ()) -> Config:

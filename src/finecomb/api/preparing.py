@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from finecomb.config.compose import Composition
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Config
-from finecomb.config.validate import unlabeled, validate
+from finecomb.config.task_rules import unlabeled
+from finecomb.config.validate import validate
 from finecomb.data.dataset.prepared import PreparedFolder
 from finecomb.data.engine import Engine, LocalEngine
 from finecomb.launch.scoring import score

@@ -82,11 +82,14 @@ def _later_steps() -> list[str]:
 COMPUTING: Mapping[str, tuple[str, ...]] = {
     # The fingerprint of every run.
     "run": (
-        "learning/heads", "learning/loss", "learning/optimizer", "learning/pooling", "learning/precision", "learning/scheduler",
+        "learning/generation", "learning/heads", "learning/loss", "learning/optimizer", "learning/pooling", "learning/precision",
+        "learning/scheduler",
         "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
-        "learning/task/answer_windows", "learning/task/encoding", "learning/task/metrics", "learning/task/no_answer", "learning/task/runner",
-        "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned", "runs/class_metrics", "runs/squad", "runs/sum_metrics",
-        "training/artefact", "training/batching", "training/build", "training/inputs",
+        "learning/task/answer_windows", "learning/task/encoding", "learning/task/metrics", "learning/task/next_tokens",
+        "learning/task/no_answer", "learning/task/runner",
+        "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned",
+        "runs/class_metrics", "runs/squad", "runs/sum_metrics",
+        "training/artefact", "training/batching", "training/build", "training/collector", "training/generating", "training/inputs",
         "training/callbacks/clock", "training/callbacks/record", "training/callbacks/stop",
         "training/callbacks/validate", "training/callbacks/weight_averaging",
         "training/checkpoint", "training/datamodule", "training/encode", "training/examples",
@@ -95,7 +98,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     ),
     # The fingerprint of runs with this choice.
     "choice": (
-        "learning/task/question_answering", "learning/task/regression", "learning/task/sequence_classification",
+        "learning/task/regression", "learning/task/sequence_classification", "learning/task/code_generation",
+        "learning/task/language_modeling", "learning/task/question_answering",
         "learning/tuning/bitfit", "learning/tuning/full", "learning/tuning/head", "learning/tuning/lora", "learning/tuning/prompt",
         "learning/tuning/top_layers",
     ),
@@ -113,7 +117,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/dataset/reading", "data/dataset/rows", "data/dataset/shop_reviews", "data/dataset/split", "data/dataset/table",
         "data/dataset/text_file",
         "data/dataset/formats/columnar", "data/dataset/formats/delimited", "data/dataset/formats/objects", "data/dataset/formats/piece",
-        "data/dataset/formats/plain", "data/dataset/formats/squad", "data/dataset/kinds/answers", "data/dataset/kinds/kind", "data/dataset/kinds/plain",
+        "data/dataset/formats/plain", "data/dataset/formats/squad",
+        "data/dataset/kinds/answers", "data/dataset/kinds/kind", "data/dataset/kinds/plain",
         "data/prepare/after_split", "data/prepare/clusters", "data/prepare/labelling", "data/prepare/reading",
     ),
     # The inputs of the sources that use them.
@@ -163,7 +168,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
 # Files in COVERED that compute nothing.
 IDLE = (
     "learning/__init__", "learning/quiet", "learning/model/__init__", "learning/task/__init__", "learning/tuning/__init__",
-    "training/__init__", "training/callbacks/__init__", "training/callbacks/build", "training/callbacks/gradient_statistics",
+    "training/__init__", "training/callbacks/__init__", "training/callbacks/build", "training/callbacks/generated_texts",
+    "training/callbacks/gradient_statistics",
     "training/callbacks/learning_rate_monitor", "training/callbacks/sample_predictions", "training/card", "training/from_record",
     "training/interruption", "training/logger", "training/memory",
     "training/mirrors", "training/trainer_settings", "training/wandb_mirror",

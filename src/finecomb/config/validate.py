@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from finecomb.config import class_weights, device_rules, plugins
+from finecomb.config import class_weights, device_rules, generation_rules, plugins, task_rules
 from finecomb.config.parameters import linear_maps
-from finecomb.config.schema.dataset import OF_LABEL_COLUMN, Crawl, Dataset, Files, HubDataset, MovieReviews, Prepared, label_kind
+from finecomb.config.schema.dataset import Dataset, Files, HubDataset, MovieReviews, Prepared
 from finecomb.config.schema.loss import CrossEntropy, weights_of
 from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel
 from finecomb.config.schema.optimizer import Adam, Sgd
@@ -41,15 +41,7 @@ def problems_of(config: Config, origins: Mapping[str, Origin], *, trains: bool =
     def where(key: str) -> str:
         return str(origins.get(key, key))
 
-    return [problem for rule in _RULES if trains or rule is not _labels for problem in rule(config, where)]
-
-
-def unlabeled(config: Config) -> bool:
-    """Whether the rows will have no labels: none are read, and no annotator gives them. Such a corpus can only be prepared."""
-    by_address = isinstance(config.dataset, Crawl) and bool(config.dataset.labels)
-    kind = config.dataset.label_kind
-    none_read = kind == "none" or (kind in OF_LABEL_COLUMN and config.dataset.columns.label is None and not by_address)
-    return config.annotator.name == "none" and none_read
+    return [problem for rule in _RULES if trains or rule is not task_rules.labels for problem in rule(config, where)]
 
 
 def _names(config: Config, where: Where) -> Iterator[Problem]:
@@ -61,40 +53,10 @@ def _names(config: Config, where: Where) -> Iterator[Problem]:
             yield Problem(f"{group}.name={name} names no {group}", where(f"{group}.name"), ", ".join(known), hint)
 
 
-def _labels(config: Config, where: Where) -> Iterator[Problem]:
-    facts, kind = plugins.task_facts(variant(config.task)), label_kind(config.dataset)
-    if facts is None or kind in facts.label_kinds:
-        return
-    if kind == "none":
-        if unlabeled(config):
-            hint = "let an annotator give labels, such as annotator=labeling_functions; or only clean the rows: finecomb prepare"
-            yield Problem(f"dataset={config.dataset.name} has no labels to train on", where("dataset.label_kind"), hint=hint)
-        return
-    fitting = [_task_text(key) for key, other in plugins.all_task_facts().items() if kind in other.label_kinds]
-    yield Problem(
-        f"dataset={config.dataset.name} gives {_GIVEN[kind]}; task={_task_text(variant(config.task))} cannot use that",
-        where("dataset.target" if isinstance(config.dataset, MovieReviews) else "dataset.label_kind"),
-        ", ".join(facts.label_kinds),
-        f"choose task={' or task='.join(fitting)}" if fitting else "",
-    )
-
-
-_GIVEN = {
-    "class": "one class for each text", "classes": "any number of classes for each text", "number": "a number for each text",
-    "tags": "a tag for each token", "target": "a target for each source", "completion": "a completion for each prompt",
-    "messages": "conversations", "answers": "answers to questions", "any": "labels",
-}  # fmt: skip
-
-
-def _task_text(key: str) -> str:
-    name, _, flag = key.partition(" ")
-    return f"{name} task.{flag}=true" if flag else name
-
-
 def _loss(config: Config, where: Where) -> Iterator[Problem]:
     facts, name = plugins.task_facts(variant(config.task)), config.loss.name
     if facts is not None and name not in facts.losses and plugins.find_build("loss", name) is None:
-        what = f"loss={name} cannot serve task={_task_text(variant(config.task))}"
+        what = f"loss={name} cannot serve task={task_rules.task_text(variant(config.task))}"
         yield Problem(what, where("loss"), ", ".join(facts.losses), f"choose loss={facts.losses[0]}")
     yield from class_weights.value_problems(config.loss, where("loss.class_weights"))
     classes = config.dataset.label_names or _known_classes(config.dataset)
@@ -120,7 +82,7 @@ def _sampler(config: Config, where: Where) -> Iterator[Problem]:
         return
     facts = plugins.task_facts(variant(config.task))
     if "label" in sampler.by and facts is not None and "class" not in facts.label_kinds:
-        what = f"sampler.by={sampler.by} needs one class for each text; task={_task_text(variant(config.task))} has other labels"
+        what = f"sampler.by={sampler.by} needs one class for each text; task={task_rules.task_text(variant(config.task))} has other labels"
         yield Problem(what, where("sampler.by"), "group", "balance by group, or choose task=sequence_classification")
     if sampler.target == "independent" and sampler.by != "label_group":
         what = "sampler.target=independent is about labels and groups"
@@ -137,7 +99,7 @@ def _monitor(config: Config, where: Where) -> Iterator[Problem]:
         return
     bare = metric.rpartition("/")[2]
     guess = bare if bare in known else nearest(bare, known)
-    what = f"monitor.metric={metric} is no metric of task={_task_text(kind)}"
+    what = f"monitor.metric={metric} is no metric of task={task_rules.task_text(kind)}"
     yield Problem(what, where("monitor.metric"), ", ".join(("auto", *known)), f"did you mean {guess}?" if guess else "")
 
 
@@ -375,6 +337,8 @@ def _positions(config: Config, where: Where) -> Iterator[Problem]:
 
 
 _RULES: tuple[Rule, ...] = (
-    _names, _labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch, _devices, _averaging, _time, _split, _hub, _files, _model,
-    _tuning, _positions, device_rules.attention, device_rules.sharding,
+    _names, task_rules.labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch,
+    _devices, _averaging, _time, _split, _hub, _files, _model,
+    task_rules.architecture, _tuning, task_rules.tuning, task_rules.question_answering, _positions,
+    device_rules.attention, device_rules.sharding, generation_rules.generation,
 )  # fmt: skip

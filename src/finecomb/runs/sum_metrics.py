@@ -54,6 +54,10 @@ def mean_loss() -> SumMetric:
 
 SUM_METRICS: Mapping[str, SumMetric] = {
     "loss": mean_loss(),
+    # exp of the mean of -log p over all tokens; a token that is cut counts nowhere.
+    "perplexity": SumMetric(lambda sums: np.exp(ratio(sums["nll"], sums["tokens"])), low=1.0, high=math.inf),
+    "bits_per_byte": SumMetric(lambda sums: ratio(sums["nll"], sums["bytes"]) / math.log(2), high=math.inf),
+    "token_accuracy": mean("right", of="tokens"),
     "exact_match": mean("exact_match"),
     "f1": mean("f1"),
     "has_answer_exact_match": mean("has_answer_exact_match", of="has_answer"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,9 @@ from finecomb.learning.task import Batch
 from finecomb.learning.tuning.artifact import RECORD
 from finecomb.runs.directory import RunDirectory
 from finecomb.serving.finished import check, config_of, finished_run, takes_pairs
-from finecomb.training.evaluate import collect, keep_by
+from finecomb.training import generating
+from finecomb.training.collector import collect
+from finecomb.training.evaluate import keep_by
 
 
 def _device(name: str | None) -> torch.device:
@@ -88,9 +90,10 @@ class Predictor:
         facts, most = plugins.task_facts(variant(self.config.task)), self.config.batch.max_target_length
         kind = "any" if facts is None else facts.kind
         self._task = tasks.build(self.config.task, label_kind=kind, label_names=self.label_names, max_target_length=most)
-        if isinstance(self._task, tasks.Choosing):
+        if tasks.chooses(self._task):
             self._task.chosen = dict(self._loaded.record["task"].get("chosen", {}))
         self._task.bind(self._loaded.tokenizer, self._loaded.core.config)
+        self._generation = generating.build_saved(self._loaded, self._task, self.config)
         steps = [(name, make()) for name, make in cleaner.build(self.config.cleaner).steps]
         self._rewrites = [self._recalled(name, step).rewrite for name, step in steps if isinstance(step, TextRewrite)]
 
@@ -110,8 +113,8 @@ class Predictor:
         """Answer each text, or each pair, in the order given.
 
         Each answer holds `text` as it was given (and `text_pair`), what the task answers (classification: `label` and `probabilities` by
-        name; regression: `value`), and `truncated`, the number of tokens that were cut off. A call with texts that differ in length
-        computes like ones together.
+        name; regression: `value`; tasks that write texts: `prediction`), and `truncated`, the number of tokens that were cut off. A call
+        with texts that differ in length computes like ones together.
 
         Raises:
             ConfigError: single texts for a run on pairs, or pairs for a run on single texts, or unequal numbers of them.
@@ -122,7 +125,8 @@ class Predictor:
         columns = self._columns(texts, text_pairs)
         encoded = self._encode(columns)
         answers = []
-        for row, given in enumerate(self._task.answers(self._logits(encoded), columns)):
+        given_answers = self._texts(encoded) if self._generation else self._task.answers(self._logits(encoded), columns)
+        for row, given in enumerate(given_answers):
             answer: dict[str, Any] = {"text": texts[row]}
             if text_pairs is not None:
                 answer["text_pair"] = text_pairs[row]
@@ -159,11 +163,23 @@ class Predictor:
         keep, width = keep_by(self._loaded.forward, self._task), self._task.width(max(lengths))
         return collect(keep, self._batches(encoded), rows=len(lengths), width=width, device=self.device)
 
+    def _texts(self, encoded: dict[str, list[Any]]) -> list[dict[str, Any]]:
+        """What the model writes for each text, in the order of the texts."""
+        assert self._generation is not None
+        features = self._features(encoded, range(len(encoded["input_ids"])))
+        size = self.config.batch.eval_size
+        texts = self._generation.texts(self._loaded.tokenizer, features, size=size, device=self.device)
+        return [{"prediction": text} for text in texts]
+
+    def _features(self, encoded: dict[str, list[Any]], rows: Iterable[int]) -> list[dict[str, Any]]:
+        """Encoded texts as the task's collate takes them."""
+        keys = [key for key in encoded if key != "truncated"]
+        return [{key: encoded[key][row] for key in keys} | {"index": row} for row in rows]
+
     def _batches(self, encoded: dict[str, list[Any]]) -> Iterator[Batch]:
         """Batches of texts of similar length."""
-        keys = [key for key in encoded if key != "truncated"]
         order = np.argsort([-len(tokens) for tokens in encoded["input_ids"]], kind="stable")
         size = self.config.batch.eval_size
         for start in range(0, len(order), size):
-            features = [{key: encoded[key][row] for key in keys} | {"index": row} for row in order[start : start + size].tolist()]
+            features = self._features(encoded, order[start : start + size].tolist())
             yield self._task.collate(self._loaded.tokenizer, features, None)

@@ -19,7 +19,8 @@ from finecomb.learning.task import Batch, chosen_by
 from finecomb.training import checkpoint, tables
 from finecomb.training.callbacks import TrainingFailed
 from finecomb.training.card import card
-from finecomb.training.evaluate import Evaluation, collect, keep_by, write_predictions
+from finecomb.training.collector import collect
+from finecomb.training.evaluate import Evaluation, keep_by, write_predictions
 from finecomb.training.fit import Fit
 from finecomb.training.strategy import load_full
 
@@ -78,6 +79,8 @@ def save(fit: Fit, evaluations: dict[str, Evaluation]) -> dict[str, Any]:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     tuning.save(parts.tuned, directory, _info(fit))
+    if fit.module.generation is not None:
+        fit.module.generation.generator.config.save_pretrained(str(directory))
     metrics = {name: value for split, evaluation in evaluations.items() for name, value in evaluation.named(split).items()}
     write_text(directory / "README.md", card(parts, metrics, {split: len(evaluation.kept) for split, evaluation in evaluations.items()}))
     split, evaluation = list(evaluations.items())[-1]
@@ -126,7 +129,7 @@ def _encoded_anew(fit: Fit, loaded: tuning.Loaded, split: str, rows: Any) -> Bat
     task, length = fit.parts.task, fit.parts.config.batch.max_length
     columns = task.encode(loaded.tokenizer, table.to_dict(), length)
     features = [{name: column[at] for name, column in columns.items()} for at in range(len(rows))]
-    return task.collate(loaded.tokenizer, features, list(table["label"]))
+    return task.collate(loaded.tokenizer, features, list(table["label"]) if "label" in table.column_names else None)
 
 
 def stored_bytes(directory: Path) -> int:

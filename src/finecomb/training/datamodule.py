@@ -70,7 +70,7 @@ class Split:
         self.groups: list[str] | None = [str(group) for group in rows["group"]] if "group" in rows.column_names else None
         self.weights = torch.tensor(rows["weight"][:]) if "weight" in rows.column_names else None
         self._soft: list[list[float]] | None = list(rows["soft"]) if "soft" in rows.column_names else None
-        self._tokenizer, self._task = tokenizer, task
+        self.tokenizer, self._task = tokenizer, task
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -83,7 +83,7 @@ class Split:
     def batch(self, rows: Rows, *, training: bool = False) -> Batch:
         """The padded batch of some examples. training: with soft labels as targets, where the rows have them."""
         labels: list[Any] = self._soft if training and self._soft is not None else self.labels
-        batch = self._task.collate(self._tokenizer, self.encoded.features(rows), [labels[row] for row in rows])
+        batch = self._task.collate(self.tokenizer, self.encoded.features(rows), [labels[row] for row in rows])
         return batch if self.weights is None else replace(batch, weights=self.weights[torch.from_numpy(rows)])
 
     def filler(self) -> Batch:

@@ -8,10 +8,10 @@ epoch is best.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -23,12 +23,15 @@ from finecomb.config.plugins import lower_is_better
 from finecomb.config.schema.task import VARIANT_OF
 from finecomb.core import atomic
 from finecomb.learning.loss import LossFunction
-from finecomb.learning.task import Batch, Choosing, Columns, TaskRunner
+from finecomb.learning.task import Batch, Columns, TaskRunner
+from finecomb.learning.task.runner import chooses, writes_text
 from finecomb.learning.tuning import Tuned
-from finecomb.runs import plugin_metrics
+from finecomb.runs import plugin_metrics, sum_metrics
 from finecomb.runs.metrics import OF_GROUP, OVER_GROUPS
 from finecomb.runs.sum_metrics import PREFIX
+from finecomb.training.collector import Keep, collect
 from finecomb.training.examples import Taken
+from finecomb.training.generating import Generated, Generation
 
 if TYPE_CHECKING:  # Predictor evaluates without Lightning, whose import takes seconds
     from finecomb.training.datamodule import EvaluationLoader, Split
@@ -37,8 +40,6 @@ VERSION = "2"
 
 Forward = Callable[[dict[str, Tensor]], Tensor]
 """Inputs of a batch to what the head gives."""
-Keep = Callable[[Batch], Tensor]
-"""A batch on the model's device to what evaluation keeps of each of its rows [B, width]."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Evaluation:
         weights: [N] float64.
         metrics: by name without the split; None where a metric is undefined.
         complete: whether these are all rows of the split; a limited validation has seen only some.
+        generated: texts that the task wrote; None where it writes none, or did not write any this time.
     """
 
     kept: Tensor
@@ -58,10 +60,23 @@ class Evaluation:
     weights: Tensor
     metrics: dict[str, float | None]
     complete: bool = True
+    generated: Generated | None = None
 
     def named(self, split: str) -> dict[str, float | None]:
         """The metrics under the names users see: `validation/accuracy`."""
         return {f"{split}/{name}": value for name, value in self.metrics.items()}
+
+    def table(self, task: TaskRunner, examples: Columns, rows: Sequence[int] | None = None) -> dict[str, list[Any]]:
+        """The task's columns of the file of predictions, with generated texts as predictions, for some rows or all.
+
+        examples: of all rows.
+        """
+        taken = examples if rows is None else Taken(examples, rows)
+        columns = task.table(self.kept if rows is None else self.kept[list(rows)], taken)
+        if self.generated is None:
+            return columns
+        texts = self.generated.texts
+        return {**columns, "prediction": texts if rows is None else [texts[row] for row in rows], **self.generated.sums_of(rows)}
 
 
 def keep_by(forward: Forward, task: TaskRunner, loss: LossFunction | None = None) -> Keep:
@@ -74,69 +89,15 @@ def keep_by(forward: Forward, task: TaskRunner, loss: LossFunction | None = None
     return keep
 
 
-class Collector:
-    """What is kept of each row, by row number, from batches in any order, on one rank or several.
-
-    Args:
-        rows: number of rows of the split.
-        width: numbers that are kept of a row.
-        device: where they are kept until they are gathered.
-    """
-
-    def __init__(self, rows: int, width: int, device: torch.device) -> None:
-        # One more row than the split has takes those of filler batches (see EvaluationLoader). MPS has no float64.
-        dtype = torch.float32 if device.type == "mps" else torch.float64
-        self._kept = torch.zeros(rows + 1, width, dtype=dtype, device=device)
-        self._seen = torch.zeros(rows + 1, dtype=torch.int64, device=device)
-
-    def add(self, keep: Keep, batch: Batch) -> None:
-        """Compute the rows of a batch and keep them. What has fewer columns than the widest row is filled up with zeros."""
-        index = batch.index.to(self._seen.device)
-        values = keep(batch).to(self._kept.dtype)
-        self._kept[index, : values.shape[1]] = values
-        self._seen.index_put_((index,), torch.ones_like(index), accumulate=True)
-
-    def gather(self, world: int, *, partial: bool = False) -> tuple[Tensor, Tensor]:
-        """What was kept [N, width] in float64 and the numbers [N] of the rows it is of, on the CPU, from all ranks.
-
-        Args:
-            world: number of ranks; each gets the whole result.
-            partial: whether rows that no rank has computed are left out instead of being an error.
-
-        Raises:
-            RuntimeError: a row was computed more than once, or never.
-        """
-        if world > 1:
-            # Each row is zero on all ranks but one: the sum is exact.
-            torch.distributed.all_reduce(self._kept)
-            torch.distributed.all_reduce(self._seen)
-        kept, seen = self._kept[:-1].double().cpu(), self._seen[:-1].cpu()
-        never, again = int((seen == 0).sum()), int((seen > 1).sum())
-        if again or (never and not partial):
-            raise RuntimeError(f"evaluation saw {never} of {len(seen)} examples never and {again} more than once")
-        rows = seen.nonzero().flatten()
-        return kept[rows], rows
-
-
-def collect(keep: Keep, batches: Iterable[Batch], *, rows: int, width: int, device: torch.device, world: int = 1) -> Tensor:
-    """What is kept [N, width] of all rows in row order, in float64 on the CPU.
-
-    Args:
-        keep: by a model in eval mode.
-        batches: of this rank; every row is in exactly one batch of one rank, or RuntimeError is raised.
-        rows: number of rows of the split.
-        width: numbers that are kept of a row.
-        device: of the model.
-        world: number of ranks.
-    """
-    collector = Collector(rows, width, device)
-    for batch in batches:
-        collector.add(keep, batch.to(device))
-    return collector.gather(world)[0]
-
-
 def evaluate(
-    tuned: Tuned, task: TaskRunner, loss: LossFunction, loader: EvaluationLoader, *, device: torch.device, choose: bool = False
+    tuned: Tuned,
+    task: TaskRunner,
+    loss: LossFunction,
+    loader: EvaluationLoader,
+    *,
+    device: torch.device,
+    generation: Generation | None = None,
+    choose: bool = False,
 ) -> Evaluation:
     """Evaluate on a split; every rank computes its share and gets the whole result. The model is left in eval mode.
 
@@ -145,11 +106,19 @@ def evaluate(
     tuned.model.eval()
     keep, split = keep_by(tuned.forward, task, loss), loader.split
     kept = collect(keep, loader, rows=len(split), width=task.width(split.longest), device=device, world=loader.world)
-    return score(task, loss, kept, split, choose=choose)
+    generated = generation.of(loader, device) if generation else None
+    return score(task, loss, kept, split, generated=generated, choose=choose)
 
 
 def score(
-    task: TaskRunner, loss: LossFunction, kept: Tensor, split: Split, rows: Tensor | None = None, *, choose: bool = False
+    task: TaskRunner,
+    loss: LossFunction,
+    kept: Tensor,
+    split: Split,
+    rows: Tensor | None = None,
+    generated: Generated | None = None,
+    *,
+    choose: bool = False,
 ) -> Evaluation:
     """Loss and metrics of what was kept, over all examples and, where there is a group column, over each group.
 
@@ -159,23 +128,27 @@ def score(
         kept: [N, width], in float64.
         split: whose rows they are.
         rows: numbers [N] of the rows that it is of; None: all rows in order.
+        generated: texts of all rows, where there are any.
         choose: whether the task may choose by these rows what it does not learn, as it may by validation alone.
     """
     examples: Columns = split.examples
     groups = split.groups or []
     if rows is not None and len(rows) < len(split):
         examples, groups = Taken(examples, rows.tolist()), [groups[row] for row in rows.tolist()] if groups else []
-    if choose and isinstance(task, Choosing):
+    if choose and chooses(task):
         task.choose(kept, examples)
     losses, weights = (values.double() for values in task.losses(kept, examples, loss))
-    metrics = _metrics(task, kept, examples, losses, weights)
+    metrics = _metrics(task, kept, examples, losses, weights) | _of_texts(task, generated)
     rows_of: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         rows_of.setdefault(group, []).append(row)
-    of_groups = {group: _metrics(task, kept[at], Taken(examples, at), losses[at], weights[at]) for group, at in sorted(rows_of.items())}
+    of_groups = {
+        group: _metrics(task, kept[at], Taken(examples, at), losses[at], weights[at]) | _of_texts(task, generated, at)
+        for group, at in sorted(rows_of.items())
+    }
     metrics |= _over_groups(of_groups)
     metrics |= {f"{name}{OF_GROUP}{group}": value for group, values in of_groups.items() for name, value in values.items()}
-    return Evaluation(kept, losses, weights, metrics, complete=len(kept) == len(split))
+    return Evaluation(kept, losses, weights, metrics, complete=len(kept) == len(split), generated=generated)
 
 
 def _over_groups(of_groups: dict[str, dict[str, float | None]]) -> dict[str, float | None]:
@@ -197,6 +170,13 @@ def _metrics(task: TaskRunner, kept: Tensor, examples: Columns, losses: Tensor, 
     return {"loss": mean, **task.metrics(kept, examples), **_of_plugins(task, kept, examples)}
 
 
+def _of_texts(task: TaskRunner, generated: Generated | None, rows: Sequence[int] | None = None) -> dict[str, float | None]:
+    """Metrics of generated texts of some rows, or all."""
+    if generated is None or not writes_text(task):
+        return {}
+    return sum_metrics.values(generated.sums_of(rows), task.generation_metrics)
+
+
 def _of_plugins(task: TaskRunner, logits: Tensor, examples: Columns) -> dict[str, float | None]:
     """The metrics that plug-ins add, from the decoded predictions, as tables compute them from the recorded ones."""
     kind = VARIANT_OF.get(task.problem_type or "", "")
@@ -216,7 +196,7 @@ def write_predictions(path: Path, evaluation: Evaluation, split: Split, task: Ta
 
     Columns: id; those of the task (label, prediction, correct, probabilities or value, logits); loss.
     """
-    columns = {"id": split.ids, **task.table(evaluation.kept, split.examples), "loss": evaluation.losses.tolist()}
+    columns = {"id": split.ids, **evaluation.table(task, split.examples), "loss": evaluation.losses.tolist()}
     if any(name.startswith(PREFIX) for name in columns):  # so that the loss too is a metric of sums
         sums = {"loss": (evaluation.losses * evaluation.weights).tolist(), "weight": evaluation.weights.tolist()}
         columns = {f"{PREFIX}{name}": values for name, values in sums.items()} | columns

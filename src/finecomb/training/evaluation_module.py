@@ -12,9 +12,11 @@ from torch import Tensor
 from finecomb.learning.loss import LossFunction
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.learning.tuning import Tuned
-from finecomb.training.evaluate import Collector, Evaluation, keep_by, score
+from finecomb.training.collector import Collector
+from finecomb.training.evaluate import Evaluation, keep_by, score
 from finecomb.training.examples import Taken
-from finecomb.training.trainer_settings import is_limited, loader_of
+from finecomb.training.generating import Generation
+from finecomb.training.trainer_settings import is_fitting, is_limited, loader_of
 
 VERSION = "1"
 
@@ -27,10 +29,14 @@ class EvaluationModule(pl.LightningModule):
 
     Attributes:
         evaluation: the latest validation or test.
+        generation: how texts are generated, in tests, in validations by themselves, and in those of a training that are due; or None.
     """
 
-    def __init__(self, tuned: Tuned, task: TaskRunner, loss: LossFunction, *, to_loggers: bool) -> None:
+    def __init__(
+        self, tuned: Tuned, task: TaskRunner, loss: LossFunction, *, to_loggers: bool, generation: Generation | None = None
+    ) -> None:
         super().__init__()
+        self.generation = generation
         self.tuned, self.task, self.loss = tuned, task, loss
         self.model = tuned.model  # registered here, so that Lightning moves it and exchanges its gradients
         self.evaluation: Evaluation | None = None
@@ -84,9 +90,13 @@ class EvaluationModule(pl.LightningModule):
 
     def _finish(self, name: str) -> None:
         assert self._collector is not None
-        kept, rows = self._collector.gather(self.trainer.world_size, partial=is_limited(self.trainer))
+        limited, loader = is_limited(self.trainer), loader_of(self.trainer)
+        kept, rows = self._collector.gather(self.trainer.world_size, partial=limited)
         self._collector = None
-        self.evaluation = score(self.task, self.loss, kept, loader_of(self.trainer).split, rows, choose=name == "validation")
+        generated = None
+        if self.generation and not limited and self.generation.is_due(self.current_epoch if is_fitting(self.trainer) else None):
+            generated = self.generation.of(loader, self.device)
+        self.evaluation = score(self.task, self.loss, kept, loader.split, rows, generated, choose=name == "validation")
         self._log({name: value for name, value in self.evaluation.named(name).items() if value is not None}, on_step=False, on_epoch=True)
 
     def _log(self, values: Mapping[str, float], *, on_step: bool, on_epoch: bool) -> None:

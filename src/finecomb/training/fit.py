@@ -11,6 +11,7 @@ from finecomb.runs.directory import RunDirectory
 from finecomb.training import checkpoint, trainer
 from finecomb.training.callbacks import Best, Clock, Record, Stop
 from finecomb.training.callbacks.build import build as build_callbacks
+from finecomb.training.callbacks.generated_texts import GeneratedTexts
 from finecomb.training.evaluate import Evaluation, evaluate
 from finecomb.training.interruption import Interruption
 from finecomb.training.parts import Parts
@@ -49,7 +50,8 @@ class Fit:
     def callbacks(self) -> list[pl.Callback]:
         """The callbacks of a run in their order: finecomb's, those of the config, and last Checkpoint, which stores the state of all."""
         more = build_callbacks(self.parts.config.callbacks, directory=self.run.predictions, write=self.record.write)
-        return [self.clock, self.record, self.best, *more, self.stop, self.checkpoint]
+        texts = [GeneratedTexts(self.run.predictions)] if self.module.generation else []
+        return [self.clock, self.record, self.best, *texts, *more, self.stop, self.checkpoint]
 
     def train(self, loggers: list[Logger]) -> pl.Trainer:
         """Fit, from the last checkpoint where there is one. Returns the Trainer, whose process group the final evaluation still needs."""
@@ -70,6 +72,10 @@ class Fit:
 
     def evaluation(self, split: str) -> Evaluation:
         """Evaluate on a split, in the precision of the weights."""
-        parts = self.parts
-        loader, choose = parts.data.evaluation_loader(split), split == "validation"
-        return evaluate(parts.tuned, parts.task, parts.loss, loader, device=self.module.device, choose=choose)
+        parts, module = self.parts, self.module
+        generation = module.generation if module.generation and module.generation.is_due() else None
+        loader = parts.data.evaluation_loader(split)
+        return evaluate(
+            parts.tuned, parts.task, parts.loss, loader,
+            device=module.device, generation=generation, choose=split == "validation",
+        )  # fmt: skip

@@ -27,6 +27,7 @@ from finecomb.learning import optimizer, scheduler
 from finecomb.learning.loss import LossFunction
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.learning.tuning import Tuned
+from finecomb.training import generating
 from finecomb.training.datamodule import Step
 from finecomb.training.evaluation_module import EvaluationModule
 from finecomb.training.seeding import seed_step
@@ -55,7 +56,7 @@ class Module(EvaluationModule):
     """
 
     def __init__(self, config: Config, tuned: Tuned, task: TaskRunner, loss: LossFunction, *, to_loggers: bool = True) -> None:
-        super().__init__(tuned, task, loss, to_loggers=to_loggers)
+        super().__init__(tuned, task, loss, to_loggers=to_loggers, generation=generating.build(tuned, task, config))
         self.automatic_optimization = False
         self.config = config
         self.training_metrics: dict[str, float] | None = None

@@ -9,8 +9,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from finecomb.runs import provenance
 from finecomb.learning.task import chosen_by
+from finecomb.runs import provenance
 from finecomb.training import artifact, memory
 from finecomb.training.card import parameter_counts
 from finecomb.training.evaluate import Evaluation

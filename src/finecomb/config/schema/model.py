@@ -59,6 +59,11 @@ class Family:
     tokens: tuple[str, ...] = ("classifier",)
     answers: tuple[str, ...] = ("qa_outputs",)
 
+    @property
+    def architecture(self) -> str:
+        """Encoder or decoder."""
+        return "decoder" if self.causal else "encoder"
+
     def new_modules(self, head: str) -> tuple[str, ...]:
         """Modules that are newly initialized under a head of that kind, whatever the weights hold."""
         return {"sequence_classification": self.head, "token_classification": self.tokens, "question_answering": self.answers}.get(head, ())
@@ -78,7 +83,9 @@ FAMILIES = {
         ("deberta.embeddings", "deberta.encoder.rel_embeddings", "deberta.encoder.LayerNorm"),
         "deberta.encoder.layer", (), (), ("pooler", "classifier"), ("query_proj", "value_proj"), attention=("eager",),
     ),
-    "modernbert": Family(("model.embeddings",), "model.layers", ("model.final_norm", "head"), (), ("classifier",), ("Wqkv",), answers=("classifier",)),
+    "modernbert": Family(
+        ("model.embeddings",), "model.layers", ("model.final_norm", "head"), (), ("classifier",), ("Wqkv",), answers=("classifier",)
+    ),
     "xlnet": Family(
         ("transformer.word_embedding", "transformer.dropout"), "transformer.layer", (), (),
         # XLNet's attention keeps its maps as bare parameters, which LoRA cannot wrap; the feed-forward maps stand in.

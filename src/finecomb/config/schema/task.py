@@ -30,6 +30,18 @@ class Regression(Task):
 
 
 @dataclass
+class LanguageModeling(Task):
+    """Every token of a text from those before it."""
+
+    add_eos: bool = option("the end of a text is a token to be predicted too")
+
+
+@dataclass
+class CodeGeneration(Task):
+    """How a prompt goes on; the loss is on the completion alone."""
+
+
+@dataclass
 class QuestionAnswering(Task):
     """The part of a context that answers a question."""
 
@@ -50,7 +62,9 @@ class TaskFacts:
         monitor: The metric by which a checkpoint is best.
         head: Of the model, a key of `learning.heads.HEADS`.
         architectures: That have the head: encoder, decoder, encoder_decoder.
-        sums: Whether its metrics are of sums over rows (`runs.sum_metrics`), or of labels and predictions.
+        shown: The metrics that a table shows unless others are requested; the first decides the order of its rows.
+        answers: What metrics are computed from: "classes" or "numbers" (labels and predictions), or "sums" over rows (`runs.sum_metrics`).
+        generated: Those of its metrics that judge generated texts; there are none in a validation without generation.
         own_metrics: Of a plug-in's task, each a `runs.sum_metrics.SumMetric`, by name.
     """
 
@@ -61,7 +75,9 @@ class TaskFacts:
     monitor: str
     head: str = "sequence_classification"
     architectures: tuple[str, ...] = ("encoder", "decoder")
-    sums: bool = False
+    shown: tuple[str, ...] = ()
+    answers: str = "classes"
+    generated: tuple[str, ...] = ()
     own_metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -78,6 +94,7 @@ FACTS = {
         losses=("cross_entropy", "mse", "focal"),
         metrics=(*_CLASSIFICATION_METRICS, "precision_binary", "recall_binary", "f1_binary"),
         monitor="accuracy",
+        shown=("accuracy", "f1_macro"),
     ),
     "sequence_classification multi_label": TaskFacts(
         kind="classes",
@@ -85,6 +102,29 @@ FACTS = {
         losses=("cross_entropy", "focal"),
         metrics=tuple(metric for metric in _CLASSIFICATION_METRICS if metric != "mcc"),
         monitor="f1_macro",
+        shown=("f1_macro", "f1_micro"),
+    ),
+    "language_modeling": TaskFacts(
+        kind="none",
+        label_kinds=("none", "any"),
+        losses=("cross_entropy", "focal"),
+        metrics=("loss", "perplexity", "bits_per_byte", "token_accuracy"),
+        monitor="loss",
+        head="causal_lm",
+        architectures=("decoder",),
+        shown=("perplexity", "bits_per_byte"),
+        answers="sums",
+    ),
+    "code_generation": TaskFacts(
+        kind="completion",
+        label_kinds=("completion", "any"),
+        losses=("cross_entropy", "focal"),
+        metrics=("loss", "perplexity", "bits_per_byte", "token_accuracy"),
+        monitor="loss",
+        head="causal_lm",
+        architectures=("decoder",),
+        shown=("perplexity", "token_accuracy"),
+        answers="sums",
     ),
     "question_answering": TaskFacts(
         kind="answers",
@@ -94,7 +134,8 @@ FACTS = {
         monitor="f1",
         head="question_answering",
         architectures=("encoder",),
-        sums=True,
+        shown=("f1", "exact_match"),
+        answers="sums",
     ),
     "regression": TaskFacts(
         kind="number",
@@ -102,12 +143,14 @@ FACTS = {
         losses=("mse", "huber"),
         metrics=("loss", "pearson", "spearman", "rmse", "mae"),
         monitor="pearson",
+        shown=("pearson", "spearman"),
+        answers="numbers",
     ),
 }
 # The task of a dataset whose labels are of a kind, for task=auto; of all others it is sequence_classification.
-TASK_OF_KIND = {"number": "regression", "answers": "question_answering"}
+TASK_OF_KIND = {"number": "regression", "completion": "code_generation", "answers": "question_answering"}
 # Metrics for which less is better; for all others more is.
-LOWER_IS_BETTER = ("loss", "rmse", "mae")
+LOWER_IS_BETTER = ("loss", "rmse", "mae", "perplexity", "bits_per_byte")
 
 
 # The variant of a task by its problem type, as transformers names it.
@@ -123,4 +166,10 @@ def variant(task: Task) -> str:
     return f"{task.name} multi_label" if getattr(task, "multi_label", False) else task.name
 
 
-CHOICES = {"sequence_classification": SequenceClassification, "regression": Regression, "question_answering": QuestionAnswering}
+CHOICES = {
+    "sequence_classification": SequenceClassification,
+    "regression": Regression,
+    "language_modeling": LanguageModeling,
+    "code_generation": CodeGeneration,
+    "question_answering": QuestionAnswering,
+}

@@ -47,10 +47,36 @@ class Monitor:
 
 
 @dataclass
+class Generate:
+    """How a task that writes texts does so: in evaluation, in `predict`, and by `generate` of the artifact."""
+
+    every: int = option("generate in the validation after every n epochs; 0: only at the end", low=0)
+    examples: Optional[int] = option("generate for the first k examples of a split; null: all; 0: never", low=0)
+    max_new_tokens: Optional[int] = option(
+        "most tokens of a text; null: batch.max_target_length, or fewer where the model has no positions for them", low=1
+    )
+    num_beams: int = option("beams of beam search; 1: the most probable token at each place", low=1)
+    length_penalty: float = option("power of the length by which a beam's log-probability is divided")
+    no_repeat_ngram_size: int = option("no n-gram of so many tokens is generated twice; 0: no such rule", low=0)
+    do_sample: bool = option("draw tokens at random instead of taking the most probable one")
+    temperature: float = option("logits are divided by it before a token is drawn", low=1e-3)
+    top_p: float = option("tokens are drawn from the most probable ones that together have this probability", low=1e-3, high=1.0)
+    seed: int = option("seed of drawn tokens; they also depend on the prompt, and on nothing else", low=0)
+
+
+# The values of runs from before there was generation.
+USUAL_GENERATION = Generate(
+    every=0, examples=None, max_new_tokens=None, num_beams=1, length_penalty=1.0, no_repeat_ngram_size=0, do_sample=False,
+    temperature=1.0, top_p=1.0, seed=0,
+)  # fmt: skip
+
+
+@dataclass
 class Evaluate:
-    """What is evaluated at the end."""
+    """What is evaluated."""
 
     test: bool = option("evaluate on test at the end; searches set this to false")
+    generate: Generate = option("how texts are generated", before=USUAL_GENERATION)
 
 
 @dataclass

@@ -99,4 +99,12 @@ REFUSED: dict[tuple[str, Optional[str]], str] = {
     ("bitfit", "qwen3"): _NO_BIAS,
 }
 
+# (tuning, head) -> why the pair is refused at validation, whatever the architecture.
+REFUSED_HEADS: dict[tuple[str, str], str] = {
+    (
+        "head",
+        "causal_lm",
+    ): "its output layer is the vocabulary of the weights, mostly tied to the embeddings: no head is new",
+}
+
 CHOICES = {"full": Full, "head": Head, "top_layers": TopLayers, "bitfit": BitFit, "lora": Lora, "prompt": Prompt}

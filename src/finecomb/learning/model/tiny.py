@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +92,27 @@ def tiny_model(config: Any, *, init_seed: int) -> Any:
         return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
 
 
+def words_head(config: Any, known: Container[str], *, init_seed: int) -> dict[str, torch.Tensor]:
+    """Tensors of the architecture's own head for words, drawn from `init_seed` alone; none where it has no such head.
+
+    known: names of the other tensors. Tensors that are tied to the embeddings are left out, as in any stored weights.
+    """
+    family = FAMILIES[config.model_type]
+    auto = transformers.AutoModelForCausalLM if family.causal else transformers.AutoModelForMaskedLM
+    if type(config) not in (transformers.MODEL_FOR_CAUSAL_LM_MAPPING if family.causal else transformers.MODEL_FOR_MASKED_LM_MAPPING):
+        return {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(init_seed + 1)  # not the numbers of the layers again
+        model = auto.from_config(config, dtype=torch.float32)
+    tied = model._tied_weights_keys if config.tie_word_embeddings else ()
+    return {name: value for name, value in model.state_dict().items() if name not in known and name not in (tied or ())}
+
+
 def tiny_directory(choice: Model, source: ModelSource) -> Path:
-    """The directory of a tiny model in the cache, written on first use: without a head, in transformers' format, as a real one is."""
+    """The directory of a tiny model in the cache, written on first use: with a head for words alone, in transformers' format."""
     if not isinstance(choice, TinyModel):
         raise TypeError("a model without a directory must be a tiny one")
-    directory = BASES.path(source.sha256)
+    directory = BASES.path(f"{source.sha256[:48]}-words")
     if directory.is_dir():
         mark = directory / _HASH
         if mark.is_file() and mark.read_text(encoding="utf-8") == hash_directory(directory):
@@ -104,10 +121,12 @@ def tiny_directory(choice: Model, source: ModelSource) -> Path:
     tokenizer = tiny_tokenizer(source.model_type)
     model = tiny_model(tiny_config(choice, tokenizer), init_seed=choice.init_seed)
     heads = tuple(f"{path}." for path in FAMILIES[source.model_type].head)
+    tensors = {name: value for name, value in model.state_dict().items() if not name.startswith(heads)}
+    tensors |= words_head(model.config, model.state_dict(), init_seed=choice.init_seed)
     directory.parent.mkdir(parents=True, exist_ok=True)
     # Another process may be first; what it wrote is the same.
     with atomic.directory(directory, keep=True) as scratch, quiet():
-        model.save_pretrained(scratch, state_dict={name: value for name, value in model.state_dict().items() if not name.startswith(heads)})
+        model.save_pretrained(scratch, state_dict=tensors)
         tokenizer.save_pretrained(scratch)
         (scratch / _HASH).write_text(hash_directory(scratch), encoding="utf-8")
     return directory

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import task as schema
+from finecomb.learning.task.code_generation import CodeGeneration
 from finecomb.learning.task.encoding import Batch
+from finecomb.learning.task.language_modeling import LanguageModeling
 from finecomb.learning.task.question_answering import QuestionAnswering
 from finecomb.learning.task.regression import Regression
-from finecomb.learning.task.runner import Choosing, Columns, TaskRunner, chosen_by
+from finecomb.learning.task.runner import Columns, TaskRunner, chooses, chosen_by
 from finecomb.learning.task.sequence_classification import SequenceClassification
 
-__all__ = ["Batch", "Choosing", "Columns", "TaskRunner", "build", "chosen_by"]
+__all__ = ["Batch", "Columns", "TaskRunner", "build", "chooses", "chosen_by"]
 
 
 def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None, max_target_length: int = 128) -> TaskRunner:
@@ -22,6 +24,10 @@ def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None
         return own(config, label_kind=label_kind, label_names=label_names)
     if label_kind != schema.FACTS[schema.variant(config)].kind:
         raise ValueError(f"task {schema.variant(config)} cannot use labels of kind {label_kind}")
+    if isinstance(config, schema.LanguageModeling):
+        return LanguageModeling(add_eos=config.add_eos)
+    if isinstance(config, schema.CodeGeneration):
+        return CodeGeneration()
     if isinstance(config, schema.SequenceClassification):
         if label_names is None:
             raise ValueError("classification needs label names")

@@ -1,4 +1,4 @@
-"""From which score on a question is taken to have no answer: the threshold with the greatest F1, as SQuAD 2.0's official script finds it."""
+"""From which score on a question has no answer: the threshold with the greatest F1, as SQuAD 2.0's official script finds it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -67,7 +67,7 @@ class QuestionAnswering:
         self.chosen: dict[str, float] = {THRESHOLD: 0.0} if no_answer else {}
         self.encoding: tuple[str, ...] = (
             *(f"{module} {version}" for module, version in (("task", VERSION), ("windows", answer_windows.VERSION))),
-            f"stride {stride} max_answer_length {max_answer_length} no_answer {no_answer}",
+            f"stride {stride} max_answer_length {max_answer_length}",
         )
 
     def bind(self, tokenizer: Any, config: Any) -> None:
@@ -85,17 +85,9 @@ class QuestionAnswering:
         columns: text (questions), text_pair (contexts), and label (answers) but where a finished run predicts.
         """
         answers = [json.loads(label) for label in columns["label"]] if "label" in columns else None
-        if answers is not None and not self.no_answer:
-            self._refuse_unanswered(columns, answers)
         return answer_windows.encode(
             tokenizer, columns["text"], columns["text_pair"], answers, max_length, stride=self.stride, longest=self.max_answer_length
         )
-
-    def _refuse_unanswered(self, columns: Columns, answers: Sequence[Mapping[str, Any]]) -> None:
-        bare = [row for row, answer in enumerate(answers) if not answer["text"]]
-        if bare:
-            what = f"{len(bare):,} of {len(answers):,} questions have no answer, such as {columns['text'][bare[0]][:100]!r}"
-            raise ConfigError(Problem(what, "task.no_answer=false", hint="set task.no_answer=true, or leave these questions out"))
 
     def targets(self, labels: Sequence[Any]) -> Tensor:
         """Targets are of windows, not of examples."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard
 
 import torch
 from torch import Tensor
@@ -101,7 +101,41 @@ class TaskRunner(Protocol):
         """The part of `kept` in which rounding shows as rounding; a saved model must give it again."""
 
 
-@runtime_checkable
+class TextWriter(Protocol):
+    """What a task that writes texts offers besides; see `TextGeneration` for what is usual.
+
+    Attributes:
+        generates: True.
+        generation_metrics: Names of the metrics of `runs.sum_metrics` that judge generated texts; `TaskFacts.generated` has the same.
+    """
+
+    generates: bool
+    generation_metrics: tuple[str, ...]
+
+    def prompts(self, tokenizer: Any, features: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        """Inputs [B, L] of the model from which generation starts, padded on either side.
+
+        features: encoded rows, with or without what belongs to the label.
+        """
+
+    def stops(self) -> tuple[int, ...]:
+        """Tokens that end a text, beside those by which the weights' own generation config ends it."""
+
+    def text(self, tokens: list[int]) -> str:
+        """The text that generated tokens stand for; the token that ended it is not among them."""
+
+    def generation_sums(self, texts: Sequence[str], examples: Columns) -> dict[str, list[float]]:
+        """What each text adds to the sums of the metrics, by name with the prefix `sum.`, given the labels of `examples`.
+
+        `sum.generated` (1 for each text, 0 for an example without one) is there already.
+        """
+
+
+def writes_text(task: TaskRunner) -> TypeGuard[TextWriter]:
+    """Whether a task generates texts."""
+    return bool(getattr(task, "generates", False))
+
+
 class Choosing(Protocol):
     """A task with values that validation decides and that no gradient learns, such as a threshold.
 
@@ -115,9 +149,14 @@ class Choosing(Protocol):
         """Set `chosen` by what was kept of the validation rows."""
 
 
+def chooses(task: TaskRunner) -> TypeGuard[Choosing]:
+    """Whether validation decides values of a task."""
+    return hasattr(task, "choose")
+
+
 def chosen_by(task: TaskRunner) -> dict[str, dict[str, float]]:
     """`chosen` of a task that has such values, as records hold them."""
-    return {"chosen": task.chosen} if isinstance(task, Choosing) and task.chosen else {}
+    return {"chosen": task.chosen} if chooses(task) and task.chosen else {}
 
 
 class TextInput:

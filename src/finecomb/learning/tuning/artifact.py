@@ -24,7 +24,8 @@ from peft import PeftModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+from transformers.utils import GENERATION_CONFIG_NAME
 
 from finecomb.assets import hash_file
 from finecomb.assets.cache import BASES
@@ -233,6 +234,8 @@ def load(directory: Path, *, base: Path | None = None) -> Loaded:
             model = PeftModel.from_pretrained(model, str(directory))
     model.eval()
     core = core_of(model)
+    if (directory / GENERATION_CONFIG_NAME).exists():  # an adapter's model has read that of its base
+        core.generation_config = GenerationConfig.from_pretrained(str(directory), local_files_only=True)
     tokenizer = AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
     return Loaded(model, core, tokenizer, record, input_adapter(model, core), head)
 

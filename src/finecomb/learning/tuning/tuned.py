@@ -52,6 +52,7 @@ class Tuned:
     trainable: names in `model` of the tensors that train; head_names: those of them that are new for the task.
     boundary: the first trainable layer ("embeddings", "layer 4 of 6", "pooler" or "head"); everything below is frozen.
     extra_positions: virtual tokens put before each text.
+    adapt: from a batch's inputs to what the core takes.
     frozen_mode: mode of what is frozen while training: eval or train.
     """
 
@@ -62,7 +63,7 @@ class Tuned:
         self.core = core_of(model)
         self.extra_positions = extra_positions
         self.frozen_mode = config.frozen_mode
-        self._adapt = input_adapter(model, self.core)
+        self.adapt = input_adapter(model, self.core)
         prefix = next(name for name, module in model.named_modules() if module is self.core)
         self._prefix = f"{prefix}." if prefix else ""
         self.depth = len(self.core.get_submodule(backbone.family.blocks))
@@ -72,7 +73,7 @@ class Tuned:
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         """What the head gives (see `Head.read`), independent of the padding's side and amount."""
-        return self.backbone.head.read(self.core, self._adapt(inputs), self.extra_positions)
+        return self.backbone.head.read(self.core, self.adapt(inputs), self.extra_positions)
 
     def train_mode(self) -> None:
         """Put what trains in train mode, and what is frozen in `frozen_mode`.

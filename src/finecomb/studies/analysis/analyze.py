@@ -165,9 +165,9 @@ def _typed(column: ColumnFacts, measured: dict[str, list[Predictions]]) -> tuple
     """All runs with their answers as numbers, names or lists of names, and the classes."""
     runs = [run for each in measured.values() for run in each]
     exclusive, facts = "multi_label" not in str(column.task), task_facts(str(column.task))
-    if facts is not None and facts.sums:
+    if facts is not None and facts.answers == "sums":
         return runs, Labels(column.labels, summed=str(column.task))
-    if column.task == "regression":
+    if facts is not None and facts.answers == "numbers":
         return [Predictions(run.ids, [float(x) for x in run.label], [float(x) for x in run.prediction]) for run in runs], Labels(None)
     if not exclusive:
         runs = [Predictions(run.ids, [json.loads(x) for x in run.label], [json.loads(x) for x in run.prediction]) for run in runs]

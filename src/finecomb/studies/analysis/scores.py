@@ -84,6 +84,18 @@ class Labels:
         return "sequence_classification" if self.exclusive else "sequence_classification multi_label"
 
 
+def resampled_metrics(task: str) -> list[str]:
+    """The metrics of a variant of a task that can be computed again from answers, and so have intervals over examples."""
+    facts = plugins.task_facts(task)
+    if facts is None:
+        return []
+    names = plugins.metric_names(task)
+    if facts.answers == "sums":
+        return list(sum_metrics.known(names, facts.own_metrics))
+    shipped = statistics.NUMBER_METRICS if facts.answers == "numbers" else statistics.CLASS_METRICS
+    return [name for name in (*shipped, *plugins.metrics(task)) if name in names]
+
+
 def scorer(predictions: Sequence[Predictions], metrics: Sequence[str], labels: Labels) -> Callable[[Floats], Floats]:
     """A function from counts [B, N] to metrics [B, R, M] of R runs on the same examples."""
     if labels.summed is not None:

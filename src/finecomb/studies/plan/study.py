@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from finecomb.config import plugins
 from finecomb.config.compose import Composer, compose
 from finecomb.config.plugins import lower_is_better
 from finecomb.config.resolve import resolve
@@ -20,7 +19,7 @@ from finecomb.launch.policy import Policy
 from finecomb.launch.slots import planned
 from finecomb.runs.directory import RunDirectory
 from finecomb.runs.index import short_error
-from finecomb.studies.analysis.statistics import CLASS_METRICS, NUMBER_METRICS
+from finecomb.studies.analysis.scores import resampled_metrics
 from finecomb.studies.plan.study_plan import SEQUENTIAL, Job, StudyPlan, confirm_jobs
 from finecomb.studies.search import tune
 from finecomb.studies.search.engine import Search, Settings
@@ -65,7 +64,7 @@ def column_metrics(study: StudyPlan) -> dict[str, str]:
         config = compose(study.overrides(study.arms[0], column)).config
         # Those that can be computed again from answers, without which no interval over examples is to be had.
         kind = variant(config.task)
-        allowed = [name for name in plugins.metric_names(kind) if name in (*CLASS_METRICS, *NUMBER_METRICS, *plugins.metrics(kind))]
+        allowed = resampled_metrics(kind)
         metric = column.metric or study.metric or resolve(config, machine=this_machine()).monitor.metric
         if metric not in allowed:
             guess = nearest(str(metric), allowed)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from finecomb.config import plugins
 from finecomb.core.atomic import write_text
 from finecomb.core.errors import ConfigError, Problem, nearest
-from finecomb.studies.analysis import arms, caveats, statistics
+from finecomb.studies.analysis import arms, caveats
 from finecomb.studies.analysis.arms import ComparedRun
 from finecomb.studies.analysis.collect import collect_runs
 from finecomb.studies.analysis.frames import Frames
 from finecomb.studies.analysis.references import check as check_references
 from finecomb.studies.analysis.rows import Row
+from finecomb.studies.analysis.scores import resampled_metrics
 from finecomb.studies.report import tables
 from finecomb.studies.report.formatting import NONE, writer_of
 from finecomb.studies.report.latex import Spread
@@ -29,12 +30,6 @@ from finecomb.studies.report.report import ReportTable
 if TYPE_CHECKING:
     import pandas as pd
 
-# What a table shows unless requested otherwise, by the task's variant; the first decides the order of the rows.
-SHOWN = {
-    "sequence_classification": ("accuracy", "f1_macro"),
-    "sequence_classification multi_label": ("f1_macro", "f1_micro"),
-    "regression": ("pearson", "spearman"),
-}
 SUFFIXES = (".md", ".csv", ".tex")
 
 
@@ -243,13 +238,13 @@ def shown_metrics(runs: Sequence[ComparedRun], requested: Sequence[str] | None) 
     if len(variants) > 1:
         what = f"the runs are of different tasks: {', '.join(variants)}"
         raise ConfigError(Problem(what, hint="compare runs of one task at a time"))
-    if variants[0] not in SHOWN:
-        raise ConfigError(Problem(f"runs of the task {variants[0]} cannot be compared", allowed=", ".join(SHOWN)))
-    allowed = list(statistics.NUMBER_METRICS if variants[0] == "regression" else statistics.CLASS_METRICS)
-    if any(len(run.label_names) != 2 for run in runs if run.state == "finished") or "multi_label" in variants[0]:
+    facts, allowed = plugins.task_facts(variants[0]), resampled_metrics(variants[0])
+    if facts is None or not allowed:
+        what = f"runs of the task {variants[0]} cannot be compared: nothing declares its metrics"
+        raise ConfigError(Problem(what, hint="load the plug-in of the task: --config-dir"))
+    if facts.answers == "classes" and any(len(run.label_names) != 2 for run in runs if run.state == "finished"):
         allowed = [metric for metric in allowed if not metric.endswith("_binary")]
-    allowed = [metric for metric in (*allowed, *plugins.metrics(variants[0])) if metric in plugins.metric_names(variants[0])]
-    shown = list(dict.fromkeys(requested or SHOWN[variants[0]]))
+    shown = list(dict.fromkeys(requested or facts.shown or (facts.monitor,)))
     problems = []
     for metric in shown:
         if metric not in allowed:

@@ -15,7 +15,7 @@ import numpy as np
 
 from finecomb.studies.analysis.frames import CONFIRM, Frames
 from finecomb.studies.analysis.rows import Analysis, ColumnTable, Row
-from finecomb.studies.report.formatting import NO_SHARE
+from finecomb.studies.report.formatting import is_share
 from finecomb.studies.report.tables import heading
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _svg(figure: Any) -> str:
 
 
 def _factor(column: ColumnTable) -> float:
-    return 1.0 if column.metric in NO_SHARE else 100.0
+    return 100.0 if is_share(column.metric) else 1.0
 
 
 def _wrapped(name: str) -> str:

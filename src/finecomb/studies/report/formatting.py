@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from finecomb.runs.sum_metrics import SUM_METRICS
 from finecomb.studies.analysis.statistics import Interval
 
 # Metrics whose values are no share of anything stay as they are; the others are shown in percent.
-NO_SHARE = ("pearson", "spearman", "mcc", "rmse", "mae")
+_NO_SHARE = ("pearson", "spearman", "mcc", "rmse", "mae")
 NONE = "–"
 
 
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share of something, and so shown in percent."""
+    summed = SUM_METRICS.get(metric)
+    return metric not in _NO_SHARE and (summed is None or summed.high == 1.0)
+
+
 def writer_of(metric: str) -> Callable[[float, bool], str]:
-    """How a value of this metric is written: percent with two decimals, or as it is with four."""
-    factor, places = (1, 4) if metric in NO_SHARE else (100, 2)
+    """How a value of this metric is written: percent with two decimals, or as it is with four (from 0 to 100: with two)."""
+    in_hundreds = metric in SUM_METRICS and SUM_METRICS[metric].high == 100.0
+    factor, places = (100, 2) if is_share(metric) else (1, 2 if in_hundreds else 4)
 
     def show(value: float, signed: bool) -> str:
         if value != value:

@@ -11,7 +11,7 @@ from finecomb.studies.analysis.frames import Frames
 from finecomb.studies.analysis.references import SETTINGS
 from finecomb.studies.analysis.rows import NOT_SHOWN, Analysis, ColumnTable, Row
 from finecomb.studies.analysis.statistics.corrected import few_seeds, uneven_seeds
-from finecomb.studies.report.formatting import NO_SHARE, NONE, bytes_text, interval_text, pipes, writer_of
+from finecomb.studies.report.formatting import NONE, bytes_text, interval_text, is_share, pipes, writer_of
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def markdown_of(given: Sequence[Grid], warned: Sequence[str], noted: Sequence[st
 
 def heading(column: ColumnTable) -> str:
     """Data, split, metric and unit of a column."""
-    unit = "" if column.metric in NO_SHARE else ", %"
+    unit = ", %" if is_share(column.metric) else ""
     name = column.name or column.facts.dataset or ""
     return f"{name}: {column.split}/{column.metric}{unit}"
 

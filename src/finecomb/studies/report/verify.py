@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finecomb.config.plugins import metrics, task_facts
+from finecomb.config.plugins import task_facts
 from finecomb.core.errors import ConfigError
-from finecomb.runs import sum_metrics
 from finecomb.studies.analysis import arms, frames
 from finecomb.studies.analysis.arms import ComparedRun
 from finecomb.studies.analysis.rows import ColumnTable, Row
-from finecomb.studies.analysis.scores import Labels, read_predictions, scorer, zero_divisions
-from finecomb.studies.analysis.statistics import CLASS_METRICS, NUMBER_METRICS
+from finecomb.studies.analysis.scores import Labels, read_predictions, resampled_metrics, scorer, zero_divisions
 from finecomb.studies.report.report import ReportTable
 
 if TYPE_CHECKING:
@@ -48,8 +46,8 @@ def _run(run: ComparedRun) -> Iterator[str]:
                 yield f"{split}: metrics are recorded, and the answers are gone"
             continue
         answers = read_predictions(path)
-        labels, shipped = _labels(run)
-        known = [name for name in recorded if name in shipped or name in metrics(run.task)]
+        labels, resampled = _labels(run), resampled_metrics(run.task)
+        known = [name for name in recorded if name in resampled]
         found = scorer([answers], known, labels)(np.ones((1, len(answers.ids))))[0, 0]
         undefined = zero_divisions([answers], known, labels)[0]
         for name, value, is_undefined in zip(known, found, undefined, strict=True):
@@ -61,14 +59,12 @@ def _run(run: ComparedRun) -> Iterator[str]:
                 yield f"{split}/{name}: recorded {was}, the answers give {value:.6f}"
 
 
-def _labels(run: ComparedRun) -> tuple[Labels, Collection[str]]:
-    """What the run predicts, and the shipped metrics of such answers."""
-    facts = task_facts(run.task)
-    if facts is not None and facts.sums:
-        return Labels(run.label_names, summed=run.task), sum_metrics.known(facts.metrics, facts.own_metrics)
-    if run.task == "regression":
-        return Labels(None), NUMBER_METRICS
-    return Labels(run.label_names, exclusive="multi_label" not in run.task), CLASS_METRICS
+def _labels(run: ComparedRun) -> Labels:
+    """What the run predicts."""
+    answers = getattr(task_facts(run.task), "answers", "classes")
+    if answers == "sums":
+        return Labels(run.label_names, summed=run.task)
+    return Labels(None) if answers == "numbers" else Labels(run.label_names, exclusive="multi_label" not in run.task)
 
 
 def verify_study(folder: Path) -> list[str]:

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 
 from finecomb.core.atomic import write_text
-from finecomb.training.examples import Taken
 from finecomb.training.trainer_settings import is_fitting
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ def samples(data: DataModule, evaluation: Evaluation, count: int) -> tuple[list[
     chosen = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).astype(np.int64))
     rows = table.select(chosen)
     texts = [name for name in ("text", "text_pair") if name in table.column_names]
-    answers = data.task.table(evaluation.kept[torch.from_numpy(chosen)], Taken(split.examples, chosen.tolist()))
+    answers = evaluation.table(data.task, split.examples, chosen.tolist())
     losses = [float(evaluation.losses[row]) for row in chosen]
     both = [[_joined(each) for each in answers[name]] for name in ("label", "prediction")]
     columns = [list(rows["id"]), *(list(rows[name]) for name in texts), *both, losses]

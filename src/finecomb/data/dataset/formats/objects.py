@@ -190,7 +190,14 @@ def json_file(file: File, how: How) -> Iterator[Table]:
     for start in range(0, max(1, len(kept)), step):
         part = kept[start : start + step]
         numbers = [number for number, _ in part]
-        yield _table(file, [item for _, item in part], [number + 1 for number in numbers], numbers, broken if start == 0 else [], "question" if nested else "item")
+        yield _table(
+            file,
+            [item for _, item in part],
+            [number + 1 for number in numbers],
+            numbers,
+            broken if start == 0 else [],
+            "question" if nested else "item",
+        )
 
 
 def _table(file: File, items: list[dict[str, Any]], lines: list[int], numbers: list[int], broken: list[Broken], unit: str) -> Table:
