@@ -85,8 +85,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "learning/generation", "learning/heads", "learning/loss", "learning/optimizer", "learning/pooling", "learning/precision",
         "learning/scheduler",
         "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
-        "learning/task/answer_windows", "learning/task/encoding", "learning/task/metrics", "learning/task/next_tokens",
-        "learning/task/no_answer", "learning/task/runner",
+        "learning/task/answer_windows", "learning/task/encoding", "learning/task/entities", "learning/task/metrics",
+        "learning/task/next_tokens", "learning/task/no_answer", "learning/task/runner",
         "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned",
         "runs/class_metrics", "runs/squad", "runs/sum_metrics",
         "training/artefact", "training/batching", "training/build", "training/collector", "training/generating", "training/inputs",
@@ -99,7 +99,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     # The fingerprint of runs with this choice.
     "choice": (
         "learning/task/regression", "learning/task/sequence_classification", "learning/task/code_generation",
-        "learning/task/language_modeling", "learning/task/question_answering",
+        "learning/task/language_modeling", "learning/task/question_answering", "learning/task/token_classification",
         "learning/tuning/bitfit", "learning/tuning/full", "learning/tuning/head", "learning/tuning/lora", "learning/tuning/prompt",
         "learning/tuning/top_layers",
     ),
@@ -119,6 +119,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/dataset/formats/columnar", "data/dataset/formats/delimited", "data/dataset/formats/objects", "data/dataset/formats/piece",
         "data/dataset/formats/plain", "data/dataset/formats/squad",
         "data/dataset/kinds/answers", "data/dataset/kinds/kind", "data/dataset/kinds/plain",
+        "data/dataset/kinds/tags", "data/dataset/tag_schemes",
         "data/prepare/after_split", "data/prepare/clusters", "data/prepare/labelling", "data/prepare/reading",
     ),
     # The inputs of the sources that use them.

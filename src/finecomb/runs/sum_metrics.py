@@ -58,6 +58,11 @@ SUM_METRICS: Mapping[str, SumMetric] = {
     "perplexity": SumMetric(lambda sums: np.exp(ratio(sums["nll"], sums["tokens"])), low=1.0, high=math.inf),
     "bits_per_byte": SumMetric(lambda sums: ratio(sums["nll"], sums["bytes"]) / math.log(2), high=math.inf),
     "token_accuracy": mean("right", of="tokens"),
+    # Without an entity on one side they are 0, as in seqeval.
+    "entity_precision": SumMetric(lambda sums: ratio(sums["hit"], sums["predicted"], 0.0)),
+    "entity_recall": SumMetric(lambda sums: ratio(sums["hit"], sums["labeled"], 0.0)),
+    "entity_f1": SumMetric(lambda sums: ratio(2 * sums["hit"], sums["predicted"] + sums["labeled"], 0.0)),
+    "entity_f1_default": SumMetric(lambda sums: ratio(2 * sums["default_hit"], sums["default_predicted"] + sums["default_labeled"], 0.0)),
     "exact_match": mean("exact_match"),
     "f1": mean("f1"),
     "has_answer_exact_match": mean("has_answer_exact_match", of="has_answer"),

@@ -90,6 +90,11 @@ class Dataset:
     label_kind: str = option("what a label is", allowed=LABEL_KINDS)
     label_names: Optional[list[str]] = option("names of the classes in order; null: sorted as found in train")
     columns: Columns = option("which column is what")
+    tag_scheme: str = option(
+        "scheme of the tags (label_kind=tags); rows that break it are an error; auto: by the tags; none: each token by itself",
+        allowed=("auto", "bio", "bioes", "iob1", "none"),
+        before="auto",
+    )
     split: Split = option("how splits are carved")
     limit: Limit = option("how many rows of each split are used")
     require: Require = option("what prepare insists on", identity=False)

@@ -37,6 +37,13 @@ class LanguageModeling(Task):
 
 
 @dataclass
+class TokenClassification(Task):
+    """A tag for each token: entities, parts of speech."""
+
+    subwords: str = option("which sub-words of a token the loss judges; a token is always read at its first", allowed=("first", "all"))
+
+
+@dataclass
 class CodeGeneration(Task):
     """How a prompt goes on; the loss is on the completion alone."""
 
@@ -104,6 +111,16 @@ FACTS = {
         monitor="f1_macro",
         shown=("f1_macro", "f1_micro"),
     ),
+    "token_classification": TaskFacts(
+        kind="tags",
+        label_kinds=("tags", "any"),
+        losses=("cross_entropy", "focal"),
+        metrics=("loss", "token_accuracy", "entity_precision", "entity_recall", "entity_f1", "entity_f1_default"),
+        monitor="entity_f1",
+        head="token_classification",
+        shown=("entity_f1", "token_accuracy"),
+        answers="sums",
+    ),
     "language_modeling": TaskFacts(
         kind="none",
         label_kinds=("none", "any"),
@@ -148,7 +165,12 @@ FACTS = {
     ),
 }
 # The task of a dataset whose labels are of a kind, for task=auto; of all others it is sequence_classification.
-TASK_OF_KIND = {"number": "regression", "completion": "code_generation", "answers": "question_answering"}
+TASK_OF_KIND = {
+    "number": "regression",
+    "completion": "code_generation",
+    "tags": "token_classification",
+    "answers": "question_answering",
+}
 # Metrics for which less is better; for all others more is.
 LOWER_IS_BETTER = ("loss", "rmse", "mae", "perplexity", "bits_per_byte")
 
@@ -169,6 +191,7 @@ def variant(task: Task) -> str:
 CHOICES = {
     "sequence_classification": SequenceClassification,
     "regression": Regression,
+    "token_classification": TokenClassification,
     "language_modeling": LanguageModeling,
     "code_generation": CodeGeneration,
     "question_answering": QuestionAnswering,

@@ -26,7 +26,7 @@ from finecomb.core.paths import existing
 from finecomb.data import annotator as annotators
 from finecomb.data import cleaner as cleaners
 from finecomb.data import dataset as datasets
-from finecomb.data.dataset import labels, split
+from finecomb.data.dataset import labels, split, tag_schemes
 from finecomb.data.dataset.kinds import KINDS
 from finecomb.data.dataset.manifest import MANIFEST, Manifest
 from finecomb.data.dataset.prepared import PreparedFolder, content_hash, open_prepared, read_rows, write
@@ -166,6 +166,7 @@ def _key(dataset: dataset_schema.Dataset, recipe: tuple[Any, ...], inputs: dict[
         for field in dataclasses.fields(dataset)
         if field.metadata.get("identity", True) and field.name not in later
         for value in (getattr(dataset, field.name),)
+        if field.name != "tag_scheme" or value != field.metadata["before"]
     }
     also = plugins.code("dataset", dataset.name) + raised("reading")
     facts = [VERSION, values, recipe, inputs, kind, *also]
@@ -212,7 +213,10 @@ def _make(
     labeled, labels_funnel, annotations = labeling.labeled(rows, annotate, kind)
     funnel += labels_funnel
     _refuse_empty(labeled, funnel, read.source)
-    encoded, names = labels.encode(labeled, kind, read.label_names)
+    known, scheme = read.label_names, None
+    if kind == "tags":
+        labeled, known, scheme = tag_schemes.in_bio(labeled, dataset.tag_scheme, known)
+    encoded, names = labels.encode(labeled, kind, known)
     encoded = labeling.soft_by_class(encoded, annotations, names)
     carved, splitting = split.carve(encoded, dataset.split, kind)
     if dataset.columns.group is None and kind in KINDS and "group" in KINDS[kind].defaults:
@@ -231,6 +235,7 @@ def _make(
         unmapped=read.unmapped,
         records=cleaned.records
         | ({"annotator": annotations.record} if annotations is not None else {})
+        | ({"tags": {"scheme": scheme}} if scheme is not None else {})
         | compared.records
         | balanced.records,
     )

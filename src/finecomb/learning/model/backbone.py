@@ -111,6 +111,8 @@ def _build(
     model_config.pad_token_id = tokenizer.pad_token_id
     if config.dropout is not None:
         set_dropout(model_config, config.dropout)
+        if head == "token_classification" and not hasattr(model_config, "classifier_dropout"):
+            model_config.classifier_dropout = config.dropout  # decoders' heads for tokens have a rate of 0.1 that no key of theirs shows
     model, new_modules = load_pretrained(directory, model_config, family, head=HEADS[head], attention=config.attention, dtype=dtype)
     _check_vocabulary(model, tokenizer, directory)
     for path in new_modules:

@@ -11,6 +11,7 @@ from finecomb.learning.task.question_answering import QuestionAnswering
 from finecomb.learning.task.regression import Regression
 from finecomb.learning.task.runner import Columns, TaskRunner, chooses, chosen_by
 from finecomb.learning.task.sequence_classification import SequenceClassification
+from finecomb.learning.task.token_classification import TokenClassification
 
 __all__ = ["Batch", "Columns", "TaskRunner", "build", "chooses", "chosen_by"]
 
@@ -26,6 +27,8 @@ def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None
         raise ValueError(f"task {schema.variant(config)} cannot use labels of kind {label_kind}")
     if isinstance(config, schema.LanguageModeling):
         return LanguageModeling(add_eos=config.add_eos)
+    if isinstance(config, schema.TokenClassification):
+        return TokenClassification(label_names or [], subwords=config.subwords)
     if isinstance(config, schema.CodeGeneration):
         return CodeGeneration()
     if isinstance(config, schema.SequenceClassification):
