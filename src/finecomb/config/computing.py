@@ -87,6 +87,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
         "learning/task/answer_windows", "learning/task/encoding", "learning/task/entities", "learning/task/metrics",
         "learning/task/next_tokens", "learning/task/no_answer", "learning/task/runner",
+        "learning/task/text_generation", "learning/task/text_statistics",
         "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned",
         "runs/class_metrics", "runs/squad", "runs/sum_metrics",
         "training/artefact", "training/batching", "training/build", "training/collector", "training/generating", "training/inputs",
@@ -99,7 +100,8 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     # The fingerprint of runs with this choice.
     "choice": (
         "learning/task/regression", "learning/task/sequence_classification", "learning/task/code_generation",
-        "learning/task/language_modeling", "learning/task/question_answering", "learning/task/token_classification",
+        "learning/task/language_modeling", "learning/task/question_answering", "learning/task/seq2seq",
+        "learning/task/token_classification",
         "learning/tuning/bitfit", "learning/tuning/full", "learning/tuning/head", "learning/tuning/lora", "learning/tuning/prompt",
         "learning/tuning/top_layers",
     ),
@@ -112,7 +114,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     "reading": (
         "data/chance", "data/patterns", "data/scripts", "data/shards", "data/texts",
         "data/dataset/broken", "data/dataset/columns", "data/dataset/compressed", "data/dataset/files", "data/dataset/found",
-        "data/dataset/hub", "data/dataset/labels", "data/dataset/lines", "data/dataset/manifest",
+        "data/dataset/hub", "data/dataset/known_files", "data/dataset/labels", "data/dataset/lines", "data/dataset/manifest",
         "data/dataset/movie_reviews", "data/dataset/prepared",
         "data/dataset/reading", "data/dataset/rows", "data/dataset/shop_reviews", "data/dataset/split", "data/dataset/table",
         "data/dataset/text_file",

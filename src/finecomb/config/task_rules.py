@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from finecomb.config import plugins
 from finecomb.config.schema.dataset import OF_LABEL_COLUMN, Crawl, MovieReviews, label_kind
 from finecomb.config.schema.model import FAMILIES
-from finecomb.config.schema.task import QuestionAnswering, variant
+from finecomb.config.schema.task import FLAGS, QuestionAnswering, SequenceToSequence, variant
 from finecomb.config.schema.train import Config
 from finecomb.config.schema.tuning import REFUSED_HEADS
 from finecomb.core.errors import Problem
@@ -52,7 +52,7 @@ _GIVEN = {
 def task_text(key: str) -> str:
     """A variant of a task as a user writes it."""
     name, _, flag = key.partition(" ")
-    return f"{name} task.{flag}=true" if flag else name
+    return f"{name} {FLAGS[flag]}" if flag else name
 
 
 _ARCHITECTURES = {"encoder": "an encoder", "decoder": "a decoder-only model", "encoder_decoder": "an encoder-decoder model"}
@@ -66,7 +66,10 @@ def architecture(config: Config, where: Where) -> Iterator[Problem]:
     fitting = ", ".join(sorted(name for name, each in FAMILIES.items() if each.architecture in facts.architectures))
     needed = " or ".join(_ARCHITECTURES[each] for each in facts.architectures)
     what = f"task={config.task.name} needs {needed}; {config.model.model_type} is {_ARCHITECTURES[family.architecture]}"
-    yield Problem(what, where("model"), f"models of {fitting}", "choose another model, or another task")
+    others = [key for key, other in plugins.all_task_facts().items() if key.partition(" ")[0] == config.task.name and other is not facts]
+    serving = [key for key in others if family.architecture in plugins.all_task_facts()[key].architectures]
+    hint = f"for such a model: task={task_text(serving[0])}" if serving else "choose another model, or another task"
+    yield Problem(what, where("model"), f"models of {fitting}", hint)
 
 
 def tuning(config: Config, where: Where) -> Iterator[Problem]:
@@ -75,6 +78,17 @@ def tuning(config: Config, where: Where) -> Iterator[Problem]:
     if facts is not None and (reason := REFUSED_HEADS.get((name, facts.head))):
         what = f"tuning={name} cannot be used with task={config.task.name}: {reason}"
         yield Problem(what, where("tuning"), hint="choose another tuning")
+
+
+def template(config: Config, where: Where) -> Iterator[Problem]:
+    """The problem of a template without the places of a source and a target."""
+    given = getattr(config.task, "template", None)
+    if not isinstance(config.task, SequenceToSequence) or given is None:
+        return
+    places = [given.count(place) for place in ("{source}", "{target}")]
+    if places != [1, 1] or given.index("{source}") > given.index("{target}"):
+        what = f"task.template={given!r} does not have {{source}} and, behind it, {{target}}, each once"
+        yield Problem(what, where("task.template"), hint=r"for example task.template='{source}\n{target}'")
 
 
 def question_answering(config: Config, where: Where) -> Iterator[Problem]:

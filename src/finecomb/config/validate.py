@@ -11,7 +11,7 @@ from pathlib import Path
 
 from finecomb.config import class_weights, device_rules, generation_rules, plugins, task_rules
 from finecomb.config.parameters import linear_maps
-from finecomb.config.schema.dataset import Dataset, Files, HubDataset, MovieReviews, Prepared
+from finecomb.config.schema.dataset import Dataset, Files, HubDataset, KnownFiles, MovieReviews, Prepared
 from finecomb.config.schema.loss import CrossEntropy, weights_of
 from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel
 from finecomb.config.schema.optimizer import Adam, Sgd
@@ -202,6 +202,8 @@ def _split(config: Config, where: Where) -> Iterator[Problem]:
 def _has_validation(dataset: Dataset) -> bool:
     if isinstance(dataset, Files):
         return dataset.files.validation is not None
+    if isinstance(dataset, KnownFiles):
+        return "validation" in dataset.names
     # A hub dataset without named splits may have one, which is known when it is read.
     return isinstance(dataset, Prepared) or (isinstance(dataset, HubDataset) and (not dataset.splits or "validation" in dataset.splits))
 
@@ -339,6 +341,6 @@ def _positions(config: Config, where: Where) -> Iterator[Problem]:
 _RULES: tuple[Rule, ...] = (
     _names, task_rules.labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch,
     _devices, _averaging, _time, _split, _hub, _files, _model,
-    task_rules.architecture, _tuning, task_rules.tuning, task_rules.question_answering, _positions,
+    task_rules.architecture, _tuning, task_rules.tuning, task_rules.template, task_rules.question_answering, _positions,
     device_rules.attention, device_rules.sharding, generation_rules.generation,
 )  # fmt: skip

@@ -52,18 +52,60 @@ def mean_loss() -> SumMetric:
     return SumMetric(lambda sums: ratio(sums["loss"], sums["weight"]), high=math.inf)
 
 
+def _bleu(sums: Sums) -> Floats:
+    """BLEU of sacreBLEU, 0 to 100: n-grams up to 4, orders without a match smoothed exponentially (Chen and Cherry 2014, method 3).
+
+    0 without any match, and for texts that are all shorter than 4 tokens; NaN without texts.
+    """
+    matches, totals = (np.stack([sums[f"bleu_{name}{order}"] for order in range(1, 5)]) for name in ("match", "total"))
+    missed = np.cumsum(matches == 0, axis=0)
+    shown = np.where(matches > 0, matches, np.power(2.0, -missed))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precisions = np.where(totals > 0, np.log(shown) - np.log(totals), -math.inf)
+    value = 100 * np.exp(precisions.mean(0) + np.minimum(1 - ratio(sums["bleu_reference"], sums["bleu_system"], math.inf), 0.0))
+    return np.where(sums["generated"] > 0, np.where(matches.any(0), value, 0.0), math.nan)
+
+
+CHARACTERS = 6
+"""Characters of the longest n-grams of chrF."""
+
+
+def _chrf(sums: Sums) -> Floats:
+    """The chrF2 of sacreBLEU, 0 to 100: mean precision and recall of n-grams of 1 to 6 characters, as far as both sides have any."""
+    system, reference, match = (
+        np.stack([sums[f"chrf_{name}{order}"] for order in range(1, CHARACTERS + 1)]) for name in ("system", "reference", "match")
+    )
+    counts = (system > 0) & (reference > 0)
+    precision, recall = (
+        ratio(ratio(match, side, 0.0).sum(0, where=counts), counts.sum(0).astype(float), 0.0) for side in (system, reference)
+    )
+    value = 100 * ratio(5 * precision * recall, 4 * precision + recall, 0.0)
+    return np.where(sums["generated"] > 0, value, math.nan)
+
+
 SUM_METRICS: Mapping[str, SumMetric] = {
     "loss": mean_loss(),
     # exp of the mean of -log p over all tokens; a token that is cut counts nowhere.
     "perplexity": SumMetric(lambda sums: np.exp(ratio(sums["nll"], sums["tokens"])), low=1.0, high=math.inf),
     "bits_per_byte": SumMetric(lambda sums: ratio(sums["nll"], sums["bytes"]) / math.log(2), high=math.inf),
     "token_accuracy": mean("right", of="tokens"),
+    # Of generated texts against their references; see `learning.task.text_statistics`.
+    "bleu": SumMetric(_bleu, high=100.0),
+    "chrf": SumMetric(_chrf, high=100.0),
+    "rouge1": mean("rouge1", of="generated"),
+    "rouge2": mean("rouge2", of="generated"),
+    "rougeL": mean("rougeL", of="generated"),
+    "rougeLsum": mean("rougeLsum", of="generated"),
+    # Of generated texts, or where nothing is generated of all rows.
+    "exact_match": SumMetric(lambda sums: ratio(sums["exact_match"], sums["generated" if "generated" in sums else "rows"])),
+    # Tokens of sacreBLEU in the texts for each in the references.
+    "length_ratio": SumMetric(lambda sums: ratio(sums["bleu_system"], sums["bleu_reference"]), high=math.inf),
     # Without an entity on one side they are 0, as in seqeval.
     "entity_precision": SumMetric(lambda sums: ratio(sums["hit"], sums["predicted"], 0.0)),
     "entity_recall": SumMetric(lambda sums: ratio(sums["hit"], sums["labeled"], 0.0)),
     "entity_f1": SumMetric(lambda sums: ratio(2 * sums["hit"], sums["predicted"] + sums["labeled"], 0.0)),
     "entity_f1_default": SumMetric(lambda sums: ratio(2 * sums["default_hit"], sums["default_predicted"] + sums["default_labeled"], 0.0)),
-    "exact_match": mean("exact_match"),
+    # Of answers, as SQuAD scores them; see `runs.squad`.
     "f1": mean("f1"),
     "has_answer_exact_match": mean("has_answer_exact_match", of="has_answer"),
     "has_answer_f1": mean("has_answer_f1", of="has_answer"),

@@ -33,6 +33,7 @@ from finecomb.runs.directory import RunDirectory
 from finecomb.serving.finished import check, config_of, finished_run, takes_pairs
 from finecomb.training import generating
 from finecomb.training.collector import collect
+from finecomb.training.encode import COUNTS
 from finecomb.training.evaluate import keep_by
 
 
@@ -173,7 +174,7 @@ class Predictor:
 
     def _features(self, encoded: dict[str, list[Any]], rows: Iterable[int]) -> list[dict[str, Any]]:
         """Encoded texts as the task's collate takes them."""
-        keys = [key for key in encoded if key != "truncated"]
+        keys = [key for key in encoded if key not in COUNTS]
         return [{key: encoded[key][row] for key in keys} | {"index": row} for row in rows]
 
     def _batches(self, encoded: dict[str, list[Any]]) -> Iterator[Batch]:

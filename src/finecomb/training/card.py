@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from finecomb.training.parts import Parts
 
 PEFT_METHODS = ("lora", "prompt")
+# What the hub calls the use of a head.
+PIPELINES = {
+    "sequence_classification": "text-classification", "token_classification": "token-classification", "causal_lm": "text-generation",
+    "seq2seq_lm": "text2text-generation", "question_answering": "question-answering", "features": "sentence-similarity",
+}  # fmt: skip
 
 
 def card(parts: Parts, metrics: dict[str, float | None], examples: dict[str, int]) -> str:
@@ -21,7 +26,7 @@ def card(parts: Parts, metrics: dict[str, float | None], examples: dict[str, int
     header = {
         "base_model": base_name(parts),
         "library_name": "peft" if config.tuning.name in PEFT_METHODS else "transformers",
-        "pipeline_tag": "text-classification",
+        "pipeline_tag": PIPELINES[parts.backbone.head.name],
         "tags": ["finecomb", f"tuning:{config.tuning.name}", f"task:{config.task.name}"],
     }
     sections = [
@@ -80,16 +85,17 @@ def _table(metrics: dict[str, float | None], examples: dict[str, int]) -> str:
 
 
 def _usage(parts: Parts) -> str:
+    auto_class = parts.backbone.head.auto_class
     if parts.config.tuning.name not in PEFT_METHODS:
         return (
-            "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
-            'model = AutoModelForSequenceClassification.from_pretrained("this/folder").eval()\n'
+            f"from transformers import {auto_class}, AutoTokenizer\n\n"
+            f'model = {auto_class}.from_pretrained("this/folder").eval()\n'
             'tokenizer = AutoTokenizer.from_pretrained("this/folder")\n'
         )
     return (
         "from peft import PeftModel\n"
-        "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
-        f'base = AutoModelForSequenceClassification.from_pretrained("this/folder/{EMBEDDED_BASE}")\n'
+        f"from transformers import {auto_class}, AutoTokenizer\n\n"
+        f'base = {auto_class}.from_pretrained("this/folder/{EMBEDDED_BASE}")\n'
         'model = PeftModel.from_pretrained(base, "this/folder").eval()\n'
         'tokenizer = AutoTokenizer.from_pretrained("this/folder")\n'
     )

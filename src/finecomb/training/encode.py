@@ -21,7 +21,7 @@ from finecomb.learning.task import TaskRunner
 
 VERSION = "1"
 ROWS_AT_ONCE = 1024
-TRUNCATED = "truncated"
+TRUNCATED, TRUNCATED_TARGET = COUNTS = ("truncated", "truncated_target")
 COUNTED = "counted."  # before the names of columns of which the counts have the sum
 MASK = "attention_mask"  # of a text by itself it is all ones, so it is not stored
 DIGEST = b"sha256"  # in the file's metadata
@@ -34,12 +34,13 @@ class Encoded:
 
     keys: what the tokenizer gives for each example (input_ids, and token_type_ids or the like where the model has them).
     lengths: tokens of each example after truncation, [N].
-    truncated: tokens cut off each example, [N].
+    truncated: tokens cut off each example, [N]. truncated_target: those cut off its target, [N]; None where there are no targets.
     """
 
     keys: list[str]
     lengths: NDArray[np.int64]
     truncated: NDArray[np.int64]
+    truncated_target: NDArray[np.int64] | None
     _values: dict[str, NDArray[np.int32]]
     _offsets: dict[str, NDArray[np.int64]]
 
@@ -62,8 +63,13 @@ class Encoded:
             "tokens": int(self.lengths.sum()),
             "truncated_tokens": int(self.truncated.sum()),
             "truncated_examples": int((self.truncated > 0).sum()),
+            **({} if self.truncated_target is None else _cut_targets(self.truncated_target)),
             **{key.removeprefix(COUNTED): int(self._values[key].sum()) for key in self.keys if key.startswith(COUNTED)},
         }
+
+
+def _cut_targets(truncated: NDArray[np.int64]) -> dict[str, int]:
+    return {"truncated_target_tokens": int(truncated.sum()), "truncated_targets": int((truncated > 0).sum())}
 
 
 def encode(split: Any, name: str, *, content: str, tokenizer: Any, task: TaskRunner, max_length: int, cache: Path) -> Encoded:
@@ -87,6 +93,11 @@ def encode(split: Any, name: str, *, content: str, tokenizer: Any, task: TaskRun
         log.warning(
             "encode %s: %d of %d examples are longer than batch.max_length=%d; %d tokens were cut off",
             name, counts["truncated_examples"], counts["examples"], max_length, counts["truncated_tokens"],
+        )  # fmt: skip
+    if counts.get("truncated_targets"):
+        log.warning(
+            "encode %s: %d of %d targets are longer than batch.max_target_length; %d tokens were cut off",
+            name, counts["truncated_targets"], counts["examples"], counts["truncated_target_tokens"],
         )  # fmt: skip
     for counted in (key.removeprefix(COUNTED) for key in encoded.keys if key.startswith(COUNTED)):
         if counts[counted]:
@@ -122,7 +133,7 @@ def _encoded_rows(split: Any, tokenizer: Any, task: TaskRunner, max_length: int)
     for start in range(0, len(split), ROWS_AT_ONCE):
         rows = split[start : start + ROWS_AT_ONCE]
         for key, values in task.encode(tokenizer, rows, max_length).items():
-            kind = pa.int32() if key == TRUNCATED else pa.large_list(pa.int32())
+            kind = pa.int32() if key in COUNTS else pa.large_list(pa.int32())
             if key != MASK:
                 arrays.setdefault(key, []).append(pa.array(values, kind))
     return pa.RecordBatch.from_pydict({key: pa.concat_arrays(pieces) for key, pieces in arrays.items()})
@@ -148,10 +159,11 @@ def _open(path: Path) -> Encoded | None:
     if damaged:
         log.warning("encode: %s is damaged", path)
         return None
-    keys = [name for name in rows.schema.names if name != TRUNCATED]
+    keys = [name for name in rows.schema.names if name not in COUNTS]
     values = {key: rows.column(key).values.to_numpy() for key in keys}
     offsets = {key: rows.column(key).offsets.to_numpy() for key in keys}
-    return Encoded(keys, np.diff(offsets["input_ids"]), rows.column(TRUNCATED).to_numpy().astype(np.int64), values, offsets)
+    cut = {name: rows.column(name).to_numpy().astype(np.int64) for name in COUNTS if name in rows.schema.names}
+    return Encoded(keys, np.diff(offsets["input_ids"]), cut[TRUNCATED], cut.get(TRUNCATED_TARGET), values, offsets)
 
 
 def _digest(rows: pa.RecordBatch) -> bytes:
@@ -159,6 +171,6 @@ def _digest(rows: pa.RecordBatch) -> bytes:
     digest = hashlib.sha256(repr(rows.schema.names).encode())
     for name in rows.schema.names:
         column = rows.column(name)
-        for part in [column] if name == TRUNCATED else [column.offsets, column.values]:
+        for part in [column] if name in COUNTS else [column.offsets, column.values]:
             digest.update(part.to_numpy())
     return digest.hexdigest().encode()

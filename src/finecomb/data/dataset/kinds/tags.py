@@ -11,7 +11,7 @@ from finecomb.data.dataset.kinds.kind import Cells, Fault, Kind, Read
 
 def _read(cells: Cells, fault: Fault) -> Read:
     texts, labels = [], []
-    for row, (first, second) in enumerate(zip(cells["tokens"], cells["tags"], strict=True)):
+    for row, (first, second) in enumerate(zip(cells["tokens" if "tokens" in cells else "text"], cells["tags"], strict=True)):
         tokens, tags = _words(first), _words(second)
         shown = str(first)[:SHOWN]
         if tokens is None:
@@ -43,4 +43,5 @@ def _words(cell: Any) -> list[str] | None:
     return [str(each) for each in cell]
 
 
-TAGS = Kind((("tokens", "tags"),), _read)
+# Files of CoNLL have the tokens of a sentence as its text.
+TAGS = Kind((("tokens", "tags"), ("text", "tags")), _read)
