@@ -315,6 +315,7 @@ NEEDS = {
     "dataset=sgd": ["dataset.path=.", "model=smollm2_135m"],
     "task=language_modeling": ["dataset=files", "dataset.files.train=pyproject.toml", "model=smollm2_135m"],
     "task=seq2seq": ["dataset=files", "dataset.files.train=pyproject.toml", "model=smollm2_135m", "task.template='{source}: {target}'"],
+    "task=question_answering": ["dataset=files", "dataset.files.train=pyproject.toml"],
     "task=code_generation": ["dataset=files", "dataset.files.train=pyproject.toml", "model=smollm2_135m"],
 }
 

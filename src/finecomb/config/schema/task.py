@@ -49,6 +49,15 @@ class CodeGeneration(Task):
 
 
 @dataclass
+class QuestionAnswering(Task):
+    """The part of a context that answers a question."""
+
+    stride: int = option("tokens of the context that neighboring windows share", low=0)
+    max_answer_length: int = option("tokens of the longest answer that is given", low=1)
+    no_answer: bool = option("a question may have no answer; from which score on it has none is chosen on validation")
+
+
+@dataclass
 class SequenceToSequence(Task):
     """From a source text to a target text: translation, summarization."""
 
@@ -164,6 +173,17 @@ FACTS = {
         answers="sums",
         generated=("rougeL", "bleu", "exact_match"),
     ),
+    "question_answering": TaskFacts(
+        kind="answers",
+        label_kinds=("answers", "any"),
+        losses=("cross_entropy", "focal"),
+        metrics=("loss", "exact_match", "f1", "has_answer_exact_match", "has_answer_f1", "no_answer_accuracy"),
+        monitor="f1",
+        head="question_answering",
+        architectures=("encoder",),
+        shown=("f1", "exact_match"),
+        answers="sums",
+    ),
     "regression": TaskFacts(
         kind="number",
         label_kinds=("number", "any"),
@@ -195,6 +215,7 @@ TASK_OF_KIND = {
     "tags": "token_classification",
     "messages": "chat",
     "target": "seq2seq",
+    "answers": "question_answering",
 }
 # Metrics for which less is better; for all others more is.
 LOWER_IS_BETTER = ("loss", "rmse", "mae", "perplexity", "bits_per_byte")
@@ -231,4 +252,5 @@ CHOICES = {
     "code_generation": CodeGeneration,
     "chat": Chat,
     "seq2seq": SequenceToSequence,
+    "question_answering": QuestionAnswering,
 }
