@@ -112,7 +112,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     ),
     # The key of all prepared data.
     "reading": (
-        "data/chance", "data/patterns", "data/scripts", "data/shards", "data/texts",
+        "data/chance", "data/patterns", "data/scripts", "data/shards", "data/spans", "data/texts",
         "data/dataset/broken", "data/dataset/columns", "data/dataset/compressed", "data/dataset/files", "data/dataset/found",
         "data/dataset/hub", "data/dataset/known_files", "data/dataset/labels", "data/dataset/lines", "data/dataset/manifest",
         "data/dataset/movie_reviews", "data/dataset/prepared",
