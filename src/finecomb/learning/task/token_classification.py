@@ -24,7 +24,7 @@ from finecomb.runs.entities import OUTSIDE
 
 VERSION = "1"
 
-TOKEN, LOST = "token", "counted.truncated_words"
+TOKEN, LOST = "token", "counted.lost_tokens"
 """Encoded columns: for each sub-word the number of its token from 1 on (0: none), and how many tokens of the text have no sub-word."""
 _TOKENS = re.compile(r"\S+")
 _LOSS, _WEIGHT, _FIRST = 0, 1, 2
