@@ -1,13 +1,15 @@
 """Rows that no training of ours is behind: what a reader needs to see whether fine-tuning was worth it.
 
 `majority` answers the most frequent label of the training split (regression: its mean). `tfidf_logistic` is scikit-learn's logistic
-regression on TF-IDF of words and word pairs (regression: ridge). Both are fitted on the training split that the runs used, with fixed
-settings, and are deterministic. They need seconds, no network and no torch.
+regression on TF-IDF of words and word pairs (regression: ridge). `most_frequent_tag` gives each token the tag that it has most often in
+the training split. All are fitted on the training split that the runs used, with fixed settings, and are deterministic. They need seconds,
+no network and no torch.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +18,18 @@ from typing import Any
 import numpy as np
 
 from finecomb.core.errors import ConfigError, Problem, nearest
+from finecomb.runs import entities, sum_metrics
 from finecomb.studies.analysis.scores import Predictions, ordered
 
 # Stated under each table. alpha is scikit-learn's default.
 SETTINGS = {
     "majority": "the most frequent label of train, or its mean",
     "tfidf_logistic": "scikit-learn: TF-IDF of words and word pairs (sublinear), logistic regression with C = 10, or ridge with alpha = 1",
+    "most_frequent_tag": "each token's most frequent tag in train; for tokens that train lacks O, without a scheme the most frequent tag",
 }
+# The kinds of labels that a reference answers.
+_OF_TEXTS = ("class", "classes", "number")
+_KINDS = {"majority": _OF_TEXTS, "tfidf_logistic": _OF_TEXTS, "most_frequent_tag": ("tags",)}
 # Chosen once, on the validation split of movie_reviews (1: 70.6 %, 10: 72.6 %, 100: 72.9 %): a reference should not be a straw man.
 _C = 10.0
 _SEED = 0
@@ -30,7 +37,10 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Texts:
-    """One split: texts, their second texts (None for single ones) and labels (class index, list of class indices, or number)."""
+    """One split: texts, their second texts (None for single ones), and labels.
+
+    label: a class index, a list of class indices (of tags: one for each token), or a number.
+    """
 
     text: Sequence[str]
     text_pair: Sequence[str] | None
@@ -72,37 +82,66 @@ def answers(names: Sequence[str], directory: Path, content_hash: str, split: str
         )
     data = prepared.load()
     train, test = (_texts(data[name]) for name in ("train", split))
-    label_names = prepared.label_names
+    label_names = prepared.label_names or []
     found = {}
     for name in names:
         try:
-            given = answer(name, train, test, label_kind=prepared.label_kind, num_labels=len(label_names or []))
+            given = answer(
+                name, train, test, label_kind=prepared.label_kind, num_labels=len(label_names or []), label_names=label_names or []
+            )
         except ValueError as error:
             raise ConfigError(Problem(f"{name} cannot be fitted: {error}", where=str(directory))) from error
         label, predictions = (_named(values, label_names) for values in (test.label, given.predictions))
-        found[name] = (ordered(data[split]["id"], label, predictions), given.parameters)
+        sums = _sums(prepared.label_kind, label, predictions, label_names)
+        found[name] = (ordered(data[split]["id"], label, predictions, sums), given.parameters)
     return found
+
+
+def _sums(label_kind: str, label: list[Any], predictions: list[Any], names: Sequence[str]) -> dict[str, list[float]]:
+    """What each example adds to the metrics of `runs.sum_metrics`, by name; empty for kinds that have none of these."""
+    columns = entities.sums(label, predictions, names) if label_kind == "tags" else {}
+    return {name.removeprefix(sum_metrics.PREFIX): values for name, values in columns.items()}
 
 
 def _texts(split: Any) -> Texts:
     return Texts(list(split["text"]), list(split["text_pair"]) if "text_pair" in split.column_names else None, list(split["label"]))
 
 
-def _named(values: Sequence[Any], names: Sequence[str] | None) -> list[Any]:
+def _named(values: Sequence[Any], names: Sequence[str]) -> list[Any]:
     """Class indices as the names that predictions/*.parquet holds."""
-    if names is None:
+    if not names:
         return [float(value) for value in values]
     return [[names[index] for index in value] if isinstance(value, list) else names[value] for value in values]
 
 
-def answer(name: str, train: Texts, test: Texts, *, label_kind: str, num_labels: int) -> Answers:
+def answer(name: str, train: Texts, test: Texts, *, label_kind: str, num_labels: int, label_names: Sequence[str] = ()) -> Answers:
     """Fit reference `name` on `train` and predict `test`.
 
-    label_kind: "class", "classes" or "number". num_labels: classes (of which train may lack some). Raises ValueError when the
-    training texts hold not a single word.
+    label_kind: "class", "classes", "number" or "tags". num_labels: classes (of which train may lack some). label_names: of tags. Raises
+    ValueError when the training texts hold not a single word, or the reference does not answer labels of this kind.
     """
+    if label_kind not in _KINDS[name]:
+        fitting = [other for other, kinds in _KINDS.items() if label_kind in kinds]
+        raise ValueError(f"it does not answer labels of kind {label_kind!r}; {', '.join(fitting) or 'no reference'} does")
+    if name == "most_frequent_tag":
+        return _most_frequent_tag(train, test, label_names)
     fits: dict[str, Callable[..., Answers]] = {"majority": _majority, "tfidf_logistic": _tfidf_logistic}
     return fits[name](train, test, label_kind, num_labels)
+
+
+def _most_frequent_tag(train: Texts, test: Texts, names: Sequence[str]) -> Answers:
+    """Of equally frequent tags the first one by index."""
+    counts: dict[str, Counter[int]] = {}
+    for text, tags in zip(train.text, train.label, strict=True):
+        for token, tag in zip(text.split(), tags, strict=True):
+            counts.setdefault(token, Counter())[tag] += 1
+    most = {token: _first_of_most(counter) for token, counter in counts.items()}
+    unseen = names.index(entities.OUTSIDE) if entities.is_bio(names) else _first_of_most(sum(counts.values(), Counter()))
+    return Answers([[most.get(token, unseen) for token in text.split()] for text in test.text], len(most) + 1)
+
+
+def _first_of_most(counter: Counter[int]) -> int:
+    return max(sorted(counter), key=counter.__getitem__)
 
 
 def _majority(train: Texts, test: Texts, label_kind: str, num_labels: int) -> Answers:
