@@ -167,6 +167,12 @@ def dataset_overrides(folder: Path, name: str) -> list[str]:
         for label in ("neg", "pos"):
             (folder / f"{label}.txt").write_text("".join(f"{label} sentence {row}\n" for row in range(60)))
         return [f"dataset={name}", f"dataset.path={folder}"]
+    if name in ("parallel", "multi30k"):
+        for stem in ("train", "val", "test", "test_2016_flickr"):
+            for language in ("en", "de"):
+                (folder / f"{stem}.{language}").write_text("".join(f"{language} {stem} sentence {row}\n" for row in range(60)))
+        lengths = ["batch.max_length=32", "batch.max_target_length=32", "model.architecture=gpt2", "task.template='{source}: {target}'"]
+        return [f"dataset={name}", f"dataset.path={folder}", "dataset.languages=[en,de]", *lengths]
     if name in ("movie_reviews", "nyt_editorials"):
         ratings = folder / "ratings.txt"
         ratings.write_text("".join(f"{row}_1\t{(row % 2) * 4 - 2}\tsentence {row}\n" for row in range(100)))

@@ -113,7 +113,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/chance", "data/patterns", "data/scripts", "data/shards", "data/texts",
         "data/dataset/broken", "data/dataset/columns", "data/dataset/compressed", "data/dataset/files", "data/dataset/found",
         "data/dataset/hub", "data/dataset/known_files", "data/dataset/labels", "data/dataset/lines", "data/dataset/manifest",
-        "data/dataset/movie_reviews", "data/dataset/prepared",
+        "data/dataset/movie_reviews", "data/dataset/parallel", "data/dataset/prepared",
         "data/dataset/reading", "data/dataset/rows", "data/dataset/shop_reviews", "data/dataset/split", "data/dataset/table",
         "data/dataset/text_file",
         "data/dataset/formats/columnar", "data/dataset/formats/delimited", "data/dataset/formats/objects", "data/dataset/formats/piece",
