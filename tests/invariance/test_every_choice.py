@@ -13,7 +13,7 @@ from tiny_runs import tiny_config
 
 from finecomb.config.compose import compose
 from finecomb.config.resolve import resolve
-from finecomb.config.schema.model import FAMILIES
+from finecomb.config.schema.model import CLASSIFIERS
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import BUNDLES, GROUPS, Config
 from finecomb.config.sources import options
@@ -73,7 +73,7 @@ def test_every_model(name: str, data_folder: Path) -> None:
     on_made_up_data(data_folder, "single", f"model={name}", *own)
 
 
-@pytest.mark.parametrize("architecture", FAMILIES)
+@pytest.mark.parametrize("architecture", CLASSIFIERS)
 def test_every_architecture_of_a_tiny_model(architecture: str, data_folder: Path) -> None:
     on_made_up_data(data_folder, "single", "model=tiny", f"model.architecture={architecture}")
 

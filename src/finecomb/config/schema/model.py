@@ -43,6 +43,8 @@ class Family:
     padding: the side on which the architecture must be padded. causal: the last real token is pooled.
     unused: tensors that no head reads; they get no gradient and never train.
     attention: implementations of attention that transformers has for the architecture.
+    encoder: of an encoder-decoder the ModuleList of the encoder's layers, below those of `blocks`, which are the decoder's.
+    stacks: modules that themselves apply dropout to the embeddings.
     """
 
     embeddings: tuple[str, ...]
@@ -56,11 +58,18 @@ class Family:
     unused: tuple[str, ...] = ()
     attention: tuple[str, ...] = ("sdpa", "eager", "flash_attention_2")
     tokens: tuple[str, ...] = ("classifier",)
+    encoder: Optional[str] = None
+    stacks: tuple[str, ...] = ()
 
     @property
     def architecture(self) -> str:
-        """Encoder or decoder."""
-        return "decoder" if self.causal else "encoder"
+        """encoder, decoder or encoder_decoder."""
+        return "encoder_decoder" if self.encoder else "decoder" if self.causal else "encoder"
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """The ModuleLists of layers, lowest first."""
+        return (self.blocks,) if self.encoder is None else (self.encoder, self.blocks)
 
     def new_modules(self, head: str) -> tuple[str, ...]:
         """Modules that are newly initialized under a head of that kind, whatever the weights hold."""
@@ -98,7 +107,27 @@ FAMILIES = {
     "qwen3": Family(
         ("model.embed_tokens",), "model.layers", ("model.norm",), (), ("score",), ("q_proj", "v_proj"), causal=True, tokens=("score",),
     ),
+    "bart": Family(
+        ("model.shared", *(f"model.{part}" for part in (
+            "encoder.embed_positions", "encoder.layernorm_embedding", "decoder.embed_positions", "decoder.layernorm_embedding",
+        ))),
+        "model.decoder.layers", (), (), (), ("q_proj", "v_proj"), encoder="model.encoder.layers", stacks=("model.encoder", "model.decoder"),
+    ),
+    "marian": Family(
+        # Sinusoidal positions are stored, and never train.
+        ("model.shared",), "model.decoder.layers", (), (), (), ("q_proj", "v_proj"), encoder="model.encoder.layers",
+        unused=("model.encoder.embed_positions", "model.decoder.embed_positions"), stacks=("model.encoder", "model.decoder"),
+    ),
+    "t5": Family(
+        # The norm above the encoder is below every layer of the decoder.
+        ("shared", "encoder.dropout", "encoder.final_layer_norm"), "decoder.block", ("decoder.final_layer_norm", "decoder.dropout"), (), (),
+        ("q", "v"), encoder="encoder.block", attention=("eager",),
+    ),
 }  # fmt: skip
+
+
+# Architectures with a head for classes.
+CLASSIFIERS = tuple(name for name, family in FAMILIES.items() if family.encoder is None)
 
 
 @dataclass

@@ -97,14 +97,13 @@ REFUSED: dict[tuple[str, Optional[str]], str] = {
     ("bitfit", "modernbert"): _NO_BIAS,
     ("bitfit", "llama"): _NO_BIAS,
     ("bitfit", "qwen3"): _NO_BIAS,
+    ("bitfit", "t5"): _NO_BIAS,
 }
 
 # (tuning, head) -> why the pair is refused at validation, whatever the architecture.
 REFUSED_HEADS: dict[tuple[str, str], str] = {
-    (
-        "head",
-        "causal_lm",
-    ): "its output layer is the vocabulary of the weights, mostly tied to the embeddings: no head is new",
+    ("head", head): "its output layer is the vocabulary of the weights, mostly tied to the embeddings: no head is new"
+    for head in ("causal_lm", "seq2seq_lm")
 }
 
 CHOICES = {"full": Full, "head": Head, "top_layers": TopLayers, "bitfit": BitFit, "lora": Lora, "prompt": Prompt}

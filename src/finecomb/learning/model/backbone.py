@@ -53,7 +53,7 @@ class Backbone:
     def max_positions(self) -> int | None:
         """Tokens that the architecture has positions for; None where positions are relative and unbounded."""
         config = self.model.config
-        if config.model_type == "xlnet" or not getattr(config, "position_biased_input", True):
+        if config.model_type in ("xlnet", "t5") or not getattr(config, "position_biased_input", True):
             return None
         taken = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
         return int(config.max_position_embeddings) - taken
@@ -87,7 +87,8 @@ def build(
     if dtype != torch.float32:
         set_precision(backbone.model, backbone.new_modules, dtype)
     if config.gradient_checkpointing:
-        checkpoint_layers(backbone.model.get_submodule(backbone.family.blocks))
+        for path in backbone.family.lists:
+            checkpoint_layers(backbone.model.get_submodule(path))
     return backbone
 
 
@@ -134,6 +135,8 @@ def _set_outputs(config: Any, num_outputs: int, label_names: list[str] | None, p
 def set_dropout(config: Any, dropout: float) -> None:
     """Set every dropout rate of a transformers config, whatever the architecture calls it; 0.0 leaves no dropout at all."""
     for name, value in config.to_dict().items():
+        if "layerdrop" in name and dropout:  # whole layers, which is another thing
+            continue
         if "drop" in name and (value is None or isinstance(value, (int, float))):
             setattr(config, name, dropout)
 
@@ -178,7 +181,7 @@ def load_pretrained(
     new = family.new_modules(head.name) + absent_poolers
     missing = [key for key in loading["missing_keys"] if not _inside(key, new)]
     mismatched = [str(key) for key, *_ in loading["mismatched_keys"] if not _inside(key, new)]
-    layers = (f"{family.blocks}.", f"{family.blocks.split('.', 1)[-1]}.")
+    layers = tuple(f"{path}." for blocks in family.lists for path in (blocks, blocks.split(".", 1)[-1]))
     unexpected = [key for key in loading["unexpected_keys"] if key.startswith(layers) and not key.endswith(_STORED_BUFFERS)]
     problems = [
         Problem(f"{len(keys)} tensors {what}: {', '.join(sorted(keys)[:4])}{' ...' if len(keys) > 4 else ''}", str(directory))
