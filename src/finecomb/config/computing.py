@@ -84,7 +84,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     "run": (
         "learning/generation", "learning/heads", "learning/loss", "learning/optimizer", "learning/pooling", "learning/precision",
         "learning/scheduler",
-        "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
+        "learning/model/backbone", "learning/model/scratch", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
         "learning/task/encoding", "learning/task/entities", "learning/task/metrics", "learning/task/next_tokens", "learning/task/runner",
         "learning/task/text_generation", "learning/task/text_statistics",
         "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned", "runs/class_metrics", "runs/sum_metrics",

@@ -146,6 +146,22 @@ class TinyModel(Model):
             self.model_type = self.architecture
 
 
+@dataclass
+class Transformer(Model):
+    """An encoder-decoder with random weights, to be trained from the start (Vaswani et al. 2017), as transformers' Marian has it.
+
+    Source and target share one vocabulary; embeddings and output layer share one table. The weights are drawn from the run's seed.
+    """
+
+    layers: int = option("layers of the encoder, and of the decoder", low=1)
+    hidden: int = option("hidden size", low=4)
+    heads: int = option("number of attention heads", low=1)
+    intermediate: int = option("width of the feed-forward layers", low=4)
+    positions: int = option("most tokens of a source and of a target", low=4)
+    tokenizer: str = option("train: byte-level BPE (Sennrich et al. 2016), learned from the texts of the train split", allowed=("train",))
+    vocabulary: int = option("tokens of that vocabulary; fewer where the texts do not have so many", low=300)
+
+
 @dataclass(frozen=True)
 class Shape:
     """Sizes of a choice's backbone, as its own config states them; from these its parameters are counted without the weights.
@@ -197,4 +213,4 @@ HUB_WEIGHTS = {"sentence-transformers/all-MiniLM-L6-v2": "53aa51172d142c89d9012c
 # Folder of an adapter's artifact that holds the base's weight files.
 EMBEDDED_BASE = "base"
 
-CHOICES = {"pretrained": Model, "tiny": TinyModel}
+CHOICES = {"pretrained": Model, "tiny": TinyModel, "transformer": Transformer}
