@@ -311,11 +311,15 @@ NEEDS = {
     "annotator=run": ["annotator.run=runs/one"],
     "task=regression": ["dataset=stsb"],
     "loss=huber": ["dataset=stsb"],
+    "task=token_classification": ["dataset=wnut16"],
+    "task=chat": ["dataset=sgd", "dataset.path=.", "model=smollm2_135m"],
+    "dataset=sgd": ["dataset.path=.", "model=smollm2_135m"],
     "task=language_modeling": ["dataset=files", "dataset.files.train=pyproject.toml", "model=smollm2_135m"],
     "dataset=parallel": [*PARALLEL[1:], "model=transformer"],
     "dataset=multi30k": [*PARALLEL[1:], "model=transformer"],
     "model=transformer": PARALLEL,
     "task=seq2seq": [*PARALLEL, "model=transformer"],
+    "task=question_answering": ["dataset=files", "dataset.files.train=pyproject.toml"],
     "task=code_generation": ["dataset=files", "dataset.files.train=pyproject.toml", "model=smollm2_135m"],
 }
 

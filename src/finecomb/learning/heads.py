@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 import transformers
 from peft import TaskType
 from torch import Tensor
@@ -48,10 +49,20 @@ def _sequence(model: Any, inputs: dict[str, Tensor], virtual: int) -> Tensor:
 
 def _tokens(model: Any, inputs: dict[str, Tensor], virtual: int) -> Tensor:
     """Logits [B, L, K] of every token."""
+    return _of_tokens(model, inputs, virtual, lambda given: given.logits)
+
+
+def _answers(model: Any, inputs: dict[str, Tensor], virtual: int) -> Tensor:
+    """Logits [B, L, 2] of every token to be the first and the last one of the answer."""
+    return _of_tokens(model, inputs, virtual, lambda given: torch.stack((given.start_logits, given.end_logits), -1))
+
+
+def _of_tokens(model: Any, inputs: dict[str, Tensor], virtual: int, logits_of: Callable[[Any], Tensor]) -> Tensor:
+    """What the model gives for each token [B, L, K], in the order of the text."""
     family = FAMILIES[model.config.model_type]
     aligned = align(inputs, family.padding)
     extra = {"use_mems": False} if model.config.model_type == "xlnet" else {"use_cache": False} if family.causal else {}
-    logits = model(**aligned, **extra).logits
+    logits = logits_of(model(**aligned, **extra))
     if family.padding != "right":
         logits = align({"attention_mask": aligned["attention_mask"], "logits": logits}, "right")["logits"]
     return logits[:, virtual:]
@@ -69,6 +80,7 @@ HEADS: Mapping[str, Head] = {
     for head in (
         Head("sequence_classification", "AutoModelForSequenceClassification", TaskType.SEQ_CLS, _sequence),
         Head("token_classification", "AutoModelForTokenClassification", TaskType.TOKEN_CLS, _tokens),
+        Head("question_answering", "AutoModelForQuestionAnswering", TaskType.QUESTION_ANS, _answers),
         Head("causal_lm", "AutoModelForCausalLM", TaskType.CAUSAL_LM, _tokens),
         Head("seq2seq_lm", "AutoModelForSeq2SeqLM", TaskType.SEQ_2_SEQ_LM, _targets),
     )

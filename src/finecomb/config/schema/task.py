@@ -49,11 +49,27 @@ class CodeGeneration(Task):
 
 
 @dataclass
+class QuestionAnswering(Task):
+    """The part of a context that answers a question."""
+
+    stride: int = option("tokens of the context that neighboring windows share", low=0)
+    max_answer_length: int = option("tokens of the longest answer that is given", low=1)
+    no_answer: bool = option("a question may have no answer; from which score on it has none is chosen on validation")
+
+
+@dataclass
 class SequenceToSequence(Task):
     """From a source text to a target text: translation, summarization."""
 
     source_prefix: str = option("text put before each source, such as 'translate English to German: '")
     template: Optional[str] = option("for decoder-only models: text with {source} and, behind it, {target}; null: an encoder-decoder")
+
+
+@dataclass
+class Chat(Task):
+    """Conversations; the loss is on the assistant's turns alone."""
+
+    template: str = option("chat template: auto: the tokenizer's own; plain: a line for each message", allowed=("auto", "plain"))
 
 
 @dataclass(frozen=True)
@@ -145,6 +161,29 @@ FACTS = {
         shown=("perplexity", "token_accuracy"),
         answers="sums",
     ),
+    "chat": TaskFacts(
+        kind="messages",
+        label_kinds=("messages", "any"),
+        losses=("cross_entropy", "focal"),
+        metrics=("loss", "perplexity", "bits_per_byte", "token_accuracy", "rougeL", "bleu", "exact_match"),
+        monitor="loss",
+        head="causal_lm",
+        architectures=("decoder",),
+        shown=("perplexity", "token_accuracy"),
+        answers="sums",
+        generated=("rougeL", "bleu", "exact_match"),
+    ),
+    "question_answering": TaskFacts(
+        kind="answers",
+        label_kinds=("answers", "any"),
+        losses=("cross_entropy", "focal"),
+        metrics=("loss", "exact_match", "f1", "has_answer_exact_match", "has_answer_f1", "no_answer_accuracy"),
+        monitor="f1",
+        head="question_answering",
+        architectures=("encoder",),
+        shown=("f1", "exact_match"),
+        answers="sums",
+    ),
     "regression": TaskFacts(
         kind="number",
         label_kinds=("number", "any"),
@@ -170,7 +209,14 @@ _TO_TARGET = TaskFacts(
 FACTS["seq2seq"] = _TO_TARGET
 FACTS["seq2seq template"] = replace(_TO_TARGET, head="causal_lm", architectures=("decoder",))
 # The task of a dataset whose labels are of a kind, for task=auto; of all others it is sequence_classification.
-TASK_OF_KIND = {"number": "regression", "completion": "code_generation", "tags": "token_classification", "target": "seq2seq"}
+TASK_OF_KIND = {
+    "number": "regression",
+    "completion": "code_generation",
+    "tags": "token_classification",
+    "messages": "chat",
+    "target": "seq2seq",
+    "answers": "question_answering",
+}
 # Metrics for which less is better; for all others more is.
 LOWER_IS_BETTER = ("loss", "rmse", "mae", "perplexity", "bits_per_byte")
 
@@ -194,7 +240,8 @@ def variant(task: Task) -> str:
 
 def variant_of(settings: Mapping[str, Any]) -> str:
     """The key of FACTS for a task's settings."""
-    return " ".join([settings["name"], *(flag for flag in FLAGS if settings.get(flag))])
+    name = str(settings["name"])
+    return next((f"{name} {flag}" for flag in FLAGS if settings.get(flag) and f"{name} {flag}" in FACTS), name)
 
 
 CHOICES = {
@@ -203,5 +250,7 @@ CHOICES = {
     "token_classification": TokenClassification,
     "language_modeling": LanguageModeling,
     "code_generation": CodeGeneration,
+    "chat": Chat,
     "seq2seq": SequenceToSequence,
+    "question_answering": QuestionAnswering,
 }
