@@ -215,7 +215,7 @@ def test_choices_for_tests_are_offered_to_nobody():
     (wrong,) = problems("model=tony")
     assert "tiny" not in wrong.allowed
     assert wrong.hint == ""
-    (absent,) = problems("model.layers=3")
+    (absent,) = problems("model.init_seed=3")
     assert absent.hint == ""
 
 
