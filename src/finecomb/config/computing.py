@@ -97,7 +97,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     ),
     # The fingerprint of runs with this choice.
     "choice": (
-        "learning/task/regression", "learning/task/sequence_classification", "learning/task/code_generation",
+        "learning/task/regression", "learning/task/chat", "learning/task/sequence_classification", "learning/task/code_generation",
         "learning/task/language_modeling", "learning/task/seq2seq",
         "learning/task/token_classification",
         "learning/tuning/bitfit", "learning/tuning/full", "learning/tuning/head", "learning/tuning/lora", "learning/tuning/prompt",
@@ -120,7 +120,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/dataset/text_file",
         "data/dataset/formats/columnar", "data/dataset/formats/delimited", "data/dataset/formats/objects", "data/dataset/formats/piece",
         "data/dataset/formats/plain", "data/dataset/kinds/kind", "data/dataset/kinds/plain",
-        "data/dataset/kinds/tags", "data/dataset/tag_schemes",
+        "data/dataset/kinds/messages", "data/dataset/kinds/tags", "data/dataset/tag_schemes",
         "data/prepare/after_split", "data/prepare/clusters", "data/prepare/labelling", "data/prepare/reading",
     ),
     # The inputs of the sources that use them.
