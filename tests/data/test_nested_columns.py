@@ -1,5 +1,7 @@
 """Columns inside columns, as `translation.en`: in tables of the hub, Parquet, Arrow and JSON; and names of tags that the hub states."""
 
+import json
+
 import datasets
 import huggingface_hub
 import pytest
@@ -8,6 +10,7 @@ from data_configs import make_cleaner, make_dataset
 from finecomb.config.compose import compose
 from finecomb.core.errors import ConfigError
 from finecomb.data.dataset import build
+from finecomb.data.dataset.kinds import KINDS
 from finecomb.data.prepare import prepare
 
 PAIRS = [{"id": str(n), "translation": {"en": f"a dog {n}", "fr": f"un chien {n}", "de": f"ein Hund {n}"}} for n in range(40)]
@@ -94,6 +97,28 @@ def test_numbers_of_tags_have_the_names_that_the_hub_states(monkeypatch):
     prepared = prepare(make_dataset("conll2003", **given), make_cleaner(), task_variant="token_classification")
     assert prepared.label_names == names
     assert all(row["label"] == [1, 2, 0] for row in prepared.load()["train"])
+
+
+def test_instructions_of_dolly_are_conversations(monkeypatch):
+    row = {"instruction": "Who wrote it?", "context": "Ann wrote it.", "response": "Ann.", "category": "closed_qa"}
+    without = row | {"context": ""}
+    hub(monkeypatch, train=datasets.Dataset.from_list([row, without]))
+    (rows,) = build(make_dataset("dolly")).read("messages").splits["train"]
+    assert [json.loads(label)[0]["content"] for label in rows.label] == ["Who wrote it?\n\nAnn wrote it.", "Who wrote it?"]
+    assert json.loads(rows.label[0])[1] == {"role": "assistant", "content": "Ann."}
+
+
+def test_answers_of_squad_are_spans_and_titles_are_groups(monkeypatch):
+    if "answers" not in KINDS:
+        pytest.skip("no task reads answers yet")
+    row = {"id": "q1", "title": "Ann", "context": "Ann wrote it.", "question": "Who?", "answers": {"text": ["Ann"], "answer_start": [0]}}
+    none = row | {"id": "q2", "answers": {"text": [], "answer_start": []}}
+    hub(monkeypatch, train=datasets.Dataset.from_list([row, none]), validation=datasets.Dataset.from_list([row | {"id": "q3"}]))
+    splits = build(make_dataset("squad_v2")).read("answers").splits
+    (rows,) = splits["train"]
+    assert (rows.text, rows.text_pair, rows.id, rows.group) == (["Who?"] * 2, ["Ann wrote it."] * 2, ["q1", "q2"], ["Ann", "Ann"])
+    assert [json.loads(label) for label in rows.label] == [row["answers"], none["answers"]]
+    assert set(splits) == {"train", "test"}
 
 
 @pytest.mark.parametrize("name", [

@@ -13,6 +13,7 @@ from tiny_runs import tiny_config
 
 from finecomb.config.compose import compose
 from finecomb.config.resolve import resolve
+from finecomb.config.schema.dataset import ALIGNED
 from finecomb.config.schema.model import FAMILIES
 from finecomb.config.schema.task import FACTS, TASK_OF_KIND, variant
 from finecomb.config.schema.train import BUNDLES, GROUPS, Config
@@ -149,6 +150,8 @@ def dataset_overrides(folder: Path, name: str) -> list[str]:
     more = ["loss=mse"] if kind == "number" else []
     if task in CELLS and kind != "number":
         more = [f"model.architecture={CELLS[task].architecture}", *CELLS[task].overrides]
+    if kind in ALIGNED:  # white space of a text is not changed where labels point into it
+        more = [*more, "cleaner=none"]
     path = small_datasets.written(folder / name, name)
     return [f"dataset={name}", f"dataset.path={path}", f"task={task}", "model=tiny", *more]
 
