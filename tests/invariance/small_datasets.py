@@ -77,8 +77,8 @@ def _answers(columns: Columns, names: list[str], number: int) -> dict[str, Any]:
 
 
 def _messages(columns: Columns, names: list[str], number: int) -> dict[str, Any]:
-    said = (("user", f"Tell me of film {number}."), ("assistant", f"It is number {number}."))
-    return {columns.messages: [{"role": role, "content": content} for role, content in said]}
+    turns = (("user", f"What is film {number}?"), ("assistant", f"It is number {number}."))
+    return {columns.messages: [{"role": role, "content": content} for role, content in turns]}
 
 
 # A row by what the label is: columns of the data set, names of its labels, number of the row.

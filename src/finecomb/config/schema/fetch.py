@@ -9,7 +9,7 @@ from finecomb.config.schema.base import option
 
 @dataclass
 class Fetch:
-    """How servers that many people share are asked: one connection, pauses, patience."""
+    """How files are fetched from servers that many people share: one connection, pauses, patience."""
 
     user_agent: str = option("how requests name themselves; say where you can be reached: NAME/1.0 (+ADDRESS)")
     allow_private: bool = option("also speak to loopback, private and reserved addresses, and plain http:")
