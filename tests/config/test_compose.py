@@ -309,12 +309,14 @@ NEEDS = {
     "dataset=wikipedia": ["dataset.dump=dump.xml.bz2"],
     "annotator=run": ["annotator.run=runs/one"],
     "task=regression": ["dataset=stsb"],
+    "task=similarity": ["dataset=stsb"],
     "loss=huber": ["dataset=stsb"],
     "task=token_classification": ["dataset=wnut16"],
     "task=chat": ["dataset=sgd", "dataset.path=.", "model=smollm2_135m"],
     "dataset=sgd": ["dataset.path=.", "model=smollm2_135m"],
     "task=language_modeling": ["dataset=files", "dataset.files.train=pyproject.toml", "model=smollm2_135m"],
     "task=seq2seq": ["dataset=files", "dataset.files.train=pyproject.toml", "model=smollm2_135m", "task.template='{source}: {target}'"],
+    "task=question_answering": ["dataset=files", "dataset.files.train=pyproject.toml"],
     "task=code_generation": ["dataset=files", "dataset.files.train=pyproject.toml", "model=smollm2_135m"],
 }
 

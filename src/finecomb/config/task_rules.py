@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from finecomb.config import plugins
 from finecomb.config.schema.dataset import OF_LABEL_COLUMN, Crawl, MovieReviews, label_kind
 from finecomb.config.schema.model import FAMILIES
-from finecomb.config.schema.task import FLAGS, SequenceToSequence, variant
+from finecomb.config.schema.task import FLAGS, QuestionAnswering, SequenceToSequence, variant
 from finecomb.config.schema.train import Config
 from finecomb.config.schema.tuning import REFUSED_HEADS
 from finecomb.core.errors import Problem
@@ -89,3 +89,23 @@ def template(config: Config, where: Where) -> Iterator[Problem]:
     if places != [1, 1] or given.index("{source}") > given.index("{target}"):
         what = f"task.template={given!r} does not have {{source}} and, behind it, {{target}}, each once"
         yield Problem(what, where("task.template"), hint=r"for example task.template='{source}\n{target}'")
+
+
+def question_answering(config: Config, where: Where) -> Iterator[Problem]:
+    """Windows without room for a question, and settings of the loss that need classes."""
+    task, length = config.task, config.batch.max_length
+    if not isinstance(task, QuestionAnswering):
+        return
+    if task.stride + _AROUND > length:
+        what = f"task.stride={task.stride} leaves no room for a question in windows of batch.max_length={length} tokens"
+        yield Problem(
+            what, where("task.stride"), f"0 to {length - _AROUND}", f"set task.stride={length // 4}, or a larger batch.max_length"
+        )
+    for name, neutral in (("label_smoothing", 0), ("class_weights", None)):
+        if (value := getattr(config.loss, name, neutral)) != neutral:
+            what = f"loss.{name}={value} needs classes; the targets of task={task.name} are tokens, as many as a window has"
+            yield Problem(what, where(f"loss.{name}"), hint=f"set loss.{name}={'null' if neutral is None else neutral}")
+
+
+# Special tokens around a question and a context, a token of the question, and one of the context beside the stride.
+_AROUND = 5

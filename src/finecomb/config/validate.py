@@ -341,6 +341,6 @@ def _positions(config: Config, where: Where) -> Iterator[Problem]:
 _RULES: tuple[Rule, ...] = (
     _names, task_rules.labels, _loss, _soft, _sampler, _monitor, _optimizer, _batch,
     _devices, _averaging, _time, _split, _hub, _files, _model,
-    task_rules.architecture, _tuning, task_rules.tuning, task_rules.template, _positions, device_rules.attention, device_rules.sharding,
-    generation_rules.generation,
+    task_rules.architecture, _tuning, task_rules.tuning, task_rules.template, task_rules.question_answering, _positions,
+    device_rules.attention, device_rules.sharding, generation_rules.generation,
 )  # fmt: skip

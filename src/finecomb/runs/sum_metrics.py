@@ -96,7 +96,8 @@ SUM_METRICS: Mapping[str, SumMetric] = {
     "rouge2": mean("rouge2", of="generated"),
     "rougeL": mean("rougeL", of="generated"),
     "rougeLsum": mean("rougeLsum", of="generated"),
-    "exact_match": mean("exact_match", of="generated"),
+    # Of generated texts, or where nothing is generated of all rows.
+    "exact_match": SumMetric(lambda sums: ratio(sums["exact_match"], sums["generated" if "generated" in sums else "rows"])),
     # Tokens of sacreBLEU in the texts for each in the references.
     "length_ratio": SumMetric(lambda sums: ratio(sums["bleu_system"], sums["bleu_reference"]), high=math.inf),
     # Without an entity on one side they are 0, as in seqeval.
@@ -104,6 +105,11 @@ SUM_METRICS: Mapping[str, SumMetric] = {
     "entity_recall": SumMetric(lambda sums: ratio(sums["hit"], sums["labeled"], 0.0)),
     "entity_f1": SumMetric(lambda sums: ratio(2 * sums["hit"], sums["predicted"] + sums["labeled"], 0.0)),
     "entity_f1_default": SumMetric(lambda sums: ratio(2 * sums["default_hit"], sums["default_predicted"] + sums["default_labeled"], 0.0)),
+    # Of answers, as SQuAD scores them; see `runs.squad`.
+    "f1": mean("f1"),
+    "has_answer_exact_match": mean("has_answer_exact_match", of="has_answer"),
+    "has_answer_f1": mean("has_answer_f1", of="has_answer"),
+    "no_answer_accuracy": mean("no_answer_right", of="no_answer"),
 }
 
 

@@ -91,6 +91,8 @@ class Predictor:
         facts, most = plugins.task_facts(variant(self.config.task)), self.config.batch.max_target_length
         kind = "any" if facts is None else facts.kind
         self._task = tasks.build(self.config.task, label_kind=kind, label_names=self.label_names, max_target_length=most)
+        if tasks.chooses(self._task):
+            self._task.chosen = dict(self._loaded.record["task"].get("chosen", {}))
         self._task.bind(self._loaded.tokenizer, self._loaded.core.config)
         self._generation = generating.build_saved(self._loaded, self._task, self.config)
         steps = [(name, make()) for name, make in cleaner.build(self.config.cleaner).steps]

@@ -15,7 +15,7 @@ import torch
 
 from finecomb.core.atomic import write_text
 from finecomb.learning import tuning
-from finecomb.learning.task import Batch
+from finecomb.learning.task import Batch, chosen_by
 from finecomb.training import checkpoint, tables
 from finecomb.training.callbacks import TrainingFailed
 from finecomb.training.card import card
@@ -93,7 +93,12 @@ def _info(fit: Fit) -> dict[str, Any]:
     return {
         "data": {"name": parts.config.dataset.name, "content_hash": parts.prepared.content_hash},
         "fingerprint": record.fingerprint,
-        "task": {"name": parts.config.task.name, "problem_type": parts.task.problem_type, "label_names": parts.task.label_names},
+        "task": {
+            "name": parts.config.task.name,
+            "problem_type": parts.task.problem_type,
+            "label_names": parts.task.label_names,
+            **chosen_by(parts.task),
+        },
         "max_length": parts.config.batch.max_length,
     }
 

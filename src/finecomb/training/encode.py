@@ -22,6 +22,7 @@ from finecomb.learning.task import TaskRunner
 VERSION = "1"
 ROWS_AT_ONCE = 1024
 TRUNCATED, TRUNCATED_TARGET = COUNTS = ("truncated", "truncated_target")
+COUNTED = "counted."  # before the names of columns of which the counts have the sum
 MASK = "attention_mask"  # of a text by itself it is all ones, so it is not stored
 DIGEST = b"sha256"  # in the file's metadata
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Encoded:
             "truncated_tokens": int(self.truncated.sum()),
             "truncated_examples": int((self.truncated > 0).sum()),
             **({} if self.truncated_target is None else _cut_targets(self.truncated_target)),
+            **{key.removeprefix(COUNTED): int(self._values[key].sum()) for key in self.keys if key.startswith(COUNTED)},
         }
 
 
@@ -97,6 +99,9 @@ def encode(split: Any, name: str, *, content: str, tokenizer: Any, task: TaskRun
             "encode %s: %d of %d targets are longer than batch.max_target_length; %d tokens were cut off",
             name, counts["truncated_targets"], counts["examples"], counts["truncated_target_tokens"],
         )  # fmt: skip
+    for counted in (key.removeprefix(COUNTED) for key in encoded.keys if key.startswith(COUNTED)):
+        if counts[counted]:
+            log.warning("encode %s: %s: %d of %d examples", name, counted.replace("_", " "), counts[counted], counts["examples"])
     return encoded
 
 

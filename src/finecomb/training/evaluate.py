@@ -24,7 +24,7 @@ from finecomb.config.schema.task import VARIANT_OF
 from finecomb.core import atomic
 from finecomb.learning.loss import LossFunction
 from finecomb.learning.task import Batch, Columns, TaskRunner
-from finecomb.learning.task.runner import writes_text
+from finecomb.learning.task.runner import chooses, writes_text
 from finecomb.learning.tuning import Tuned
 from finecomb.runs import plugin_metrics, sum_metrics
 from finecomb.runs.metrics import OF_GROUP, OVER_GROUPS
@@ -97,16 +97,28 @@ def evaluate(
     *,
     device: torch.device,
     generation: Generation | None = None,
+    choose: bool = False,
 ) -> Evaluation:
-    """Evaluate on a split; every rank computes its share and gets the whole result. The model is left in eval mode."""
+    """Evaluate on a split; every rank computes its share and gets the whole result. The model is left in eval mode.
+
+    choose: whether the split is validation; see `score`.
+    """
     tuned.model.eval()
     keep, split = keep_by(tuned.forward, task, loss), loader.split
     kept = collect(keep, loader, rows=len(split), width=task.width(split.longest), device=device, world=loader.world)
-    return score(task, loss, kept, split, generated=generation.of(loader, device) if generation else None)
+    generated = generation.of(loader, device) if generation else None
+    return score(task, loss, kept, split, generated=generated, choose=choose)
 
 
 def score(
-    task: TaskRunner, loss: LossFunction, kept: Tensor, split: Split, rows: Tensor | None = None, generated: Generated | None = None
+    task: TaskRunner,
+    loss: LossFunction,
+    kept: Tensor,
+    split: Split,
+    rows: Tensor | None = None,
+    generated: Generated | None = None,
+    *,
+    choose: bool = False,
 ) -> Evaluation:
     """Loss and metrics of what was kept, over all examples and, where there is a group column, over each group.
 
@@ -117,11 +129,14 @@ def score(
         split: whose rows they are.
         rows: numbers [N] of the rows that it is of; None: all rows in order.
         generated: texts of all rows, where there are any.
+        choose: whether the task may choose by these rows what it does not learn, as it may by validation alone.
     """
     examples: Columns = split.examples
     groups = split.groups or []
     if rows is not None and len(rows) < len(split):
         examples, groups = Taken(examples, rows.tolist()), [groups[row] for row in rows.tolist()] if groups else []
+    if choose and chooses(task):
+        task.choose(kept, examples)
     losses, weights = (values.double() for values in task.losses(kept, examples, loss))
     metrics = _metrics(task, kept, examples, losses, weights) | _of_texts(task, generated)
     rows_of: dict[str, list[int]] = {}

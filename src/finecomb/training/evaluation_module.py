@@ -14,6 +14,7 @@ from finecomb.learning.task import Batch, TaskRunner
 from finecomb.learning.tuning import Tuned
 from finecomb.training.collector import Collector
 from finecomb.training.evaluate import Evaluation, keep_by, score
+from finecomb.training.examples import Taken
 from finecomb.training.generating import Generation
 from finecomb.training.trainer_settings import is_fitting, is_limited, loader_of
 
@@ -76,7 +77,8 @@ class EvaluationModule(pl.LightningModule):
         split, rows = loader_of(self.trainer).split, batch.index.cpu()
         kept = rows < len(split)  # the others are filler
         logits = keep_by(self.tuned.forward, self.task)(batch).cpu().double()[kept]
-        return {"ids": [split.ids[row] for row in rows[kept].tolist()], "logits": logits, "answers": self.task.decode(logits)}
+        examples = Taken(split.examples, rows[kept].tolist())
+        return {"ids": [split.ids[row] for row in rows[kept].tolist()], "logits": logits, "answers": self.task.decode(logits, examples)}
 
     def _start(self) -> None:
         split = loader_of(self.trainer).split
@@ -94,7 +96,7 @@ class EvaluationModule(pl.LightningModule):
         generated = None
         if self.generation and not limited and self.generation.is_due(self.current_epoch if is_fitting(self.trainer) else None):
             generated = self.generation.of(loader, self.device)
-        self.evaluation = score(self.task, self.loss, kept, loader.split, rows, generated)
+        self.evaluation = score(self.task, self.loss, kept, loader.split, rows, generated, choose=name == "validation")
         self._log({name: value for name, value in self.evaluation.named(name).items() if value is not None}, on_step=False, on_epoch=True)
 
     def _log(self, values: Mapping[str, float], *, on_step: bool, on_epoch: bool) -> None:

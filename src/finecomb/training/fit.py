@@ -75,4 +75,7 @@ class Fit:
         parts, module = self.parts, self.module
         generation = module.generation if module.generation and module.generation.is_due() else None
         loader = parts.data.evaluation_loader(split)
-        return evaluate(parts.tuned, parts.task, parts.loss, loader, device=module.device, generation=generation)
+        return evaluate(
+            parts.tuned, parts.task, parts.loss, loader,
+            device=module.device, generation=generation, choose=split == "validation",
+        )  # fmt: skip

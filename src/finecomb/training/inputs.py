@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from finecomb.config import class_weights
 from finecomb.config.resolve import resolve
 from finecomb.config.schema.loss import CrossEntropy
 from finecomb.config.schema.model import Model
-from finecomb.config.schema.task import variant
+from finecomb.config.schema.task import QuestionAnswering, variant
 from finecomb.config.schema.train import Config
 from finecomb.config.sources import Origin
 from finecomb.config.validate import validate
@@ -126,9 +126,20 @@ def _check_against_data(config: Config, prepared: PreparedFolder, origins: Mappi
                 hint="choose loss=cross_entropy, or prepare the rows with annotator.soft=false",
             )
         )
+    if isinstance(config.task, QuestionAnswering) and not config.task.no_answer:
+        problems += _unanswered(prepared, str(origins.get("task.no_answer", "task.no_answer")))
     if names is not None:
         where = str(origins.get("loss.class_weights", "loss.class_weights"))
         problems += class_weights.class_problems(config.loss, names, where)
         problems += class_weights.row_problems(config.loss, prepared.manifest.label_counts["train"], names, where)
     if problems:
         raise ConfigError(problems)
+
+
+def _unanswered(prepared: PreparedFolder, where: str) -> Iterator[Problem]:
+    """Questions without an answer, for a task that gives every question one."""
+    for split, rows in prepared.load().items():
+        bare = [row for row, label in enumerate(rows["label"]) if not json.loads(label)["text"]]
+        if bare:
+            what = f"{len(bare):,} of {len(rows):,} questions of {split} have no answer, such as {rows[bare[0]]['text'][:100]!r}"
+            yield Problem(what, where, hint="set task.no_answer=true, or leave these questions out")

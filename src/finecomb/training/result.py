@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from finecomb.learning.task import chosen_by
 from finecomb.runs import provenance
 from finecomb.training import artifact, memory
 from finecomb.training.card import parameter_counts
@@ -37,7 +38,7 @@ def result(
         "inputs": asdict(record.inputs),
         "metrics": {name: value for split, evaluation in evaluations.items() for name, value in evaluation.named(split).items()},
         **({"signatures": fit.module.generation.signatures()} if fit.module.generation else {}),
-        "selection": chosen,
+        "selection": {**chosen, **chosen_by(parts.task)},
         "counts": _counts(fit, evaluations),
         "parameters": {
             "total": total,

@@ -38,7 +38,8 @@ class Family:
     embeddings: all below the layers, their dropout included; a path that a config leaves out (ELECTRA's projection) is passed over.
     blocks: the ModuleList of layers, lowest first. final: modules above the layers and below the head that come pre-trained.
     pooler: a pre-trained module between the layers and the head that reads one position.
-    head: modules of ...ForSequenceClassification that are newly initialized for a task; `tokens` are those of ...ForTokenClassification.
+    head: modules of ...ForSequenceClassification that are newly initialized for a task; `tokens` and `answers` are those of
+        ...ForTokenClassification and ...ForQuestionAnswering.
     lora: what tuning=lora adapts by default, as ends of module names.
     padding: the side on which the architecture must be padded. causal: the last real token is pooled.
     unused: tensors that no head reads; they get no gradient and never train.
@@ -56,6 +57,7 @@ class Family:
     unused: tuple[str, ...] = ()
     attention: tuple[str, ...] = ("sdpa", "eager", "flash_attention_2")
     tokens: tuple[str, ...] = ("classifier",)
+    answers: tuple[str, ...] = ("qa_outputs",)
 
     @property
     def architecture(self) -> str:
@@ -64,7 +66,7 @@ class Family:
 
     def new_modules(self, head: str) -> tuple[str, ...]:
         """Modules that are newly initialized under a head of that kind, whatever the weights hold."""
-        return {"sequence_classification": self.head, "token_classification": self.tokens}.get(head, ())
+        return {"sequence_classification": self.head, "token_classification": self.tokens, "question_answering": self.answers}.get(head, ())
 
 
 FAMILIES = {
@@ -81,7 +83,9 @@ FAMILIES = {
         ("deberta.embeddings", "deberta.encoder.rel_embeddings", "deberta.encoder.LayerNorm"),
         "deberta.encoder.layer", (), (), ("pooler", "classifier"), ("query_proj", "value_proj"), attention=("eager",),
     ),
-    "modernbert": Family(("model.embeddings",), "model.layers", ("model.final_norm", "head"), (), ("classifier",), ("Wqkv",)),
+    "modernbert": Family(
+        ("model.embeddings",), "model.layers", ("model.final_norm", "head"), (), ("classifier",), ("Wqkv",), answers=("classifier",)
+    ),
     "xlnet": Family(
         ("transformer.word_embedding", "transformer.dropout"), "transformer.layer", (), (),
         # XLNet's attention keeps its maps as bare parameters, which LoRA cannot wrap; the feed-forward maps stand in.

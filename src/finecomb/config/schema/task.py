@@ -49,6 +49,15 @@ class CodeGeneration(Task):
 
 
 @dataclass
+class QuestionAnswering(Task):
+    """The part of a context that answers a question."""
+
+    stride: int = option("tokens of the context that neighboring windows share", low=0)
+    max_answer_length: int = option("tokens of the longest answer that is given", low=1)
+    no_answer: bool = option("a question may have no answer; from which score on it has none is chosen on validation")
+
+
+@dataclass
 class SequenceToSequence(Task):
     """From a source text to a target text: translation, summarization."""
 
@@ -61,6 +70,15 @@ class Chat(Task):
     """Conversations; the loss is on the assistant's turns alone."""
 
     template: str = option("chat template: auto: the tokenizer's own; plain: a line for each message", allowed=("auto", "plain"))
+
+
+@dataclass
+class Similarity(Task):
+    """The cosine of the pooled features of two texts."""
+
+    pooling: str = option("features of a text: mean of its tokens, the first token, or the last", allowed=("mean", "cls", "last"))
+    low: float = option("label of texts that have nothing in common (cosine 0)")
+    high: float = option("label of texts that mean the same (cosine 1)")
 
 
 @dataclass(frozen=True)
@@ -164,6 +182,27 @@ FACTS = {
         answers="sums",
         generated=("rougeL", "bleu", "exact_match"),
     ),
+    "question_answering": TaskFacts(
+        kind="answers",
+        label_kinds=("answers", "any"),
+        losses=("cross_entropy", "focal"),
+        metrics=("loss", "exact_match", "f1", "has_answer_exact_match", "has_answer_f1", "no_answer_accuracy"),
+        monitor="f1",
+        head="question_answering",
+        architectures=("encoder",),
+        shown=("f1", "exact_match"),
+        answers="sums",
+    ),
+    "similarity": TaskFacts(
+        kind="number",
+        label_kinds=("number", "any"),
+        losses=("mse", "huber"),
+        metrics=("loss", "pearson", "spearman", "rmse", "mae"),
+        monitor="spearman",
+        head="features",
+        shown=("spearman", "pearson"),
+        answers="numbers",
+    ),
     "regression": TaskFacts(
         kind="number",
         label_kinds=("number", "any"),
@@ -195,6 +234,7 @@ TASK_OF_KIND = {
     "tags": "token_classification",
     "messages": "chat",
     "target": "seq2seq",
+    "answers": "question_answering",
 }
 # Metrics for which less is better; for all others more is.
 LOWER_IS_BETTER = ("loss", "rmse", "mae", "perplexity", "bits_per_byte")
@@ -230,5 +270,7 @@ CHOICES = {
     "language_modeling": LanguageModeling,
     "code_generation": CodeGeneration,
     "chat": Chat,
+    "similarity": Similarity,
     "seq2seq": SequenceToSequence,
+    "question_answering": QuestionAnswering,
 }

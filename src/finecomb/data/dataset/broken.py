@@ -17,6 +17,7 @@ ENCODING, NUL, LONG = "bytes of another encoding", "a NUL byte", "a line of more
 CELLS, QUOTES, JSON, NESTED, NO_OBJECT = "another number of cells", "broken quoting", "broken JSON", "nested too deeply", "no JSON object"
 EMPTY_FILE, NO_TEXT, SURROGATE = "the file is empty", "no text in the text column", "half of a surrogate pair"
 NO_LABEL, LABEL, NO_ID, SAME_ID = "the label is missing", "the label does not fit", "an id is missing", "an id occurs more than once"
+ANSWER = "an answer is not in its context"
 # Left out, counted and named, but nothing that could not be read.
 UNKNOWN_SUFFIX, BLANK = "a file whose suffix names no format", "a blank line in a file of one column"
 LEFT_OUT = (UNKNOWN_SUFFIX, BLANK)
@@ -33,6 +34,7 @@ _MEND = {
     NO_OBJECT: 'each row is an object such as {"text": "...", "label": "..."}',
     NO_LABEL: "fill or remove these rows, or let annotator=propagation label them; or name the labels' column: dataset.columns.label=NAME",
     LABEL: "correct or remove these rows; a task takes one kind of label: a class (sequence_classification) or a number (regression)",
+    ANSWER: "answer_start counts characters of the context, not bytes; without answer_start the first occurrence of the text is taken",
     NO_ID: "or set dataset.columns.id=null",
     SAME_ID: "make them unique, or set dataset.columns.id=null",
     NO_TEXT: "name the column that holds the text: dataset.columns.text=NAME",

@@ -11,7 +11,7 @@ from finecomb.config.schema.dataset import Columns
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.data.dataset.broken import LABEL, NO_ID, NO_LABEL, NO_TEXT, SAME_ID, SHOWN, SURROGATE, Broken
 from finecomb.data.dataset.formats.piece import Table
-from finecomb.data.dataset.kinds import KINDS
+from finecomb.data.dataset.kinds import KINDS, Read
 from finecomb.data.dataset.rows import Rows
 
 
@@ -32,7 +32,8 @@ def needed(
 
     chosen, problems = {}, []
     for role in (*_roles(kind, columns, known_as), "id", "group"):
-        name = getattr(columns, role, role)  # a role that is no key is a column of that very name
+        # A role that is no key is a column of that very name.
+        name = getattr(columns, role, role) or _default(role, kind, names)
         if name is None:
             continue
         known = known_as(name)
@@ -59,6 +60,11 @@ def _roles(kind: str, columns: Columns, known_as: Callable[[str], str | None]) -
     return (*chosen, *KINDS[kind].optional)
 
 
+def _default(role: str, kind: str, names: Sequence[str]) -> str | None:
+    name = KINDS[kind].defaults.get(role) if kind in KINDS else None
+    return name if name in names else None
+
+
 def _other_separator(name: str, file: str, separator: str) -> Problem:
     hint = "set dataset.format=tsv" if separator == "\t" else "write the file with commas, or with tabs and dataset.format=tsv"
     what = f"{file} has one column, {name!r}: its cells seem to be separated by {separator!r}"
@@ -81,13 +87,16 @@ def to_rows(
     seen: ids of the split so far, which grows; None: ids need no check. unlabeled: a row whose label is empty has the label None.
     """
     broken: dict[int, Broken] = {}
+    groups: list[str] | None = None
     if kind in KINDS:
-        texts, pairs, labels = _of_kind(table, named, kind, broken)
+        read = _of_kind(table, named, kind, broken)
+        texts, pairs, labels, groups = read.text, read.text_pair, read.label, read.group
     else:
         texts = _texts(table, named["text"], broken)
         pairs = _texts(table, named["text_pair"], broken) if "text_pair" in named else None
         labels = _labels(table, named["label"], kind, separator, broken, unlabeled) if "label" in named else [None] * len(table)
-    groups = [_plain(cell) or "" for cell in table.column(named["group"])] if "group" in named else None
+    if "group" in named:
+        groups = [_plain(cell) or "" for cell in table.column(named["group"])]
     if "id" in named:
         ids = [_plain(cell) or "" for cell in table.column(named["id"])]
     if seen is not None:
@@ -98,7 +107,7 @@ def to_rows(
     return rows, [broken[row] for row in sorted(broken)]
 
 
-def _of_kind(table: Table, named: Mapping[str, str], kind: str, broken: dict[int, Broken]) -> tuple[list[str], list[str] | None, list[Any]]:
+def _of_kind(table: Table, named: Mapping[str, str], kind: str, broken: dict[int, Broken]) -> Read:
     """Texts, second texts and labels of a kind that has columns of its own."""
 
     def fault(row: int, reason: str, detail: str, shown: str) -> None:
@@ -108,7 +117,7 @@ def _of_kind(table: Table, named: Mapping[str, str], kind: str, broken: dict[int
     for row, cells in enumerate(zip(read.text, read.text_pair or read.text, read.label, strict=True)):
         if not _encodable("".join(str(cell) for cell in cells)):
             fault(row, SURROGATE, "half of a surrogate pair: no text in any encoding", cells[0])
-    return read.text, read.text_pair, read.label
+    return read
 
 
 def _texts(table: Table, name: str, broken: dict[int, Broken]) -> list[str]:

@@ -13,6 +13,7 @@ from finecomb.data.dataset.broken import EMPTY_FILE, UNKNOWN_SUFFIX, Broken, Int
 from finecomb.data.dataset.columns import needed, refuse_numbers, to_rows
 from finecomb.data.dataset.compressed import Damaged
 from finecomb.data.dataset.formats.piece import PIECE, How, Table
+from finecomb.data.dataset.kinds import KINDS
 from finecomb.data.dataset.rows import Rows
 
 
@@ -35,6 +36,11 @@ class Want:
     first: int | None = None
     unlabeled: bool = False
     skip_damaged: bool = False
+
+    @property
+    def may_have_ids(self) -> bool:
+        """Whether ids can come from a column."""
+        return self.columns.id is not None or (self.kind in KINDS and "id" in KINDS[self.kind].defaults)
 
 
 @dataclass(frozen=True)
@@ -101,11 +107,11 @@ def _prefixed(split: str, chunks: Iterable[Rows]) -> Iterator[Rows]:
 
 def _share_ids(plans: Mapping[str, Plan], want: Want, first: Mapping[str, list[Rows]], done: set[str]) -> bool:
     """Whether two splits have an id in common. Where a split is longer than its first chunks, all are read once more for that."""
-    if len(plans) < 2 or (want.columns.id is None and not any(plan.named for plan in plans.values())):
+    if len(plans) < 2 or (not want.may_have_ids and not any(plan.named for plan in plans.values())):
         return False
     seen: set[str] = set()
     for split, plan in plans.items():
-        if want.columns.id is None:
+        if not want.may_have_ids:
             keys = {part.name for part in plan.parts}
         else:
             again = _stream(split, plan, replace(want, strict=False, most=1.0), [], [])
@@ -124,7 +130,7 @@ class _Reader:
         self.intake = Intake(split, strict=want.strict, most=want.most, key=plan.key, documents=plan.named, skip_damaged=want.skip_damaged)
         for name in plan.skipped:
             self.intake.add(name, "file", [Broken(None, UNKNOWN_SUFFIX)], 0)
-        self._seen: set[str] | None = set() if want.columns.id is not None else None
+        self._seen: set[str] | None = set() if want.may_have_ids else None
         self._open: dict[str, str] | None = None
         self._known: dict[tuple[str, ...], dict[str, str]] = {}
         self._before = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Sequence
 from typing import Any
@@ -61,12 +62,17 @@ def _refuse_empty(name: str, train: Rows, shares: dict[str, float]) -> None:
 
 
 def _strata(rows: Rows, kind: str) -> list[Hashable]:
-    """What is kept in equal shares: the class; for several labels the rarest of the row's; for numbers the tenth it falls in."""
+    """What is kept in equal shares.
+
+    The class; for several labels the rarest of the row's; of questions whether they have an answer; for numbers the tenth it falls in.
+    """
     if kind == "class":
         return list(rows.label)
     if kind in SEVERAL:
         tally = Counter(name for label in rows.label for name in label)
         return [min(label, key=lambda name: (tally[name], name)) if label else "" for label in rows.label]
+    if kind == "answers":
+        return [json.loads(label)["text"] == [] for label in rows.label]
     if kind != "number":
         return [0] * len(rows)
     ids = list(rows.id)

@@ -27,6 +27,7 @@ from finecomb.data import annotator as annotators
 from finecomb.data import cleaner as cleaners
 from finecomb.data import dataset as datasets
 from finecomb.data.dataset import labels, split, tag_schemes
+from finecomb.data.dataset.kinds import KINDS
 from finecomb.data.dataset.manifest import MANIFEST, Manifest
 from finecomb.data.dataset.prepared import PreparedFolder, content_hash, open_prepared, read_rows, write
 from finecomb.data.dataset.rows import Rows
@@ -218,6 +219,9 @@ def _make(
     encoded, names = labels.encode(labeled, kind, known)
     encoded = labeling.soft_by_class(encoded, annotations, names)
     carved, splitting = split.carve(encoded, dataset.split, kind)
+    if dataset.columns.group is None and kind in KINDS and "group" in KINDS[kind].defaults:
+        # Groups that nobody named are for the split alone: metrics of hundreds of them are no report.
+        carved = {name: dataclasses.replace(rows, group=None) for name, rows in carved.items()}
     kept, compared = late(labeling.soft_in_train_alone(carved), names=names)
     limited, limiting = split.limited(split.shuffled(kept, dataset.split.seed), dataset.limit)
     balanced = balancing.run(limited, names)

@@ -10,13 +10,15 @@ from finecomb.learning.task.chat import Chat
 from finecomb.learning.task.code_generation import CodeGeneration
 from finecomb.learning.task.encoding import Batch
 from finecomb.learning.task.language_modeling import LanguageModeling
+from finecomb.learning.task.question_answering import QuestionAnswering
 from finecomb.learning.task.regression import Regression
-from finecomb.learning.task.runner import Columns, TaskRunner
+from finecomb.learning.task.runner import Columns, TaskRunner, chooses, chosen_by
 from finecomb.learning.task.seq2seq import SequenceToSequence, TemplatedSequenceToSequence
 from finecomb.learning.task.sequence_classification import SequenceClassification
+from finecomb.learning.task.similarity import Similarity
 from finecomb.learning.task.token_classification import TokenClassification
 
-__all__ = ["Batch", "Columns", "TaskRunner", "build"]
+__all__ = ["Batch", "Columns", "TaskRunner", "build", "chooses", "chosen_by"]
 
 
 def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None, max_target_length: int = 128) -> TaskRunner:
@@ -34,6 +36,8 @@ def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None
         return TokenClassification(label_names or [], subwords=config.subwords)
     if isinstance(config, schema.Chat):
         return Chat(template=config.template)
+    if isinstance(config, schema.Similarity):
+        return Similarity(pooling=config.pooling, low=config.low, high=config.high)
     if isinstance(config, schema.CodeGeneration):
         return CodeGeneration()
     if isinstance(config, schema.SequenceToSequence):
@@ -45,4 +49,6 @@ def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None
         if label_names is None:
             raise ValueError("classification needs label names")
         return SequenceClassification(label_names, multi_label=config.multi_label, threshold=config.threshold)
+    if isinstance(config, schema.QuestionAnswering):
+        return QuestionAnswering(stride=config.stride, max_answer_length=config.max_answer_length, no_answer=config.no_answer)
     return Regression()

@@ -139,6 +139,29 @@ def writes_text(task: TaskRunner) -> TypeGuard[TextWriter]:
     return bool(getattr(task, "generates", False))
 
 
+class Choosing(Protocol):
+    """A task with values that validation decides and that no gradient learns, such as a threshold.
+
+    Attributes:
+        chosen: The values by name; an artifact keeps them, and what reads one sets them.
+    """
+
+    chosen: dict[str, float]
+
+    def choose(self, kept: Tensor, examples: Columns) -> None:
+        """Set `chosen` by what was kept of the validation rows."""
+
+
+def chooses(task: TaskRunner) -> TypeGuard[Choosing]:
+    """Whether validation decides values of a task."""
+    return hasattr(task, "choose")
+
+
+def chosen_by(task: TaskRunner) -> dict[str, dict[str, float]]:
+    """`chosen` of a task that has such values, as records hold them."""
+    return {"chosen": task.chosen} if chooses(task) and task.chosen else {}
+
+
 class TextInput:
     """Encoding, collating and reading of single texts and pairs; the same for every task with one output a text."""
 

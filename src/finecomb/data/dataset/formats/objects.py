@@ -13,6 +13,7 @@ from finecomb.data.dataset.broken import JSON, NESTED, NO_OBJECT, Broken
 from finecomb.data.dataset.compressed import Damaged, blocks, whole
 from finecomb.data.dataset.file_search import File
 from finecomb.data.dataset.formats.piece import PIECE, How, Numbers, Table
+from finecomb.data.dataset.formats.squad import is_squad, questions
 from finecomb.data.dataset.lines import Decoder, fault, groups
 
 # An array is read as a whole, so there is a limit to it.
@@ -176,16 +177,17 @@ def _object(text: str, line: int) -> dict[str, Any] | Broken:
 
 
 def json_file(file: File, how: How) -> Iterator[Table]:
-    """JSON lines, or one array of objects."""
-    first = next(blocks(file), b"")
-    if not Decoder(how.encoding, file).decode(first)[0].lstrip().startswith("["):
+    """JSON lines, one array of objects, or an object of questions as SQuAD lays them out."""
+    first = Decoder(how.encoding, file).decode(next(blocks(file), b""))[0].lstrip()
+    nested = is_squad(first)
+    if not first.startswith("[") and not nested:
         yield from json_lines(file, how)
         return
     try:
         data = whole(file, LARGEST_ARRAY)
     except Damaged as error:
         if "taken as a whole" in error.detail:
-            what = f"{file.name} is a JSON array of more than {LARGEST_ARRAY >> 20} MB"
+            what = f"{file.name} is one JSON value of more than {LARGEST_ARRAY >> 20} MB"
             raise ConfigError(Problem(what, str(file.path), hint="write it as JSON lines, an object in each line")) from error
         raise
     text, tainted = Decoder(how.encoding, file).decode(data, final=True)
@@ -197,7 +199,7 @@ def json_file(file: File, how: How) -> Iterator[Table]:
         raise ConfigError(Problem(what, f"{file.name}, line {line}", hint="JSON lines can be read around what is broken")) from error
     broken: list[Broken] = []
     kept: list[tuple[int, dict[str, Any]]] = []
-    for number, item in enumerate(items):
+    for number, item in enumerate(questions(items) if nested else items):
         if not isinstance(item, dict):
             detail = f"a JSON object is expected for each row, found {type(item).__name__}"
             broken.append(Broken(number + 1, NO_OBJECT, detail, str(item)[:2000]))
@@ -209,7 +211,14 @@ def json_file(file: File, how: How) -> Iterator[Table]:
     for start in range(0, max(1, len(kept)), step):
         part = kept[start : start + step]
         numbers = [number for number, _ in part]
-        yield _table(file, [item for _, item in part], [number + 1 for number in numbers], numbers, broken if start == 0 else [], "item")
+        yield _table(
+            file,
+            [item for _, item in part],
+            [number + 1 for number in numbers],
+            numbers,
+            broken if start == 0 else [],
+            "question" if nested else "item",
+        )
 
 
 def _table(file: File, items: list[dict[str, Any]], lines: list[int], numbers: list[int], broken: list[Broken], unit: str) -> Table:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from finecomb.data.dataset.kinds.answers import ANSWERS
 from finecomb.data.dataset.kinds.kind import Cells, Fault, Kind, Read
 from finecomb.data.dataset.kinds.messages import MESSAGES
 from finecomb.data.dataset.kinds.plain import COMPLETION, TARGET
@@ -14,4 +15,4 @@ from finecomb.data.dataset.kinds.tags import TAGS
 
 __all__ = ["KINDS", "Cells", "Fault", "Kind", "Read"]
 
-KINDS: Mapping[str, Kind] = {"target": TARGET, "completion": COMPLETION, "tags": TAGS, "messages": MESSAGES}
+KINDS: Mapping[str, Kind] = {"target": TARGET, "completion": COMPLETION, "tags": TAGS, "messages": MESSAGES, "answers": ANSWERS}
