@@ -14,7 +14,7 @@ import torch
 from harness import parts_of
 from task_cells import cells, config_of, data_of, overrides_of
 from tiny_runs import make_run
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from finecomb.core.errors import ConfigError
 from finecomb.runs.directory import RunDirectory
@@ -25,19 +25,19 @@ from finecomb.training.datamodule import EvaluationLoader
 from finecomb.training.evaluate import evaluate
 
 CPU = torch.device("cpu")
-CELL = cells()["seq2seq"]
+CELL = cells()["seq2seq_template"]
 
 
 def run_of(folder: Path, *overrides: str, tuning: str = "full", name: str = "run") -> RunDirectory:
     """A finished run of the cell's data."""
-    given = [*overrides_of("seq2seq", CELL, tuning, CELL.architecture), "trainer.max_epochs=2", "optimizer.lr=0.01", *overrides]
-    run = make_run(folder / "runs", data_of(folder, "seq2seq", CELL), *given, name=name)
+    given = [*overrides_of("seq2seq_template", CELL, tuning, CELL.architecture), "trainer.max_epochs=2", "optimizer.lr=0.01", *overrides]
+    run = make_run(folder / "runs", data_of(folder, "seq2seq_template", CELL), *given, name=name)
     assert worker.attempt(run, first=True, started=0.0) == 0
     return run
 
 
 def sources_of_test() -> list[str]:
-    return CELL.rows("test", 9, random.Random("seq2seq test")).text
+    return CELL.rows("test", 9, random.Random("seq2seq_template test")).text
 
 
 def predictions(run: RunDirectory, split: str = "test") -> dict[str, list[Any]]:
@@ -80,6 +80,23 @@ def test_plain_transformers_generate_the_recorded_texts(tuning: str, tmp_path: P
     assert [answer["prediction"] for answer in answers] == table["prediction"]
 
 
+@pytest.mark.parametrize(("architecture", "tuning"), [("bart", "full"), ("t5", "lora"), ("marian", "full")])
+def test_encoder_decoders_are_read_by_plain_transformers(architecture: str, tuning: str, tmp_path: Path) -> None:
+    cell = cells()["seq2seq"]
+    given = [*overrides_of("seq2seq", cell, tuning, architecture), "trainer.max_epochs=1", "evaluate.generate.num_beams=2"]
+    run = make_run(tmp_path / "runs", data_of(tmp_path, "seq2seq", cell), *given, "optimizer.lr=0.01")
+    assert worker.attempt(run, first=True, started=0.0) == 0
+    table, folder = predictions(run), str(run.artifact)
+    model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    sources = cell.rows("test", 9, random.Random("seq2seq test")).text
+    for source, expected in zip(sources, table["prediction"], strict=True):
+        encoded = tokenizer(source, return_tensors="pt")
+        written = model.generate(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"])[0]
+        assert tokenizer.decode(written, skip_special_tokens=True).strip() == expected
+    assert [answer["prediction"] for answer in Predictor(run)(sources)] == table["prediction"]
+    assert "pipeline_tag: text2text-generation" in (run.artifact / "README.md").read_text()
+
+
 def test_a_prompt_tuned_run_predicts_its_recorded_texts(tmp_path: Path) -> None:
     run = run_of(tmp_path, tuning="prompt")
     sources = sources_of_test()
@@ -105,7 +122,7 @@ def test_without_generation_there_are_no_metrics_of_texts(tmp_path: Path) -> Non
 
 
 def test_texts_depend_neither_on_the_batch_size_nor_on_ranks(tmp_path: Path) -> None:
-    parts = parts_of(config_of(tmp_path, "seq2seq", CELL, "full", CELL.architecture))
+    parts = parts_of(config_of(tmp_path, "seq2seq_template", CELL, "full", CELL.architecture))
     made = generating.build(parts.tuned, parts.task, parts.config)
     assert made is not None
     split = parts.data.splits["test"]
@@ -121,7 +138,7 @@ def test_texts_depend_neither_on_the_batch_size_nor_on_ranks(tmp_path: Path) -> 
 
 
 def test_a_model_without_room_for_texts_is_refused(tmp_path: Path) -> None:
-    config = config_of(tmp_path, "seq2seq", CELL, "full", CELL.architecture, "evaluate.generate.max_new_tokens=100")
+    config = config_of(tmp_path, "seq2seq_template", CELL, "full", CELL.architecture, "evaluate.generate.max_new_tokens=100")
     parts = parts_of(config)
     with pytest.raises(ConfigError, match="100 new tokens after a prompt of up to 128 in a model with 192 positions"):
         parts.module()

@@ -90,7 +90,7 @@ def test_without_a_scheme_a_token_that_train_lacks_has_the_most_frequent_tag():
 
 @pytest.mark.parametrize(("name", "kind"), [("majority", "tags"), ("tfidf_logistic", "tags"), ("most_frequent_tag", "class")])
 def test_a_reference_that_cannot_answer_is_refused_with_those_that_can(name, kind):
-    with pytest.raises(ValueError, match="does not answer labels of kind"):
+    with pytest.raises(ValueError, match="does not serve labels of kind"):
         answer(name, texts(0, 1), texts(0, 1), label_kind=kind, num_labels=2)
 
 
@@ -108,3 +108,19 @@ answer("tfidf_logistic", Texts(["a b", "c d"], None, [0, 1]), Texts(["a"], None,
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_first_sentence_of_a_source_is_scored_as_a_generated_text():
+    import sacrebleu
+
+    from finecomb.runs.sum_metrics import SUM_METRICS, scores
+
+    sources = ["Ministers meet. They talk about it.", "No end", "Really? Yes.\nMore.", "Title\nA text. And more."]
+    labels = ["Ministers meet.", "Another end", "Yes", "Title"]
+    given = answer("first_sentence", Texts(sources, None, labels), Texts(sources, None, labels), label_kind="target", num_labels=0)
+    assert given.predictions == ["Ministers meet.", "No end", "Really?", "Title"]
+    value = scores(np.ones((1, 4)), [given.sums], [SUM_METRICS["bleu"], SUM_METRICS["perplexity"]])[0, 0]
+    assert value[0] == pytest.approx(sacrebleu.corpus_bleu(given.predictions, [labels]).score)
+    assert np.isnan(value[1])
+    with pytest.raises(ValueError, match="does not serve"):
+        answer("majority", Texts(sources, None, labels), Texts(sources, None, labels), label_kind="target", num_labels=0)

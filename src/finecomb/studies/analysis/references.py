@@ -1,35 +1,40 @@
 """Rows that no training of ours is behind: what a reader needs to see whether fine-tuning was worth it.
 
 `majority` answers the most frequent label of the training split (regression: its mean). `tfidf_logistic` is scikit-learn's logistic
-regression on TF-IDF of words and word pairs (regression: ridge). `most_frequent_tag` gives each token the tag that it has most often in
-the training split. All are fitted on the training split that the runs used, with fixed settings, and are deterministic. They need seconds,
-no network and no torch.
+regression on TF-IDF of words and word pairs (regression: ridge). Both are fitted on the training split that the runs used, with fixed
+settings, and are deterministic. `first_sentence` answers with that of the source, where a target is to be written. `most_frequent_tag`
+gives each token the tag that it has most often in train. They need seconds, no network and no torch.
 """
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from finecomb.config.plugins import all_task_facts as task_facts
 from finecomb.core.errors import ConfigError, Problem, nearest
-from finecomb.runs import entities, sum_metrics
+from finecomb.runs import entities
+from finecomb.runs.sum_metrics import PREFIX
+from finecomb.runs.text_statistics import statistics
 from finecomb.studies.analysis.scores import Predictions, ordered
 
 # Stated under each table. alpha is scikit-learn's default.
 SETTINGS = {
     "majority": "the most frequent label of train, or its mean",
+    "first_sentence": "the first sentence of the source, at most its first line",
     "tfidf_logistic": "scikit-learn: TF-IDF of words and word pairs (sublinear), logistic regression with C = 10, or ridge with alpha = 1",
     "most_frequent_tag": "each token's most frequent tag in train; for tokens that train lacks O, without a scheme the most frequent tag",
 }
 # The kinds of labels that a reference answers.
-_OF_TEXTS = ("class", "classes", "number")
-_KINDS = {"majority": _OF_TEXTS, "tfidf_logistic": _OF_TEXTS, "most_frequent_tag": ("tags",)}
+_OF_LABELS = ("class", "classes", "number")
+_KINDS = {"majority": _OF_LABELS, "tfidf_logistic": _OF_LABELS, "first_sentence": ("target",), "most_frequent_tag": ("tags",)}
 # Chosen once, on the validation split of movie_reviews (1: 70.6 %, 10: 72.6 %, 100: 72.9 %): a reference should not be a straw man.
 _C = 10.0
 _SEED = 0
@@ -39,7 +44,7 @@ _SEED = 0
 class Texts:
     """One split: texts, their second texts (None for single ones), and labels.
 
-    label: a class index, a list of class indices (of tags: one for each token), or a number.
+    label: a class index, a list of class indices (of tags: one for each token), a number, or a text.
     """
 
     text: Sequence[str]
@@ -49,10 +54,14 @@ class Texts:
 
 @dataclass(frozen=True)
 class Answers:
-    """A reference's predictions in the order of the test split, as predictions/*.parquet holds them, and how many numbers it fitted."""
+    """A reference's predictions in the order of the test split, as predictions/*.parquet holds them, and how many numbers it fitted.
+
+    sums: what each example adds to metrics of sums, by name; see `scores.Predictions`.
+    """
 
     predictions: list[Any]
     parameters: int
+    sums: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 def check(names: Sequence[str]) -> None:
@@ -86,30 +95,23 @@ def answers(names: Sequence[str], directory: Path, content_hash: str, split: str
     found = {}
     for name in names:
         try:
-            given = answer(
-                name, train, test, label_kind=prepared.label_kind, num_labels=len(label_names or []), label_names=label_names or []
-            )
+            given = answer(name, train, test, label_kind=prepared.label_kind, num_labels=len(label_names), label_names=label_names)
         except ValueError as error:
             raise ConfigError(Problem(f"{name} cannot be fitted: {error}", where=str(directory))) from error
-        label, predictions = (_named(values, label_names) for values in (test.label, given.predictions))
-        sums = _sums(prepared.label_kind, label, predictions, label_names)
-        found[name] = (ordered(data[split]["id"], label, predictions, sums), given.parameters)
+        label, predictions = (_named(values, prepared.label_names) for values in (test.label, given.predictions))
+        found[name] = (ordered(data[split]["id"], label, predictions, given.sums), given.parameters)
     return found
-
-
-def _sums(label_kind: str, label: list[Any], predictions: list[Any], names: Sequence[str]) -> dict[str, list[float]]:
-    """What each example adds to the metrics of `runs.sum_metrics`, by name; empty for kinds that have none of these."""
-    columns = entities.sums(label, predictions, names) if label_kind == "tags" else {}
-    return {name.removeprefix(sum_metrics.PREFIX): values for name, values in columns.items()}
 
 
 def _texts(split: Any) -> Texts:
     return Texts(list(split["text"]), list(split["text_pair"]) if "text_pair" in split.column_names else None, list(split["label"]))
 
 
-def _named(values: Sequence[Any], names: Sequence[str]) -> list[Any]:
+def _named(values: Sequence[Any], names: Sequence[str] | None) -> list[Any]:
     """Class indices as the names that predictions/*.parquet holds."""
-    if not names:
+    if values and isinstance(values[0], str):
+        return list(values)
+    if names is None:
         return [float(value) for value in values]
     return [[names[index] for index in value] if isinstance(value, list) else names[value] for value in values]
 
@@ -117,15 +119,17 @@ def _named(values: Sequence[Any], names: Sequence[str]) -> list[Any]:
 def answer(name: str, train: Texts, test: Texts, *, label_kind: str, num_labels: int, label_names: Sequence[str] = ()) -> Answers:
     """Fit reference `name` on `train` and predict `test`.
 
-    label_kind: "class", "classes", "number" or "tags". num_labels: classes (of which train may lack some). label_names: of tags. Raises
-    ValueError when the training texts hold not a single word, or the reference does not answer labels of this kind.
+    label_kind: "class", "classes", "number", "target" or "tags". num_labels: classes (of which train may lack some). label_names: of tags.
+    Raises ValueError when the training texts hold not a single word, or the reference does not serve labels of this kind.
     """
     if label_kind not in _KINDS[name]:
-        fitting = [other for other, kinds in _KINDS.items() if label_kind in kinds]
-        raise ValueError(f"it does not answer labels of kind {label_kind!r}; {', '.join(fitting) or 'no reference'} does")
+        fitting = ", ".join(other for other, kinds in _KINDS.items() if label_kind in kinds)
+        raise ValueError(f"it does not serve labels of kind {label_kind}; " + (f"{fitting} does" if fitting else "no reference does"))
     if name == "most_frequent_tag":
         return _most_frequent_tag(train, test, label_names)
-    fits: dict[str, Callable[..., Answers]] = {"majority": _majority, "tfidf_logistic": _tfidf_logistic}
+    fits: dict[str, Callable[..., Answers]] = {
+        "majority": _majority, "tfidf_logistic": _tfidf_logistic, "first_sentence": _first_sentence,
+    }  # fmt: skip
     return fits[name](train, test, label_kind, num_labels)
 
 
@@ -137,11 +141,27 @@ def _most_frequent_tag(train: Texts, test: Texts, names: Sequence[str]) -> Answe
             counts.setdefault(token, Counter())[tag] += 1
     most = {token: _first_of_most(counter) for token, counter in counts.items()}
     unseen = names.index(entities.OUTSIDE) if entities.is_bio(names) else _first_of_most(sum(counts.values(), Counter()))
-    return Answers([[most.get(token, unseen) for token in text.split()] for text in test.text], len(most) + 1)
+    predictions = [[most.get(token, unseen) for token in text.split()] for text in test.text]
+    columns = entities.sums(*([[names[tag] for tag in row] for row in side] for side in (test.label, predictions)), names)
+    return Answers(predictions, len(most) + 1, {name.removeprefix(PREFIX): values for name, values in columns.items()})
 
 
 def _first_of_most(counter: Counter[int]) -> int:
     return max(sorted(counter), key=counter.__getitem__)
+
+
+def _first_sentence(train: Texts, test: Texts, label_kind: str, num_labels: int) -> Answers:
+    metrics = tuple(name for facts in task_facts().values() if facts.kind == label_kind for name in facts.generated)
+    texts = [first_sentence(text) for text in test.text]
+    columns = statistics(texts, test.label, dict.fromkeys(metrics))
+    sums = {name.removeprefix(PREFIX): column for name, column in columns.items()}
+    return Answers(texts, 0, {**sums, "generated": [1.0] * len(texts)})
+
+
+def first_sentence(text: str) -> str:
+    """What stands before the first mark that ends a sentence and is followed by white space, with the mark; at most the first line."""
+    line = text.strip().split("\n", 1)[0]
+    return re.split(r"(?<=[.!?])\s", line, maxsplit=1)[0]
 
 
 def _majority(train: Texts, test: Texts, label_kind: str, num_labels: int) -> Answers:
