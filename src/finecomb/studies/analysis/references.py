@@ -142,7 +142,8 @@ def _most_frequent_tag(train: Texts, test: Texts, names: Sequence[str]) -> Answe
     most = {token: _first_of_most(counter) for token, counter in counts.items()}
     unseen = names.index(entities.OUTSIDE) if entities.is_bio(names) else _first_of_most(sum(counts.values(), Counter()))
     predictions = [[most.get(token, unseen) for token in text.split()] for text in test.text]
-    columns = entities.sums(*([[names[tag] for tag in row] for row in side] for side in (test.label, predictions)), names)
+    labels, named = ([[names[tag] for tag in row] for row in side] for side in (test.label, predictions))
+    columns = entities.sums(labels, named, names)
     return Answers(predictions, len(most) + 1, {name.removeprefix(PREFIX): values for name, values in columns.items()})
 
 

@@ -96,9 +96,8 @@ def _spans(text: str, cell: Any) -> list[Span]:
 
 
 def _span(text: str, value: Any) -> Span:
-    start, end, label = (value.get(name) for name in ("start", "end", "label")) if isinstance(value, dict) else (None, None, None)
-    whole = all(isinstance(each, int) and not isinstance(each, bool) for each in (start, end))
-    if not whole or not isinstance(label, str) or not label.strip():
+    start, end, label = (value.get(name) if isinstance(value, dict) else None for name in ("start", "end", "label"))
+    if type(start) is not int or type(end) is not int or not isinstance(label, str) or not label.strip():
         raise _Misfit(LABEL, f'the span {str(value)[:100]} is not {{"start": ..., "end": ..., "label": ...}}')
     if not 0 <= start < end <= len(text):
         raise _Misfit(LABEL, f"the span {start}..{end} ({label}) is not inside the text, which has {len(text)} characters")
