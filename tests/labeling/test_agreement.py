@@ -12,9 +12,10 @@ from statsmodels.stats.inter_rater import fleiss_kappa as reference_fleiss
 
 from finecomb.core.errors import ConfigError
 from finecomb.data.annotator import label_model
+from finecomb.data.spans import Span
 from finecomb.labeling import agreement, queue
 from finecomb.labeling.consensus import consensus
-from finecomb.labeling.documents import Document, Span
+from finecomb.labeling.documents import Document
 
 
 def ratings(seed, rows, raters, categories, missing):

@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from finecomb.core.errors import ConfigError
+from finecomb.data.spans import Span
 from finecomb.labeling import storage
-from finecomb.labeling.documents import Document, Malformed, Span, settled
+from finecomb.labeling.documents import Document, Malformed, settled
 from finecomb.labeling.server import LARGEST, Server
 from finecomb.labeling.session import Session, Task, asked
 

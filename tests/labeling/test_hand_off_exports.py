@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from finecomb.core.errors import ConfigError
+from finecomb.data.spans import Span
 from finecomb.labeling import storage
-from finecomb.labeling.documents import Document, Span, last_wins
+from finecomb.labeling.documents import Document, last_wins
 from finecomb.labeling.formats import FORMATS, Options
 
 

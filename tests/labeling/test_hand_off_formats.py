@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from finecomb.core.errors import ConfigError
+from finecomb.data.spans import Span
 from finecomb.labeling import storage, tokens
-from finecomb.labeling.documents import Document, Malformed, Span
+from finecomb.labeling.documents import Document, Malformed
 from finecomb.labeling.formats import FORMATS, Options
 from finecomb.labeling.offsets import Offsets
 

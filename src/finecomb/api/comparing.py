@@ -43,7 +43,7 @@ def compare(
         paths: Runs, run directories, folders of them, sweep records, or patterns such as `runs/*`; one or several.
         by: A key of the config whose values are the rows, over the same other settings and seeds. None: everything but the seed.
         baseline: `best` (of each metric), or the label of the row that all are compared with.
-        references: Rows to add: `majority`, `tfidf_logistic`.
+        references: Rows to add: `majority`, `tfidf_logistic`; of tags `most_frequent_tag`.
         metrics: Names without the split; None: the task's usual two.
         where: Only runs whose config has these values, such as `{"tuning": "lora", "optimizer.lr": 0.001}`.
         state: Only runs in this state.

@@ -85,11 +85,11 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "learning/generation", "learning/heads", "learning/loss", "learning/optimizer", "learning/pooling", "learning/precision",
         "learning/scheduler",
         "learning/model/backbone", "learning/model/scratch", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
-        "learning/task/answer_windows", "learning/task/encoding", "learning/task/entities", "learning/task/metrics",
+        "learning/task/answer_windows", "learning/task/encoding", "learning/task/metrics",
         "learning/task/next_tokens", "learning/task/no_answer", "learning/task/runner",
         "learning/task/text_generation",
         "learning/tuning/artefact", "learning/tuning/seeding", "learning/tuning/tuned",
-        "runs/class_metrics", "runs/squad", "runs/sum_metrics", "runs/text_statistics",
+        "runs/class_metrics", "runs/entities", "runs/squad", "runs/sum_metrics", "runs/text_statistics",
         "training/artefact", "training/batching", "training/build", "training/collector", "training/generating", "training/inputs",
         "training/callbacks/clock", "training/callbacks/record", "training/callbacks/stop",
         "training/callbacks/validate", "training/callbacks/weight_averaging",
@@ -112,7 +112,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     ),
     # The key of all prepared data.
     "reading": (
-        "data/chance", "data/patterns", "data/scripts", "data/shards", "data/texts",
+        "data/chance", "data/patterns", "data/scripts", "data/shards", "data/spans", "data/texts",
         "data/dataset/broken", "data/dataset/columns", "data/dataset/compressed", "data/dataset/files", "data/dataset/found",
         "data/dataset/hub", "data/dataset/known_files", "data/dataset/labels", "data/dataset/lines", "data/dataset/manifest",
         "data/dataset/movie_reviews", "data/dataset/parallel", "data/dataset/prepared",

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finecomb.data.annotator.label_model import ABSTAIN
-from finecomb.labeling.documents import Document, Span
+from finecomb.data.spans import Span
+from finecomb.labeling.documents import Document
 
 # [rows, annotators]: index of the category, ABSTAIN where it is missing.
 Ratings: TypeAlias = NDArray[np.int64]

@@ -12,8 +12,9 @@ import numpy as np
 
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.data.annotator import label_model
+from finecomb.data.spans import Span
 from finecomb.labeling.agreement import Panel
-from finecomb.labeling.documents import Document, Span
+from finecomb.labeling.documents import Document
 
 METHODS = ("majority", "dawid_skene")
 _MOST = 126  # categories: votes are bytes

@@ -12,18 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.data.spans import Span
 
 ANSWERS = ("accept", "reject", "ignore")
 _SHOWN = 10  # rows named in one error
-
-
-@dataclass(frozen=True, order=True)
-class Span:
-    """A labeled piece of a text: text[start:end]."""
-
-    start: int
-    end: int
-    label: str
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import accumulate
 
-from finecomb.labeling.documents import Document, Malformed, Span
+from finecomb.data.spans import Span
+from finecomb.labeling.documents import Document, Malformed
 
 CODE_POINTS, UTF_16 = "code-points", "utf-16"
 COUNTS = (CODE_POINTS, UTF_16)

@@ -17,8 +17,9 @@ from typing import Any
 
 from finecomb.core.atomic import reported_when_full, sync_directory, write_text
 from finecomb.core.errors import ConfigError, Problem
+from finecomb.data.spans import Span
 from finecomb.labeling import storage
-from finecomb.labeling.documents import Document, Malformed, Span, fault, last_wins, names_of, number_of, refuse, text_of, unique
+from finecomb.labeling.documents import Document, Malformed, fault, last_wins, names_of, number_of, refuse, text_of, unique
 from finecomb.labeling.offsets import UTF_16, Offsets, span_of
 from finecomb.runs.lock import Held, Lock
 

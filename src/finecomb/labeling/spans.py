@@ -21,7 +21,7 @@ from finecomb.data.annotator import label_model
 from finecomb.data.annotator.label_model import ABSTAIN
 from finecomb.data.annotator.terms import Terms, read_terms
 from finecomb.data.patterns import compiled
-from finecomb.labeling.documents import Span
+from finecomb.data.spans import Span
 from finecomb.labeling.tokens import tokeniser
 
 Floats: TypeAlias = NDArray[np.float64]

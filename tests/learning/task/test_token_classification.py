@@ -12,8 +12,8 @@ import torch
 from finecomb.config.schema.task import TokenClassification as Schema
 from finecomb.learning import task as tasks
 from finecomb.learning.model.tokenizer import tiny_tokenizer
-from finecomb.learning.task import entities
 from finecomb.learning.task.token_classification import LOST, TOKEN, TokenClassification
+from finecomb.runs import entities
 
 NAMES = ["O", "B-A", "I-A", "B-B", "I-B"]
 CASES = json.loads((Path(__file__).parent / "seqeval_cases.json").read_text())
@@ -96,3 +96,14 @@ def test_an_answer_gives_entities_with_their_characters() -> None:
         {"type": "B", "text": "Ann", "start": 17, "end": 20},
     ]
     assert "in New York with Ann"[3:11] == "New York"
+
+
+def test_any_white_space_separates_tokens_and_characters_are_those_of_the_text_as_given() -> None:
+    text, tokenizer = " in\tNew  York\nwith Ann ", tiny_tokenizer("bert")
+    [numbers] = make().encode(tokenizer, {"text": [text]}, 64)[TOKEN]
+    [plain] = make().encode(tokenizer, {"text": [" ".join(text.split())]}, 64)[TOKEN]
+    assert numbers == plain
+    task = make()
+    [answer] = task.answers(kept(task, [["O", "B-A", "I-A", "O", "B-B"]]), {"text": [text]})
+    assert answer["tokens"] == ["in", "New", "York", "with", "Ann"]
+    assert [text[each["start"] : each["end"]] for each in answer["entities"]] == ["New  York", "Ann"]

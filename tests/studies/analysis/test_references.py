@@ -69,6 +69,31 @@ def test_predictions_agree_with_a_plain_scikit_learn_pipeline():
     assert ours.predictions == expected.tolist()
 
 
+def tagged(*rows):
+    return Texts([text for text, _ in rows], None, [tags for _, tags in rows])
+
+
+def test_each_token_gets_its_most_frequent_tag_of_train_and_one_that_train_lacks_is_outside():
+    train = tagged(("Rome is big", [1, 0, 0]), ("Rome Rome", [1, 2]), ("in York", [0, 2]))
+    test = tagged(("in Rome York rome", [2, 2, 2, 2]))
+    for names, unseen in ((["O", "B-A", "I-A"], 0), (["B-A", "O", "I-A"], 1)):
+        result = answer("most_frequent_tag", train, test, label_kind="tags", num_labels=3, label_names=names)
+        assert result.predictions == [[0, 1, 2, unseen]]
+    assert result.parameters == 6
+
+
+def test_without_a_scheme_a_token_that_train_lacks_has_the_most_frequent_tag():
+    train = tagged(("a b b c", [1, 2, 2, 0]))
+    result = answer("most_frequent_tag", train, tagged(("d a", [0, 0])), label_kind="tags", num_labels=3, label_names=["NN", "VB", "XX"])
+    assert result.predictions == [[2, 1]]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("majority", "tags"), ("tfidf_logistic", "tags"), ("most_frequent_tag", "class")])
+def test_a_reference_that_cannot_answer_is_refused_with_those_that_can(name, kind):
+    with pytest.raises(ValueError, match="does not serve labels of kind"):
+        answer(name, texts(0, 1), texts(0, 1), label_kind=kind, num_labels=2)
+
+
 def test_an_unknown_reference_is_the_users_error_with_the_nearest_name():
     with pytest.raises(ConfigError) as error:
         check(["majority", "tfidf_logistics"])

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from finecomb.data.spans import Span
 from finecomb.labeling.documents import (
     Bad,
     Document,
     Imported,
     Malformed,
-    Span,
     confidence_of,
     first_of,
     imported,

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from finecomb.data.spans import Span
 from finecomb.labeling import storage
-from finecomb.labeling.documents import Bad, Document, Imported, Malformed, Span, imported, text_lines
+from finecomb.labeling.documents import Bad, Document, Imported, Malformed, imported, text_lines
 from finecomb.labeling.formats.options import Options, Written, refuse_answers, unmarked, written_lines
 from finecomb.labeling.tokens import scheme_of, to_runs, to_tags, tokeniser
 

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from finecomb.data.spans import Span
 from finecomb.labeling.documents import (
     Document,
     Imported,
     Malformed,
-    Span,
     confidence_of,
     first_of,
     imported,

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
+from finecomb.data.spans import Span
 from finecomb.labeling.documents import (
     Bad,
     Document,
     Imported,
     Malformed,
-    Span,
     confidence_of,
     first_of,
     imported,

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from finecomb.labeling.documents import Bad, Document, Malformed, Span
+from finecomb.data.spans import Span
+from finecomb.labeling.documents import Bad, Document, Malformed
 
 # Field of a tool's row that holds the digest of the suggestion it was exported with.
 SUGGESTION = "suggestion"

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from finecomb.data.spans import Span, unaligned
 from finecomb.labeling.documents import (
     Document,
     Imported,
     Malformed,
-    Span,
     confidence_of,
     first_of,
     imported,
@@ -23,7 +23,7 @@ from finecomb.labeling.documents import (
 )
 from finecomb.labeling.formats.options import SUGGESTION, Options, Written, digest_of, offered
 from finecomb.labeling.offsets import CODE_POINTS, Offsets, span_of
-from finecomb.labeling.tokens import tokeniser, unaligned
+from finecomb.labeling.tokens import tokeniser
 
 _META = ("origin", "confidence", "time")
 

@@ -1,4 +1,4 @@
-"""A tag for each token of a text: entities, parts of speech. The tokens of a text are separated by single spaces.
+"""A tag for each token of a text: entities, parts of speech. The tokens of a text are separated by white space, in data by single spaces.
 
 A token is read at its first sub-word. A token that truncation cuts off, or of which the tokenizer makes nothing, is counted; it has the
 tag O in predictions (without a scheme: none), and counts as missed.
@@ -6,6 +6,7 @@ tag O in predictions (without a scheme: none), and counts as missed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,17 +15,18 @@ import torch
 from torch import Tensor
 
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.learning.task import encoding, entities
+from finecomb.learning.task import encoding
 from finecomb.learning.task.encoding import Batch
-from finecomb.learning.task.entities import OUTSIDE
 from finecomb.learning.task.next_tokens import UNSCORED
 from finecomb.learning.task.runner import Columns, Items, Loss
-from finecomb.runs import sum_metrics
+from finecomb.runs import entities, sum_metrics
+from finecomb.runs.entities import OUTSIDE
 
 VERSION = "1"
 
 TOKEN, LOST = "token", "counted.lost_tokens"
 """Encoded columns: for each sub-word the number of its token from 1 on (0: none), and how many tokens of the text have no sub-word."""
+_TOKENS = re.compile(r"\S+")
 _LOSS, _WEIGHT, _FIRST = 0, 1, 2
 METRICS = ("token_accuracy", "entity_precision", "entity_recall", "entity_f1", "entity_f1_default")
 
@@ -72,7 +74,7 @@ class TokenClassification:
             # Evaluation keeps as many numbers of a row as it has sub-words.
             numbers = [number if number <= len(ids) else 0 for number in numbers]
             encoded[TOKEN].append(numbers)
-            encoded[LOST].append([len(text.split(" ")) - len(set(numbers) - {0})])
+            encoded[LOST].append([len(text.split()) - len(set(numbers) - {0})])
         return encoded
 
     def collate(self, tokenizer: Any, features: Sequence[dict[str, Any]], labels: Sequence[Any] | None) -> Batch:
@@ -138,35 +140,12 @@ class TokenClassification:
         """Tags by name, whether all of a row are right, and the sums: tokens, right ones, and entities in all and of each type."""
         labels = [[self.names[index] for index in label] for label in examples["label"]]
         predictions = self._tags(kept, [len(label) for label in labels])
-        pairs = list(zip(labels, predictions, strict=True))
-        sums: dict[str, list[float]] = {
-            "tokens": [float(len(label)) for label in labels],
-            "right": [float(sum(map(str.__eq__, label, predicted))) for label, predicted in pairs],
-            **self._entity_sums(pairs),
-        }
         return {
             "label": labels,
             "prediction": predictions,
-            "correct": [label == predicted for label, predicted in pairs],
-            **{f"{sum_metrics.PREFIX}{name}": values for name, values in sums.items()},
+            "correct": list(map(list.__eq__, labels, predictions)),
+            **entities.sums(labels, predictions, self.names),
         }
-
-    def _entity_sums(self, pairs: Sequence[tuple[list[str], list[str]]]) -> dict[str, list[float]]:
-        find = entities.strict if self._scheme else entities.single
-        types = sorted({name[2:] for name in self.names if name != OUTSIDE}) if self._scheme else sorted(self.names)
-        both = [(find(label), find(predicted)) for label, predicted in pairs]
-        sums: dict[str, list[float]] = {}
-        for of in (None, *types):
-            end = "" if of is None else f"@{of}"
-            chosen = [tuple({each for each in side if of in (None, each[0])} for side in sides) for sides in both]
-            sums[f"labeled{end}"] = [float(len(label)) for label, _ in chosen]
-            sums[f"predicted{end}"] = [float(len(predicted)) for _, predicted in chosen]
-            sums[f"hit{end}"] = [float(len(label & predicted)) for label, predicted in chosen]
-        usual = [tuple(map(entities.lenient, pair)) for pair in pairs] if self._scheme else both
-        sums["default_labeled"] = [float(len(label)) for label, _ in usual]
-        sums["default_predicted"] = [float(len(predicted)) for _, predicted in usual]
-        sums["default_hit"] = [float(len(label & predicted)) for label, predicted in usual]
-        return sums
 
     def _tags(self, kept: Tensor, lengths: Sequence[int]) -> list[list[str]]:
         """The predicted tags of the first tokens of each row."""
@@ -176,13 +155,13 @@ class TokenClassification:
 
     def decode(self, kept: Tensor, examples: Columns | None = None) -> list[dict[str, Any]]:
         """`tags` by name for each row; without examples as many as evaluation keeps."""
-        lengths = [kept.shape[1] - _FIRST] * len(kept) if examples is None else [len(text.split(" ")) for text in examples["text"]]
+        lengths = [kept.shape[1] - _FIRST] * len(kept) if examples is None else [len(text.split()) for text in examples["text"]]
         return [{"tags": tags} for tags in self._tags(kept, lengths)]
 
     def answers(self, kept: Tensor, examples: Columns) -> list[dict[str, Any]]:
         """For each text its `tokens` and `tags` and, with a scheme, its `entities`: type, text, and characters from `start` to `end`."""
         return [
-            {"tokens": text.split(" "), "tags": row["tags"], **({"entities": _named(text, row["tags"])} if self._scheme else {})}
+            {"tokens": text.split(), "tags": row["tags"], **({"entities": _named(text, row["tags"])} if self._scheme else {})}
             for text, row in zip(examples["text"], self.decode(kept, examples), strict=True)
         ]
 
@@ -192,13 +171,11 @@ class TokenClassification:
 
 
 def _token_of_each(text: str, spans: Sequence[tuple[int, int]]) -> list[int]:
-    """For each sub-word the number of the token that its first character (a space apart) is of, from 1 on; 0 for special ones."""
-    number_at = 1 + np.cumsum([character == " " for character in text] or [False])
-    numbers = []
-    for start, end in spans:
-        inside = next((at for at in range(start, end) if text[at] != " "), None)
-        numbers.append(0 if inside is None else int(number_at[inside]))
-    return numbers
+    """For each sub-word the number of the token that its first character (white space apart) is of, from 1 on; 0 for special ones."""
+    number_at = np.zeros(len(text), dtype=np.int64)
+    for number, token in enumerate(_TOKENS.finditer(text), start=1):
+        number_at[slice(*token.span())] = number
+    return [next((int(number) for number in number_at[start:end] if number), 0) for start, end in spans]
 
 
 def _of_type(table: dict[str, list[Any]], name: str) -> dict[str, list[float]]:
@@ -206,9 +183,8 @@ def _of_type(table: dict[str, list[Any]], name: str) -> dict[str, list[float]]:
 
 
 def _named(text: str, tags: Sequence[str]) -> list[dict[str, Any]]:
-    tokens = text.split(" ")
-    starts = np.cumsum([0, *(len(token) + 1 for token in tokens)]).tolist()
-    return [
-        {"type": name, "text": " ".join(tokens[first:last]), "start": starts[first], "end": starts[last] - 1}
-        for name, first, last in sorted(entities.lenient(tags), key=lambda each: each[1])
+    places = [token.span() for token in _TOKENS.finditer(text)]
+    edges = [
+        (name, places[first][0], places[last - 1][1]) for name, first, last in sorted(entities.lenient(tags), key=lambda each: each[1])
     ]
+    return [{"type": name, "text": text[start:end], "start": start, "end": end} for name, start, end in edges]

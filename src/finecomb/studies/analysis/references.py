@@ -2,14 +2,15 @@
 
 `majority` answers the most frequent label of the training split (regression: its mean). `tfidf_logistic` is scikit-learn's logistic
 regression on TF-IDF of words and word pairs (regression: ridge). Both are fitted on the training split that the runs used, with fixed
-settings, and are deterministic. `first_sentence` answers with that of the source, where a target is to be written. They need seconds,
-no network and no torch.
+settings, and are deterministic. `first_sentence` answers with that of the source, where a target is to be written. `most_frequent_tag`
+gives each token the tag that it has most often in train. They need seconds, no network and no torch.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 
 from finecomb.config.plugins import all_task_facts as task_facts
 from finecomb.core.errors import ConfigError, Problem, nearest
+from finecomb.runs import entities
 from finecomb.runs.sum_metrics import PREFIX
 from finecomb.runs.text_statistics import statistics
 from finecomb.studies.analysis.scores import Predictions, ordered
@@ -28,7 +30,11 @@ SETTINGS = {
     "majority": "the most frequent label of train, or its mean",
     "first_sentence": "the first sentence of the source, at most its first line",
     "tfidf_logistic": "scikit-learn: TF-IDF of words and word pairs (sublinear), logistic regression with C = 10, or ridge with alpha = 1",
+    "most_frequent_tag": "each token's most frequent tag in train; for tokens that train lacks O, without a scheme the most frequent tag",
 }
+# The kinds of labels that a reference answers.
+_OF_LABELS = ("class", "classes", "number")
+_KINDS = {"majority": _OF_LABELS, "tfidf_logistic": _OF_LABELS, "first_sentence": ("target",), "most_frequent_tag": ("tags",)}
 # Chosen once, on the validation split of movie_reviews (1: 70.6 %, 10: 72.6 %, 100: 72.9 %): a reference should not be a straw man.
 _C = 10.0
 _SEED = 0
@@ -36,7 +42,10 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Texts:
-    """One split: texts, their second texts (None for single ones) and labels (class index, list of class indices, or number)."""
+    """One split: texts, their second texts (None for single ones), and labels.
+
+    label: a class index, a list of class indices (of tags: one for each token), a number, or a text.
+    """
 
     text: Sequence[str]
     text_pair: Sequence[str] | None
@@ -82,14 +91,14 @@ def answers(names: Sequence[str], directory: Path, content_hash: str, split: str
         )
     data = prepared.load()
     train, test = (_texts(data[name]) for name in ("train", split))
-    label_names = prepared.label_names
+    label_names = prepared.label_names or []
     found = {}
     for name in names:
         try:
-            given = answer(name, train, test, label_kind=prepared.label_kind, num_labels=len(label_names or []))
+            given = answer(name, train, test, label_kind=prepared.label_kind, num_labels=len(label_names), label_names=label_names)
         except ValueError as error:
             raise ConfigError(Problem(f"{name} cannot be fitted: {error}", where=str(directory))) from error
-        label, predictions = (_named(values, label_names) for values in (test.label, given.predictions))
+        label, predictions = (_named(values, prepared.label_names) for values in (test.label, given.predictions))
         found[name] = (ordered(data[split]["id"], label, predictions, given.sums), given.parameters)
     return found
 
@@ -107,18 +116,39 @@ def _named(values: Sequence[Any], names: Sequence[str] | None) -> list[Any]:
     return [[names[index] for index in value] if isinstance(value, list) else names[value] for value in values]
 
 
-def answer(name: str, train: Texts, test: Texts, *, label_kind: str, num_labels: int) -> Answers:
+def answer(name: str, train: Texts, test: Texts, *, label_kind: str, num_labels: int, label_names: Sequence[str] = ()) -> Answers:
     """Fit reference `name` on `train` and predict `test`.
 
-    label_kind: "class", "classes", "number" or "target". num_labels: classes (of which train may lack some). Raises ValueError when the
-    training texts hold not a single word.
+    label_kind: "class", "classes", "number", "target" or "tags". num_labels: classes (of which train may lack some). label_names: of tags.
+    Raises ValueError when the training texts hold not a single word, or the reference does not serve labels of this kind.
     """
+    if label_kind not in _KINDS[name]:
+        fitting = ", ".join(other for other, kinds in _KINDS.items() if label_kind in kinds)
+        raise ValueError(f"it does not serve labels of kind {label_kind}; " + (f"{fitting} does" if fitting else "no reference does"))
+    if name == "most_frequent_tag":
+        return _most_frequent_tag(train, test, label_names)
     fits: dict[str, Callable[..., Answers]] = {
         "majority": _majority, "tfidf_logistic": _tfidf_logistic, "first_sentence": _first_sentence,
     }  # fmt: skip
-    if (name == "first_sentence") != (label_kind == "target"):
-        raise ValueError(f"it does not serve labels of kind {label_kind}")
     return fits[name](train, test, label_kind, num_labels)
+
+
+def _most_frequent_tag(train: Texts, test: Texts, names: Sequence[str]) -> Answers:
+    """Of equally frequent tags the first one by index."""
+    counts: dict[str, Counter[int]] = {}
+    for text, tags in zip(train.text, train.label, strict=True):
+        for token, tag in zip(text.split(), tags, strict=True):
+            counts.setdefault(token, Counter())[tag] += 1
+    most = {token: _first_of_most(counter) for token, counter in counts.items()}
+    unseen = names.index(entities.OUTSIDE) if entities.is_bio(names) else _first_of_most(sum(counts.values(), Counter()))
+    predictions = [[most.get(token, unseen) for token in text.split()] for text in test.text]
+    labels, named = ([[names[tag] for tag in row] for row in side] for side in (test.label, predictions))
+    columns = entities.sums(labels, named, names)
+    return Answers(predictions, len(most) + 1, {name.removeprefix(PREFIX): values for name, values in columns.items()})
+
+
+def _first_of_most(counter: Counter[int]) -> int:
+    return max(sorted(counter), key=counter.__getitem__)
 
 
 def _first_sentence(train: Texts, test: Texts, label_kind: str, num_labels: int) -> Answers:
