@@ -99,7 +99,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     ),
     # The fingerprint of runs with this choice.
     "choice": (
-        "learning/task/regression", "learning/task/sequence_classification", "learning/task/code_generation",
+        "learning/task/regression", "learning/task/chat", "learning/task/sequence_classification", "learning/task/code_generation",
         "learning/task/language_modeling", "learning/task/question_answering", "learning/task/seq2seq",
         "learning/task/token_classification",
         "learning/tuning/bitfit", "learning/tuning/full", "learning/tuning/head", "learning/tuning/lora", "learning/tuning/prompt",
@@ -121,7 +121,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/dataset/formats/columnar", "data/dataset/formats/delimited", "data/dataset/formats/objects", "data/dataset/formats/piece",
         "data/dataset/formats/plain", "data/dataset/formats/squad",
         "data/dataset/kinds/answers", "data/dataset/kinds/kind", "data/dataset/kinds/plain",
-        "data/dataset/kinds/tags", "data/dataset/tag_schemes",
+        "data/dataset/kinds/messages", "data/dataset/kinds/tags", "data/dataset/tag_schemes",
         "data/prepare/after_split", "data/prepare/clusters", "data/prepare/labelling", "data/prepare/reading",
     ),
     # The inputs of the sources that use them.

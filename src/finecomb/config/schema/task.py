@@ -65,6 +65,13 @@ class SequenceToSequence(Task):
     template: Optional[str] = option("for decoder-only models: text with {source} and, behind it, {target}; null: an encoder-decoder")
 
 
+@dataclass
+class Chat(Task):
+    """Conversations; the loss is on the assistant's turns alone."""
+
+    template: str = option("chat template: auto: the tokenizer's own; plain: a line for each message", allowed=("auto", "plain"))
+
+
 @dataclass(frozen=True)
 class TaskFacts:
     """What a task needs and gives; read by validation and by the wings.
@@ -165,6 +172,18 @@ FACTS = {
         shown=("f1", "exact_match"),
         answers="sums",
     ),
+    "chat": TaskFacts(
+        kind="messages",
+        label_kinds=("messages", "any"),
+        losses=("cross_entropy", "focal"),
+        metrics=("loss", "perplexity", "bits_per_byte", "token_accuracy", "rougeL", "bleu", "exact_match"),
+        monitor="loss",
+        head="causal_lm",
+        architectures=("decoder",),
+        shown=("perplexity", "token_accuracy"),
+        answers="sums",
+        generated=("rougeL", "bleu", "exact_match"),
+    ),
     "regression": TaskFacts(
         kind="number",
         label_kinds=("number", "any"),
@@ -194,6 +213,7 @@ TASK_OF_KIND = {
     "number": "regression",
     "completion": "code_generation",
     "tags": "token_classification",
+    "messages": "chat",
     "target": "seq2seq",
     "answers": "question_answering",
 }
@@ -220,7 +240,8 @@ def variant(task: Task) -> str:
 
 def variant_of(settings: Mapping[str, Any]) -> str:
     """The key of FACTS for a task's settings."""
-    return " ".join([settings["name"], *(flag for flag in FLAGS if settings.get(flag))])
+    name = str(settings["name"])
+    return next((f"{name} {flag}" for flag in FLAGS if settings.get(flag) and f"{name} {flag}" in FACTS), name)
 
 
 CHOICES = {
@@ -229,6 +250,7 @@ CHOICES = {
     "token_classification": TokenClassification,
     "language_modeling": LanguageModeling,
     "code_generation": CodeGeneration,
+    "chat": Chat,
     "seq2seq": SequenceToSequence,
     "question_answering": QuestionAnswering,
 }

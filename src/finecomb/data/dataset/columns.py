@@ -32,7 +32,8 @@ def needed(
 
     chosen, problems = {}, []
     for role in (*_roles(kind, columns, known_as), "id", "group"):
-        name = getattr(columns, role) or _default(role, kind, names)
+        # A role that is no key is a column of that very name.
+        name = getattr(columns, role, role) or _default(role, kind, names)
         if name is None:
             continue
         known = known_as(name)
@@ -55,7 +56,7 @@ def _roles(kind: str, columns: Columns, known_as: Callable[[str], str | None]) -
     if kind not in KINDS:
         return ("text", "text_pair") if kind == "none" else ("text", "text_pair", "label")
     sets = KINDS[kind].roles
-    chosen = next((roles for roles in sets if all(known_as(getattr(columns, role)) for role in roles)), sets[0])
+    chosen = next((roles for roles in sets if all(known_as(getattr(columns, role, role)) for role in roles)), sets[0])
     return (*chosen, *KINDS[kind].optional)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from finecomb.config.plugins import find_build
 from finecomb.config.schema import task as schema
+from finecomb.learning.task.chat import Chat
 from finecomb.learning.task.code_generation import CodeGeneration
 from finecomb.learning.task.encoding import Batch
 from finecomb.learning.task.language_modeling import LanguageModeling
@@ -32,6 +33,8 @@ def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None
         return LanguageModeling(add_eos=config.add_eos)
     if isinstance(config, schema.TokenClassification):
         return TokenClassification(label_names or [], subwords=config.subwords)
+    if isinstance(config, schema.Chat):
+        return Chat(template=config.template)
     if isinstance(config, schema.CodeGeneration):
         return CodeGeneration()
     if isinstance(config, schema.SequenceToSequence):

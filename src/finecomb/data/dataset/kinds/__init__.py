@@ -9,9 +9,10 @@ from collections.abc import Mapping
 
 from finecomb.data.dataset.kinds.answers import ANSWERS
 from finecomb.data.dataset.kinds.kind import Cells, Fault, Kind, Read
+from finecomb.data.dataset.kinds.messages import MESSAGES
 from finecomb.data.dataset.kinds.plain import COMPLETION, TARGET
 from finecomb.data.dataset.kinds.tags import TAGS
 
 __all__ = ["KINDS", "Cells", "Fault", "Kind", "Read"]
 
-KINDS: Mapping[str, Kind] = {"target": TARGET, "completion": COMPLETION, "tags": TAGS, "answers": ANSWERS}
+KINDS: Mapping[str, Kind] = {"target": TARGET, "completion": COMPLETION, "tags": TAGS, "messages": MESSAGES, "answers": ANSWERS}
