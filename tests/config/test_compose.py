@@ -309,6 +309,7 @@ NEEDS = {
     "dataset=wikipedia": ["dataset.dump=dump.xml.bz2"],
     "annotator=run": ["annotator.run=runs/one"],
     "task=regression": ["dataset=stsb"],
+    "task=similarity": ["dataset=stsb"],
     "loss=huber": ["dataset=stsb"],
     "task=token_classification": ["dataset=wnut16"],
     "task=chat": ["dataset=sgd", "dataset.path=.", "model=smollm2_135m"],

@@ -26,7 +26,7 @@ import finecomb
 from finecomb import cli
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs/guide").glob("*.md"))]
-PAGES += sorted((ROOT / "docs/reference").glob("*.md"))
+PAGES += [*sorted((ROOT / "docs/tasks").glob("*.md")), *sorted((ROOT / "docs/reference").glob("*.md"))]
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 EXECUTED = [block for block in BLOCKS if block.no_run is None]
 # The plug-in that CONTRIBUTING builds is followed, file by file, in tests/test_contributing.py.

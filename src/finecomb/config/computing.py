@@ -100,7 +100,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     # The fingerprint of runs with this choice.
     "choice": (
         "learning/task/regression", "learning/task/chat", "learning/task/sequence_classification", "learning/task/code_generation",
-        "learning/task/language_modeling", "learning/task/question_answering", "learning/task/seq2seq",
+        "learning/task/language_modeling", "learning/task/question_answering", "learning/task/similarity", "learning/task/seq2seq",
         "learning/task/token_classification",
         "learning/tuning/bitfit", "learning/tuning/full", "learning/tuning/head", "learning/tuning/lora", "learning/tuning/prompt",
         "learning/tuning/top_layers",

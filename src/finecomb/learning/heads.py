@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import transformers
 from peft import TaskType
-from torch import Tensor
+from torch import Tensor, nn
 
 from finecomb.config.schema.model import FAMILIES
 from finecomb.learning.pooling import align, classify
@@ -28,13 +28,26 @@ Read = Callable[[Any, dict[str, Tensor], int], Tensor]
 class Head:
     """A kind of head.
 
-    auto_class: the class of transformers that builds it. peft: what PEFT calls the task. read: from inputs to outputs.
+    auto_class: the class of transformers that builds it. peft: what PEFT calls the task. read: from inputs to outputs. bare: whether the
+    class's own head is taken off, so that the layers alone are left.
     """
 
     name: str
     auto_class: str
     peft: TaskType
     read: Read
+    bare: bool = False
+
+    def take_off(self, model: Any) -> None:
+        """Take the head and the pooler off a model whose layers alone are read; other models stay as they are."""
+        if not self.bare:
+            return
+        family = FAMILIES[model.config.model_type]
+        for path in family.head:
+            model.set_submodule(path, nn.Identity())
+        for path in family.pooler:
+            parent, _, name = path.rpartition(".")
+            setattr(model.get_submodule(parent), name, None)
 
     @property
     def auto(self) -> Any:
@@ -57,12 +70,18 @@ def _answers(model: Any, inputs: dict[str, Tensor], virtual: int) -> Tensor:
     return _of_tokens(model, inputs, virtual, lambda given: torch.stack((given.start_logits, given.end_logits), -1))
 
 
-def _of_tokens(model: Any, inputs: dict[str, Tensor], virtual: int, logits_of: Callable[[Any], Tensor]) -> Tensor:
-    """What the model gives for each token [B, L, K], in the order of the text."""
+def _features(model: Any, inputs: dict[str, Tensor], virtual: int) -> Tensor:
+    """Last hidden states [B, L, d] of every token."""
+    layers = getattr(model, model.base_model_prefix)
+    return _of_tokens(model, inputs, virtual, lambda given: given.last_hidden_state, layers)
+
+
+def _of_tokens(model: Any, inputs: dict[str, Tensor], virtual: int, logits_of: Callable[[Any], Tensor], module: Any = None) -> Tensor:
+    """What the model, or a module of it, gives for each token [B, L, K], in the order of the text."""
     family = FAMILIES[model.config.model_type]
     aligned = align(inputs, family.padding)
     extra = {"use_mems": False} if model.config.model_type == "xlnet" else {"use_cache": False} if family.causal else {}
-    logits = logits_of(model(**aligned, **extra))
+    logits = logits_of((model if module is None else module)(**aligned, **extra))
     if family.padding != "right":
         logits = align({"attention_mask": aligned["attention_mask"], "logits": logits}, "right")["logits"]
     return logits[:, virtual:]
@@ -74,6 +93,7 @@ HEADS: Mapping[str, Head] = {
         Head("sequence_classification", "AutoModelForSequenceClassification", TaskType.SEQ_CLS, _sequence),
         Head("token_classification", "AutoModelForTokenClassification", TaskType.TOKEN_CLS, _tokens),
         Head("question_answering", "AutoModelForQuestionAnswering", TaskType.QUESTION_ANS, _answers),
+        Head("features", "AutoModelForSequenceClassification", TaskType.FEATURE_EXTRACTION, _features, bare=True),
         Head("causal_lm", "AutoModelForCausalLM", TaskType.CAUSAL_LM, _tokens),
     )
 }

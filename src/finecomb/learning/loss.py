@@ -51,7 +51,7 @@ def build(config: schema.Loss, task_variant: str, *, label_counts: Sequence[int]
             return BinaryFocal(config.gamma) if multi_label else Focal(config.gamma)
         case schema.Huber():
             return Huber(config.delta)
-        case schema.MeanSquaredError() if task_variant == "regression":
+        case schema.MeanSquaredError() if task_variant in ("regression", "similarity"):
             return MeanSquaredError()
         case schema.MeanSquaredError():
             return OneHotMeanSquaredError(config.one_hot_scale, config.true_class_weight)

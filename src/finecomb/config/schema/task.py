@@ -72,6 +72,15 @@ class Chat(Task):
     template: str = option("chat template: auto: the tokenizer's own; plain: a line for each message", allowed=("auto", "plain"))
 
 
+@dataclass
+class Similarity(Task):
+    """The cosine of the pooled features of two texts."""
+
+    pooling: str = option("features of a text: mean of its tokens, the first token, or the last", allowed=("mean", "cls", "last"))
+    low: float = option("label of texts that have nothing in common (cosine 0)")
+    high: float = option("label of texts that mean the same (cosine 1)")
+
+
 @dataclass(frozen=True)
 class TaskFacts:
     """What a task needs and gives; read by validation and by the wings.
@@ -161,17 +170,6 @@ FACTS = {
         shown=("perplexity", "token_accuracy"),
         answers="sums",
     ),
-    "question_answering": TaskFacts(
-        kind="answers",
-        label_kinds=("answers", "any"),
-        losses=("cross_entropy", "focal"),
-        metrics=("loss", "exact_match", "f1", "has_answer_exact_match", "has_answer_f1", "no_answer_accuracy"),
-        monitor="f1",
-        head="question_answering",
-        architectures=("encoder",),
-        shown=("f1", "exact_match"),
-        answers="sums",
-    ),
     "chat": TaskFacts(
         kind="messages",
         label_kinds=("messages", "any"),
@@ -183,6 +181,27 @@ FACTS = {
         shown=("perplexity", "token_accuracy"),
         answers="sums",
         generated=("rougeL", "bleu", "exact_match"),
+    ),
+    "question_answering": TaskFacts(
+        kind="answers",
+        label_kinds=("answers", "any"),
+        losses=("cross_entropy", "focal"),
+        metrics=("loss", "exact_match", "f1", "has_answer_exact_match", "has_answer_f1", "no_answer_accuracy"),
+        monitor="f1",
+        head="question_answering",
+        architectures=("encoder",),
+        shown=("f1", "exact_match"),
+        answers="sums",
+    ),
+    "similarity": TaskFacts(
+        kind="number",
+        label_kinds=("number", "any"),
+        losses=("mse", "huber"),
+        metrics=("loss", "pearson", "spearman", "rmse", "mae"),
+        monitor="spearman",
+        head="features",
+        shown=("spearman", "pearson"),
+        answers="numbers",
     ),
     "regression": TaskFacts(
         kind="number",
@@ -251,6 +270,7 @@ CHOICES = {
     "language_modeling": LanguageModeling,
     "code_generation": CodeGeneration,
     "chat": Chat,
+    "similarity": Similarity,
     "seq2seq": SequenceToSequence,
     "question_answering": QuestionAnswering,
 }

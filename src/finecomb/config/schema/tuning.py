@@ -101,6 +101,7 @@ REFUSED: dict[tuple[str, Optional[str]], str] = {
 
 # (tuning, head) -> why the pair is refused at validation, whatever the architecture.
 REFUSED_HEADS: dict[tuple[str, str], str] = {
+    ("head", "features"): "features are read without a head, so nothing would train",
     (
         "head",
         "causal_lm",

@@ -174,10 +174,13 @@ def load_pretrained(
             )  # fmt: skip
     except SafetensorError as error:
         raise ConfigError(Problem(f"the weights cannot be read: {error}", str(directory), hint="fetch or copy them again")) from error
-    absent_poolers = tuple(path for path in family.pooler if any(key.startswith(f"{path}.") for key in loading["missing_keys"]))
+    head.take_off(model)
+    poolers = () if head.bare else family.pooler
+    absent_poolers = tuple(path for path in poolers if any(key.startswith(f"{path}.") for key in loading["missing_keys"]))
     new = family.new_modules(head.name) + absent_poolers
-    missing = [key for key in loading["missing_keys"] if not _inside(key, new)]
-    mismatched = [str(key) for key, *_ in loading["mismatched_keys"] if not _inside(key, new)]
+    absent = (*new, *family.head, *family.pooler) if head.bare else new
+    missing = [key for key in loading["missing_keys"] if not _inside(key, absent)]
+    mismatched = [str(key) for key, *_ in loading["mismatched_keys"] if not _inside(key, absent)]
     layers = (f"{family.blocks}.", f"{family.blocks.split('.', 1)[-1]}.")
     unexpected = [key for key in loading["unexpected_keys"] if key.startswith(layers) and not key.endswith(_STORED_BUFFERS)]
     problems = [

@@ -15,6 +15,7 @@ from finecomb.learning.task.regression import Regression
 from finecomb.learning.task.runner import Columns, TaskRunner, chooses, chosen_by
 from finecomb.learning.task.seq2seq import SequenceToSequence, TemplatedSequenceToSequence
 from finecomb.learning.task.sequence_classification import SequenceClassification
+from finecomb.learning.task.similarity import Similarity
 from finecomb.learning.task.token_classification import TokenClassification
 
 __all__ = ["Batch", "Columns", "TaskRunner", "build", "chooses", "chosen_by"]
@@ -35,6 +36,8 @@ def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None
         return TokenClassification(label_names or [], subwords=config.subwords)
     if isinstance(config, schema.Chat):
         return Chat(template=config.template)
+    if isinstance(config, schema.Similarity):
+        return Similarity(pooling=config.pooling, low=config.low, high=config.high)
     if isinstance(config, schema.CodeGeneration):
         return CodeGeneration()
     if isinstance(config, schema.SequenceToSequence):

@@ -22,7 +22,7 @@ from finecomb.learning.task.text_generation import TextGeneration
 VERSION = "1"
 
 Messages = list[dict[str, str]]
-PROMPT, LOST_TURNS = "prompt", "lost_turns"
+PROMPT, LOST_TURNS = "prompt", "counted.lost_turns"
 """Encoded columns: tokens up to the last answer, and how many turns a conversation that is too long has lost."""
 _PROBE = [
     {"role": "user", "content": "one"},

@@ -23,7 +23,7 @@ from finecomb.runs import sum_metrics
 
 VERSION = "1"
 
-TOKEN, LOST = "token", "lost_tokens"
+TOKEN, LOST = "token", "counted.lost_tokens"
 """Encoded columns: for each sub-word the number of its token from 1 on (0: none), and how many tokens of the text have no sub-word."""
 _LOSS, _WEIGHT, _FIRST = 0, 1, 2
 METRICS = ("token_accuracy", "entity_precision", "entity_recall", "entity_f1", "entity_f1_default")

@@ -228,6 +228,7 @@ def load(directory: Path, *, base: Path | None = None) -> Loaded:
         model = head.auto.from_pretrained(
             str(weights), config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32, ignore_mismatched_sizes=adapter
         )
+        head.take_off(model)
         if (precision := record.get("precision", "float32")) != "float32":
             set_precision(model, record["new_modules"], getattr(torch, precision))
         if adapter:
