@@ -215,7 +215,7 @@ def test_choices_for_tests_are_offered_to_nobody():
     (wrong,) = problems("model=tony")
     assert "tiny" not in wrong.allowed
     assert wrong.hint == ""
-    (absent,) = problems("model.layers=3")
+    (absent,) = problems("model.init_seed=3")
     assert absent.hint == ""
 
 
@@ -300,6 +300,7 @@ def test_no_shipped_file_is_left_out_of_the_groups():
     assert len(_all_choices()) == sum(len(options(group)) for group in known_groups()) >= 68
 
 
+PARALLEL = ["dataset=parallel", "dataset.path=.", "dataset.languages=[en,de]"]
 NEEDS = {
     "dataset=hub": ["dataset.hub_id=owner/name"],
     "dataset=files": ["dataset.files.train=pyproject.toml"],
@@ -315,7 +316,10 @@ NEEDS = {
     "task=chat": ["dataset=sgd", "dataset.path=.", "model=smollm2_135m"],
     "dataset=sgd": ["dataset.path=.", "model=smollm2_135m"],
     "task=language_modeling": ["dataset=files", "dataset.files.train=pyproject.toml", "model=smollm2_135m"],
-    "task=seq2seq": ["dataset=files", "dataset.files.train=pyproject.toml", "model=smollm2_135m", "task.template='{source}: {target}'"],
+    "dataset=parallel": [*PARALLEL[1:], "model=transformer"],
+    "dataset=multi30k": [*PARALLEL[1:], "model=transformer"],
+    "model=transformer": PARALLEL,
+    "task=seq2seq": [*PARALLEL, "model=transformer"],
     "task=question_answering": ["dataset=files", "dataset.files.train=pyproject.toml"],
     "task=code_generation": ["dataset=files", "dataset.files.train=pyproject.toml", "model=smollm2_135m"],
 }

@@ -39,6 +39,7 @@ class Cell:
         architecture: The usual one, on which every tuning method is tried.
         others: Architectures that are tried with `full` and `lora`.
         label_names: Names of the labels by index; None where they have none.
+        task: Its name, where the module has another.
         refused: Tuning methods that are refused on an architecture, as (tuning, architecture).
     """
 
@@ -49,6 +50,7 @@ class Cell:
     others: Sequence[str] = ()
     label_names: list[str] | None = None
     refused: frozenset[tuple[str, str]] = frozenset()
+    task: str | None = None
 
     def pairs(self) -> list[tuple[str, str]]:
         """(tuning, architecture) of every cell that is not refused."""
@@ -75,7 +77,7 @@ def data_of(folder: Path, task: str, cell: Cell) -> Path:
 
 def overrides_of(task: str, cell: Cell, tuning: str, architecture: str) -> list[str]:
     """The overrides of one cell."""
-    return [f"task={task}", f"model.architecture={architecture}", *cell.overrides, *tuning_overrides(tuning)]
+    return [f"task={cell.task or task}", f"model.architecture={architecture}", *cell.overrides, *tuning_overrides(tuning)]
 
 
 def config_of(folder: Path, task: str, cell: Cell, tuning: str, architecture: str, *more: str) -> Config:

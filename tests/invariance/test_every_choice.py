@@ -13,7 +13,7 @@ from tiny_runs import tiny_config
 
 from finecomb.config.compose import compose
 from finecomb.config.resolve import resolve
-from finecomb.config.schema.model import FAMILIES
+from finecomb.config.schema.model import CLASSIFIERS, FAMILIES
 from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import BUNDLES, GROUPS, Config
 from finecomb.config.sources import options
@@ -69,11 +69,14 @@ def on_made_up_data(folder: Path, task: str, *overrides: str) -> None:
 @pytest.mark.parametrize("name", choices("model"))
 def test_every_model(name: str, data_folder: Path) -> None:
     model_type = compose([f"model={name}"]).config.model.model_type
+    if FAMILIES[model_type].architecture == "encoder_decoder":
+        train_on_it(data_folder, [*dataset_overrides(data_folder, "parallel")[:-1], f"model={name}", *ONE_STEP])
+        return
     own = [] if name == "tiny" else [f"model.name_or_path={tiny_weights(data_folder, model_type)}"]
     on_made_up_data(data_folder, "single", f"model={name}", *own)
 
 
-@pytest.mark.parametrize("architecture", FAMILIES)
+@pytest.mark.parametrize("architecture", CLASSIFIERS)
 def test_every_architecture_of_a_tiny_model(architecture: str, data_folder: Path) -> None:
     on_made_up_data(data_folder, "single", "model=tiny", f"model.architecture={architecture}")
 
@@ -167,6 +170,12 @@ def dataset_overrides(folder: Path, name: str) -> list[str]:
         for label in ("neg", "pos"):
             (folder / f"{label}.txt").write_text("".join(f"{label} sentence {row}\n" for row in range(60)))
         return [f"dataset={name}", f"dataset.path={folder}"]
+    if name in ("parallel", "multi30k"):
+        for stem in ("train", "val", "test", "test_2016_flickr"):
+            for language in ("en", "de"):
+                (folder / f"{stem}.{language}").write_text("".join(f"{language} {stem} sentence {row}\n" for row in range(60)))
+        lengths = ["batch.max_length=32", "batch.max_target_length=32", "model.architecture=bart"]
+        return [f"dataset={name}", f"dataset.path={folder}", "dataset.languages=[en,de]", *lengths]
     if name in ("movie_reviews", "nyt_editorials"):
         ratings = folder / "ratings.txt"
         ratings.write_text("".join(f"{row}_1\t{(row % 2) * 4 - 2}\tsentence {row}\n" for row in range(100)))

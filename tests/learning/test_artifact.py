@@ -15,14 +15,14 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from finecomb.assets import hash_file
-from finecomb.config.schema.model import FAMILIES, HUB_WEIGHTS, Model
+from finecomb.config.schema.model import CLASSIFIERS, FAMILIES, HUB_WEIGHTS, Model
 from finecomb.config.schema.tuning import REFUSED
 from finecomb.core.errors import ConfigError
 from finecomb.learning import tuning
 from finecomb.learning.model import inspect
 
 METHODS = ("full", "head", "top_layers", "bitfit", "lora", "prompt")
-CELLS = [(model_type, method) for model_type in FAMILIES for method in METHODS if (method, model_type) not in REFUSED]
+CELLS = [(model_type, method) for model_type in CLASSIFIERS for method in METHODS if (method, model_type) not in REFUSED]
 INFO = {"max_length": 40, "fingerprint": "abc"}
 
 
@@ -58,7 +58,9 @@ def test_an_artifact_loads_without_finecomb_and_gives_the_same_logits(make: Any,
             torch.testing.assert_close(model(**inputs).logits, tuned.forward(mine), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("model_type", [name for name, family in FAMILIES.items() if not family.causal and family.padding == "right"])
+@pytest.mark.parametrize(
+    "model_type", [name for name, family in FAMILIES.items() if family.architecture == "encoder" and family.padding == "right"]
+)
 def test_prompts_on_encoders_agree_with_peft_in_padded_batches_too(make: Any, tmp_path: Path, model_type: str) -> None:
     tuned = trained(make, model_type, "prompt")
     tuning.save(tuned, tmp_path, INFO)
@@ -144,7 +146,7 @@ def test_a_file_system_without_links_gets_a_copy(make: Any, tmp_path: Path, monk
         assert torch.equal(tuning.load(tmp_path).forward(inputs), tuned.forward(inputs))
 
 
-@pytest.mark.parametrize("model_type", [name for name in FAMILIES if ("lora", name) not in REFUSED])
+@pytest.mark.parametrize("model_type", [name for name in CLASSIFIERS if ("lora", name) not in REFUSED])
 def test_an_adapter_loads_on_another_machine(make: Any, tmp_path: Path, model_type: str) -> None:
     """In another place, with the cache and the weights gone: by transformers' pipeline, plain PEFT and finecomb."""
     tuned = trained(make, model_type, "lora")

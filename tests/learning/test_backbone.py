@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
-from finecomb.config.schema.model import FAMILIES, Model
+from finecomb.config.schema.model import CLASSIFIERS, FAMILIES, Model
 from finecomb.core.errors import ConfigError
 from finecomb.learning.model import build, inspect
 from finecomb.learning.pooling import classify
@@ -28,7 +28,7 @@ def built(choice: Model, *, num_outputs: int = 3, seed: int = 0) -> Any:
     return build(choice, inspect(choice), num_outputs=num_outputs, label_names=names, problem_type="single_label_classification", seed=seed)
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_every_path_of_a_family_exists_and_together_they_hold_every_parameter(make: Any, model_type: str) -> None:
     backbone = make.backbone(model_type)
     family = backbone.family
@@ -43,7 +43,7 @@ def test_every_path_of_a_family_exists_and_together_they_hold_every_parameter(ma
     assert all(parameter.dtype == torch.float32 for parameter in backbone.model.parameters())
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 @pytest.mark.parametrize("rate", [0.0, 0.3])
 def test_dropout_sets_every_rate(make: Any, model_type: str, rate: float) -> None:
     backbone = make.backbone(model_type, dropout=rate)
@@ -55,13 +55,13 @@ def test_dropout_sets_every_rate(make: Any, model_type: str, rate: float) -> Non
     assert torch.equal(first, second) is (rate == 0.0)
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_no_two_parameters_share_memory(make: Any, model_type: str) -> None:
     state = make.backbone(model_type).model.state_dict()
     assert len({tensor.data_ptr() for tensor in state.values()}) == len(state)
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_the_head_comes_from_the_seed_alone(make: Any, model_type: str) -> None:
     torch.manual_seed(1)
     first = make.backbone(model_type, seed=0)
@@ -83,7 +83,7 @@ def test_the_backbone_does_not_depend_on_the_number_of_outputs(make: Any) -> Non
     assert all(torch.equal(two[name], three[name]) for name in two)
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_a_model_written_to_a_directory_is_read_by_its_path(make: Any, tmp_path: Path, model_type: str) -> None:
     backbone = make.backbone(model_type)
     backbone.model.save_pretrained(tmp_path)
@@ -173,7 +173,7 @@ def test_weights_in_half_precision_are_used_in_full(make: Any, tmp_path: Path) -
 
 
 def test_sdpa_is_used_where_the_architecture_has_it(make: Any) -> None:
-    used = {model_type: make.backbone(model_type).model.config._attn_implementation for model_type in FAMILIES}
+    used = {model_type: make.backbone(model_type).model.config._attn_implementation for model_type in CLASSIFIERS}
     assert {model_type for model_type, kind in used.items() if kind != "sdpa"} == {"deberta-v2", "xlnet"}
 
 
@@ -220,7 +220,7 @@ def test_a_repeated_build_is_the_same_in_every_bit_and_says_nothing(make: Any, c
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_every_listed_attention_gives_the_same_logits(make: Any, model_type: str) -> None:
     family = FAMILIES[model_type]
     logits = {}
@@ -235,7 +235,7 @@ def test_every_listed_attention_gives_the_same_logits(make: Any, model_type: str
         torch.testing.assert_close(found, logits["auto"], rtol=1e-5, atol=1e-5, msg=attention)
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_the_listed_attentions_are_those_that_transformers_has(make: Any, model_type: str) -> None:
     model = make.backbone(model_type).model
     has = {"sdpa": model._supports_sdpa, "eager": True, "flash_attention_2": model._supports_flash_attn}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from finecomb.config.schema.model import FAMILIES
+from finecomb.config.schema.model import CLASSIFIERS
 from finecomb.learning.tuning import Tuned
 
 # The recomputed forward pass runs the same operations on the same numbers; float64.
@@ -46,7 +46,7 @@ def test_the_gradient_is_the_same_with_dropout(make: Any, family: str, tuning: s
         torch.testing.assert_close(found[name], gradient, rtol=TOLERANCE, atol=TOLERANCE, msg=name)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", CLASSIFIERS)
 def test_every_architecture_has_the_same_gradient(make: Any, family: str) -> None:
     plain, checkpointed = pair(make, family, "full", dropout=0.2)
     batch = make.batch(plain.backbone.tokenizer)

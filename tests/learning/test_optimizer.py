@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from finecomb.config.schema import optimizer as schema
-from finecomb.config.schema.model import FAMILIES
+from finecomb.config.schema.model import CLASSIFIERS
 from finecomb.learning import optimizer
 
 COMMON = {"lr": 1e-2, "weight_decay": 0.1, "head_lr_multiplier": 1.0, "layer_decay": 1.0}
@@ -34,7 +34,7 @@ def test_each_optimizer_is_torchs_and_holds_what_trains_and_no_more(make: Any, n
     assert len(held) == len(tuned.trainable)
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_decay_goes_to_matrices_only(make: Any, model_type: str) -> None:
     tuned = make.tuned(model_type, "full")
     parameters = dict(tuned.model.named_parameters())

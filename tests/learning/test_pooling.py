@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from finecomb.config.schema.model import FAMILIES
+from finecomb.config.schema.model import CLASSIFIERS, FAMILIES
 from finecomb.config.schema.tuning import REFUSED
 from finecomb.learning.pooling import classify
 
 CELLS = [
     (model_type, method)
-    for model_type in FAMILIES
+    for model_type in CLASSIFIERS
     for method in ("full", "bitfit", "lora", "prompt")
     if (method, model_type) not in REFUSED
 ]
@@ -38,7 +38,7 @@ def test_padding_never_changes_a_logit(make: Any, model_type: str, method: str) 
         torch.testing.assert_close(logits, together, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_a_text_without_padding_is_read_as_transformers_reads_it(make: Any, model_type: str) -> None:
     backbone = make.backbone(model_type)
     model = backbone.model.double()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from finecomb.config.schema import optimizer as schema
-from finecomb.config.schema.model import FAMILIES
+from finecomb.config.schema.model import CLASSIFIERS
 from finecomb.config.schema.tuning import REFUSED
 from finecomb.learning import optimizer, tuning
 
@@ -17,7 +17,7 @@ METHODS = ("full", "top_layers", "lora", "prompt")
 BF16 = torch.bfloat16
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", CLASSIFIERS)
 def test_the_head_is_that_of_an_fp32_model_and_logits_have_its_resolution(make: Any, family: str) -> None:
     exact, lower = make.tuned(family, "full"), make.tuned(family, "full", dtype=BF16)
     new = tuple(f"{path}." for path in lower.backbone.new_modules)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from finecomb.config.schema import task as schema
-from finecomb.config.schema.model import FAMILIES
+from finecomb.config.schema.model import CLASSIFIERS
 from finecomb.learning import task
 
 REGRESSION = task.build(schema.Regression(name="regression"), label_kind="number", label_names=None)
@@ -52,7 +52,7 @@ def test_of_a_pair_whose_texts_are_both_long_each_keeps_its_share(make: Any, mod
     assert encoded["truncated"] == [first + second - room]
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_an_empty_text_has_a_token_to_read(make: Any, model_type: str) -> None:
     tokenizer = make.backbone(model_type).tokenizer
     rows = make.rows(tokenizer, ["", "a good movie"])
@@ -60,7 +60,7 @@ def test_an_empty_text_has_a_token_to_read(make: Any, model_type: str) -> None:
     assert rows[0]["attention_mask"] == [1] * len(rows[0]["input_ids"])
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_only_what_the_architecture_reads_is_encoded(make: Any, model_type: str) -> None:
     rows = make.rows(make.backbone(model_type).tokenizer)
     assert ("token_type_ids" in rows[0]) is (model_type in ("bert", "electra", "xlnet"))

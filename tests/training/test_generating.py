@@ -25,19 +25,19 @@ from finecomb.training.datamodule import EvaluationLoader
 from finecomb.training.evaluate import evaluate
 
 CPU = torch.device("cpu")
-CELL = cells()["seq2seq"]
+CELL = cells()["seq2seq_template"]
 
 
 def run_of(folder: Path, *overrides: str, tuning: str = "full", name: str = "run") -> RunDirectory:
     """A finished run of the cell's data."""
-    given = [*overrides_of("seq2seq", CELL, tuning, CELL.architecture), "trainer.max_epochs=2", "optimizer.lr=0.01", *overrides]
-    run = make_run(folder / "runs", data_of(folder, "seq2seq", CELL), *given, name=name)
+    given = [*overrides_of("seq2seq_template", CELL, tuning, CELL.architecture), "trainer.max_epochs=2", "optimizer.lr=0.01", *overrides]
+    run = make_run(folder / "runs", data_of(folder, "seq2seq_template", CELL), *given, name=name)
     assert worker.attempt(run, first=True, started=0.0) == 0
     return run
 
 
 def sources_of_test() -> list[str]:
-    return CELL.rows("test", 9, random.Random("seq2seq test")).text
+    return CELL.rows("test", 9, random.Random("seq2seq_template test")).text
 
 
 def predictions(run: RunDirectory, split: str = "test") -> dict[str, list[Any]]:
@@ -105,7 +105,7 @@ def test_without_generation_there_are_no_metrics_of_texts(tmp_path: Path) -> Non
 
 
 def test_texts_depend_neither_on_the_batch_size_nor_on_ranks(tmp_path: Path) -> None:
-    parts = parts_of(config_of(tmp_path, "seq2seq", CELL, "full", CELL.architecture))
+    parts = parts_of(config_of(tmp_path, "seq2seq_template", CELL, "full", CELL.architecture))
     made = generating.build(parts.tuned, parts.task, parts.config)
     assert made is not None
     split = parts.data.splits["test"]
@@ -121,7 +121,7 @@ def test_texts_depend_neither_on_the_batch_size_nor_on_ranks(tmp_path: Path) -> 
 
 
 def test_a_model_without_room_for_texts_is_refused(tmp_path: Path) -> None:
-    config = config_of(tmp_path, "seq2seq", CELL, "full", CELL.architecture, "evaluate.generate.max_new_tokens=100")
+    config = config_of(tmp_path, "seq2seq_template", CELL, "full", CELL.architecture, "evaluate.generate.max_new_tokens=100")
     parts = parts_of(config)
     with pytest.raises(ConfigError, match="100 new tokens after a prompt of up to 128 in a model with 192 positions"):
         parts.module()

@@ -84,7 +84,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
     "run": (
         "learning/generation", "learning/heads", "learning/loss", "learning/optimizer", "learning/pooling", "learning/precision",
         "learning/scheduler",
-        "learning/model/backbone", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
+        "learning/model/backbone", "learning/model/scratch", "learning/model/source", "learning/model/tiny", "learning/model/tokenizer",
         "learning/task/answer_windows", "learning/task/encoding", "learning/task/entities", "learning/task/metrics",
         "learning/task/next_tokens", "learning/task/no_answer", "learning/task/runner",
         "learning/task/text_generation", "learning/task/text_statistics",
@@ -115,7 +115,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
         "data/chance", "data/patterns", "data/scripts", "data/shards", "data/texts",
         "data/dataset/broken", "data/dataset/columns", "data/dataset/compressed", "data/dataset/files", "data/dataset/found",
         "data/dataset/hub", "data/dataset/known_files", "data/dataset/labels", "data/dataset/lines", "data/dataset/manifest",
-        "data/dataset/movie_reviews", "data/dataset/prepared",
+        "data/dataset/movie_reviews", "data/dataset/parallel", "data/dataset/prepared",
         "data/dataset/reading", "data/dataset/rows", "data/dataset/shop_reviews", "data/dataset/split", "data/dataset/table",
         "data/dataset/text_file",
         "data/dataset/formats/columnar", "data/dataset/formats/delimited", "data/dataset/formats/objects", "data/dataset/formats/piece",

@@ -13,7 +13,7 @@ from finecomb.config import class_weights, device_rules, generation_rules, plugi
 from finecomb.config.parameters import linear_maps
 from finecomb.config.schema.dataset import Dataset, Files, HubDataset, KnownFiles, MovieReviews, Prepared
 from finecomb.config.schema.loss import CrossEntropy, weights_of
-from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel
+from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel, Transformer
 from finecomb.config.schema.optimizer import Adam, Sgd
 from finecomb.config.schema.sampler import Balanced
 from finecomb.config.schema.task import variant
@@ -283,7 +283,7 @@ def _model(config: Config, where: Where) -> Iterator[Problem]:
         yield Problem(
             f"model.hidden={model.hidden} cannot be split in {model.heads} heads", where("model.hidden"), "a multiple of model.heads"
         )
-    if not model.source and model.name_or_path is None and not isinstance(model, TinyModel):
+    if not model.source and model.name_or_path is None and not isinstance(model, TinyModel | Transformer):
         yield Problem(f"model={model.name} has no source", where("model"), hint="give model.name_or_path=DIR or hub id")
 
 
@@ -319,8 +319,9 @@ def _unknown_targets(targets: Sequence[str], model_type: str, where: Where) -> I
 
 
 def _layers(config: Config) -> int | None:
-    if isinstance(config.model, TinyModel):
-        return config.model.layers
+    if isinstance(config.model, TinyModel | Transformer):
+        family = FAMILIES.get(config.model.model_type)
+        return config.model.layers * (len(family.lists) if family else 1)
     shape = SHAPES.get(config.model.name) if config.model.name_or_path is None else None
     return shape.layers if shape is not None else None
 

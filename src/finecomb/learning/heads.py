@@ -16,7 +16,7 @@ from peft import TaskType
 from torch import Tensor, nn
 
 from finecomb.config.schema.model import FAMILIES
-from finecomb.learning.pooling import align, classify
+from finecomb.learning.pooling import DECODER, align, classify
 
 VERSION = "1"
 
@@ -87,6 +87,13 @@ def _of_tokens(model: Any, inputs: dict[str, Tensor], virtual: int, logits_of: C
     return logits[:, virtual:]
 
 
+def _targets(model: Any, inputs: dict[str, Tensor], virtual: int) -> Tensor:
+    """Logits [B, T, V] of the tokens of the target, which decoder_input_ids [B, T] are shifted behind."""
+    source = {name: value for name, value in inputs.items() if not name.startswith(DECODER)}
+    target = {name: value for name, value in inputs.items() if name.startswith(DECODER)}
+    return model(**align(source, "right"), **target, use_cache=False).logits
+
+
 HEADS: Mapping[str, Head] = {
     head.name: head
     for head in (
@@ -95,5 +102,6 @@ HEADS: Mapping[str, Head] = {
         Head("question_answering", "AutoModelForQuestionAnswering", TaskType.QUESTION_ANS, _answers),
         Head("features", "AutoModelForSequenceClassification", TaskType.FEATURE_EXTRACTION, _features, bare=True),
         Head("causal_lm", "AutoModelForCausalLM", TaskType.CAUSAL_LM, _tokens),
+        Head("seq2seq_lm", "AutoModelForSeq2SeqLM", TaskType.SEQ_2_SEQ_LM, _targets),
     )
 }

@@ -11,6 +11,9 @@ from finecomb.config.schema.model import FAMILIES
 
 VERSION = "1"
 
+DECODER = "decoder_"
+"""Beginning of the names of inputs that only the decoder of an encoder-decoder reads."""
+
 
 def align(inputs: dict[str, Tensor], side: str) -> dict[str, Tensor]:
     """Move every row's padding to `side`, keeping the order of its real tokens.
@@ -56,8 +59,9 @@ def with_prompt(model: Any, core: Any, inputs: dict[str, Tensor]) -> dict[str, T
 
     inputs: input_ids, attention_mask and perhaps token_type_ids, each [B, L], padded on either side. Returned: inputs_embeds
     [B, P + L, H] and the others [B, P + L], padded on the right. The virtual tokens are real to the mask, and of token type 0.
+    Inputs of a decoder are left as they are: the virtual tokens are the encoder's.
     """
-    aligned = align(inputs, "right")
+    aligned = align({name: tensor for name, tensor in inputs.items() if not name.startswith(DECODER)}, "right")
     embeddings = core.get_input_embeddings()(aligned.pop("input_ids"))
     prompt = model.prompt_encoder["default"].embedding.weight.to(embeddings.dtype)
     rows, length = len(embeddings), len(prompt)
@@ -65,4 +69,4 @@ def with_prompt(model: Any, core: Any, inputs: dict[str, Tensor]) -> dict[str, T
     for name, tensor in aligned.items():
         value = 1 if name == "attention_mask" else 0
         extended[name] = torch.cat((tensor.new_full((rows, length), value), tensor), 1)
-    return extended
+    return extended | {name: tensor for name, tensor in inputs.items() if name.startswith(DECODER)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,12 +64,21 @@ def compose(config: Config, data: Path, source: models.ModelSource, *, dtype: to
         head=task.head,
         seed=config.seed,
         dtype=dtype,
+        corpus=models.Corpus(prepared.manifest.hashes["train"], lambda: _texts(prepared)),
     )
     task.bind(backbone.tokenizer, backbone.model.config)
     tuned = tuning.build(config.tuning).apply(backbone, seed=config.seed)
     tuned.check_length(config.batch.max_length)
     loss = losses.build(config.loss, variant(config.task), label_counts=_label_counts(prepared))
     return Parts(config, prepared, task, backbone, tuned, loss, DataModule(config, prepared, backbone.tokenizer, task))
+
+
+def _texts(prepared: PreparedFolder) -> Iterator[str]:
+    """All texts of train: also those that are labels."""
+    rows = prepared.load()["train"]
+    for name in ("text", "text_pair", "label"):
+        if name in rows.column_names:
+            yield from (text for text in rows[name] if isinstance(text, str))
 
 
 def _label_counts(prepared: PreparedFolder) -> list[int] | None:

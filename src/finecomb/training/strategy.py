@@ -57,7 +57,7 @@ def shard(tuned: Tuned, mesh: DeviceMesh) -> FSDPModule:
     """
     core = tuned.core
     # The head is apart because it trains in fp32 where the rest is in bfloat16, and tensors that are exchanged together share a type.
-    for module in (*core.get_submodule(tuned.backbone.family.blocks), *map(core.get_submodule, tuned.backbone.new_modules)):
+    for module in (*map(core.get_submodule, tuned.layers), *map(core.get_submodule, tuned.backbone.new_modules)):
         fully_shard(module, mesh=mesh)
     # Freed after the forward pass too: otherwise what evaluation gathered would be in place of the divided tensors after it.
     root = fully_shard(_Root(tuned.model, tuned.forward), mesh=mesh, reshard_after_forward=True)

@@ -192,6 +192,18 @@ class KnownFiles(Dataset):
 
 
 @dataclass
+class ParallelText(Dataset):
+    """Texts in two languages, a text on each line: two files for each split, such as train.en and train.de.gz, in the folder `path`."""
+
+    languages: list[str] = option("how the names of the sources' and of the targets' files end, such as [en, de]")
+    stems: dict[str, str] = option(
+        "train, validation, test: how the names of the split's files begin; only train is needed", identity=False
+    )
+    encoding: str = option("text encoding")
+    license: str = option("license as stated by the source", identity=False)
+
+
+@dataclass
 class Prepared(Dataset):
     """A folder that `finecomb prepare` wrote; dataset.path names it. Its rows are taken as they are: only dataset.limit applies."""
 
@@ -326,6 +338,7 @@ CHOICES = {
     "hub": HubDataset,
     "files": Files,
     "known_files": KnownFiles,
+    "parallel": ParallelText,
     "prepared": Prepared,
     "wikipedia": Wikipedia,
     "common_crawl": CommonCrawl,

@@ -44,6 +44,8 @@ class Family:
     padding: the side on which the architecture must be padded. causal: the last real token is pooled.
     unused: tensors that no head reads; they get no gradient and never train.
     attention: implementations of attention that transformers has for the architecture.
+    encoder: of an encoder-decoder the ModuleList of the encoder's layers, below those of `blocks`, which are the decoder's.
+    stacks: modules that themselves apply dropout to the embeddings.
     """
 
     embeddings: tuple[str, ...]
@@ -57,12 +59,19 @@ class Family:
     unused: tuple[str, ...] = ()
     attention: tuple[str, ...] = ("sdpa", "eager", "flash_attention_2")
     tokens: tuple[str, ...] = ("classifier",)
+    encoder: Optional[str] = None
+    stacks: tuple[str, ...] = ()
     answers: tuple[str, ...] = ("qa_outputs",)
 
     @property
     def architecture(self) -> str:
-        """Encoder or decoder."""
-        return "decoder" if self.causal else "encoder"
+        """encoder, decoder or encoder_decoder."""
+        return "encoder_decoder" if self.encoder else "decoder" if self.causal else "encoder"
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """The ModuleLists of layers, lowest first."""
+        return (self.blocks,) if self.encoder is None else (self.encoder, self.blocks)
 
     def new_modules(self, head: str) -> tuple[str, ...]:
         """Modules that are newly initialized under a head of that kind, whatever the weights hold."""
@@ -102,7 +111,27 @@ FAMILIES = {
     "qwen3": Family(
         ("model.embed_tokens",), "model.layers", ("model.norm",), (), ("score",), ("q_proj", "v_proj"), causal=True, tokens=("score",),
     ),
+    "bart": Family(
+        ("model.shared", *(f"model.{part}" for part in (
+            "encoder.embed_positions", "encoder.layernorm_embedding", "decoder.embed_positions", "decoder.layernorm_embedding",
+        ))),
+        "model.decoder.layers", (), (), (), ("q_proj", "v_proj"), encoder="model.encoder.layers", stacks=("model.encoder", "model.decoder"),
+    ),
+    "marian": Family(
+        # Sinusoidal positions are stored, and never train.
+        ("model.shared",), "model.decoder.layers", (), (), (), ("q_proj", "v_proj"), encoder="model.encoder.layers",
+        unused=("model.encoder.embed_positions", "model.decoder.embed_positions"), stacks=("model.encoder", "model.decoder"),
+    ),
+    "t5": Family(
+        # The norm above the encoder is below every layer of the decoder.
+        ("shared", "encoder.dropout", "encoder.final_layer_norm"), "decoder.block", ("decoder.final_layer_norm", "decoder.dropout"), (), (),
+        ("q", "v"), encoder="encoder.block", attention=("eager",),
+    ),
 }  # fmt: skip
+
+
+# Architectures with a head for classes.
+CLASSIFIERS = tuple(name for name, family in FAMILIES.items() if family.encoder is None)
 
 
 @dataclass
@@ -119,6 +148,22 @@ class TinyModel(Model):
     def __post_init__(self) -> None:
         if self.model_type == "auto" and self.architecture is not None:
             self.model_type = self.architecture
+
+
+@dataclass
+class Transformer(Model):
+    """An encoder-decoder with random weights, to be trained from the start (Vaswani et al. 2017), as transformers' Marian has it.
+
+    Source and target share one vocabulary; embeddings and output layer share one table. The weights are drawn from the run's seed.
+    """
+
+    layers: int = option("layers of the encoder, and of the decoder", low=1)
+    hidden: int = option("hidden size", low=4)
+    heads: int = option("number of attention heads", low=1)
+    intermediate: int = option("width of the feed-forward layers", low=4)
+    positions: int = option("most tokens of a source and of a target", low=4)
+    tokenizer: str = option("train: byte-level BPE (Sennrich et al. 2016), learned from the texts of the train split", allowed=("train",))
+    vocabulary: int = option("tokens of that vocabulary; fewer where the texts do not have so many", low=300)
 
 
 @dataclass(frozen=True)
@@ -172,4 +217,4 @@ HUB_WEIGHTS = {"sentence-transformers/all-MiniLM-L6-v2": "53aa51172d142c89d9012c
 # Folder of an adapter's artifact that holds the base's weight files.
 EMBEDDED_BASE = "base"
 
-CHOICES = {"pretrained": Model, "tiny": TinyModel}
+CHOICES = {"pretrained": Model, "tiny": TinyModel, "transformer": Transformer}

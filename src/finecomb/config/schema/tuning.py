@@ -97,15 +97,15 @@ REFUSED: dict[tuple[str, Optional[str]], str] = {
     ("bitfit", "modernbert"): _NO_BIAS,
     ("bitfit", "llama"): _NO_BIAS,
     ("bitfit", "qwen3"): _NO_BIAS,
+    ("bitfit", "t5"): _NO_BIAS,
 }
 
 # (tuning, head) -> why the pair is refused at validation, whatever the architecture.
+_NO_NEW_HEAD = "its output layer is the vocabulary of the weights, mostly tied to the embeddings: no head is new"
 REFUSED_HEADS: dict[tuple[str, str], str] = {
     ("head", "features"): "features are read without a head, so nothing would train",
-    (
-        "head",
-        "causal_lm",
-    ): "its output layer is the vocabulary of the weights, mostly tied to the embeddings: no head is new",
+    ("head", "causal_lm"): _NO_NEW_HEAD,
+    ("head", "seq2seq_lm"): _NO_NEW_HEAD,
 }
 
 CHOICES = {"full": Full, "head": Head, "top_layers": TopLayers, "bitfit": BitFit, "lora": Lora, "prompt": Prompt}

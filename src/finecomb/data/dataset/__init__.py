@@ -24,6 +24,10 @@ def build(config: schema.Dataset, *, unlabeled: bool = False) -> Source:
         from finecomb.data.dataset.shop_reviews import ShopReviewsSource
 
         return ShopReviewsSource(config)
+    if isinstance(config, schema.ParallelText):
+        from finecomb.data.dataset.parallel import ParallelTextSource
+
+        return ParallelTextSource(config)
     if isinstance(config, schema.HubDataset):
         from finecomb.data.dataset.hub import HubSource
 

@@ -8,8 +8,9 @@ from finecomb.learning.model.source import ModelSource, inspect
 
 if TYPE_CHECKING:
     from finecomb.learning.model.backbone import Backbone, build
+    from finecomb.learning.model.scratch import Corpus
 
-__all__ = ["Backbone", "ModelSource", "build", "inspect"]
+__all__ = ["Backbone", "Corpus", "ModelSource", "build", "inspect"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from finecomb.learning.model import backbone
 
         return getattr(backbone, name)
+    if name == "Corpus":
+        from finecomb.learning.model.scratch import Corpus
+
+        return Corpus
     raise AttributeError(name)

@@ -15,9 +15,10 @@ from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig
 
 from finecomb.config.plugins import find_build
-from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES, Family, Model
+from finecomb.config.schema.model import EMBEDDED_BASE, FAMILIES, Family, Model, Transformer
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.learning.heads import HEADS, Head
+from finecomb.learning.model.scratch import Corpus, scratch_directory
 from finecomb.learning.model.source import ModelSource
 from finecomb.learning.model.tiny import tiny_directory
 from finecomb.learning.model.tokenizer import load_tokenizer, prepare_tokenizer
@@ -53,7 +54,7 @@ class Backbone:
     def max_positions(self) -> int | None:
         """Tokens that the architecture has positions for; None where positions are relative and unbounded."""
         config = self.model.config
-        if config.model_type == "xlnet" or not getattr(config, "position_biased_input", True):
+        if config.model_type in ("xlnet", "t5") or not getattr(config, "position_biased_input", True):
             return None
         taken = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta") else 0
         return int(config.max_position_embeddings) - taken
@@ -69,13 +70,14 @@ def build(
     seed: int,
     head: str = "sequence_classification",
     dtype: torch.dtype = torch.float32,
+    corpus: Corpus | None = None,
 ) -> Backbone:
     """Load or make the model with a head of a kind of `HEADS`, and of `num_outputs` outputs where that is new.
 
     A new head is drawn from `seed` alone: not from the global random state, nor from what is tuned. A head for classes that comes with the
     weights is replaced; one for words is kept. problem_type: as transformers names it (regression, single_label_classification,
     multi_label_classification); None for heads that have none.
-    dtype: of the pre-trained weights; see `set_precision`.
+    dtype: of the pre-trained weights; see `set_precision`. corpus: the training texts, for a model that learns its tokenizer from them.
 
     Raises:
         ConfigError: the weights do not fit the architecture, or the tokenizer does not fit the weights.
@@ -83,11 +85,12 @@ def build(
     outputs: dict[str, Any] = {"num_outputs": num_outputs, "label_names": label_names, "problem_type": problem_type, "seed": seed}
     outputs["head"] = head
     own = find_build("model", config.name)
-    backbone: Backbone = own(config, source, **outputs) if own else _build(config, source, dtype=dtype, **outputs)
+    backbone: Backbone = own(config, source, **outputs) if own else _build(config, source, dtype=dtype, corpus=corpus, **outputs)
     if dtype != torch.float32:
         set_precision(backbone.model, backbone.new_modules, dtype)
     if config.gradient_checkpointing:
-        checkpoint_layers(backbone.model.get_submodule(backbone.family.blocks))
+        for path in backbone.family.lists:
+            checkpoint_layers(backbone.model.get_submodule(path))
     return backbone
 
 
@@ -101,9 +104,10 @@ def _build(
     seed: int,
     head: str,
     dtype: torch.dtype,
+    corpus: Corpus | None,
 ) -> Backbone:
     family = FAMILIES[source.model_type]
-    directory = source.directory or tiny_directory(config, source)
+    directory = source.directory or _made_here(config, source, corpus, seed)
     tokenizer = load_tokenizer(directory)
     model_config = AutoConfig.from_pretrained(str(directory), local_files_only=True)
     prepare_tokenizer(tokenizer, family, model_config)
@@ -122,6 +126,14 @@ def _build(
     return Backbone(model, tokenizer, family, source.sha256, source.hub_id or EMBEDDED_BASE, directory, new_modules, HEADS[head])
 
 
+def _made_here(config: Model, source: ModelSource, corpus: Corpus | None, seed: int) -> Path:
+    if not isinstance(config, Transformer):
+        return tiny_directory(config, source)
+    if corpus is None:
+        raise ValueError("a model that learns its tokenizer needs the training texts")
+    return scratch_directory(config, source, corpus, seed=seed)
+
+
 def _set_outputs(config: Any, num_outputs: int, label_names: list[str] | None, problem_type: str | None) -> None:
     config.num_labels = num_outputs
     names = label_names if label_names is not None else ["value"] if problem_type == "regression" else None
@@ -134,6 +146,8 @@ def _set_outputs(config: Any, num_outputs: int, label_names: list[str] | None, p
 def set_dropout(config: Any, dropout: float) -> None:
     """Set every dropout rate of a transformers config, whatever the architecture calls it; 0.0 leaves no dropout at all."""
     for name, value in config.to_dict().items():
+        if "layerdrop" in name and dropout:  # whole layers, which is another thing
+            continue
         if "drop" in name and (value is None or isinstance(value, (int, float))):
             setattr(config, name, dropout)
 
@@ -181,7 +195,7 @@ def load_pretrained(
     absent = (*new, *family.head, *family.pooler) if head.bare else new
     missing = [key for key in loading["missing_keys"] if not _inside(key, absent)]
     mismatched = [str(key) for key, *_ in loading["mismatched_keys"] if not _inside(key, absent)]
-    layers = (f"{family.blocks}.", f"{family.blocks.split('.', 1)[-1]}.")
+    layers = tuple(f"{path}." for blocks in family.lists for path in (blocks, blocks.split(".", 1)[-1]))
     unexpected = [key for key in loading["unexpected_keys"] if key.startswith(layers) and not key.endswith(_STORED_BUFFERS)]
     problems = [
         Problem(f"{len(keys)} tensors {what}: {', '.join(sorted(keys)[:4])}{' ...' if len(keys) > 4 else ''}", str(directory))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from finecomb.assets import Local, fetch, hash_directory, hash_file
 from finecomb.config.device_rules import attention_problem
-from finecomb.config.schema.model import FAMILIES, HUB_WEIGHTS, Model, TinyModel
+from finecomb.config.schema.model import FAMILIES, HUB_WEIGHTS, Model, TinyModel, Transformer
 from finecomb.core.errors import ConfigError, Problem
 
 VERSION = "1"
@@ -55,6 +55,8 @@ def _locate(config: Model) -> ModelSource:
         return _from_path(config.name_or_path)
     if isinstance(config, TinyModel):
         return _tiny(config)
+    if isinstance(config, Transformer):
+        return _scratch(config)
     if not config.source:
         raise ConfigError(
             Problem(f"model {config.name} names no weights", "model.source", hint="set model.name_or_path to a local directory or a hub id")
@@ -94,6 +96,14 @@ def _tiny(config: TinyModel) -> ModelSource:
             )
         )
     return ModelSource(None, hashlib.sha256(json.dumps(fields).encode()).hexdigest(), config.model_type)
+
+
+def _scratch(config: Transformer) -> ModelSource:
+    if config.hidden % config.heads or config.hidden % 2:
+        what = f"hidden size {config.hidden} over {config.heads} heads"
+        raise ConfigError(Problem(what, "model.hidden", allowed="an even multiple of model.heads"))
+    sizes = [config.layers, config.hidden, config.heads, config.intermediate, config.positions, config.tokenizer, config.vocabulary]
+    return ModelSource(None, hashlib.sha256(json.dumps(sizes).encode()).hexdigest(), "marian")
 
 
 def _from_path(path: str) -> ModelSource:

@@ -82,14 +82,33 @@ def tiny_config(choice: TinyModel, tokenizer: Any) -> Any:
             return transformers.LlamaConfig(**common, **named, num_key_value_heads=choice.heads)
         case "qwen3":
             return transformers.Qwen3Config(**common, **named, num_key_value_heads=1, head_dim=choice.hidden // choice.heads)
+        case "bart" | "marian":
+            config_class = transformers.BartConfig if choice.model_type == "bart" else transformers.MarianConfig
+            sides = {f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in (
+                ("layers", choice.layers), ("attention_heads", choice.heads), ("ffn_dim", 2 * choice.hidden)
+            )}  # fmt: skip
+            start = ids["eos_token_id"] if choice.model_type == "bart" else ids["pad_token_id"]
+            return config_class(
+                vocab_size=len(tokenizer), d_model=choice.hidden, max_position_embeddings=POSITIONS, init_std=INITIALIZER_RANGE,
+                decoder_start_token_id=start, forced_eos_token_id=None, **sides, **named,
+            )  # fmt: skip
+        case "t5":
+            return transformers.T5Config(
+                vocab_size=len(tokenizer), d_model=choice.hidden, d_kv=choice.hidden // choice.heads, d_ff=2 * choice.hidden,
+                num_layers=choice.layers, num_heads=choice.heads, decoder_start_token_id=ids["pad_token_id"], **named,
+            )  # fmt: skip
     raise ValueError(f"no tiny model of architecture {choice.model_type}")
 
 
 def tiny_model(config: Any, *, init_seed: int) -> Any:
-    """A ...ForSequenceClassification with weights drawn from `init_seed` alone; the caller's random state is left as it was."""
+    """A ...ForSequenceClassification, or of an encoder-decoder ...ForConditionalGeneration, with weights drawn from `init_seed` alone.
+
+    The caller's random state is left as it was.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(init_seed)
-        return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+        auto = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForSequenceClassification
+        return auto.from_config(config, dtype=torch.float32)
 
 
 def words_head(config: Any, known: Container[str], *, init_seed: int) -> dict[str, torch.Tensor]:
@@ -98,6 +117,8 @@ def words_head(config: Any, known: Container[str], *, init_seed: int) -> dict[st
     known: names of the other tensors. Tensors that are tied to the embeddings are left out, as in any stored weights.
     """
     family = FAMILIES[config.model_type]
+    if family.encoder is not None:
+        return {}
     auto = transformers.AutoModelForCausalLM if family.causal else transformers.AutoModelForMaskedLM
     if type(config) not in (transformers.MODEL_FOR_CAUSAL_LM_MAPPING if family.causal else transformers.MODEL_FOR_MASKED_LM_MAPPING):
         return {}
@@ -121,7 +142,7 @@ def tiny_directory(choice: Model, source: ModelSource) -> Path:
     tokenizer = tiny_tokenizer(source.model_type)
     model = tiny_model(tiny_config(choice, tokenizer), init_seed=choice.init_seed)
     heads = tuple(f"{path}." for path in FAMILIES[source.model_type].head)
-    tensors = {name: value for name, value in model.state_dict().items() if not name.startswith(heads)}
+    tensors = {name: value for name, value in model.state_dict().items() if not heads or not name.startswith(heads)}
     tensors |= words_head(model.config, model.state_dict(), init_seed=choice.init_seed)
     directory.parent.mkdir(parents=True, exist_ok=True)
     # Another process may be first; what it wrote is the same.

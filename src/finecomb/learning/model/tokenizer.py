@@ -68,6 +68,13 @@ SPECIALS = {
     # As in the real ones: GPT-2 and Llama have no token for padding, and GPT-2 and Qwen put nothing around a text.
     "gpt2": Specials(("<|endoftext|>",), dict.fromkeys(("unk_token", "bos_token", "eos_token"), "<|endoftext|>"), "$A", "$A $B"),
     "llama": Specials(("<unk>", "<s>", "</s>"), {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}, "<s> $A", "<s> $A <s> $B"),
+    "bart": _ROBERTA,
+    "marian": Specials(
+        ("</s>", "<unk>", "<pad>"), {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}, "$A </s>", "$A $B </s>"
+    ),
+    "t5": Specials(
+        ("<pad>", "</s>", "<unk>"), {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}, "$A </s>", "$A </s> $B </s>"
+    ),
     "qwen3": Specials(
         ("<|endoftext|>", "<|im_end|>"),
         {"unk_token": "<|endoftext|>", "pad_token": "<|endoftext|>", "eos_token": "<|im_end|>"},

@@ -13,7 +13,7 @@ from finecomb.config.schema import tuning as schema
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.learning.quiet import quiet
 from finecomb.learning.tuning.seeding import derive
-from finecomb.learning.tuning.tuned import Tuned
+from finecomb.learning.tuning.tuned import Tuned, layer_paths
 
 if TYPE_CHECKING:
     from finecomb.learning.model.backbone import Backbone
@@ -54,7 +54,7 @@ class Lora:
 
 def _linear_maps(backbone: Backbone) -> dict[str, nn.Module]:
     """Linear maps of the layers, by their name within a layer."""
-    blocks = backbone.model.get_submodule(backbone.family.blocks)
+    blocks = [backbone.model.get_submodule(path) for path in layer_paths(backbone.model, backbone.family)]
     return {name: module for block in blocks for name, module in block.named_modules() if isinstance(module, (nn.Linear, Conv1D))}
 
 

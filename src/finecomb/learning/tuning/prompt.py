@@ -16,7 +16,7 @@ from torch import Tensor
 from finecomb.config.schema import tuning as schema
 from finecomb.learning.quiet import quiet
 from finecomb.learning.tuning.seeding import derive
-from finecomb.learning.tuning.tuned import Tuned
+from finecomb.learning.tuning.tuned import Tuned, layer_paths
 
 if TYPE_CHECKING:
     from finecomb.learning.model.backbone import Backbone
@@ -39,7 +39,7 @@ class Prompt:
             task_type=backbone.head.peft,
             num_virtual_tokens=length,
             token_dim=words.shape[1],
-            num_layers=len(backbone.model.get_submodule(backbone.family.blocks)),
+            num_layers=len(layer_paths(backbone.model, backbone.family)),
             num_attention_heads=backbone.model.config.num_attention_heads,
             num_transformer_submodules=1,
             modules_to_save=list(backbone.new_modules),

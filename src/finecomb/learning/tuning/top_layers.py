@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from finecomb.config.schema import tuning as schema
 from finecomb.core.errors import ConfigError, Problem
-from finecomb.learning.tuning.tuned import Tuned, inside, train_only
+from finecomb.learning.tuning.tuned import Tuned, inside, layer_paths, train_only
 
 if TYPE_CHECKING:
     from finecomb.learning.model.backbone import Backbone
@@ -29,10 +29,11 @@ class TopLayers:
             ConfigError: the model has fewer than k layers.
         """
         family, k = backbone.family, self.config.k
-        depth = len(backbone.model.get_submodule(family.blocks))
+        layers = layer_paths(backbone.model, family)
+        depth = len(layers)
         if k > depth:
             raise ConfigError(Problem(f"{k} top layers of a model that has {depth}", "tuning.k", allowed=f"0 to {depth}"))
-        paths = backbone.new_modules + tuple(f"{family.blocks}.{index}" for index in range(depth - k, depth))
+        paths = backbone.new_modules + tuple(layers[depth - k :])
         if self.config.embeddings:
             paths += family.embeddings
         if self.config.pooler:

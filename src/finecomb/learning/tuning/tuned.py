@@ -15,6 +15,7 @@ from finecomb.core.errors import ConfigError, Problem
 from finecomb.learning.pooling import with_prompt
 
 if TYPE_CHECKING:
+    from finecomb.config.schema.model import Family
     from finecomb.learning.model.backbone import Backbone
 
 VERSION = "1"
@@ -37,6 +38,11 @@ def is_bias(name: str) -> bool:
     return name == "bias" or name.endswith((".bias", "_bias"))
 
 
+def layer_paths(core: Any, family: Family) -> list[str]:
+    """Paths of all layers, lowest first: those of an encoder are below those of its decoder."""
+    return [f"{path}.{index}" for path in family.lists for index in range(len(core.get_submodule(path)))]
+
+
 def train_only(model: Any, names: Iterable[str]) -> None:
     """Freeze every parameter but `names`."""
     chosen = set(names)
@@ -50,6 +56,7 @@ class Tuned:
     model: the module to train and to move between devices: the transformers model, or the PEFT model around it.
     core: the transformers model in either case.
     trainable: names in `model` of the tensors that train; head_names: those of them that are new for the task.
+    layers: paths in `core` of the layers, lowest first.
     boundary: the first trainable layer ("embeddings", "layer 4 of 6", "pooler" or "head"); everything below is frozen.
     extra_positions: virtual tokens put before each text.
     adapt: from a batch's inputs to what the core takes.
@@ -66,7 +73,8 @@ class Tuned:
         self.adapt = input_adapter(model, self.core)
         prefix = next(name for name, module in model.named_modules() if module is self.core)
         self._prefix = f"{prefix}." if prefix else ""
-        self.depth = len(self.core.get_submodule(backbone.family.blocks))
+        self.layers = layer_paths(self.core, backbone.family)
+        self.depth = len(self.layers)
         self.trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         self.head_names = [name for name in self.trainable if inside(self.plain_name(name), backbone.new_modules)]
         self.boundary = self._describe_boundary()
@@ -90,6 +98,10 @@ class Tuned:
             if not any(inside(name, paths) for name in own):
                 for path in paths:
                     self.core.get_submodule(path).eval()
+        family = self.backbone.family
+        for path in family.stacks:
+            # Their own dropout is that of the embeddings; what they hold has been set.
+            self.core.get_submodule(path).training = any(inside(name, family.embeddings) for name in own)
         for module in self.core.modules():
             if isinstance(module, LoraLayer):
                 for added in (module.lora_dropout, module.lora_A, module.lora_B):
@@ -98,7 +110,7 @@ class Tuned:
     def parts(self) -> list[tuple[str, ...]]:
         """Paths in `core` of modules that are in one mode together: embeddings, each layer, final norm, pooler, head."""
         family = self.backbone.family
-        layers = ((f"{family.blocks}.{index}",) for index in range(self.depth))
+        layers = ((path,) for path in self.layers)
         present = dict(self.core.named_modules()).keys()
         parts = (family.embeddings, *layers, family.final, family.pooler, self.backbone.new_modules)
         return [tuple(path for path in part if path in present) for part in parts]
@@ -114,9 +126,8 @@ class Tuned:
         family, plain = self.backbone.family, self.plain_name(name)
         if inside(plain, (*self.backbone.new_modules, *family.final, *family.pooler)):
             return 0
-        if inside(plain, (family.blocks,)):
-            return self.depth - int(plain.removeprefix(f"{family.blocks}.").split(".")[0])
-        return self.depth + 1
+        at = next((at for at, path in enumerate(self.layers) if inside(plain, (path,))), -1)
+        return self.depth - at
 
     def _describe_boundary(self) -> str:
         deepest = max(map(self.depth_of, self.trainable))
