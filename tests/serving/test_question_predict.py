@@ -39,14 +39,14 @@ def questions(count: int, unanswered: bool) -> dict[str, Any]:
         context = " ".join(draw.choice(WORDS) for _ in range(draw.randint(4, 60))) + f" {number}."
         begin = context.index(" ") + 1
         answer = {"text": context[begin:].split()[0], "answer_start": begin}
-        asked = [
+        entries = [
             {
                 "id": f"q{number}",
                 "question": f"what is {context.split()[0]}?",
                 "answers": [] if unanswered and number % 3 == 0 else [answer],
             }
         ]
-        paragraphs.append({"context": context, "qas": asked})
+        paragraphs.append({"context": context, "qas": entries})
     return {"version": "v2.0", "data": [{"title": f"part {at}", "paragraphs": paragraphs[at::10]} for at in range(10)]}
 
 
@@ -198,13 +198,13 @@ def test_the_command_takes_flags_json_lines_and_files(
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(pair) + "\n"))
     predict_command(run)
     assert capsys.readouterr().out == expected
-    file = tmp_path / "asked.jsonl"
+    file = tmp_path / "questions.jsonl"
     file.write_text(json.dumps(pair) + "\n")
     predict_command(run, file=str(file))
     assert capsys.readouterr().out == expected
-    nested = tmp_path / "asked.json"
-    asked = [{"id": "1", "question": pair["question"], "answers": []}]
-    nested.write_text(json.dumps({"data": [{"title": "", "paragraphs": [{"context": pair["context"], "qas": asked}]}]}))
+    nested = tmp_path / "questions.json"
+    entries = [{"id": "1", "question": pair["question"], "answers": []}]
+    nested.write_text(json.dumps({"data": [{"title": "", "paragraphs": [{"context": pair["context"], "qas": entries}]}]}))
     predict_command(run, file=str(nested))
     assert capsys.readouterr().out == expected
     predict_command(run, [pair["question"]], pairs=[pair["context"]], output="tsv")

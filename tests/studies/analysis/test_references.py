@@ -1,5 +1,6 @@
 """References are deterministic, learn from train alone and hold to the label kinds of the tasks."""
 
+import json
 import subprocess
 import sys
 
@@ -83,3 +84,17 @@ answer("tfidf_logistic", Texts(["a b", "c d"], None, [0, 1]), Texts(["a"], None,
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def questions_on(*rows):
+    """Contexts with the texts of their answers."""
+    labels = [json.dumps({"text": texts, "answer_start": [0] * len(texts)}) for _, texts in rows]
+    return Texts(["who?"] * len(rows), [context for context, _ in rows], labels)
+
+
+def test_the_most_frequent_answer_is_given_where_the_context_has_it():
+    train = questions_on(("x", ["Ada"]), ("x", ["Bob"]), ("x", ["Bob", "Bob"]), ("x", ["Ada"]), ("x", ["Cy", "Bob"]), ("x", []))
+    test = questions_on(("Ada met Bob.", ["Ada"]), ("Ada left.", ["Ada"]), ("bob", ["bob"]))
+    assert answer("most_frequent_answer", train, test, label_kind="answers", num_labels=0).predictions == ["Bob", "", ""]
+    with pytest.raises(ValueError, match="no question of train has an answer"):
+        answer("most_frequent_answer", questions_on(("x", [])), test, label_kind="answers", num_labels=0)
