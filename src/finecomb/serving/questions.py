@@ -74,8 +74,8 @@ def _two(line: str, *columns: tuple[str | None, str]) -> tuple[str, str] | None:
         item = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    cells = [next((item[name] for name in names if name in item), None) if isinstance(item, dict) else None for names in columns]
-    return (cells[0], cells[1]) if all(isinstance(cell, str) for cell in cells) else None
+    text, text_pair = (next((item[name] for name in names if name in item), None) if isinstance(item, dict) else None for names in columns)
+    return (text, text_pair) if isinstance(text, str) and isinstance(text_pair, str) else None
 
 
 def from_file(path: Path, form: Form, *, text: str | None = None, text_pair: str | None = None) -> Questions:
