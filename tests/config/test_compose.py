@@ -321,6 +321,14 @@ NEEDS = {
     "model=transformer": PARALLEL,
     "task=seq2seq": [*PARALLEL, "model=transformer"],
     "task=question_answering": ["dataset=files", "dataset.files.train=pyproject.toml"],
+    **{
+        f"dataset={name}": ["model=smollm2_135m", "task.template='{source}: {target}'"]
+        for name in ("bbc_headlines", "po_files", "opus_books", "wmt14_en_de", "xsum", "cnn_dailymail")
+    },
+    **{f"dataset={name}": ["model=smollm2_135m"] for name in ("python_functions", "humaneval", "smoltalk", "dolly")},
+    **{
+        f"dataset={name}": ["model=smollm2_135m", "task=language_modeling"] for name in ("codesearchnet_python", "wikitext2", "wikitext103")
+    },
     "task=code_generation": ["dataset=files", "dataset.files.train=pyproject.toml", "model=smollm2_135m"],
 }
 

@@ -31,15 +31,15 @@ def rows(*tags: str) -> dict[str, Rows]:
     ],
 )
 def test_a_scheme_is_found_and_turned_into_bio(tags: list[str], scheme: str, bio: list[str]) -> None:
-    converted, _, detected = in_bio(rows(*tags), "auto", None)
+    converted, _, detected = in_bio(rows(*tags), "detect", None)
     assert detected == scheme
     assert [" ".join(label) for label in converted["train"].label] == bio
 
 
 def test_names_are_of_every_type_with_both_letters() -> None:
-    _, names, _ = in_bio(rows("B-LOC O", "B-PER I-PER"), "auto", None)
+    _, names, _ = in_bio(rows("B-LOC O", "B-PER I-PER"), "detect", None)
     assert names == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
-    assert in_bio(rows("O S-A"), "auto", ["O", "S-A", "S-B"])[1] == ["O", "B-A", "I-A", "B-B", "I-B"]
+    assert in_bio(rows("O S-A"), "detect", ["O", "S-A", "S-B"])[1] == ["O", "B-A", "I-A", "B-B", "I-B"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import torch
 from harness import parts_of
 from task_cells import cells, config_of, data_of, overrides_of
 from tiny_runs import make_run
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from finecomb.core.errors import ConfigError
 from finecomb.runs.directory import RunDirectory
@@ -78,6 +78,23 @@ def test_plain_transformers_generate_the_recorded_texts(tuning: str, tmp_path: P
         assert tokenizer.decode(written, skip_special_tokens=True).strip() == expected
     answers = Predictor(run)(sources)
     assert [answer["prediction"] for answer in answers] == table["prediction"]
+
+
+@pytest.mark.parametrize(("architecture", "tuning"), [("bart", "full"), ("t5", "lora"), ("marian", "full")])
+def test_encoder_decoders_are_read_by_plain_transformers(architecture: str, tuning: str, tmp_path: Path) -> None:
+    cell = cells()["seq2seq"]
+    given = [*overrides_of("seq2seq", cell, tuning, architecture), "trainer.max_epochs=1", "evaluate.generate.num_beams=2"]
+    run = make_run(tmp_path / "runs", data_of(tmp_path, "seq2seq", cell), *given, "optimizer.lr=0.01")
+    assert worker.attempt(run, first=True, started=0.0) == 0
+    table, folder = predictions(run), str(run.artifact)
+    model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    sources = cell.rows("test", 9, random.Random("seq2seq test")).text
+    for source, expected in zip(sources, table["prediction"], strict=True):
+        encoded = tokenizer(source, return_tensors="pt")
+        written = model.generate(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"])[0]
+        assert tokenizer.decode(written, skip_special_tokens=True).strip() == expected
+    assert [answer["prediction"] for answer in Predictor(run)(sources)] == table["prediction"]
+    assert "pipeline_tag: text2text-generation" in (run.artifact / "README.md").read_text()
 
 
 def test_a_prompt_tuned_run_predicts_its_recorded_texts(tmp_path: Path) -> None:

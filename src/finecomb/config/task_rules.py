@@ -88,7 +88,7 @@ def template(config: Config, where: Where) -> Iterator[Problem]:
     places = [given.count(place) for place in ("{source}", "{target}")]
     if places != [1, 1] or given.index("{source}") > given.index("{target}"):
         what = f"task.template={given!r} does not have {{source}} and, behind it, {{target}}, each once"
-        yield Problem(what, where("task.template"), hint=r"for example task.template='{source}\n{target}'")
+        yield Problem(what, where("task.template"), hint=f"for example {FLAGS['template']}")
 
 
 def question_answering(config: Config, where: Where) -> Iterator[Problem]:

@@ -89,7 +89,7 @@ SUM_METRICS: Mapping[str, SumMetric] = {
     "perplexity": SumMetric(lambda sums: np.exp(ratio(sums["nll"], sums["tokens"])), low=1.0, high=math.inf),
     "bits_per_byte": SumMetric(lambda sums: ratio(sums["nll"], sums["bytes"]) / math.log(2), high=math.inf),
     "token_accuracy": mean("right", of="tokens"),
-    # Of generated texts against their references; see `learning.task.text_statistics`.
+    # Of generated texts against their references; see `runs.text_statistics`.
     "bleu": SumMetric(_bleu, high=100.0),
     "chrf": SumMetric(_chrf, high=100.0),
     "rouge1": mean("rouge1", of="generated"),
@@ -124,8 +124,16 @@ def values(
 ) -> dict[str, float | None]:
     """Metrics of all examples of a table of predictions, from its columns `sum.NAME`; None where undefined."""
     sums = {name.removeprefix(PREFIX): _total(column) for name, column in table.items() if name.startswith(PREFIX)}
-    computed = {name: float(metric.of(sums)[0]) for name, metric in known(names, own).items()}
+    computed = {name: float(_of(metric, sums, 1)[0]) for name, metric in known(names, own).items()}
     return {name: value if math.isfinite(value) else None for name, value in computed.items()}
+
+
+def _of(metric: SumMetric, sums: Sums, size: int) -> Floats:
+    """The metric; NaN where what it sums was not measured, as with a run that generated no texts."""
+    try:
+        return metric.of(sums)
+    except KeyError:
+        return np.full(size, math.nan)
 
 
 def _total(column: Sequence[float]) -> Floats:
@@ -137,5 +145,5 @@ def scores(counts: Floats, runs: Sequence[Mapping[str, Sequence[float]]], metric
     of_runs = []
     for columns in runs:
         sums = {name: counts @ np.asarray(column, dtype=np.float64) for name, column in columns.items()}
-        of_runs.append(np.stack([metric.of(sums) for metric in metrics], axis=1))
+        of_runs.append(np.stack([_of(metric, sums, len(counts)) for metric in metrics], axis=1))
     return np.stack(of_runs, axis=1)

@@ -25,12 +25,14 @@ class Plan:
     lengths: tokens of each training example, [N].
     size: examples in a global batch. The last batch of an epoch holds what is left over; it is never dropped.
     bucket: batches are formed from examples of like length within windows of so many batches; 1: no bucketing.
+    order: by which examples are sorted, [N], so that lengths are sorted too; None: the lengths.
     """
 
     lengths: NDArray[np.int64]
     size: int
     seed: int
     bucket: int
+    order: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if self.size > len(self.lengths):
@@ -68,7 +70,8 @@ class Plan:
         return [batches[position] for position in generator.permutation(len(batches))]
 
     def _by_length(self, rows: Rows) -> Rows:
-        return rows[np.argsort(self.lengths[rows], kind="stable")]
+        order = self.lengths if self.order is None else self.order
+        return rows[np.argsort(order[rows], kind="stable")]
 
 
 @dataclass(frozen=True)

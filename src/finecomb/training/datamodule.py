@@ -216,8 +216,12 @@ class DataModule(pl.LightningDataModule):
     @cached_property
     def plan(self) -> Plan:
         """The global batches of training. Raises ConfigError when a batch is larger than the data."""
-        batch = self.config.batch
-        return Plan(self.splits["train"].encoded.lengths, batch.size, self.config.seed, batch.bucket)
+        batch, sides = self.config.batch, self.splits["train"].encoded.sides
+        if len(sides) == 1:
+            return Plan(sides[0], batch.size, self.config.seed, batch.bucket)
+        # By the longer side, then by both together: little is padded on either.
+        longer = np.maximum(*sides)
+        return Plan(longer, batch.size, self.config.seed, batch.bucket, order=longer * (2 * int(longer.max()) + 1) + sides[0] + sides[1])
 
     @property
     def total_steps(self) -> int:
@@ -275,7 +279,7 @@ class DataModule(pl.LightningDataModule):
         for epoch in range(-(-steps // self.plan.steps_per_epoch)):
             for batch in self.plan.epoch(epoch)[: steps - epoch * self.plan.steps_per_epoch]:
                 pieces = [rows for rank in range(self.world) for rows in self._share(batch, rank).micro_batches]
-                lengths = [self.plan.lengths[rows] for rows in pieces]
+                lengths = [side[rows] for rows in pieces for side in self.splits["train"].encoded.sides]
                 real += int(sum(piece.sum() for piece in lengths))
                 padded += int(sum(len(piece) * piece.max() - piece.sum() for piece in lengths))
         return {"real": real, "padded": padded}

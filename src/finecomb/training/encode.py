@@ -23,6 +23,7 @@ VERSION = "1"
 ROWS_AT_ONCE = 1024
 TRUNCATED, TRUNCATED_TARGET = COUNTS = ("truncated", "truncated_target")
 COUNTED = "counted."  # before the names of columns of which the counts have the sum
+TARGET = "labels"  # tokens that only a decoder reads
 MASK = "attention_mask"  # of a text by itself it is all ones, so it is not stored
 DIGEST = b"sha256"  # in the file's metadata
 log = logging.getLogger(__name__)
@@ -46,6 +47,11 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    @property
+    def sides(self) -> tuple[NDArray[np.int64], ...]:
+        """Tokens of each example, and of its target where that is read by a part of the model of its own."""
+        return (self.lengths, np.diff(self._offsets[TARGET])) if TARGET in self.keys else (self.lengths,)
 
     def features(self, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
         """Tokens and row numbers of some examples, as the task's collate takes them."""

@@ -16,9 +16,9 @@ from finecomb.core.errors import ConfigError, Problem
 from finecomb.learning.generation import NOTHING, Generator, Model
 from finecomb.learning.task import Batch, TaskRunner
 from finecomb.learning.task.runner import TextWriter, writes_text
-from finecomb.learning.task.text_statistics import signatures
 from finecomb.learning.tuning import Loaded, Tuned
 from finecomb.runs.sum_metrics import PREFIX
+from finecomb.runs.text_statistics import signatures
 from finecomb.training.batching import evaluation_batches
 from finecomb.training.collector import collect
 from finecomb.training.examples import Taken

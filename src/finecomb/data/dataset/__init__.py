@@ -20,10 +20,8 @@ def build(config: schema.Dataset, *, unlabeled: bool = False) -> Source:
 
         editorials = isinstance(config, schema.NytEditorials)
         return movie_reviews.NytEditorialsSource(config) if editorials else movie_reviews.MovieReviewsSource(config)
-    if isinstance(config, schema.ShopReviews):
-        from finecomb.data.dataset.shop_reviews import ShopReviewsSource
-
-        return ShopReviewsSource(config)
+    if isinstance(config, schema.Fetched | schema.PythonFunctions | schema.PoFiles | schema.Sst5):
+        return _of_its_own_form(config)
     if isinstance(config, schema.ParallelText):
         from finecomb.data.dataset.parallel import ParallelTextSource
 
@@ -41,6 +39,38 @@ def build(config: schema.Dataset, *, unlabeled: bool = False) -> Source:
 
         return FilesSource(config, unlabeled=unlabeled)
     return _from_the_network(config)
+
+
+def _of_its_own_form(config: schema.Dataset) -> Source:
+    if isinstance(config, schema.ShopReviews):
+        from finecomb.data.dataset.shop_reviews import ShopReviewsSource
+
+        return ShopReviewsSource(config)
+    if isinstance(config, schema.BrownPos):
+        from finecomb.data.dataset.brown_pos import BrownPosSource
+
+        return BrownPosSource(config)
+    if isinstance(config, schema.BbcTopics):
+        from finecomb.data.dataset.bbc_news import BbcNewsSource
+
+        return BbcNewsSource(config, headlines=isinstance(config, schema.BbcHeadlines))
+    if isinstance(config, schema.Quoref):
+        from finecomb.data.dataset.quoref import QuorefSource
+
+        return QuorefSource(config)
+    if isinstance(config, schema.PythonFunctions):
+        from finecomb.data.dataset.python_functions import PythonFunctionsSource
+
+        return PythonFunctionsSource(config)
+    if isinstance(config, schema.PoFiles):
+        from finecomb.data.dataset.po_files import PoFilesSource
+
+        return PoFilesSource(config)
+    if isinstance(config, schema.Sst5):
+        from finecomb.data.dataset import sst5
+
+        return sst5.build(config)
+    raise TypeError(f"no dataset for a {type(config).__name__}")
 
 
 def _from_the_network(config: schema.Dataset) -> Source:

@@ -6,8 +6,9 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.core.paths import existing
 from finecomb.data.dataset.compressed import COMPRESSED
 from finecomb.data.dataset.file_search import File
+from finecomb.data.dataset.formats.columnar import names_of, select
 from finecomb.data.dataset.formats.columnar import table as arrow_table
 from finecomb.data.dataset.formats.piece import How, Numbers, Table
+from finecomb.data.dataset.labels import WITH_NAMES
 from finecomb.data.dataset.row_stream import Part, Plan, Want, read_splits
 from finecomb.data.dataset.rows import Rows
 from finecomb.data.dataset.source_protocol import Raw
@@ -51,7 +54,7 @@ class HubSource:
         tables = self._tables()
         hashes = {split: _hash_table(table) for split, table in tables.items()}
         # The hub's names of classes are no cells of the table, and yet decide what a label is.
-        names = None if self._config.label_names else _class_names(tables["train"], self._config.columns.label)
+        names = None if self._config.label_names else _class_names(tables["train"], self._label_column())
         return hashes | ({"label_names": json.dumps(names)} if names else {})
 
     def read(self, kind: str) -> Raw:
@@ -85,16 +88,21 @@ class HubSource:
         rejected: list[dict[str, Any]] = []
         splits = read_splits(plans, want, funnel, rejected)
         names = list(config.label_names) if config.label_names else None
-        if names is None and kind in ("class", "classes") and not config.path:
-            names = _class_names(self._tables()["train"], config.columns.label)
+        if names is None and kind in WITH_NAMES and not config.path:
+            names = _class_names(self._tables()["train"], self._label_column())
         return Raw(
-            {split: _labels_shown(rows, kind) for split, rows in splits.items()},
+            {split: _judged(rows, kind, names) for split, rows in splits.items()},
             source,
             config.license,
             names,
             funnel=funnel,
             rejected=rejected,
         )
+
+    def _label_column(self) -> str | None:
+        """The column whose cells are labels with names."""
+        columns = self._config.columns
+        return columns.tags if self._config.label_kind == "tags" else columns.label
 
     def _local(self) -> dict[str, list[Path]]:
         folder = existing(Path(str(self._config.path)), "dataset.path")
@@ -168,7 +176,9 @@ def _usual_splits(names: Iterable[str]) -> dict[str, str]:
 
 def _class_names(table: Any, column: str | None) -> list[str] | None:
     """The names of the classes whose numbers a column holds, where the hub states them; of a column of lists those of the items."""
-    feature = (table.features or {}).get(column)
+    feature: Any = table.features or {}
+    for name in [column] if column in feature else str(column).split("."):
+        feature = feature.get(name) if isinstance(feature, Mapping) else None
     feature = getattr(feature, "feature", feature)
     names = getattr(feature, "names", None)
     return list(names) if names else None
@@ -277,8 +287,8 @@ def _pieces(table: Any, name: str, how: How) -> Iterator[Table]:
     count, given = Numbers(), table.with_format("arrow")
     try:
         for batch in given.iter(batch_size=_BATCH):
-            names = list(batch.column_names)
-            yield arrow_table(name, names, batch.select(list(dict.fromkeys(how.choose(names)))), count, first=0)
+            names = names_of(batch.schema)
+            yield arrow_table(name, names, select(batch, list(dict.fromkeys(how.choose(names)))), count, first=0)
     except (OSError, RuntimeError, ValueError) as error:  # The network's and the hub's own; what came before cannot stand for the whole.
         raise ConfigError(Problem(f"{name}: reading stopped after {count.next:,} rows: {str(error)[:300]}", "dataset.stream",
                                 hint="run the command again; or fetch the whole first: dataset.stream=false")) from error  # fmt: skip
@@ -293,19 +303,23 @@ def _hash_table(table: Any) -> str:
     return digest.hexdigest()
 
 
-def _labels_shown(chunks: Iterable[Rows], kind: str) -> Iterable[Rows]:
-    """The chunks, after a look at the labels of each; what is in memory already is looked at at once."""
-    if isinstance(chunks, list):
+def _judged(chunks: Iterable[Rows], kind: str, names: Sequence[str] | None) -> Iterable[Rows]:
+    """The chunks, after a look at the labels of each; what is in memory already is looked at at once. names: of the classes."""
+
+    def each() -> Iterator[Rows]:
         for rows in chunks:
             _refuse_hidden(rows, kind)
-        return chunks
-    return _looked(chunks, kind)
+            yield _with_names(rows, names) if kind == "tags" and names else rows
+
+    return list(each()) if isinstance(chunks, list) else each()
 
 
-def _looked(chunks: Iterable[Rows], kind: str) -> Iterator[Rows]:
-    for rows in chunks:
-        _refuse_hidden(rows, kind)
-        yield rows
+def _with_names(rows: Rows, names: Sequence[str]) -> Rows:
+    """Rows whose tags are names, where they are the numbers of names: the scheme of tags is judged by their names."""
+    numbers = {str(number): name for number, name in enumerate(names)}
+    if not all(tag in numbers for label in rows.label for tag in label):
+        return rows
+    return replace(rows, label=[[numbers[tag] for tag in label] for label in rows.label])
 
 
 def _refuse_hidden(rows: Rows, kind: str) -> None:

@@ -15,7 +15,7 @@ from finecomb.data.dataset.rows import Rows
 
 VERSION = "1"
 
-SCHEMES = ("auto", "bio", "bioes", "iob1", "none")
+SCHEMES = ("detect", "bio", "bioes", "iob1", "none")
 OUTSIDE = "O"
 _BILOU = {"L": "E", "U": "S"}
 
@@ -25,7 +25,7 @@ def in_bio(splits: Mapping[str, Rows], scheme: str, declared: list[str] | None) 
 
     Args:
         splits: Rows whose labels are lists of tags.
-        scheme: One of SCHEMES; auto: found from the tags.
+        scheme: One of SCHEMES; detect: found from the tags.
         declared: Names of tags that the source knows, of which some may occur nowhere.
 
     Raises:
@@ -45,13 +45,13 @@ def to_bio(splits: Mapping[str, Rows], scheme: str) -> tuple[dict[str, list[list
 
     Args:
         splits: Rows whose labels are lists of tags.
-        scheme: One of SCHEMES; auto: found from the tags of all splits.
+        scheme: One of SCHEMES; detect: found from the tags of all splits.
 
     Raises:
         ConfigError: A row breaks the scheme; the first rows are named.
     """
     rows_of = {name: [_plain_letters(label) for label in rows.label] for name, rows in splits.items()}
-    if scheme == "auto":
+    if scheme == "detect":
         scheme = detect(label for labels in rows_of.values() for label in labels)
     if scheme == "none":
         return {name: [list(label) for label in rows.label] for name, rows in splits.items()}, scheme

@@ -43,7 +43,7 @@ def build(config: schema.Task, *, label_kind: str, label_names: list[str] | None
     if isinstance(config, schema.SequenceToSequence):
         settings: dict[str, Any] = {"source_prefix": config.source_prefix, "max_target_length": max_target_length}
         if config.template is not None:
-            return TemplatedSequenceToSequence(config.template, **settings)
+            return TemplatedSequenceToSequence(config.template.replace(r"\n", "\n"), **settings)
         return SequenceToSequence(**settings)
     if isinstance(config, schema.SequenceClassification):
         if label_names is None:

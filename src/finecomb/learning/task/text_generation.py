@@ -9,7 +9,7 @@ from torch import Tensor
 
 from finecomb.learning.task import encoding
 from finecomb.learning.task.runner import Columns
-from finecomb.learning.task.text_statistics import statistics
+from finecomb.runs.text_statistics import statistics
 
 VERSION = "1"
 

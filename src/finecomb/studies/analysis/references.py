@@ -1,34 +1,40 @@
 """Rows that no training of ours is behind: what a reader needs to see whether fine-tuning was worth it.
 
 `majority` answers the most frequent label of the training split (regression: its mean). `tfidf_logistic` is scikit-learn's logistic
-regression on TF-IDF of words and word pairs (regression: ridge). `most_frequent_answer` answers questions. All are fitted on the training
-split that the runs used, with fixed settings, and are deterministic. They need seconds, no network and no torch.
+regression on TF-IDF of words and word pairs (regression: ridge). Both are fitted on the training split that the runs used, with fixed
+settings, and are deterministic. `first_sentence` answers with that of the source, where a target is to be written, and
+`most_frequent_answer` answers questions. They need seconds, no network and no torch.
 """
 
 from __future__ import annotations
 
 import json
-import math
+import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from finecomb.config.plugins import all_task_facts as task_facts
 from finecomb.core.errors import ConfigError, Problem, nearest
 from finecomb.runs import squad
+from finecomb.runs.sum_metrics import PREFIX
+from finecomb.runs.text_statistics import statistics
 from finecomb.studies.analysis.scores import Predictions, ordered
 
 # Stated under each table. alpha is scikit-learn's default.
 SETTINGS = {
     "majority": "the most frequent label of train, or its mean",
-    "tfidf_logistic": "scikit-learn: TF-IDF of words and word pairs (sublinear), logistic regression with C = 10, or ridge with alpha = 1",
     "most_frequent_answer": "the most frequent answer of train where the context has it, else the empty answer",
+    "first_sentence": "the first sentence of the source, at most its first line",
+    "tfidf_logistic": "scikit-learn: TF-IDF of words and word pairs (sublinear), logistic regression with C = 10, or ridge with alpha = 1",
 }
-_OF_ANSWERS = ("most_frequent_answer",)
+# Kinds of labels that have a reference of their own, and no other.
+_OF_KIND = {"target": "first_sentence", "answers": "most_frequent_answer"}
 # Chosen once, on the validation split of movie_reviews (1: 70.6 %, 10: 72.6 %, 100: 72.9 %): a reference should not be a straw man.
 _C = 10.0
 _SEED = 0
@@ -45,10 +51,14 @@ class Texts:
 
 @dataclass(frozen=True)
 class Answers:
-    """A reference's predictions in the order of the test split, as predictions/*.parquet holds them, and how many numbers it fitted."""
+    """A reference's predictions in the order of the test split, as predictions/*.parquet holds them, and how many numbers it fitted.
+
+    sums: what each example adds to metrics of sums, by name; see `scores.Predictions`.
+    """
 
     predictions: list[Any]
     parameters: int
+    sums: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 def check(names: Sequence[str]) -> None:
@@ -82,27 +92,13 @@ def answers(names: Sequence[str], directory: Path, content_hash: str, split: str
     found = {}
     for name in names:
         try:
-            if (name in _OF_ANSWERS) != (prepared.label_kind == "answers"):
-                raise ValueError(f"it is no reference for labels of kind {prepared.label_kind!r}")
             given = answer(name, train, test, label_kind=prepared.label_kind, num_labels=len(label_names or []))
         except ValueError as error:
             raise ConfigError(Problem(f"{name} cannot be fitted: {error}", where=str(directory))) from error
-        ids = data[split]["id"]
-        if name in _OF_ANSWERS:
-            found[name] = (_scored(ids, test, given.predictions), given.parameters)
-            continue
-        label, predictions = (_named(values, label_names) for values in (test.label, given.predictions))
-        found[name] = (ordered(ids, label, predictions), given.parameters)
+        labels = [json.loads(label)["text"] for label in test.label] if prepared.label_kind == "answers" else test.label
+        label, predictions = (_named(values, label_names) for values in (labels, given.predictions))
+        found[name] = (ordered(data[split]["id"], label, predictions, given.sums), given.parameters)
     return found
-
-
-def _scored(ids: Sequence[str], test: Texts, predictions: Sequence[str]) -> Predictions:
-    """Answers to questions with what each adds to the sums of the metrics; a reference has no loss."""
-    expected = [json.loads(label)["text"] for label in test.label]
-    no_answer = not all(expected)
-    rows = [squad.sums(*pair, no_answer=no_answer) for pair in zip(predictions, expected, strict=True)]
-    sums = {name: [row[name] for row in rows] for name in squad.SUMS}
-    return ordered(ids, expected, predictions, {**sums, "loss": [math.nan] * len(rows), "weight": [1.0] * len(rows)})
 
 
 def _texts(split: Any) -> Texts:
@@ -111,6 +107,8 @@ def _texts(split: Any) -> Texts:
 
 def _named(values: Sequence[Any], names: Sequence[str] | None) -> list[Any]:
     """Class indices as the names that predictions/*.parquet holds."""
+    if values and isinstance(values[0], str) or (names is None and values and isinstance(values[0], list)):
+        return list(values)
     if names is None:
         return [float(value) for value in values]
     return [[names[index] for index in value] if isinstance(value, list) else names[value] for value in values]
@@ -119,15 +117,42 @@ def _named(values: Sequence[Any], names: Sequence[str] | None) -> list[Any]:
 def answer(name: str, train: Texts, test: Texts, *, label_kind: str, num_labels: int) -> Answers:
     """Fit reference `name` on `train` and predict `test`.
 
-    label_kind: "class", "classes", "number" or "answers". num_labels: classes (of which train may lack some). Raises ValueError when the
+    label_kind: "class", "classes", "number", "target" or "answers". num_labels: classes (of which train may lack some). Raises ValueError when the
     training texts hold not a single word.
     """
     fits: dict[str, Callable[..., Answers]] = {
-        "majority": _majority,
-        "tfidf_logistic": _tfidf_logistic,
+        "majority": _majority, "tfidf_logistic": _tfidf_logistic, "first_sentence": _first_sentence,
         "most_frequent_answer": _most_frequent_answer,
-    }
+    }  # fmt: skip
+    if _OF_KIND.get(label_kind, name) != name or (name in _OF_KIND.values() and label_kind not in _OF_KIND):
+        raise ValueError(f"it does not serve labels of kind {label_kind}")
     return fits[name](train, test, label_kind, num_labels)
+
+
+def _first_sentence(train: Texts, test: Texts, label_kind: str, num_labels: int) -> Answers:
+    metrics = tuple(name for facts in task_facts().values() if facts.kind == label_kind for name in facts.generated)
+    texts = [first_sentence(text) for text in test.text]
+    columns = statistics(texts, test.label, dict.fromkeys(metrics))
+    sums = {name.removeprefix(PREFIX): column for name, column in columns.items()}
+    return Answers(texts, 0, {**sums, "generated": [1.0] * len(texts)})
+
+
+def _most_frequent_answer(train: Texts, test: Texts, label_kind: str, num_labels: int) -> Answers:
+    """The first of equally frequent ones; a text counts once for each question that it is an answer to."""
+    tally = Counter(text for label in train.label for text in dict.fromkeys(json.loads(label)["text"]))
+    if not tally:
+        raise ValueError("no question of train has an answer")
+    [(most, _)] = tally.most_common(1)
+    texts = [most if most in context else "" for context in test.text_pair or ()]
+    expected = [json.loads(label)["text"] for label in test.label]
+    rows = [squad.sums(*pair, no_answer=not all(expected)) for pair in zip(texts, expected, strict=True)]
+    return Answers(texts, 1, {name: [row[name] for row in rows] for name in squad.SUMS})
+
+
+def first_sentence(text: str) -> str:
+    """What stands before the first mark that ends a sentence and is followed by white space, with the mark; at most the first line."""
+    line = text.strip().split("\n", 1)[0]
+    return re.split(r"(?<=[.!?])\s", line, maxsplit=1)[0]
 
 
 def _majority(train: Texts, test: Texts, label_kind: str, num_labels: int) -> Answers:
@@ -139,15 +164,6 @@ def _majority(train: Texts, test: Texts, label_kind: str, num_labels: int) -> An
         return Answers([int(np.bincount(train.label, minlength=num_labels).argmax())] * rows, 1)
     shares = _indicators(train.label, num_labels).mean(axis=0)
     return Answers([np.flatnonzero(shares >= 0.5).tolist()] * rows, num_labels)
-
-
-def _most_frequent_answer(train: Texts, test: Texts, label_kind: str, num_labels: int) -> Answers:
-    """The first of equally frequent ones; a text counts once for each question that it is an answer to."""
-    tally = Counter(text for label in train.label for text in dict.fromkeys(json.loads(label)["text"]))
-    if not tally:
-        raise ValueError("no question of train has an answer")
-    [(most, _)] = tally.most_common(1)
-    return Answers([most if most in context else "" for context in test.text_pair or ()], 1)
 
 
 def _tfidf_logistic(train: Texts, test: Texts, label_kind: str, num_labels: int) -> Answers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from finecomb.data.dataset.broken import ENCODING, ROW_GROUP, Broken
@@ -24,7 +24,7 @@ def parquet(file: File, how: How) -> Iterator[Table]:
         opened = pyarrow.parquet.ParquetFile(source, page_checksum_verification=True)
     except (pyarrow.ArrowException, OSError, KeyError) as error:
         raise Damaged(UNREADABLE, f"not a readable parquet file: {str(error)[:200]}") from error
-    names = list(opened.schema_arrow.names)
+    names = names_of(opened.schema_arrow)
     wanted = [name for name in names if name in set(how.choose(names))]
     count = Numbers()
     for group in range(opened.num_row_groups):
@@ -34,7 +34,7 @@ def parquet(file: File, how: How) -> Iterator[Table]:
         try:
             batches = opened.iter_batches(batch_size=max(1, min(65_536, PIECE // each)), row_groups=[group], columns=wanted)
             for batch in batches:
-                yield table(file.name, names, batch, count)
+                yield table(file.name, names, select(batch, wanted), count)
         except (pyarrow.ArrowException, OSError) as error:
             lost = end - count.next
             detail = f"rows {count.next + 1:,} to {end:,} cannot be read: {str(error)[:200]}"
@@ -54,12 +54,12 @@ def arrow(file: File, how: How) -> Iterator[Table]:
         else:
             source = pyarrow.memory_map(str(_open(file)))
         batches, schema = _batches(source)
-        names = list(schema.names)
+        names = names_of(schema)
         wanted = [name for name in names if name in set(how.choose(names))]
         for batch in batches:
             step = max(1, len(batch) * PIECE // max(PIECE, batch.nbytes))
             for start in range(0, len(batch), step):
-                yield table(file.name, names, batch.select(wanted).slice(start, step), count)
+                yield table(file.name, names, select(batch, wanted).slice(start, step), count)
     except (pyarrow.ArrowException, OSError, KeyError) as error:
         raise Damaged(UNREADABLE, f"not a readable arrow file: {str(error)[:200]}") from error
     _closed(file)
@@ -75,6 +75,40 @@ def _batches(source: Any) -> tuple[Iterable[Any], Any]:
         stream = pyarrow.ipc.open_stream(source)
         return stream, stream.schema
     return (opened.get_batch(number) for number in range(opened.num_record_batches)), opened.schema
+
+
+def names_of(schema: Any) -> list[str]:
+    """The names of the columns, then of the fields inside structs with the struct's name in front: `translation`, `translation.en`."""
+    import pyarrow
+
+    def inside(prefix: str, field: Any) -> Iterator[str]:
+        if pyarrow.types.is_struct(field.type):
+            for inner in field.type:
+                yield f"{prefix}.{inner.name}"
+                yield from inside(f"{prefix}.{inner.name}", inner)
+
+    nested = [name for field in schema for name in inside(field.name, field)]
+    return [*schema.names, *(name for name in dict.fromkeys(nested) if name not in schema.names)]
+
+
+def select(batch: Any, wanted: Sequence[str]) -> Any:
+    """The columns with these names of `names_of`, of a record batch or a table, under these names."""
+    return type(batch).from_arrays([_column(batch, name) for name in wanted], names=list(wanted))
+
+
+def _column(batch: Any, name: str) -> Any:
+    import pyarrow.compute
+
+    if name in batch.schema.names:
+        return batch.column(name)
+    outer = next(head for head in batch.schema.names if name.startswith(f"{head}."))
+    column = batch.column(outer)
+    rest = name.removeprefix(f"{outer}.")
+    while rest:
+        fields = [column.type.field(number).name for number in range(column.type.num_fields)]
+        field = next(field for field in fields if rest == field or rest.startswith(f"{field}."))
+        column, rest = pyarrow.compute.struct_field(column, field), rest.removeprefix(field).removeprefix(".")
+    return column
 
 
 def _packed(file: File) -> bool:

@@ -39,8 +39,8 @@ class _Piece:
 
     def add(self, items: list[dict[str, Any]]) -> None:
         """Rows as objects."""
-        self.names.update((name, None) for item in items for name in item)
-        self.columns.append(lambda name: [item.get(name) for item in items])
+        self.names.update(dict.fromkeys(_names(items)))
+        self.columns.append(lambda name: [_cell(item, name) for item in items])
 
     def table(self, file: File) -> Table:
         """The piece as a table."""
@@ -86,6 +86,25 @@ def json_lines(file: File, how: How) -> Iterator[Table]:
         raise damaged
 
 
+def _names(items: list[dict[str, Any]]) -> Iterator[str]:
+    """The names of the objects' values, then of those inside values that are objects, as in `translation.en`."""
+    for item in items:
+        yield from item
+    for item in items:
+        for name, value in item.items():
+            if isinstance(value, dict):
+                yield from (f"{name}.{inner}" for inner in _names([value]))
+
+
+def _cell(item: dict[str, Any], name: str) -> Any:
+    if name in item or "." not in name:
+        return item.get(name)
+    for outer, value in item.items():
+        if isinstance(value, dict) and name.startswith(f"{outer}."):
+            return _cell(value, name.removeprefix(f"{outer}."))
+    return None
+
+
 def _by_line(piece: _Piece, numbered: list[tuple[int, str]], count: Numbers, encoding: str, *, tainted: bool) -> None:
     items: list[dict[str, Any]] = []
     for line, text in numbered:
@@ -108,6 +127,8 @@ def _types(table: Table, how: How) -> dict[str, Any]:
     try:
         wanted = how.choose(table.names)
     except ConfigError:
+        return {}
+    if any("." in name for name in wanted):  # of an object inside the row's
         return {}
     types = {name: kinds.get(frozenset(map(type, table.column(name))) - {type(None)}) for name in wanted}
     return types if all(types.values()) else {}
@@ -201,5 +222,5 @@ def json_file(file: File, how: How) -> Iterator[Table]:
 
 
 def _table(file: File, items: list[dict[str, Any]], lines: list[int], numbers: list[int], broken: list[Broken], unit: str) -> Table:
-    names = list(dict.fromkeys(name for item in items for name in item))
-    return Table(file.name, names, lambda name: [item.get(name) for item in items], lines, unit, numbers, broken, open_names=True)
+    names = list(dict.fromkeys(_names(items)))
+    return Table(file.name, names, lambda name: [_cell(item, name) for item in items], lines, unit, numbers, broken, open_names=True)

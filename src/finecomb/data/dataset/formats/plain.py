@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -100,16 +101,16 @@ def _main_text(data: bytes, file: File, mode: str) -> str:
 
 
 def conll(file: File, how: How) -> Iterator[Table]:
-    """Sentences of CoNLL-2003 and its kin (IOB2, BIOES): a token in each line with columns, a blank line between sentences.
+    """Sentences of CoNLL-2003 and its kin (IOB1, IOB2, BIOES): a token in each line with columns, a blank line between sentences.
 
-    Columns: text (the tokens with spaces between them), tags (the last column, likewise).
+    Columns: tokens (the first column, as a list), text (the same with spaces between them), tags (the last column, likewise), column1 to
+    columnN (each column of the file), and document: the file and the number of the `-DOCSTART-` line before the sentence, empty where
+    there is none.
     """
-    rows: list[tuple[str, str]] = []
-    lines: list[int] = []
-    numbers: list[int] = []
-    broken: list[Broken] = []
+    piece = _Sentences(file)
     size, count = 0, Numbers()
     width: int | None = None
+    documents = 0
     sentence: list[list[str]] = []
     start, damaged = 1, None
     wrong: Broken | None = None
@@ -119,19 +120,18 @@ def conll(file: File, how: How) -> Iterator[Table]:
         if sentence or wrong:
             number = count.take()
             if wrong is None:
-                rows.append((" ".join(cells[0] for cells in sentence), " ".join(cells[-1] for cells in sentence)))
-                lines.append(start)
-                numbers.append(number)
+                piece.add(sentence, start, number, f"{file.name}:{documents}" if documents else "")
             else:
-                broken.append(wrong)
+                piece.broken.append(wrong)
         sentence, wrong = [], None
 
     for group in groups(file, how.encoding):
-        broken += group.broken
+        piece.broken += group.broken
         for line, text in enumerate(group.lines, start=group.first):
             cells = text.split()
             if not cells or cells[0] == "-DOCSTART-":
                 close()
+                documents += bool(cells)
                 continue
             start = start if sentence or wrong else line
             width = width or len(cells)
@@ -142,16 +142,40 @@ def conll(file: File, how: How) -> Iterator[Table]:
             wrong = wrong or unreadable
             sentence.append(cells)
         if size >= PIECE:
-            yield _sentences(file, rows, lines, numbers, broken)
-            rows, lines, numbers, broken, size = [], [], [], [], 0
+            yield piece.table(width or 1)
+            piece, size = _Sentences(file), 0
         damaged = group.damaged
     close()
-    if rows or broken:
-        yield _sentences(file, rows, lines, numbers, broken)
+    if piece.sentences or piece.broken:
+        yield piece.table(width or 1)
     if damaged is not None:
         raise damaged
 
 
-def _sentences(file: File, rows: list[tuple[str, str]], lines: list[int], numbers: list[int], broken: list[Broken]) -> Table:
-    cells = {"text": [text for text, _ in rows], "tags": [tags for _, tags in rows]}
-    return Table(file.name, ["text", "tags"], cells.__getitem__, lines, row=numbers, broken=broken)
+@dataclass
+class _Sentences:
+    """Sentences as lines of cells, those that could not be read, and where each is."""
+
+    file: File
+    sentences: list[list[list[str]]] = field(default_factory=list)
+    documents: list[str] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+
+    def add(self, sentence: list[list[str]], line: int, number: int, document: str) -> None:
+        self.sentences.append(sentence)
+        self.documents.append(document)
+        self.lines.append(line)
+        self.numbers.append(number)
+
+    def table(self, width: int) -> Table:
+        places = {"tokens": 0, "text": 0, "tags": -1} | {f"column{place + 1}": place for place in range(width)}
+
+        def column(name: str) -> list[Any]:
+            if name == "document":
+                return self.documents
+            words = [[cells[places[name]] for cells in sentence] for sentence in self.sentences]
+            return [" ".join(each) for each in words] if name in ("text", "tags") else words
+
+        return Table(self.file.name, [*places, "document"], column, self.lines, row=self.numbers, broken=self.broken)

@@ -6,7 +6,7 @@ The metrics themselves are in `runs.sum_metrics`. The libraries are imported whe
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from finecomb.runs.sum_metrics import CHARACTERS, PREFIX
@@ -16,7 +16,7 @@ VERSION = "1"
 Counts = dict[str, float]
 
 
-def statistics(texts: Sequence[str], references: Sequence[str], metrics: Sequence[str]) -> dict[str, list[float]]:
+def statistics(texts: Sequence[str], references: Sequence[str], metrics: Iterable[str]) -> dict[str, list[float]]:
     """Columns `sum.NAME` of each text against its reference, for the metrics of these names; each column once."""
     counted = dict.fromkeys(_OF_METRIC[name] for name in metrics)
     rows = [

@@ -9,8 +9,8 @@ import pytest
 import sacrebleu
 from rouge_score.rouge_scorer import RougeScorer
 
-from finecomb.learning.task.text_statistics import signatures, statistics
 from finecomb.runs.sum_metrics import PREFIX, SUM_METRICS, scores, values
+from finecomb.runs.text_statistics import signatures, statistics
 
 METRICS = ("bleu", "chrf", "rouge1", "rouge2", "rougeL", "rougeLsum", "length_ratio", "exact_match")
 WORDS = ["the", "a", "cat", "sat", "on", ".", ",", "!", "Haus", "über", "it's", "3.5", "--", "\n", "x", "文", "字", "&amp;", "<skipped>"]
