@@ -107,7 +107,7 @@ def _texts(split: Any) -> Texts:
 
 def _named(values: Sequence[Any], names: Sequence[str] | None) -> list[Any]:
     """Class indices as the names that predictions/*.parquet holds."""
-    if values and isinstance(values[0], str) or (names is None and values and isinstance(values[0], list)):
+    if (values and isinstance(values[0], str)) or (names is None and values and isinstance(values[0], list)):
         return list(values)
     if names is None:
         return [float(value) for value in values]
@@ -117,8 +117,8 @@ def _named(values: Sequence[Any], names: Sequence[str] | None) -> list[Any]:
 def answer(name: str, train: Texts, test: Texts, *, label_kind: str, num_labels: int) -> Answers:
     """Fit reference `name` on `train` and predict `test`.
 
-    label_kind: "class", "classes", "number", "target" or "answers". num_labels: classes (of which train may lack some). Raises ValueError when the
-    training texts hold not a single word.
+    label_kind: "class", "classes", "number", "target" or "answers". num_labels: classes (of which train may lack some).
+    Raises ValueError when the training texts hold not a single word.
     """
     fits: dict[str, Callable[..., Answers]] = {
         "majority": _majority, "tfidf_logistic": _tfidf_logistic, "first_sentence": _first_sentence,
