@@ -26,6 +26,7 @@ def config(*overrides, machine=LAPTOP):
 
 ROUND = ("dataset", "annotator", "augmenter", "sampler", "model", "tuning", "optimizer", "loss")
 NEEDS = {
+    "parallel": ["dataset.languages=[en,de]", "model=transformer"],
     "files": ["dataset.files.train=x"],
     "hub": ["dataset.hub_id=someone/reviews"],
     "crawl": ["dataset.start=[http://site.example/]"],
