@@ -8,6 +8,8 @@ from finecomb.config.schema.tuning import REFUSED
 from finecomb.config.validate import validate
 from finecomb.core.errors import ConfigError
 
+QUESTIONS = ["task=question_answering", "dataset=files", "dataset.files.train=pyproject.toml"]
+
 
 def check(*overrides):
     composition = compose(list(overrides))
@@ -80,6 +82,12 @@ def problems(*overrides):
         (["trainer=fsdp", "trainer.devices=2", "optimizer=adafactor"], "takes means over whole tensors", "optimizer=adafactor"),
         (["trainer=fsdp", "trainer.accelerator=gpu", "trainer.precision=16-mixed"], "loss scaling", "trainer.precision=16-mixed"),
         (["tuning.name=ful"], "tuning.name=ful names no tuning", "tuning.name=ful"),
+        ([*QUESTIONS, "model=gpt2"], "task=question_answering needs an encoder; gpt2 is a decoder-only model", "model"),
+        ([*QUESTIONS, "task.stride=124"], "leaves no room for a question in windows of batch.max_length=128", "task.stride=124"),
+        ([*QUESTIONS, "loss.label_smoothing=0.1"], "loss.label_smoothing=0.1 needs classes", "loss.label_smoothing=0.1"),
+        ([*QUESTIONS, "loss.class_weights=balanced"], "loss.class_weights=balanced needs classes", "loss.class_weights=balanced"),
+        ([*QUESTIONS, "dataset.label_kind=class"], "gives one class for each text", "dataset.label_kind=class"),
+        ([*QUESTIONS, "monitor.metric=accuracy"], "monitor.metric=accuracy is no metric of task=question_answering", "monitor.metric"),
     ],
 )
 def test_fields_that_do_not_fit_each_other_are_refused_where_they_were_set(overrides, what, where):
@@ -95,6 +103,7 @@ def test_fields_that_do_not_fit_each_other_are_refused_where_they_were_set(overr
         ["trainer=ddp"],
         ["trainer=ddp", "trainer.devices=4", "trainer.num_nodes=2", "trainer.accelerator=gpu"],
         ["dataset.target=rating", "task=regression", "loss=huber"],
+        [*QUESTIONS, "task.stride=123", "loss=focal", "monitor.metric=exact_match"],
         ["dataset.target=ternary", "loss.class_weights=[1,2,0.5]"],
         ["loss=mse"],
         ["loss.class_weights=balanced", "loss.label_smoothing=0.1"],

@@ -30,8 +30,8 @@ def squad(articles: int = 20, **changes: Any) -> dict[str, Any]:
                 "is_impossible": True,
                 "plausible_answers": [answer],
             }
-            asked = [where, when]
-            paragraphs.append({"context": context, "qas": asked})
+            qas = [where, when]
+            paragraphs.append({"context": context, "qas": qas})
         data.append({"title": f"Town {article}", "paragraphs": paragraphs})
     return {"version": "v2.0", "data": data, **changes}
 

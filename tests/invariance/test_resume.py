@@ -15,6 +15,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from harness import prepared, tuning_overrides
+from task_cells import cells, data_of, overrides_of
 from tiny_runs import make_run, metrics
 
 from finecomb.core import atomic
@@ -129,6 +130,22 @@ def test_killed_at_any_step(step: int, after_checkpoint: bool, undisturbed: Any,
         _kill_at(context, place, "on_train_batch_end", lambda self, trainer, *_: trainer.global_step == step, after=after_checkpoint)
 
     assert_equal(undisturbed["full"], _killed_and_resumed(run, patch))
+
+
+def test_questions_of_several_windows_resume(data_folder: Path, tmp_path: Path) -> None:
+    """Also the threshold that validation chose."""
+    cell = cells()["question_answering"]
+    overrides = [*overrides_of("question_answering", cell, "full", cell.architecture), *SETTINGS]
+    data = data_of(data_folder, "question_answering", cell)
+    alone = make_run(tmp_path / "alone", data, *overrides, name="alone")
+    assert _attempt(alone) == 0
+
+    def patch(context: pytest.MonkeyPatch) -> None:
+        _kill_at(context, callbacks.Record, "on_train_batch_end", lambda self, trainer, *_: trainer.global_step == 5)
+
+    expected = _everything(alone)
+    assert "no_answer_threshold" in expected["selection"]["chosen"]
+    assert_equal(expected, _killed_and_resumed(make_run(tmp_path / "killed", data, *overrides, name="killed"), patch))
 
 
 @pytest.mark.parametrize("tuning", ["head", "top_layers", "bitfit", "lora", "prompt"])

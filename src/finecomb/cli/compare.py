@@ -25,7 +25,8 @@ def main(args: list[str]) -> int:
   finecomb compare wandb:entity/project --group my_study       a project on W&B's server"""
     parser = parser_of("compare", SUMMARY, examples)
     parser.add_argument("runs", nargs="+", help="run directories, folders of them, a sweep's record; W&B folders, wandb:entity/project")
-    parser.add_argument("--references", default="", help="rows to add, separated by commas: majority, tfidf_logistic, most_frequent_tag")
+    named = "majority, tfidf_logistic, first_sentence, most_frequent_tag, most_frequent_answer"
+    parser.add_argument("--references", default="", help=f"rows to add, separated by commas: {named}")
     parser.add_argument("--metrics", help="names without the split, separated by commas (default: the task's usual two)")
     parser.add_argument("--baseline", default="best", help="label of the row that all are compared with (default: the best of each metric)")
     parser.add_argument("--output", type=Path, help="also write a .md, .tex or .csv file")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from finecomb.config import class_weights, device_rules, generation_rules, plugins, task_rules
 from finecomb.config.parameters import linear_maps
-from finecomb.config.schema.dataset import Dataset, Files, HubDataset, KnownFiles, MovieReviews, Prepared
+from finecomb.config.schema.dataset import Dataset, Files, HubDataset, KnownFiles, MovieReviews, Prepared, Quoref
 from finecomb.config.schema.loss import CrossEntropy, weights_of
 from finecomb.config.schema.model import FAMILIES, SHAPES, TINY_POSITIONS, TinyModel, Transformer
 from finecomb.config.schema.optimizer import Adam, Sgd
@@ -228,8 +228,8 @@ def _hub(config: Config, where: Where) -> Iterator[Problem]:
 def _files(config: Config, where: Where) -> Iterator[Problem]:
     dataset = config.dataset
     if dataset.path is not None and not isinstance(dataset, Files):
-        # The rated sentences are one file; the others a folder of files.
-        one_file, path = isinstance(dataset, MovieReviews), Path(dataset.path).expanduser()
+        # The rated sentences and Quoref are one file; the others a folder of files.
+        one_file, path = isinstance(dataset, MovieReviews | Quoref), Path(dataset.path).expanduser()
         if not (path.is_file() if one_file else path.is_dir()):
             yield _absent("dataset.path", dataset.path, where, "a file" if one_file else "a folder")
     if isinstance(dataset, Prepared) and dataset.path is None:

@@ -49,7 +49,7 @@ def takes_pairs(config: Config) -> bool:
 def check(name: str, pairs_wanted: bool, texts: Sequence[str], text_pairs: Sequence[str] | None) -> None:
     """Raise ConfigError unless the run gets what it was trained on: single texts, or as many second texts as first ones."""
     if pairs_wanted and text_pairs is None:
-        hint = 'give the second text too: --pair "second text", or a file with both columns'
+        hint = 'give the second text too: --pair "second text" (of a question: --context "text"), or a file with both columns'
         raise ConfigError(Problem(f"the run {name} judges pairs of texts, and got single ones", hint=hint))
     if not pairs_wanted and text_pairs is not None:
         raise ConfigError(Problem(f"the run {name} judges single texts, and got pairs", hint="leave the second text out"))

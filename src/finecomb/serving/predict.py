@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from finecomb.config import plugins
+from finecomb.config.schema.task import variant
 from finecomb.config.schema.train import Config
 from finecomb.core.errors import ConfigError, Problem
 from finecomb.serving.finished import check, config_of, finished_run, not_text, takes_pairs
-from finecomb.serving.questions import Questions, from_file, from_lines
+from finecomb.serving.questions import Questions, form_of, from_file, from_lines
 
 OUTPUTS = ("jsonl", "tsv")
 
@@ -33,7 +35,8 @@ def predict_command(
 
     run: a run directory, or a run's name or fingerprint in `output_dir`, or the beginning of either.
     texts, pairs: texts to judge, and the second text of each where the run judges pairs.
-    file: a file of texts; "-" or, without texts, nothing at all: standard input, one text in each line (pairs: separated by a tab).
+    file: a file of texts; "-" or, without texts, nothing at all: standard input, one text in each line (pairs: separated by
+    a tab, or a JSON object).
     output: jsonl or tsv.
 
     Raises:
@@ -59,9 +62,10 @@ def _questions(
         raise ConfigError(Problem("both texts and a file are given", hint="give one of them"))
     if texts:
         return Questions(list(texts), list(pairs) or None)
+    facts = plugins.task_facts(variant(config.task))
+    form = form_of(config.dataset.columns, facts.kind if facts is not None else "any", pairs=takes_pairs(config))
     if file not in (None, "-"):
-        columns = config.dataset.columns
-        return from_file(Path(str(file)), columns, pairs=takes_pairs(config), text=text_column, text_pair=pair_column)
+        return from_file(Path(str(file)), form, text=text_column, text_pair=pair_column)
     if file is None and sys.stdin.isatty():
         raise ConfigError(Problem("no text to predict", hint="give texts in quotes, --file FILE, or lines on standard input"))
     try:
@@ -69,7 +73,7 @@ def _questions(
     except UnicodeDecodeError as error:
         raise ConfigError(not_text("standard input")) from error
     lines = list(enumerate(text.split("\n"), start=1))
-    return from_lines(lines, pairs=takes_pairs(config), where="standard input")
+    return from_lines(lines, form, "standard input")
 
 
 def _write_jsonl(answers: Sequence[dict[str, Any]], stream: TextIO) -> None:

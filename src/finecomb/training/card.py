@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from finecomb.config.schema.model import EMBEDDED_BASE
+from finecomb.learning.task import chosen_by
 
 if TYPE_CHECKING:
     from finecomb.training.parts import Parts
@@ -55,10 +56,16 @@ def _about(parts: Parts) -> str:
         f"frozen modules in {tuned.frozen_mode} mode.",
         f"* Data: `{config.dataset.name}`, content {parts.prepared.content_hash[:16]}. License: {license}.",
         "* The licenses of the base weights and of the data apply to what is derived from them.",
-        f"* Texts are cut at {config.batch.max_length} tokens. Labels: {', '.join(parts.task.label_names or ['a number'])}.",
+        f"* Texts are cut at {config.batch.max_length} tokens.{_labels(parts)}",
+        *(f"* Chosen on validation: `{name}` = {value:.4f}." for name, value in chosen_by(parts.task).get("chosen", {}).items()),
         f"* Seed {config.seed}, {config.optimizer.name} at {config.optimizer.lr}, batches of {config.batch.size}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _labels(parts: Parts) -> str:
+    names = parts.task.label_names or (["a number"] if parts.task.problem_type == "regression" else [])
+    return f" Labels: {', '.join(names)}." if names else ""
 
 
 def base_name(parts: Parts) -> str:

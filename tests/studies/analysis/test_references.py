@@ -1,5 +1,6 @@
 """References are deterministic, learn from train alone and hold to the label kinds of the tasks."""
 
+import json
 import subprocess
 import sys
 
@@ -124,3 +125,17 @@ def test_the_first_sentence_of_a_source_is_scored_as_a_generated_text():
     assert np.isnan(value[1])
     with pytest.raises(ValueError, match="does not serve"):
         answer("majority", Texts(sources, None, labels), Texts(sources, None, labels), label_kind="target", num_labels=0)
+
+
+def questions_on(*rows):
+    """Contexts with the texts of their answers."""
+    labels = [json.dumps({"text": texts, "answer_start": [0] * len(texts)}) for _, texts in rows]
+    return Texts(["who?"] * len(rows), [context for context, _ in rows], labels)
+
+
+def test_the_most_frequent_answer_is_given_where_the_context_has_it():
+    train = questions_on(("x", ["Ada"]), ("x", ["Bob"]), ("x", ["Bob", "Bob"]), ("x", ["Ada"]), ("x", ["Cy", "Bob"]), ("x", []))
+    test = questions_on(("Ada met Bob.", ["Ada"]), ("Ada left.", ["Ada"]), ("bob", ["bob"]))
+    assert answer("most_frequent_answer", train, test, label_kind="answers", num_labels=0).predictions == ["Bob", "", ""]
+    with pytest.raises(ValueError, match="no question of train has an answer"):
+        answer("most_frequent_answer", questions_on(("x", [])), test, label_kind="answers", num_labels=0)

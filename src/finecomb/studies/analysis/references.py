@@ -3,11 +3,13 @@
 `majority` answers the most frequent label of the training split (regression: its mean). `tfidf_logistic` is scikit-learn's logistic
 regression on TF-IDF of words and word pairs (regression: ridge). Both are fitted on the training split that the runs used, with fixed
 settings, and are deterministic. `first_sentence` answers with that of the source, where a target is to be written. `most_frequent_tag`
-gives each token the tag that it has most often in train. They need seconds, no network and no torch.
+gives each token the tag that it has most often in train, and `most_frequent_answer` answers questions. They need seconds, no network and
+no torch.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections import Counter
@@ -20,7 +22,7 @@ import numpy as np
 
 from finecomb.config.plugins import all_task_facts as task_facts
 from finecomb.core.errors import ConfigError, Problem, nearest
-from finecomb.runs import entities
+from finecomb.runs import entities, squad
 from finecomb.runs.sum_metrics import PREFIX
 from finecomb.runs.text_statistics import statistics
 from finecomb.studies.analysis.scores import Predictions, ordered
@@ -28,13 +30,17 @@ from finecomb.studies.analysis.scores import Predictions, ordered
 # Stated under each table. alpha is scikit-learn's default.
 SETTINGS = {
     "majority": "the most frequent label of train, or its mean",
+    "most_frequent_answer": "the most frequent answer of train where the context has it, else the empty answer",
     "first_sentence": "the first sentence of the source, at most its first line",
     "tfidf_logistic": "scikit-learn: TF-IDF of words and word pairs (sublinear), logistic regression with C = 10, or ridge with alpha = 1",
     "most_frequent_tag": "each token's most frequent tag in train; for tokens that train lacks O, without a scheme the most frequent tag",
 }
 # The kinds of labels that a reference answers.
 _OF_LABELS = ("class", "classes", "number")
-_KINDS = {"majority": _OF_LABELS, "tfidf_logistic": _OF_LABELS, "first_sentence": ("target",), "most_frequent_tag": ("tags",)}
+_KINDS = {
+    "majority": _OF_LABELS, "tfidf_logistic": _OF_LABELS, "first_sentence": ("target",), "most_frequent_tag": ("tags",),
+    "most_frequent_answer": ("answers",),
+}  # fmt: skip
 # Chosen once, on the validation split of movie_reviews (1: 70.6 %, 10: 72.6 %, 100: 72.9 %): a reference should not be a straw man.
 _C = 10.0
 _SEED = 0
@@ -98,7 +104,8 @@ def answers(names: Sequence[str], directory: Path, content_hash: str, split: str
             given = answer(name, train, test, label_kind=prepared.label_kind, num_labels=len(label_names), label_names=label_names)
         except ValueError as error:
             raise ConfigError(Problem(f"{name} cannot be fitted: {error}", where=str(directory))) from error
-        label, predictions = (_named(values, prepared.label_names) for values in (test.label, given.predictions))
+        labels = [json.loads(label)["text"] for label in test.label] if prepared.label_kind == "answers" else test.label
+        label, predictions = (_named(values, prepared.label_names) for values in (labels, given.predictions))
         found[name] = (ordered(data[split]["id"], label, predictions, given.sums), given.parameters)
     return found
 
@@ -109,7 +116,7 @@ def _texts(split: Any) -> Texts:
 
 def _named(values: Sequence[Any], names: Sequence[str] | None) -> list[Any]:
     """Class indices as the names that predictions/*.parquet holds."""
-    if values and isinstance(values[0], str):
+    if (values and isinstance(values[0], str)) or (names is None and values and isinstance(values[0], list)):
         return list(values)
     if names is None:
         return [float(value) for value in values]
@@ -119,7 +126,8 @@ def _named(values: Sequence[Any], names: Sequence[str] | None) -> list[Any]:
 def answer(name: str, train: Texts, test: Texts, *, label_kind: str, num_labels: int, label_names: Sequence[str] = ()) -> Answers:
     """Fit reference `name` on `train` and predict `test`.
 
-    label_kind: "class", "classes", "number", "target" or "tags". num_labels: classes (of which train may lack some). label_names: of tags.
+    label_kind: "class", "classes", "number", "target", "tags" or "answers". num_labels: classes (of which train may lack some).
+    label_names: of tags.
     Raises ValueError when the training texts hold not a single word, or the reference does not serve labels of this kind.
     """
     if label_kind not in _KINDS[name]:
@@ -129,6 +137,7 @@ def answer(name: str, train: Texts, test: Texts, *, label_kind: str, num_labels:
         return _most_frequent_tag(train, test, label_names)
     fits: dict[str, Callable[..., Answers]] = {
         "majority": _majority, "tfidf_logistic": _tfidf_logistic, "first_sentence": _first_sentence,
+        "most_frequent_answer": _most_frequent_answer,
     }  # fmt: skip
     return fits[name](train, test, label_kind, num_labels)
 
@@ -157,6 +166,18 @@ def _first_sentence(train: Texts, test: Texts, label_kind: str, num_labels: int)
     columns = statistics(texts, test.label, dict.fromkeys(metrics))
     sums = {name.removeprefix(PREFIX): column for name, column in columns.items()}
     return Answers(texts, 0, {**sums, "generated": [1.0] * len(texts)})
+
+
+def _most_frequent_answer(train: Texts, test: Texts, label_kind: str, num_labels: int) -> Answers:
+    """The first of equally frequent ones; a text counts once for each question that it is an answer to."""
+    tally = Counter(text for label in train.label for text in dict.fromkeys(json.loads(label)["text"]))
+    if not tally:
+        raise ValueError("no question of train has an answer")
+    [(most, _)] = tally.most_common(1)
+    texts = [most if most in context else "" for context in test.text_pair or ()]
+    expected = [json.loads(label)["text"] for label in test.label]
+    rows = [squad.sums(*pair, no_answer=not all(expected)) for pair in zip(texts, expected, strict=True)]
+    return Answers(texts, 1, {name: [row[name] for row in rows] for name in squad.SUMS})
 
 
 def first_sentence(text: str) -> str:

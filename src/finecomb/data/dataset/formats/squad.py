@@ -24,9 +24,9 @@ def questions(content: Any) -> Iterator[Any]:
     for article in content["data"]:
         paragraphs = article.get("paragraphs") if isinstance(article, dict) else None
         for paragraph in paragraphs if isinstance(paragraphs, list) else [article]:
-            asked = paragraph.get("qas") if isinstance(paragraph, dict) else None
-            for question in asked if isinstance(asked, list) else [paragraph]:
-                yield _row(article, paragraph, question) if isinstance(asked, list) and isinstance(question, dict) else None
+            listed = paragraph.get("qas") if isinstance(paragraph, dict) else None
+            for question in listed if isinstance(listed, list) else [paragraph]:
+                yield _row(article, paragraph, question) if isinstance(listed, list) and isinstance(question, dict) else None
 
 
 def _row(article: dict[str, Any], paragraph: dict[str, Any], question: dict[str, Any]) -> dict[str, Any]:
