@@ -26,7 +26,7 @@ _IDS = (
     "bos_token_id", "pad_token_id", "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id", "bad_words_ids",
     "suppress_tokens", "begin_suppress_tokens",
 )  # fmt: skip
-NOTHING = -1  # stands behind the last token of a row
+NOTHING = -1  # fills a row behind its last token
 
 
 class Model(Protocol):

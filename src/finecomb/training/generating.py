@@ -125,15 +125,15 @@ def build_saved(loaded: Loaded, task: TaskRunner, config: Config) -> Generation 
 
 
 def _max_new_tokens(tuned: Tuned, config: Config) -> int:
-    asked, most = config.evaluate.generate.max_new_tokens, config.batch.max_target_length
+    limit, most = config.evaluate.generate.max_new_tokens, config.batch.max_target_length
     positions = tuned.backbone.max_positions
     if positions is None:
-        return asked or most
+        return limit or most
     # A decoder reads the prompt and writes the text in the same positions.
     prompt = 0 if tuned.core.config.is_encoder_decoder else config.batch.max_length + tuned.extra_positions
-    if (room := positions - prompt) < (asked or 1):
-        what = f"{asked or 'some'} new tokens after a prompt of up to {prompt} in a model with {positions} positions"
+    if (room := positions - prompt) < (limit or 1):
+        what = f"{limit or 'some'} new tokens after a prompt of up to {prompt} in a model with {positions} positions"
         key = "evaluate.generate.max_new_tokens" if room > 0 else "batch.max_length"
         allowed = f"up to {room if room > 0 else max(positions - tuned.extra_positions - most, 1)}"
         raise ConfigError(Problem(what, key, allowed, f"lower {key}"))
-    return asked or min(most, room)
+    return limit or min(most, room)

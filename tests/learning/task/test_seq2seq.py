@@ -50,7 +50,7 @@ def model(architecture: str) -> Any:
 
 
 def runner(**settings: Any) -> Any:
-    """The task, with targets of up to 20 tokens unless told otherwise."""
+    """The task, whose targets have up to 20 tokens by default."""
     most = settings.pop("max_target_length", 20)
     config = schema.SequenceToSequence(**{"name": "seq2seq", "source_prefix": "", "template": None, **settings})
     return task.build(config, label_kind="target", label_names=None, max_target_length=most)
