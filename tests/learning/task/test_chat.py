@@ -53,9 +53,9 @@ def test_generation_starts_from_the_last_question() -> None:
     encoded = task.encode(tokenizer, {"text": [""], "label": [json.dumps(TALK)]}, 400)
     assert "".join(tokenizer.decode(encoded[PROMPT][0]).split()).endswith("user:badassistant:")
     assert task.references({"label": [json.dumps(TALK)]}) == ["a story"]
-    asked = task.encode(tokenizer, {"text": ["bad"]}, 400)
-    assert asked["input_ids"] == asked[PROMPT]
-    assert sum(asked[SCORED][0]) == 0
+    question = task.encode(tokenizer, {"text": ["bad"]}, 400)
+    assert question["input_ids"] == question[PROMPT]
+    assert sum(question[SCORED][0]) == 0
     assert tokenizer.eos_token_id in task.stops()
 
 

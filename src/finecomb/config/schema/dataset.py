@@ -17,9 +17,9 @@ _STRICT = "a row that cannot be read is an error; false: it is set aside, with i
 # What the label of a built-in dataset is, so that a task that cannot use it is refused before anything is fetched.
 # "class": one of several names; "classes": any number of them; "number": a real value. "any": known only when read.
 # "none": the rows have no labels; such a corpus can be cleaned, and trained on once an annotator gives labels.
-# "tags": one for each token; "target": the text that a source becomes; "completion": how a prompt goes on; "answers": spans of a context.
+# "tags": one for each token; "target": what a source becomes; "completion": of a prompt; "answers": spans of a context.
 LABEL_KINDS = ("class", "classes", "number", "any", "none", "tags", "target", "completion", "messages", "answers")
-# Kinds whose label points into the text or goes on where it ends, so that a changed text would no longer fit it.
+# Kinds whose label points into the text or continues it, so that a changed text would no longer fit it.
 ALIGNED = ("tags", "messages", "answers", "completion")
 TAG_SCHEMES = ("detect", "bio", "bioes", "iob1", "none")
 # Kinds that are read from `columns.text` and `columns.label`; the others have columns of their own.
@@ -41,7 +41,7 @@ class Columns:
     source: str = option("column that holds the text from which a target is made", before="source")
     target: str = option("column that holds the text to make of a source", before="target")
     prompt: str = option("column that holds the beginning of a text", before="prompt")
-    completion: str = option("column that holds how a prompt goes on", before="completion")
+    completion: str = option("column that holds the continuation of a prompt", before="completion")
     messages: str = option("column of conversations, each a list of messages with role and content", before="messages")
     question: str = option("column that holds the question", before="question")
     context: str = option("column that holds the text in which the answer is", before="context")

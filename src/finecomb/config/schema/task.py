@@ -45,7 +45,7 @@ class TokenClassification(Task):
 
 @dataclass
 class CodeGeneration(Task):
-    """How a prompt goes on; the loss is on the completion alone."""
+    """The completion of a prompt; the loss is on the completion alone."""
 
 
 @dataclass

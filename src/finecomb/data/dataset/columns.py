@@ -32,7 +32,7 @@ def needed(
 
     chosen, problems = {}, []
     for role in (*_roles(kind, columns, known_as), "id", "group"):
-        # A role that is no key is a column of that very name.
+        # A role without a key of its own names a column.
         name = getattr(columns, role, role) or _default(role, kind, names)
         if name is None:
             continue

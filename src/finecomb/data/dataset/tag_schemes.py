@@ -1,6 +1,6 @@
 """Schemes of tags for entities: found from the tags themselves, checked, and turned into BIO, in which all rows are stored.
 
-BIO (IOB2): each entity begins with B-TYPE and goes on with I-TYPE (Ramshaw and Marcus 1995, Tjong Kim Sang and Veenstra 1999). IOB1: an
+BIO (IOB2): each entity begins with B-TYPE and continues with I-TYPE (Ramshaw and Marcus 1995, Tjong Kim Sang and Veenstra 1999). IOB1: an
 entity begins with I-TYPE, and with B-TYPE only directly after another one of its type. BIOES: E-TYPE ends an entity, S-TYPE is one of a
 single token (also written L and U). Tags of another form, such as parts of speech, have no scheme and stay as they are.
 """

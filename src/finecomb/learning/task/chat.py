@@ -95,8 +95,8 @@ class Chat(TextGeneration, NextTokens):
             encoded["attention_mask"].append([1] * len(ids[:max_length]))
             encoded[SCORED].append(scored[:max_length])
             encoded[BYTES].append([written])
-            asked = messages[:-1] if messages[-1]["role"] == "assistant" else messages
-            encoded[PROMPT].append(_ids(tokenizer, _rendered(tokenizer, asked, prompt=True))[0][-max_length:])
+            before = messages[:-1] if messages[-1]["role"] == "assistant" else messages
+            encoded[PROMPT].append(_ids(tokenizer, _rendered(tokenizer, before, prompt=True))[0][-max_length:])
             encoded[LOST_TURNS].append([lost])
             encoded["truncated"].append(max(0, len(ids) - max_length))
         return encoded
@@ -111,7 +111,7 @@ class Chat(TextGeneration, NextTokens):
                 with_it = _rendered(tokenizer, messages[: number + 1], prompt=False)
                 if not (with_it.startswith(before) and whole.startswith(with_it)):
                     what = "the chat template does not render the beginning of a conversation as the beginning of the whole"
-                    hint = "answers cannot be told apart; set task.template=plain"
+                    hint = "answers cannot be located; set task.template=plain"
                     raise ConfigError(Problem(what, f"message {number + 1}", hint=hint))
                 answers.append((len(before), len(with_it.rstrip())))
         ids, spans = _ids(tokenizer, whole)

@@ -1,4 +1,4 @@
-"""Code generation: how a prompt (a signature and its docstring) goes on, by the machinery of language modeling."""
+"""Code generation: the completion of a prompt (a signature and its docstring), by the machinery of language modeling."""
 
 from __future__ import annotations
 

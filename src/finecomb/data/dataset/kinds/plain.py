@@ -1,4 +1,4 @@
-"""Kinds whose label is a text: what a source text becomes (`target`), and how a prompt goes on (`completion`)."""
+"""Kinds whose label is a text: a source text's `target`, and a prompt's `completion`."""
 
 from __future__ import annotations
 
