@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from finecomb.labeling.documents import Document, Span
+from finecomb.data.spans import Span
+from finecomb.labeling.documents import Document
 from finecomb.labeling.formats import Options, label_studio
 
 WHEN = "2026-11-26T06:00:00+00:00"
