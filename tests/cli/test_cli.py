@@ -181,7 +181,7 @@ def test_a_choice_of_ones_own_is_in_help_config_and_completion(capsys, tmp_path,
         ("finecomb train -m tuning=head,lora experiment=ma", ["experiment=main_job"]),
         ("finecomb train scheduler=", [f"scheduler={name}" for name in options("scheduler")]),
         ("finecomb train optimizer=_", []),
-        ("finecomb train model=t", []),
+        ("finecomb train model=ti", []),
         ("finecomb runs sh", []),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 
 from finecomb.config.compose import compose
 from finecomb.config.parameters import _ARCHITECTURES, count, linear_maps
-from finecomb.config.schema.model import SHAPES, TINY_POSITIONS, Shape, TinyModel
+from finecomb.config.schema.model import SHAPES, TINY_POSITIONS, Model, Shape
 from finecomb.config.schema.tuning import BitFit, Full, Head, Lora, Prompt, TopLayers
 from finecomb.config.sources import options, read, schema_of
 
@@ -53,7 +53,7 @@ def test_backbone_has_the_published_number_of_parameters(choice):
 
 
 def test_every_pretrained_choice_has_its_sizes():
-    pretrained = {name for name, path in options("model").items() if schema_of("model", path) is not TinyModel}
+    pretrained = {name for name, path in options("model").items() if schema_of("model", path) is Model}
     assert set(SHAPES) == set(PUBLISHED) == pretrained
 
 

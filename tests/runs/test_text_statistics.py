@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import random
 
 import numpy as np
 import pytest
 import sacrebleu
-from rouge_score.rouge_scorer import RougeScorer
 
 from finecomb.runs.sum_metrics import PREFIX, SUM_METRICS, scores, values
 from finecomb.runs.text_statistics import signatures, statistics
@@ -45,6 +45,10 @@ def test_metrics_are_those_of_the_reference_implementations(texts: list[str], re
     assert given["bleu"] == pytest.approx(bleu.score, abs=1e-6)
     assert given["chrf"] == pytest.approx(sacrebleu.corpus_chrf(texts, [references]).score, abs=1e-6)
     assert given["length_ratio"] == (pytest.approx(bleu.sys_len / bleu.ref_len) if bleu.ref_len else None)
+    statistics(["a"], ["a"], ["rouge1"])  # imports rouge-score, and leaves the log as it was
+    assert not any("absl" in type(handler).__module__ for handler in logging.root.handlers)
+    from rouge_score.rouge_scorer import RougeScorer
+
     scorer = RougeScorer(["rouge1", "rouge2", "rougeL", "rougeLsum"])
     each = [scorer.score(reference, text) for text, reference in zip(texts, references, strict=True)]
     for name in ("rouge1", "rouge2", "rougeL", "rougeLsum"):

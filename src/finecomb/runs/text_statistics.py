@@ -6,6 +6,7 @@ The metrics themselves are in `runs.sum_metrics`. The libraries are imported whe
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -87,8 +88,11 @@ _ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
 @functools.cache
 def _rouge_scorer() -> Any:
+    # absl, which rouge-score imports, adds a handler to the root logger; it would print our log twice, and close streams of others.
+    handlers = list(logging.root.handlers)
     from rouge_score.rouge_scorer import RougeScorer
 
+    logging.root.handlers[:] = handlers
     return RougeScorer(list(_ROUGE), use_stemmer=False)
 
 
