@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -88,11 +89,14 @@ _ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
 @functools.cache
 def _rouge_scorer() -> Any:
-    # absl, which rouge-score imports, adds a handler to the root logger; it would print our log twice, and close streams of others.
+    # absl, which rouge-score imports, adds a handler to the root logger. It would print our log a second time, and when logging is set up
+    # anew (as Hydra does) it closes its stream, unless that is the process's own.
     handlers = list(logging.root.handlers)
+    from absl.logging import get_absl_handler
     from rouge_score.rouge_scorer import RougeScorer
 
     logging.root.handlers[:] = handlers
+    get_absl_handler().python_handler.setStream(sys.__stderr__)
     return RougeScorer(list(_ROUGE), use_stemmer=False)
 
 
