@@ -139,7 +139,9 @@ def test_files_are_looked_up_in_the_datasets_folder(tmp_path):
 
 @pytest.mark.parametrize(("tuning", "kind"), list(REFUSED))
 def test_a_refused_pair_is_refused_with_its_reason(tuning, kind):
-    (problem,) = problems(f"tuning={tuning}", "model=tiny", f"model.architecture={kind}")
+    listed = problems(f"tuning={tuning}", "model=tiny", f"model.architecture={kind}")
+    # T5 has no head for the classes of the default data set, which is a second problem.
+    (problem,) = [each for each in listed if "cannot be used with" in each.what and "needs" not in each.what]
     assert REFUSED[tuning, kind] in problem.what
 
 

@@ -157,8 +157,8 @@ def mean_of_batch_means(patch: pytest.MonkeyPatch) -> None:
         rows[:] = [batch.index for batch in kept]
         return collect(keep, kept, **how)
 
-    def averaging(*arguments: Any) -> Any:
-        right = score(*arguments)
+    def averaging(*arguments: Any, **how: Any) -> Any:
+        right = score(*arguments, **how)
         mean = float(torch.stack([right.losses[index].mean() for index in rows]).mean())
         return dataclasses.replace(right, metrics=right.metrics | {"loss": mean})
 
