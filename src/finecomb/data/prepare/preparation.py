@@ -166,6 +166,7 @@ def _key(dataset: dataset_schema.Dataset, recipe: tuple[Any, ...], inputs: dict[
         for field in dataclasses.fields(dataset)
         if field.metadata.get("identity", True) and field.name not in later
         for value in (getattr(dataset, field.name),)
+        # So that rows prepared before the option existed are found again.
         if field.name != "tag_scheme" or value != field.metadata["before"]
     }
     also = plugins.code("dataset", dataset.name) + raised("reading")
